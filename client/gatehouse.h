@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libgatehouse: the client of a Gatehouse server.
+ *
+ * A connection gives two ProtobufCService objects, on which the stubs that protobuf-c generates from
+ * gatehouse/v1/auth.proto and gatehouse/v1/credential_admin.proto are called:
+ *
+ *     struct gatehouse_options options = {.address = "127.0.0.1:50051", .access_token = token};
+ *     struct gatehouse *gatehouse = gatehouse_open(&options, error);
+ *     struct gatehouse_call call = {.timeout_ms = 500};
+ *     Gatehouse__V1__IntrospectResponse *answer = gatehouse_introspect(gatehouse, &request, &call);
+ *
+ * Everything here may be called from any thread. There is no global state of ours; gRPC core's own is counted by open
+ * and close.
+ */
+#ifndef GATEHOUSE_H
+#define GATEHOUSE_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* gRPC's status codes (google.rpc.Code). */
+enum gatehouse_status {
+    GATEHOUSE_OK = 0,
+    GATEHOUSE_CANCELLED = 1,
+    GATEHOUSE_UNKNOWN = 2,
+    GATEHOUSE_INVALID_ARGUMENT = 3,
+    GATEHOUSE_DEADLINE_EXCEEDED = 4,
+    GATEHOUSE_NOT_FOUND = 5,
+    GATEHOUSE_ALREADY_EXISTS = 6,
+    GATEHOUSE_PERMISSION_DENIED = 7,
+    GATEHOUSE_RESOURCE_EXHAUSTED = 8,
+    GATEHOUSE_FAILED_PRECONDITION = 9,
+    GATEHOUSE_ABORTED = 10,
+    GATEHOUSE_OUT_OF_RANGE = 11,
+    GATEHOUSE_UNIMPLEMENTED = 12,
+    GATEHOUSE_INTERNAL = 13,
+    GATEHOUSE_UNAVAILABLE = 14,
+    GATEHOUSE_DATA_LOSS = 15,
+    GATEHOUSE_UNAUTHENTICATED = 16
+};
+
+struct gatehouse;
+
+/* Every string is copied. Zero or NULL means the default. */
+struct gatehouse_options {
+    const char *address;       /* "host:port", "unix:/path"; default "127.0.0.1:50051" */
+    const char *tls_ca_file;   /* PEM; not NULL: TLS, and the server must be signed by it */
+    const char *tls_cert_file; /* PEM; with tls_key_file: mutual TLS */
+    const char *tls_key_file;
+    const char *tls_server_name; /* the name its certificate must carry; default: the host of address */
+    const char *access_token;    /* sent as "authorization: Bearer …" with each call that names none */
+    const char *client_id;       /* with client_secret: the connection gets a token by itself, and a new one when */
+    const char *client_secret;   /* that one has died (an UNAUTHENTICATED call is retried once) */
+    int64_t timeout_ms;          /* of each call that names none; default 10,000 */
+};
+
+/* One call: closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It must live until the
+ * closure was invoked. The closure gets the response, valid until it returns, or NULL and a status. It runs on a thread
+ * of the library: it must not block. */
+struct gatehouse_call {
+    /* Set by the caller. */
+    int64_t timeout_ms;        /* 0: the connection's */
+    const char *authorization; /* the header's whole value; NULL: the connection's token; "": none at all */
+    const char *request_id;    /* sent as x-request-id; NULL: none */
+    const char *traceparent;   /* W3C Trace Context; NULL: none */
+
+    /* Set by the library when the call has ended. */
+    enum gatehouse_status status;
+    char message[256];
+    char reason[40];        /* google.rpc.ErrorInfo.reason, such as "INVALID_CLIENT"; "": none */
+    char field[64];         /* the first google.rpc.BadRequest field violation; "": none */
+    int64_t retry_after_ms; /* google.rpc.RetryInfo; 0: none */
+
+    void *internal; /* the library's own while the call lasts */
+};
+
+/* Does not wait for the server. NULL: error (may be NULL) says why: a file that cannot be read, an address that makes
+ * no sense. Free with gatehouse_close. */
+struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char error[256]);
+
+/* Cancels what is under way (each closure is invoked), waits for it, frees. NULL is fine. Not from a closure. */
+void gatehouse_close(struct gatehouse *gatehouse);
+
+/* The two services. Borrowed; valid until gatehouse_close. Calls of idempotent methods (Get, List, Introspect, Revoke…)
+ * that the server answers with UNAVAILABLE are tried again within their deadline, with backoff. */
+ProtobufCService *gatehouse_auth_service(struct gatehouse *gatehouse);
+ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse);
+
+/* Any other service of the same server, such as grpc.health.v1.Health. Unary methods only. */
+ProtobufCService *gatehouse_service(struct gatehouse *gatehouse, const ProtobufCServiceDescriptor *descriptor);
+
+/* Calls a method by its name ("Introspect") or index and waits. The response is the caller's, to be freed with
+ * protobuf_c_message_free_unpacked(response, NULL); NULL: call->status and the rest say why. */
+ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method, const ProtobufCMessage *request,
+                                   struct gatehouse_call *call);
+
+/* Cancels a call that is under way; its closure is still invoked, with GATEHOUSE_CANCELLED if this came in time. */
+void gatehouse_call_cancel(struct gatehouse_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "call.h"
+
+#include <stdio.h>
+
+__attribute__((format(printf, 5, 0))) static enum status set_error(struct call *call, enum status status,
+                                                                   const char *field, const char *reason,
+                                                                   const char *format, va_list args)
+{
+    struct call_error *error = &call->error;
+    if (error->status != STATUS_OK)
+        return error->status;
+    error->status = status;
+    snprintf(error->reason, sizeof error->reason, "%s", reason);
+    snprintf(error->field, sizeof error->field, "%s", field);
+    vsnprintf(error->message, sizeof error->message, format, args);
+    return status;
+}
+
+enum status call_fail(struct call *call, enum status status, const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    enum status result = set_error(call, status, "", reason, format, args);
+    va_end(args);
+    return result;
+}
+
+enum status call_fail_field(struct call *call, const char *field, const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    enum status result = set_error(call, STATUS_INVALID_ARGUMENT, field, reason, format, args);
+    va_end(args);
+    return result;
+}
+
+enum status call_fail_retry(struct call *call, enum status status, const char *reason, int64_t retry_after_ms,
+                            const char *message)
+{
+    if (call->error.status == STATUS_OK)
+        call->error.retry_after_ms = retry_after_ms;
+    return call_fail(call, status, reason, "%s", message);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call of one method, as its handler sees it, whichever way it came in.
+ *
+ * Every ProtobufCService in this program (the implementation, the channel to a remote one) is invoked with a
+ * struct call * as its closure_data. The transport (rpc/, rest/) embeds it, fills in the first part and keeps it, and
+ * the request message, alive until the handler has answered.
+ *
+ * To answer, a handler invokes the closure: a unary handler exactly once, with the response, or with NULL after
+ * call_fail(). A server-streaming handler invokes it once a message and at the end once with NULL. It may do so before
+ * it returns or later, from any thread. The response is read before the closure returns; it stays the handler's.
+ */
+#ifndef CALL_H
+#define CALL_H
+
+#include "status.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CALL_MESSAGE_MAX = 256, /* an error's message, with its NUL */
+    CALL_REASON_MAX = 40,
+    CALL_FIELD_MAX = 64,
+    CALL_REQUEST_ID_MAX = 40,
+};
+
+/* What is said to the caller of a call that failed; it becomes google.rpc details or an OAuth error body. */
+struct call_error {
+    enum status status;             /* STATUS_OK: it did not fail */
+    char reason[CALL_REASON_MAX];   /* ErrorInfo.reason, such as "INVALID_CLIENT"; "" for none */
+    char message[CALL_MESSAGE_MAX]; /* for a person; holds no secret and nothing of another caller */
+    char field[CALL_FIELD_MAX];     /* BadRequest: the offending field; "" for none */
+    int64_t retry_after_ms;         /* RetryInfo; 0 for none */
+};
+
+struct call {
+    /* Set by the transport; constant while the call lasts. */
+    const char *method;            /* "/gatehouse.v1.AuthService/Introspect" */
+    const char *authorization;     /* the header's value, or NULL where there is none */
+    const char *peer;              /* IP address without a port, "unix", or "" where it is not known */
+    const char *const *identities; /* names the peer proved by mutual TLS (CN, SANs), NULL-ended; never NULL itself */
+    const char *traceparent;       /* W3C Trace Context, or NULL */
+    char request_id[CALL_REQUEST_ID_MAX]; /* as sent by the caller (x-request-id, checked) or made up; for the log */
+    int64_t deadline;                     /* CLOCK_MONOTONIC, microseconds; INT64_MAX: none */
+    bool (*is_cancelled)(const struct call *call); /* NULL: this transport cannot tell */
+
+    /* Set by a streaming handler: called once, from any thread, when the call is cancelled or its peer gone. The
+     * handler must still end the call. */
+    void (*on_cancel)(struct call *call);
+    void *handler_data;
+
+    /* Set by the handler through call_fail. */
+    struct call_error error;
+};
+
+/* Prints into call->error; the first failure is the one that is told. Returns status, so that a handler can say
+ * `return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "…")`. */
+__attribute__((format(printf, 4, 5))) enum status call_fail(struct call *call, enum status status, const char *reason,
+                                                            const char *format, ...);
+
+/* The same for a field that is wrong: INVALID_ARGUMENT with a BadRequest detail. */
+__attribute__((format(printf, 4, 5))) enum status call_fail_field(struct call *call, const char *field,
+                                                                  const char *reason, const char *format, ...);
+
+/* The same for UNAVAILABLE and RESOURCE_EXHAUSTED, with how long to wait before the next try. */
+enum status call_fail_retry(struct call *call, enum status status, const char *reason, int64_t retry_after_ms,
+                            const char *message);
+
+#endif

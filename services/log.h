@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One line an event on standard error, in logfmt or JSON: time, level, event, then the pairs.
+ *
+ *     log_write(LOG_INFO, "token_issued", "request_id", call->request_id, "client_id", id, NULL);
+ *
+ * Values are escaped, so that nobody's input makes a second line. Whoever logs never hands a secret in.
+ * Security events (a wrong secret, a refused caller) carry level "warn" and event names that begin with "auth_": what
+ * the shipped fail2ban filter reads.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+
+/* Before the first line, and before other threads. Default: INFO, logfmt. */
+void log_configure(enum log_level least, bool as_json);
+
+/* key, value, key, value, …, NULL; a NULL value leaves its pair out. */
+void log_write(enum log_level level, const char *event, ...) __attribute__((sentinel));
+
+/* Enough for a number as a value, where one is needed. */
+struct log_number {
+    char text[24];
+};
+struct log_number log_number(long long number);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: transactions over SQL, one contract for every backend.
+ *
+ * A transaction is a function. store_write queues it; the store calls it on a thread of its own with a struct store_tx,
+ * on which it runs statements one after the other and sees its own effects. What it promises:
+ *
+ * Atomicity   When the function returns STATUS_OK, all its statements take effect or none. When it returns anything
+ *             else, none does. Several functions may share one commit of the database (group commit); the failure of
+ *             one does not undo another.
+ * Durability  done(STATUS_OK) is called after the commit is on stable storage, never before. Any other status: nothing
+ *             of this transaction is or will be visible, with one exception: if the connection to a database elsewhere
+ *             broke during the commit, done gets STATUS_UNKNOWN, and the effect may be there or not.
+ * Order       Write transactions take effect one after the other, as if alone; done is called in that order, one at a
+ *             time. A write whose done was called is seen by every read that is queued later, on this process.
+ * Isolation   A read function sees one state of the database, and cannot change it.
+ * Retry       The function may be called again from its beginning (a conflict with another replica, or the commit it
+ *             shared was undone). It must set its outputs anew each time and have no effect outside but through tx.
+ *
+ * Threads: store_write and store_read never block on I/O and may be called from any thread. `done` runs on the store's
+ * completion thread (writes) or a reader's (reads) and must not block.
+ *
+ * Errors: STATUS_UNAVAILABLE the database cannot be used now (disk full, locked by another process, server gone,
+ * queue full); nothing happened; try later. STATUS_ALREADY_EXISTS a unique key is taken (from tx_run).
+ * STATUS_INTERNAL a statement that is wrong: a bug. After an error of the disk that leaves in doubt what is stored, the
+ * process ends at once with a line in the log: it never goes on as if nothing had happened.
+ *
+ * SQL: only what SQLite 3.40 and PostgreSQL 15 both know. Parameters are $1, $2, … in order of appearance. Types:
+ * BIGINT, TEXT, BLOB (the word BYTEA is put in its place for PostgreSQL, in migrations only). Booleans are BIGINT.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+struct store_tx;
+
+typedef enum status store_fn(struct store_tx *tx, void *arg);
+typedef void store_done_fn(enum status status, void *arg);
+
+struct store_options {
+    const char *url;         /* "sqlite:/path/file" or "postgresql://…" */
+    bool create;             /* make the database if it is not there (sqlite); otherwise that is an error */
+    int readers;             /* reading connections; 0: 2 */
+    size_t queue_max;        /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
+    int64_t busy_timeout_ms; /* how long to wait for a lock that another process holds; 0: 2,000 */
+};
+
+/* Opens, checks the database's integrity, and brings its schema up to date. A database that is newer than this program,
+ * not ours, damaged, or in use by another daemon: an error, and a sentence in `why`. */
+enum status store_open(const struct store_options *options, struct store **ret_store, char why[256]);
+
+/* Waits until everything queued is done. NULL is fine. */
+void store_close(struct store *store);
+
+void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
+void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
+
+/* The same, waiting for the end. Not from a store's own thread. */
+enum status store_write_wait(struct store *store, store_fn *fn, void *arg);
+enum status store_read_wait(struct store *store, store_fn *fn, void *arg);
+
+/* Do other processes write to the same database? (Then what is in memory may be behind.) */
+bool store_is_shared(const struct store *store);
+
+/* Commits made and write transactions in them, since open; for metrics and for tests of "no write per call". */
+void store_counters(const struct store *store, uint64_t *ret_commits, uint64_t *ret_writes);
+
+/* A parameter of a statement. What it points to must live until store_run returns. */
+struct store_value {
+    enum { STORE_NULL, STORE_INT, STORE_TEXT, STORE_BLOB } type;
+    int64_t integer;
+    const void *data;
+    size_t len;
+};
+
+static inline struct store_value store_null(void)
+{
+    return (struct store_value){.type = STORE_NULL};
+}
+static inline struct store_value store_int(int64_t integer)
+{
+    return (struct store_value){.type = STORE_INT, .integer = integer};
+}
+struct store_value store_text(const char *text); /* NULL becomes SQL's NULL */
+static inline struct store_value store_blob(const void *data, size_t len)
+{
+    return (struct store_value){.type = STORE_BLOB, .data = data, .len = len};
+}
+
+/* One row of an answer, valid inside the row function only. Columns count from 0. NULL reads as 0, NULL or len 0. */
+struct store_row;
+bool store_row_is_null(const struct store_row *row, int column);
+int64_t store_row_int(const struct store_row *row, int column);
+const char *store_row_text(const struct store_row *row, int column);
+const void *store_row_blob(const struct store_row *row, int column, size_t *ret_len);
+
+/* Is called for each row; another status than STATUS_OK ends the statement and is what store_run returns. */
+typedef enum status store_row_fn(const struct store_row *row, void *arg);
+
+/* Runs one statement. `sql` must be a string literal (its address names the prepared statement). `each` may be NULL. In
+ * a write transaction on a database elsewhere, statements without a row function may be sent without waiting; their
+ * error then shows at the next one that waits, or at the commit. */
+enum status store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
+                        store_row_fn *each, void *arg);
+
+#define STORE_VALUES(...) ((const struct store_value[]){__VA_ARGS__})
+#define store_run(tx, sql, each, arg, ...)                                                                         \
+    store_run_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
+                each, arg)
+
+/* Rows that the last statement of this transaction inserted, changed or deleted. May wait for the database. */
+enum status store_changes(struct store_tx *tx, int64_t *ret_rows);
+
+#endif
