@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon counts, in Prometheus' text format: calls and durations by method and outcome, named by the
+ * OpenTelemetry conventions (rpc_server_duration, http_server_request_duration), and what the composition adds. No
+ * label ever holds what a client sent: methods and routes come from tables.
+ *
+ * Every function may be called from any thread.
+ */
+#ifndef METRICS_H
+#define METRICS_H
+
+#include "status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct metrics;
+struct metrics_text; /* text under construction */
+
+/* NULL: out of memory. */
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *metrics);
+
+/* An RPC has ended. system: "grpc" or "rest", a constant; method: "/gatehouse.v1.AuthService/Introspect". Methods
+ * beyond the 128th are counted as "other", so that nobody makes the table grow. */
+void metrics_rpc(struct metrics *metrics, const char *system, const char *method, enum status status,
+                 int64_t duration_us);
+
+/* An HTTP request has been answered. route: a constant such as "/v1/credentials/{client_id}". */
+void metrics_http(struct metrics *metrics, const char *method, const char *route, int code, int64_t duration_us);
+
+/* `source` is asked at each scrape and adds its own with metrics_put; at most 8, before the server starts. */
+void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg);
+
+/* One sample. type: "counter", "gauge". help is written once a name: put samples of one name one after another. labels:
+ * "" or `store="sqlite"`. */
+void metrics_put(struct metrics_text *text, const char *name, const char *type, const char *help, const char *labels,
+                 double value);
+
+/* All of it; the caller frees it. NULL: out of memory. */
+char *metrics_format(struct metrics *metrics, size_t *ret_len);
+
+#endif
