@@ -17,13 +17,17 @@
  * Retry       The function may be called again from its beginning (a conflict with another replica, or the commit it
  *             shared was undone). It must set its outputs anew each time and have no effect outside but through tx.
  *
- * Threads: store_write and store_read never block on I/O and may be called from any thread. `done` runs on the store's
- * completion thread (writes) or a reader's (reads) and must not block.
+ * Threads: store_write and store_read never block on I/O and may be called from any thread, `done` included. `done`
+ * runs on the store's completion thread (writes, and all that was refused) or a reader's (reads) and must not block.
+ * Only where memory has run out it runs on the caller's own, inside the call.
  *
  * Errors: STATUS_UNAVAILABLE the database cannot be used now (disk full, locked by another process, server gone,
- * queue full); nothing happened; try later. STATUS_ALREADY_EXISTS a unique key is taken (from tx_run).
- * STATUS_INTERNAL a statement that is wrong: a bug. After an error of the disk that leaves in doubt what is stored, the
- * process ends at once with a line in the log: it never goes on as if nothing had happened.
+ * queue full); nothing happened; try later. STATUS_ALREADY_EXISTS a unique key is taken (from store_run).
+ * STATUS_INTERNAL a statement that is wrong: a bug, which the store logs. A statement that failed is the transaction's
+ * last: all later ones return the same status, and a function that returns STATUS_OK nevertheless gets it too (it may
+ * return another error). To insert only what is not there, use ON CONFLICT DO NOTHING and store_changes. After an error
+ * of the disk that leaves in doubt what is stored, the process ends at once with a line in the log: it never goes on as
+ * if nothing had happened.
  *
  * SQL: only what SQLite 3.40 and PostgreSQL 15 both know. Parameters are $1, $2, … in order of appearance. Types:
  * BIGINT, TEXT, BLOB (the word BYTEA is put in its place for PostgreSQL, in migrations only). Booleans are BIGINT.
@@ -51,11 +55,13 @@ struct store_options {
     int64_t busy_timeout_ms; /* how long to wait for a lock that another process holds; 0: 2,000 */
 };
 
-/* Opens, checks the database's integrity, and brings its schema up to date. A database that is newer than this program,
- * not ours, damaged, or in use by another daemon: an error, and a sentence in `why`. */
+/* Opens, checks the database's integrity, and brings its schema up to date. Otherwise there is a sentence in `why`:
+ * STATUS_FAILED_PRECONDITION (newer than this program, not ours, damaged), STATUS_UNAVAILABLE (in use by another
+ * daemon, locked, not writable), STATUS_NOT_FOUND (not there, and not to be made), STATUS_INVALID_ARGUMENT (no such
+ * URL). */
 enum status store_open(const struct store_options *options, struct store **ret_store, char why[256]);
 
-/* Waits until everything queued is done. NULL is fine. */
+/* Waits until everything queued is done; what a `done` queues meanwhile is refused. NULL is fine. */
 void store_close(struct store *store);
 
 void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
@@ -100,7 +106,8 @@ int64_t store_row_int(const struct store_row *row, int column);
 const char *store_row_text(const struct store_row *row, int column);
 const void *store_row_blob(const struct store_row *row, int column, size_t *ret_len);
 
-/* Is called for each row; another status than STATUS_OK ends the statement and is what store_run returns. */
+/* Is called for each row; another status than STATUS_OK ends the statement and is what store_run returns; it is no
+ * failure of the statement, others may follow. A row function must not run statements itself (STATUS_INTERNAL). */
 typedef enum status store_row_fn(const struct store_row *row, void *arg);
 
 /* Runs one statement. `sql` must be a string literal (its address names the prepared statement). `each` may be NULL. In

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The jobs of a store and the queues in which they wait for a thread. */
+#ifndef STORE_QUEUE_H
+#define STORE_QUEUE_H
+
+#include "store/store.h"
+
+#include <pthread.h>
+
+struct job {
+    struct job *next;
+    store_fn *fn;
+    store_done_fn *done;
+    void *arg;
+    enum status status; /* what done will hear */
+};
+
+struct job_list {
+    struct job *first;
+    struct job *last;
+    size_t count;
+};
+
+struct queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct job_list waiting;
+    size_t max;
+    bool is_closed;
+};
+
+void queue_init(struct queue *queue, size_t max);
+void queue_done(struct queue *queue);
+
+/* False, and the job stays the caller's: the queue is full or closed. */
+bool queue_push(struct queue *queue, struct job *job);
+
+/* Puts the whole list at the end, whatever the maximum; the list is empty afterwards. */
+void queue_append(struct queue *queue, struct job_list *list);
+
+/* Waits for jobs, and takes a `share`th of what is there, at least one and at most `max`. Empty: closed, and no more
+ * to do. */
+struct job_list queue_take(struct queue *queue, size_t share, size_t max);
+
+/* No new jobs by queue_push. Who takes still gets those that wait. */
+void queue_close(struct queue *queue);
+
+#endif

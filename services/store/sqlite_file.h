@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file of a SQLite database, up to the point where it can be used: it is there, private, one daemon's, ours, and
+ * whole. */
+#ifndef STORE_SQLITE_FILE_H
+#define STORE_SQLITE_FILE_H
+
+#include "store/driver.h"
+
+struct sqlite3;
+
+struct sqlite_file {
+    char *path; /* without links */
+    int lock;   /* a descriptor */
+    int busy_timeout_ms;
+};
+
+/* Finds the file, or makes an empty one that only its owner can read where the options say so. Takes the lock that says
+ * "a daemon uses this database" (path-lock beside it), which hinders no other process from using SQLite on it. */
+enum status sqlite_file_init(struct sqlite_file *file, const char *path, const struct store_options *options,
+                             char why[STORE_WHY_MAX]);
+void sqlite_file_done(struct sqlite_file *file); /* where init failed, too */
+
+/* Is it Gatehouse's and undamaged? An empty file becomes Gatehouse's, if `create` says so. */
+enum status sqlite_file_check(const struct sqlite_file *file, bool create, char why[STORE_WHY_MAX]);
+
+/* A handle with all settings made. */
+enum status sqlite_file_open(const struct sqlite_file *file, bool writes, struct sqlite3 **ret_db,
+                             char why[STORE_WHY_MAX]);
+
+#endif
