@@ -70,10 +70,10 @@ static enum status call_sharing(struct connection *connection, struct job *job, 
     struct store_tx tx = {.connection = connection};
     TRY(driver->start(connection, marked));
     job->status = call(&tx, job);
-    if (tx.failed == STATUS_ABORTED)
-        return STATUS_ABORTED;
     if (job->status == STATUS_OK)
-        job->status = driver->keep(connection);
+        job->status = tx.failed = driver->keep(connection);
+    if (tx.failed == STATUS_ABORTED) /* not the function's own STATUS_ABORTED: a conflict */
+        return STATUS_ABORTED;
     return job->status == STATUS_OK ? STATUS_OK : driver->undo(connection);
 }
 
