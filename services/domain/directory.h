@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the hot path must know of credentials, roles and settings: all of it in memory, behind one read-write lock.
+ *
+ * It follows the store: directory_apply puts in what a committed transaction changed, before that transaction is
+ * acknowledged, so that on this server nobody is answered by what was before.
+ */
+#ifndef DOMAIN_DIRECTORY_H
+#define DOMAIN_DIRECTORY_H
+
+#include "domain/crypto.h"
+#include "domain/role.h"
+#include "domain/settings.h"
+
+#include <uthash.h>
+
+enum {
+    CLIENT_ID_LEN = 36,
+    CREDENTIAL_NAME_MAX = 400,
+    USER_ID_MAX = 256,
+    SECRETS_MAX = 2,
+};
+
+struct secret_facts {
+    int64_t id;
+    uint8_t digest[SHA256_BYTES];
+    int64_t ends; /* 0: no end */
+};
+
+/* One credential. Once in the directory it stays at its address until the process ends, so that a token can point to
+ * it; when it is purged its `deleted` stays set. Read and written under the lock. */
+struct credential_facts {
+    int64_t id;
+    char client_id[CLIENT_ID_LEN + 1];
+    char *name;
+    char *owner; /* "": none */
+    int64_t created;
+    int64_t expires; /* 0: never */
+    int64_t deleted; /* 0: living */
+    int64_t epoch;
+    int64_t version;
+    struct role_set granted;
+    struct role_set effective;
+    struct secret_facts secrets[SECRETS_MAX];
+    int secret_count;
+    bool is_purged;
+    _Atomic int64_t last_used;
+    UT_hash_handle by_id;
+    UT_hash_handle by_client_id;
+};
+
+void credential_facts_free(struct credential_facts *facts); /* one that never went into a directory */
+
+struct directory;
+
+struct directory *directory_new(void);
+void directory_free(struct directory *directory);
+
+/* Between lock and unlock nothing changes; keep it short, and call nothing that blocks. */
+void directory_lock(struct directory *directory);
+void directory_unlock(struct directory *directory);
+
+/* The rest needs the lock, unless it says otherwise. */
+const struct credential_facts *directory_find(struct directory *directory, const char *client_id);
+struct credential_facts *directory_find_id(struct directory *directory, int64_t id);
+const struct settings *directory_settings(struct directory *directory);
+
+/* Every credential that is not purged. */
+typedef void directory_each_fn(const struct credential_facts *facts, void *arg);
+void directory_each(struct directory *directory, directory_each_fn *each, void *arg);
+
+/* Roles are only ever added, and their ids never change: these two need no lock. -1 or NULL: no such role. */
+int directory_role_number(struct directory *directory, const char *role_id);
+const char *directory_role_id(struct directory *directory, int number);
+int directory_role_count(struct directory *directory);
+/* Needs the lock. */
+const struct role *directory_role(struct directory *directory, int number);
+
+/* The last revision whose change is in here; needs no lock. */
+int64_t directory_revision(struct directory *directory);
+
+/* Puts in; takes the lock itself. `facts` is the directory's from then on. */
+void directory_put_credential(struct directory *directory, struct credential_facts *facts);
+void directory_put_role(struct directory *directory, const struct role *role);
+void directory_put_settings(struct directory *directory, const struct settings *settings);
+void directory_set_revision(struct directory *directory, int64_t revision);
+void directory_purge(struct directory *directory, int64_t credential_id);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokens: when one is active, and its row in the store. */
+#ifndef DOMAIN_TOKEN_H
+#define DOMAIN_TOKEN_H
+
+#include "domain/token_table.h"
+#include "domain/work.h"
+
+/* The one function that decides, for every surface. Under the directory's lock. */
+bool token_is_active(const struct token_facts *token, const struct credential_facts *credential,
+                     const struct token_limits *limits, int64_t now);
+
+/* When it dies if it is not used again. */
+int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,
+                      const struct settings *settings);
+
+/* What it carries. */
+struct role_set token_roles(const struct token_facts *token, const struct credential_facts *credential);
+
+/* A token as it is stored. */
+struct token_row {
+    struct token_key key;
+    int64_t credential_id;
+    int64_t epoch;
+    int64_t last_used;
+    bool is_narrowed;
+    struct role_set roles;
+    char last_api[257];
+};
+
+enum status token_insert(struct store_tx *tx, const struct token_row *row);
+
+/* NOT_FOUND. */
+enum status token_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row);
+
+/* Ends it for good. Sets *ret_found; a token that is not there is no error. */
+enum status token_end(struct work *work, const struct token_key *key, bool *ret_found);
+
+enum status token_store_use(struct store_tx *tx, const struct token_use *use, const char *api);
+
+/* Those of one credential that are within their times; what a change of epoch would end. */
+enum status token_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
+                             const struct token_limits *limits, int64_t *ret_count);
+
+/* Those of every credential that are live now but would not be with `next`. */
+enum status token_count_ended_by(struct store_tx *tx, const struct token_limits *now, const struct token_limits *next,
+                                 int64_t at, int64_t *ret_tokens, int64_t *ret_credentials);
+
+/* Live ones of a credential, newest first, after `before` (zero-filled: from the newest). */
+typedef enum status token_each_fn(const struct token_row *row, void *arg);
+enum status token_list(struct store_tx *tx, int64_t credential_id, int64_t epoch, const struct token_limits *limits,
+                       const struct token_key *before, int limit, token_each_fn *each, void *arg);
+
+/* Looks at up to `limit` rows from *cursor on and removes those that are dead; moves the cursor, to zero at the end. */
+enum status token_reap(struct store_tx *tx, struct domain *domain, int64_t dead_since, struct token_key *cursor,
+                       int limit, int *ret_seen, int *ret_removed);
+
+#endif

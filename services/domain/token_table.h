@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Live tokens in memory: a bounded read-through cache of the store's table, in 64 parts with a lock each. About 110
+ * bytes a token (tests/bench prints it).
+ *
+ * It never answers by what was: whoever ends a token removes it here after the commit and before the acknowledgement,
+ * and an entry that was read from the store before a removal is not put in after it (see generation).
+ *
+ * The uses that it notes are not in the store yet: an entry with such a use is kept until token_table_gather took it.
+ */
+#ifndef DOMAIN_TOKEN_TABLE_H
+#define DOMAIN_TOKEN_TABLE_H
+
+#include "domain/directory.h"
+#include "domain/secret_text.h"
+
+struct token_facts {
+    struct token_key key;
+    struct credential_facts *credential;
+    int64_t last_used;
+    int64_t epoch;
+    bool is_narrowed;      /* it carries only `roles` of what its credential has; else all */
+    struct role_set roles; /* if is_narrowed */
+};
+
+struct token_table;
+
+/* At most max_entries, and beside them those whose use is not stored yet. */
+struct token_table *token_table_new(size_t max_entries);
+void token_table_free(struct token_table *table);
+
+/* A miss gives the generation, to be read before the store is asked, and to be handed to token_table_put. */
+bool token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
+                     uint64_t *ret_generation);
+
+/* Puts in what the store said. False: a token of this part was removed since `generation` was read; the caller must ask
+ * the store again. If the token is there already, the later last use of both is kept. `is_used`: last_used is not in
+ * the store yet. */
+bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, bool is_used,
+                     uint32_t api);
+
+/* Notes a use at `used`, of API number `api`. Does nothing for a token that is not there. */
+void token_table_touch(struct token_table *table, const struct token_key *key, int64_t used, uint32_t api);
+
+void token_table_remove(struct token_table *table, const struct token_key *key);
+
+/* Forgets everything but the noted uses (a replica that lost touch). */
+void token_table_clear(struct token_table *table);
+
+/* A use that is to be stored. */
+struct token_use {
+    struct token_key key;
+    int64_t used;
+    uint32_t api;
+};
+
+/* Takes out the uses noted since the last time; *ret_uses is the caller's to free. Those that could not be stored are
+ * noted again by token_table_touch. */
+size_t token_table_gather(struct token_table *table, struct token_use **ret_uses);
+
+size_t token_table_count(struct token_table *table);
+size_t token_table_bytes(struct token_table *table);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/work.h"
+
+#include "domain/domain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct change {
+    struct change *next;
+    enum change_kind kind;
+    int64_t revision;
+    struct credential_facts *facts;
+    struct token_key key;
+    struct settings settings;
+    struct role role;
+    int64_t credential_id;
+};
+
+static void free_change(struct change *change)
+{
+    credential_facts_free(change->facts);
+    free(change);
+}
+
+void work_reset(struct work *work)
+{
+    while (work->changes != NULL) {
+        struct change *change = work->changes;
+        work->changes = change->next;
+        free_change(change);
+    }
+    work->tokens_ended = 0;
+    work->credentials_affected = 0;
+}
+
+static enum status read_value(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+enum status work_next(struct store_tx *tx, const char *counter, int64_t *ret_value)
+{
+    return store_run(tx,
+                     "INSERT INTO counter (name, value) VALUES ($1, 1)"
+                     " ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value",
+                     read_value, ret_value, store_text(counter));
+}
+
+static struct change *add(struct work *work, enum change_kind kind)
+{
+    struct change *change = calloc(1, sizeof *change);
+    if (change == NULL)
+        abort();
+    change->kind = kind;
+    change->next = work->changes;
+    work->changes = change;
+    return change;
+}
+
+static enum status append_log(struct work *work, struct change *change, const void *subject, size_t len)
+{
+    TRY(work_next(work->tx, "revision", &change->revision));
+    return store_run(work->tx, "INSERT INTO change_log (revision, kind, subject, at) VALUES ($1, $2, $3, $4)", NULL,
+                     NULL, store_int(change->revision), store_int(change->kind), store_blob(subject, len),
+                     store_int(work->now));
+}
+
+enum status work_change_credential(struct work *work, struct credential_facts *facts)
+{
+    struct change *change = add(work, CHANGE_CREDENTIAL);
+    change->facts = facts;
+    return append_log(work, change, facts->client_id, CLIENT_ID_LEN);
+}
+
+enum status work_change_token(struct work *work, const struct token_key *key)
+{
+    struct change *change = add(work, CHANGE_TOKEN);
+    change->key = *key;
+    return append_log(work, change, key->bytes, TOKEN_KEY_BYTES);
+}
+
+enum status work_change_settings(struct work *work, const struct settings *settings)
+{
+    struct change *change = add(work, CHANGE_SETTINGS);
+    change->settings = *settings;
+    return append_log(work, change, "", 0);
+}
+
+enum status work_change_role(struct work *work, const struct role *role)
+{
+    struct change *change = add(work, CHANGE_ROLE);
+    change->role = *role;
+    return append_log(work, change, role->id, strlen(role->id));
+}
+
+enum status work_change_purge(struct work *work, int64_t credential_id)
+{
+    struct change *change = add(work, CHANGE_PURGE);
+    change->credential_id = credential_id;
+    return append_log(work, change, &credential_id, sizeof credential_id);
+}
+
+static void apply(struct domain *domain, struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_CREDENTIAL:
+        directory_put_credential(domain->directory, change->facts);
+        change->facts = NULL; /* the directory has it now */
+        break;
+    case CHANGE_TOKEN:
+        token_table_remove(domain->tokens, &change->key);
+        break;
+    case CHANGE_SETTINGS:
+        directory_put_settings(domain->directory, &change->settings);
+        break;
+    case CHANGE_ROLE:
+        directory_put_role(domain->directory, &change->role);
+        break;
+    case CHANGE_PURGE:
+        directory_purge(domain->directory, change->credential_id);
+        break;
+    }
+    directory_set_revision(domain->directory, change->revision);
+}
+
+void work_apply(struct work *work)
+{
+    struct change *oldest_first = NULL;
+    while (work->changes != NULL) {
+        struct change *change = work->changes;
+        work->changes = change->next;
+        change->next = oldest_first;
+        oldest_first = change;
+    }
+    while (oldest_first != NULL) {
+        struct change *change = oldest_first;
+        oldest_first = change->next;
+        apply(work->domain, change);
+        free_change(change);
+    }
+}

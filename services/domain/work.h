@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One unit of administrative work: a write transaction, who does it, and what it changes in memory once it is
+ * committed.
+ *
+ * What ends or changes anything that the hot path knows is recorded here: it takes the next revision, leaves a row in
+ * the change log (which other replicas follow), and is put into the directory and the token table by work_apply, after
+ * the commit and before the acknowledgement.
+ */
+#ifndef DOMAIN_WORK_H
+#define DOMAIN_WORK_H
+
+#include "arena.h"
+#include "domain/directory.h"
+#include "domain/secret_text.h"
+
+enum change_kind {
+    CHANGE_CREDENTIAL = 1, /* subject: client ID */
+    CHANGE_TOKEN = 2,      /* subject: the key of a token that ended */
+    CHANGE_SETTINGS = 3,
+    CHANGE_ROLE = 4,
+    CHANGE_PURGE = 5, /* subject: the credential's id, 8 bytes */
+};
+
+struct change;
+struct domain;
+
+struct work {
+    struct domain *domain;
+    struct store_tx *tx;
+    struct arena *arena; /* of the call */
+    int64_t now;
+    const char *actor; /* client ID or mutual-TLS identity */
+    int64_t tokens_ended;
+    int64_t credentials_affected;
+    struct change *changes; /* newest first */
+};
+
+/* Empty again, for the first or another try. */
+void work_reset(struct work *work);
+
+/* `facts` is the work's from then on. */
+enum status work_change_credential(struct work *work, struct credential_facts *facts);
+enum status work_change_token(struct work *work, const struct token_key *key);
+enum status work_change_settings(struct work *work, const struct settings *settings);
+enum status work_change_role(struct work *work, const struct role *role);
+enum status work_change_purge(struct work *work, int64_t credential_id);
+
+/* After the commit. Then the work is empty. */
+void work_apply(struct work *work);
+
+/* The next value of a counter of the store, from 1. Work that takes the counter "revision" happens one after the other,
+ * on all replicas. */
+enum status work_next(struct store_tx *tx, const char *counter, int64_t *ret_value);
+
+#endif
