@@ -63,7 +63,7 @@ static const char first[] =
     "CREATE INDEX usage_by_hour ON usage (hour);"
 
     "CREATE TABLE audit ("
-    "    sequence BIGINT PRIMARY KEY, at BIGINT NOT NULL, actor TEXT, action TEXT NOT NULL, credential TEXT,"
+    "    sequence BIGINT PRIMARY KEY, at BIGINT NOT NULL, actor TEXT, action TEXT NOT NULL,"
     "    subject TEXT, peer TEXT, request_id TEXT, outcome TEXT, detail TEXT, hash BLOB"
     ") /* table */;"
 
@@ -75,6 +75,9 @@ static const char first[] =
     "CREATE TABLE change_log ("
     "    revision BIGINT PRIMARY KEY, kind BIGINT NOT NULL, subject BLOB, at BIGINT NOT NULL"
     ") /* table */;"
+
+    /* 'page_key': what signs page tokens, the same on every replica. */
+    "CREATE TABLE instance (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) /* table in order of its key */;"
 
     /* The last number given out, of 'revision', 'credential_id', 'secret_id', 'audit', … */
     "CREATE TABLE counter (name TEXT PRIMARY KEY NOT NULL, value BIGINT NOT NULL) /* table in order of its key */;";
