@@ -18,6 +18,7 @@ struct domain {
     struct usage *usage;
     struct audit_queue *audit;
     struct flusher *flusher;
+    bool owns_clock;
     uint8_t instance_key[SHA256_BYTES]; /* signs page tokens; the same on every replica */
 };
 

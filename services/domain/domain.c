@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/domain.h"
+
+#include "domain/credential.h"
+#include "domain/flusher.h"
+#include "log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000 };
+
+struct opening {
+    struct domain *domain;
+    int64_t now;
+    int64_t clock_floor;
+    int64_t revision;
+    bool has_key;
+    struct arena arena;
+    int64_t *ids;
+    size_t id_count, id_size;
+};
+
+/* What a new database needs once. */
+
+static enum status read_key(const struct store_row *row, void *arg)
+{
+    struct opening *opening = arg;
+    size_t len = 0;
+    const void *key = store_row_blob(row, 0, &len);
+    if (len != SHA256_BYTES)
+        return STATUS_INTERNAL;
+    memcpy(opening->domain->instance_key, key, SHA256_BYTES);
+    opening->has_key = true;
+    return STATUS_OK;
+}
+
+static enum status seed_tx(struct store_tx *tx, void *arg)
+{
+    struct opening *opening = arg;
+    TRY(role_seed(tx, opening->now));
+    opening->has_key = false;
+    TRY(store_run(tx, "SELECT value FROM instance WHERE name = 'page_key'", read_key, opening));
+    if (opening->has_key)
+        return STATUS_OK;
+    crypto_random(opening->domain->instance_key, SHA256_BYTES);
+    return store_run(tx, "INSERT INTO instance (name, value) VALUES ('page_key', $1)", NULL, NULL,
+                     store_blob(opening->domain->instance_key, SHA256_BYTES));
+}
+
+/* What the directory holds. */
+
+static enum status load_role(const struct role *role, void *arg)
+{
+    struct opening *opening = arg;
+    directory_put_role(opening->domain->directory, role);
+    return STATUS_OK;
+}
+
+static enum status read_counter(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status read_id(const struct store_row *row, void *arg)
+{
+    struct opening *opening = arg;
+    if (opening->id_count == opening->id_size) {
+        opening->id_size = opening->id_size == 0 ? 256 : opening->id_size * 2;
+        opening->ids = realloc(opening->ids, opening->id_size * sizeof *opening->ids);
+        if (opening->ids == NULL)
+            abort();
+    }
+    opening->ids[opening->id_count++] = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status load_credentials(struct store_tx *tx, struct opening *opening)
+{
+    TRY(store_run(tx, "SELECT id FROM credential", read_id, opening));
+    for (size_t i = 0; i < opening->id_count; i++) {
+        struct arena arena = {0};
+        struct credential *credential = NULL;
+        enum status status = credential_load_id(tx, &arena, opening->ids[i], opening->now, &credential);
+        if (status == STATUS_OK)
+            directory_put_credential(opening->domain->directory, credential_facts_new(credential));
+        arena_done(&arena);
+        TRY(status);
+    }
+    return STATUS_OK;
+}
+
+static enum status load_tx(struct store_tx *tx, void *arg)
+{
+    struct opening *opening = arg;
+    struct directory *directory = opening->domain->directory;
+    struct settings settings;
+    opening->id_count = 0;
+    TRY(role_list(tx, load_role, opening));
+    TRY(settings_load(tx, &settings));
+    directory_put_settings(directory, &settings);
+    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", read_counter, &opening->clock_floor));
+    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'revision'", read_counter, &opening->revision));
+    TRY(load_credentials(tx, opening));
+    directory_set_revision(directory, opening->revision);
+    return STATUS_OK;
+}
+
+static void start_clock(struct domain *domain, int64_t floor)
+{
+    domain->clock = clock_new(floor);
+    int64_t ahead = clock_ahead(domain->clock);
+    if (ahead > CLOCK_SECOND)
+        log_write(LOG_LEVEL_WARN, "clock_behind", "seconds", log_number(ahead / CLOCK_SECOND).text, "message",
+                  "the system's clock is behind the last time that the database saw; going on from that time", NULL);
+}
+
+enum status domain_open(const struct domain_options *options, struct domain **ret_domain)
+{
+    struct domain *domain = calloc(1, sizeof *domain);
+    if (domain == NULL)
+        abort();
+    domain->store = options->store;
+    domain->directory = directory_new();
+    domain->tokens =
+        token_table_new(options->max_tokens_in_memory == 0 ? DEFAULT_TOKENS : options->max_tokens_in_memory);
+    domain->usage = usage_new();
+    domain->audit = audit_queue_new();
+    domain->clock = options->clock;
+    struct opening opening = {.domain = domain, .now = time(NULL) * CLOCK_SECOND};
+    if (options->clock != NULL)
+        opening.now = clock_now(options->clock);
+    enum status status = store_write_wait(domain->store, seed_tx, &opening);
+    if (status == STATUS_OK)
+        status = store_read_wait(domain->store, load_tx, &opening);
+    free(opening.ids);
+    if (status != STATUS_OK) {
+        domain_close(domain);
+        return status;
+    }
+    if (domain->clock == NULL)
+        start_clock(domain, opening.clock_floor);
+    domain->owns_clock = options->clock == NULL;
+    domain->flusher =
+        flusher_new(domain, options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms);
+    *ret_domain = domain;
+    return STATUS_OK;
+}
+
+void domain_close(struct domain *domain)
+{
+    if (domain == NULL)
+        return;
+    if (domain->flusher != NULL)
+        flusher_stop(domain->flusher);
+    flusher_free(domain->flusher);
+    token_table_free(domain->tokens);
+    usage_free(domain->usage);
+    audit_queue_free(domain->audit);
+    directory_free(domain->directory);
+    if (domain->owns_clock)
+        clock_free(domain->clock);
+    free(domain);
+}
+
+void domain_flush(struct domain *domain, store_done_fn *done, void *arg)
+{
+    flusher_flush(domain->flusher, done, arg);
+}

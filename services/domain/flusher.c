@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/flusher.h"
+
+#include "domain/credential.h"
+#include "domain/token.h"
+#include "log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    REAP_LIMIT = 1000, /* tokens looked at in one round */
+    TIDY_ROUNDS = 30,  /* rounds between two looks at what grows slowly */
+    TIDY_LIMIT = 1000,
+    PURGE_LIMIT = 20,
+};
+#define REAP_GRACE \
+    (60 * CLOCK_SECOND) /* a token is removed when it has been dead this long: a replica may know a later use */
+#define REQUEST_RETENTION (24 * 3600 * CLOCK_SECOND)
+#define CHANGE_LOG_RETENTION (3600 * CLOCK_SECOND)
+
+struct secret_use {
+    int64_t secret_id;
+    int64_t used;
+    UT_hash_handle hh;
+};
+
+struct flusher {
+    struct domain *domain;
+    int64_t interval_ms;
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_stopping;
+    struct secret_use *secrets; /* by id; under the lock */
+    struct token_key cursor;    /* of the reaper */
+    int round;
+};
+
+/* What one flush carries. */
+struct flush {
+    struct domain *domain;
+    struct arena arena;
+    struct token_use *uses;
+    size_t use_count;
+    struct usage_delta *deltas;
+    size_t delta_count;
+    struct audit_event *events;
+    size_t event_count;
+    struct secret_use *secrets;
+    int64_t now;
+    store_done_fn *done;
+    void *arg;
+};
+
+static enum status store_credential_use(struct store_tx *tx, const struct usage_delta *delta)
+{
+    return store_run(tx, "UPDATE credential SET last_used = $1 WHERE id = $2 AND last_used < $1", NULL, NULL,
+                     store_int(delta->last_used), store_int(delta->credential_id));
+}
+
+/* The latest time that the store knows to have passed: the clock does not start before it (clock.h). */
+static enum status store_clock(struct store_tx *tx, int64_t now)
+{
+    return store_run(tx,
+                     "INSERT INTO counter (name, value) VALUES ('clock', $1)"
+                     " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value",
+                     NULL, NULL, store_int(now));
+}
+
+static enum status flush_tx(struct store_tx *tx, void *arg)
+{
+    struct flush *flush = arg;
+    struct usage *usage = flush->domain->usage;
+    for (size_t i = 0; i < flush->use_count; i++)
+        TRY(token_store_use(tx, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
+    for (size_t i = 0; i < flush->delta_count; i++) {
+        TRY(usage_store(tx, &flush->deltas[i], usage_api(usage, flush->deltas[i].api)));
+        TRY(store_credential_use(tx, &flush->deltas[i]));
+    }
+    for (size_t i = 0; i < flush->event_count; i++)
+        TRY(audit_append(tx, &flush->events[i]));
+    for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
+        TRY(store_run(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", NULL, NULL,
+                      store_int(use->used), store_int(use->secret_id)));
+    return store_clock(tx, flush->now);
+}
+
+static void take_back(struct flush *flush)
+{
+    struct domain *domain = flush->domain;
+    for (size_t i = 0; i < flush->use_count; i++)
+        token_table_touch(domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
+    usage_give_back(domain->usage, flush->deltas, flush->delta_count);
+    for (size_t i = 0; i < flush->event_count; i++)
+        audit_queue_add(domain->audit, &flush->events[i]);
+    for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
+        flusher_note_secret(domain->flusher, use->secret_id, use->used);
+}
+
+static void flush_done(enum status status, void *arg)
+{
+    struct flush *flush = arg;
+    if (status != STATUS_OK) {
+        log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
+        take_back(flush);
+    }
+    if (flush->done != NULL)
+        flush->done(status, flush->arg);
+    struct secret_use *use, *next;
+    HASH_ITER(hh, flush->secrets, use, next)
+    {
+        HASH_DEL(flush->secrets, use);
+        free(use);
+    }
+    free(flush->uses);
+    free(flush->deltas);
+    arena_done(&flush->arena);
+    free(flush);
+}
+
+void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
+{
+    struct domain *domain = flusher->domain;
+    struct flush *flush = calloc(1, sizeof *flush);
+    if (flush == NULL)
+        abort();
+    flush->domain = domain;
+    flush->now = clock_now(domain->clock);
+    flush->done = done;
+    flush->arg = arg;
+    flush->use_count = token_table_gather(domain->tokens, &flush->uses);
+    flush->delta_count = usage_gather(domain->usage, flush->now, &flush->deltas);
+    flush->event_count = audit_queue_gather(domain->audit, &flush->arena, &flush->events);
+    pthread_mutex_lock(&flusher->lock);
+    flush->secrets = flusher->secrets;
+    flusher->secrets = NULL;
+    pthread_mutex_unlock(&flusher->lock);
+    store_write(domain->store, flush_tx, flush_done, flush);
+}
+
+void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now)
+{
+    struct secret_use *use = NULL;
+    pthread_mutex_lock(&flusher->lock);
+    HASH_FIND(hh, flusher->secrets, &secret_id, sizeof secret_id, use);
+    if (use == NULL && (use = calloc(1, sizeof *use)) != NULL) {
+        use->secret_id = secret_id;
+        HASH_ADD(hh, flusher->secrets, secret_id, sizeof secret_id, use);
+    }
+    if (use != NULL && use->used < now)
+        use->used = now;
+    pthread_mutex_unlock(&flusher->lock);
+}
+
+/* Removing */
+
+struct reaping {
+    struct flusher *flusher;
+    struct work work;
+    struct token_key cursor;
+    bool is_tidy_round;
+    int64_t purge_before;
+    int64_t usage_before;
+    int seen, removed;
+};
+
+static enum status tidy(struct reaping *reaping)
+{
+    struct work *work = &reaping->work;
+    TRY(store_run(work->tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(work->now)));
+    TRY(store_run(work->tx, "DELETE FROM request WHERE at <= $1", NULL, NULL,
+                  store_int(work->now - REQUEST_RETENTION)));
+    TRY(store_run(work->tx, "DELETE FROM change_log WHERE at <= $1", NULL, NULL,
+                  store_int(work->now - CHANGE_LOG_RETENTION)));
+    TRY(usage_expire(work->tx, reaping->usage_before, TIDY_LIMIT));
+    return credential_purge(work, reaping->purge_before, PURGE_LIMIT);
+}
+
+static enum status reap_tx(struct store_tx *tx, void *arg)
+{
+    struct reaping *reaping = arg;
+    struct work *work = &reaping->work;
+    work_reset(work);
+    work->tx = tx;
+    reaping->cursor = reaping->flusher->cursor;
+    TRY(token_reap(tx, work->domain, work->now - REAP_GRACE, &reaping->cursor, REAP_LIMIT, &reaping->seen,
+                   &reaping->removed));
+    return reaping->is_tidy_round ? tidy(reaping) : STATUS_OK;
+}
+
+enum status flusher_reap(struct flusher *flusher, int *ret_seen, int *ret_removed)
+{
+    struct domain *domain = flusher->domain;
+    struct arena arena = {0};
+    struct reaping reaping = {
+        .flusher = flusher,
+        .work = {.domain = domain, .arena = &arena, .now = clock_now(domain->clock), .actor = "gatehoused"},
+        .is_tidy_round = flusher->round % TIDY_ROUNDS == 0,
+    };
+    directory_lock(domain->directory);
+    reaping.purge_before = reaping.work.now - directory_settings(domain->directory)->deletion_retention;
+    reaping.usage_before = reaping.work.now - directory_settings(domain->directory)->usage_retention;
+    directory_unlock(domain->directory);
+    enum status status = store_write_wait(domain->store, reap_tx, &reaping);
+    if (status == STATUS_OK) {
+        work_apply(&reaping.work);
+        flusher->cursor = reaping.cursor;
+        flusher->round++;
+    }
+    work_reset(&reaping.work);
+    arena_done(&arena);
+    *ret_seen = reaping.seen;
+    *ret_removed = reaping.removed;
+    return status;
+}
+
+/* True when it is time to stop. */
+static bool pause_for(struct flusher *flusher, int64_t milliseconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += milliseconds % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&flusher->lock);
+    int result = 0;
+    while (!flusher->is_stopping && result == 0)
+        result = pthread_cond_timedwait(&flusher->wake, &flusher->lock, &until);
+    bool is_stopping = flusher->is_stopping;
+    pthread_mutex_unlock(&flusher->lock);
+    return is_stopping;
+}
+
+static void *run(void *arg)
+{
+    struct flusher *flusher = arg;
+    int64_t pause = flusher->interval_ms;
+    while (!pause_for(flusher, pause)) {
+        int seen = 0, removed = 0;
+        flusher_flush(flusher, NULL, NULL);
+        enum status status = flusher_reap(flusher, &seen, &removed);
+        /* Where much is dead, go on soon; else there is time. */
+        bool is_busy = status == STATUS_OK && removed > REAP_LIMIT / 4;
+        pause = is_busy ? flusher->interval_ms / 20 + 1 : flusher->interval_ms;
+    }
+    return NULL;
+}
+
+struct flusher *flusher_new(struct domain *domain, int64_t interval_ms)
+{
+    struct flusher *flusher = calloc(1, sizeof *flusher);
+    if (flusher == NULL)
+        abort();
+    flusher->domain = domain;
+    flusher->interval_ms = interval_ms;
+    pthread_mutex_init(&flusher->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&flusher->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (interval_ms >= 0) {
+        flusher->has_thread = pthread_create(&flusher->thread, NULL, run, flusher) == 0;
+        if (!flusher->has_thread)
+            abort();
+    }
+    return flusher;
+}
+
+static enum status nothing(struct store_tx *tx, void *arg)
+{
+    (void)tx;
+    (void)arg;
+    return STATUS_OK;
+}
+
+void flusher_stop(struct flusher *flusher)
+{
+    if (flusher->has_thread) {
+        pthread_mutex_lock(&flusher->lock);
+        flusher->is_stopping = true;
+        pthread_cond_signal(&flusher->wake);
+        pthread_mutex_unlock(&flusher->lock);
+        pthread_join(flusher->thread, NULL);
+        flusher->has_thread = false;
+    }
+    flusher_flush(flusher, NULL, NULL);
+    /* Writes are done in order: when this one is, so is the flush. */
+    if (store_write_wait(flusher->domain->store, nothing, NULL) != STATUS_OK)
+        log_write(LOG_LEVEL_WARN, "last_flush_failed", NULL);
+}
+
+void flusher_free(struct flusher *flusher)
+{
+    if (flusher == NULL)
+        return;
+    struct secret_use *use, *next;
+    HASH_ITER(hh, flusher->secrets, use, next)
+    {
+        HASH_DEL(flusher->secrets, use);
+        free(use);
+    }
+    pthread_cond_destroy(&flusher->wake);
+    pthread_mutex_destroy(&flusher->lock);
+    free(flusher);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread that carries what is noted in memory into the store, every few seconds and in one transaction, and removes
+ * from the store what is dead: tokens, ended secret keys, old usage, deleted credentials past their retention. A few at
+ * a time, so that nobody waits for it.
+ */
+#ifndef DOMAIN_FLUSHER_H
+#define DOMAIN_FLUSHER_H
+
+#include "domain/domain.h"
+
+struct flusher;
+
+/* interval_ms -1: no thread; only flusher_flush and flusher_reap. */
+struct flusher *flusher_new(struct domain *domain, int64_t interval_ms);
+void flusher_stop(struct flusher *flusher); /* joins the thread, after a last flush */
+void flusher_free(struct flusher *flusher);
+
+void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg);
+
+/* One round of removing, waiting for its end; for the thread and for tests. Returns how many tokens were looked at and
+ * removed. */
+enum status flusher_reap(struct flusher *flusher, int *ret_seen, int *ret_removed);
+
+/* A secret key was used. */
+void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now);
+
+#endif
