@@ -29,7 +29,8 @@ struct rpc_server_options {
  * request log and metrics. */
 typedef void rpc_observe_fn(void *arg, const struct call *call, enum status status, int64_t duration_us);
 
-/* Makes a server that listens nowhere yet. NULL: *ret_why (static or owned by the server's last error) says why. */
+/* Makes a server that listens nowhere yet. It registers health and reflection by itself. NULL: *ret_why (static) says
+ * why. The options' strings are copied, the descriptor set is borrowed. */
 struct rpc_server *rpc_server_new(const struct rpc_server_options *options, const char **ret_why);
 
 /* Registers every method of `service` under /package.Service/Method. Before start. The service is borrowed. */
@@ -47,13 +48,20 @@ int rpc_server_port(const struct rpc_server *server);
 /* Health of every service of this server, as grpc.health.v1 tells it: false turns NOT_SERVING, and each Watch hears. */
 void rpc_server_set_serving(struct rpc_server *server, bool is_serving);
 
-/* Reads the certificate files again at the next handshake (SIGHUP). Open connections go on. */
-void rpc_server_reload(struct rpc_server *server);
+/* Reads the certificate files again (SIGHUP); the next handshake takes them, open connections go on.
+ * STATUS_FAILED_PRECONDITION: they cannot be read or do not fit each other, and the old ones stay. Blocking. */
+enum status rpc_server_reload(struct rpc_server *server);
 
 /* Drains: NOT_SERVING, GOAWAY, no new calls; waits for the accepted ones, cancels what is left after grace_ms; then
  * joins the threads. Blocking; once. */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 
 void rpc_server_free(struct rpc_server *server);
+
+/* For handlers that stream a lot: is there room in the call's queue for one more message? A message beyond ends the
+ * call with RESOURCE_EXHAUSTED. on_ready is called, on any thread, each time the queue has run empty; another thread
+ * may have ended the call by then, so that it finds its own state under its own lock (as on_cancel does). */
+bool rpc_call_has_room(const struct call *call);
+void rpc_call_on_ready(struct call *call, void (*on_ready)(struct call *call));
 
 #endif

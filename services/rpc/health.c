@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rpc/internal.h"
+
+#include <grpc/health/v1/health.pb-c.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
+#define SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
+#define NOT_SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
+#define SERVICE_UNKNOWN GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
+
+struct watch {
+    struct watch *next;
+    struct call *call;
+    ProtobufCClosure closure;
+    bool is_known;  /* does the server have the service? */
+    bool is_behind; /* its reader is slow: it gets the newest status when there is room again */
+};
+
+struct rpc_health {
+    ProtobufCService service; /* first: what the stubs are invoked on is this */
+    const struct rpc_server *server;
+    pthread_mutex_t lock; /* guards what follows; a call's own lock may be taken under it */
+    bool is_serving;
+    struct watch *watches;
+};
+
+static bool has_service(const struct rpc_health *health, const char *name)
+{
+    if (*name == '\0')
+        return true;
+    for (const struct rpc_method *method = health->server->methods; method != NULL; method = method->next)
+        if (strcmp(method->service->descriptor->name, name) == 0)
+            return true;
+    return false;
+}
+
+static serving_status current(const struct rpc_health *health)
+{
+    return health->is_serving ? SERVING : NOT_SERVING;
+}
+
+static void tell(struct call *call, ProtobufCClosure closure, serving_status status)
+{
+    Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    response.status = status;
+    closure(&response.base, call);
+}
+
+static void check(struct rpc_health *health, const Grpc__Health__V1__HealthCheckRequest *request,
+                  ProtobufCClosure closure, struct call *call)
+{
+    if (!has_service(health, request->service)) {
+        (void)call_fail(call, STATUS_NOT_FOUND, "UNKNOWN_SERVICE", "the server has no such service");
+        closure(NULL, call);
+        return;
+    }
+    pthread_mutex_lock(&health->lock);
+    serving_status status = current(health);
+    pthread_mutex_unlock(&health->lock);
+    tell(call, closure, status);
+}
+
+/* Under the lock. */
+static void tell_watch(struct rpc_health *health, struct watch *watch)
+{
+    watch->is_behind = !rpc_call_has_room(watch->call);
+    if (!watch->is_behind)
+        tell(watch->call, watch->closure, watch->is_known ? current(health) : SERVICE_UNKNOWN);
+}
+
+static void on_ready(struct call *call)
+{
+    struct rpc_health *health = call->handler_data;
+    pthread_mutex_lock(&health->lock);
+    for (struct watch *watch = health->watches; watch != NULL; watch = watch->next)
+        if (watch->call == call && watch->is_behind)
+            tell_watch(health, watch);
+    pthread_mutex_unlock(&health->lock);
+}
+
+static void end_watch(struct watch *watch)
+{
+    watch->closure(NULL, watch->call);
+    free(watch);
+}
+
+static void on_cancel(struct call *call)
+{
+    struct rpc_health *health = call->handler_data;
+    struct watch *found = NULL;
+    pthread_mutex_lock(&health->lock);
+    for (struct watch **at = &health->watches; *at != NULL; at = &(*at)->next)
+        if ((*at)->call == call) {
+            found = *at;
+            *at = found->next;
+            break;
+        }
+    pthread_mutex_unlock(&health->lock);
+    if (found != NULL)
+        end_watch(found);
+}
+
+static void watch_begin(struct rpc_health *health, const Grpc__Health__V1__HealthCheckRequest *request,
+                        ProtobufCClosure closure, struct call *call)
+{
+    struct watch *watch = malloc(sizeof *watch);
+    if (watch == NULL) {
+        (void)call_fail(call, STATUS_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "out of memory");
+        closure(NULL, call);
+        return;
+    }
+    *watch = (struct watch){.call = call, .closure = closure, .is_known = has_service(health, request->service)};
+    call->handler_data = health;
+    call->on_cancel = on_cancel;
+    rpc_call_on_ready(call, on_ready);
+    pthread_mutex_lock(&health->lock);
+    watch->next = health->watches;
+    health->watches = watch;
+    tell_watch(health, watch);
+    pthread_mutex_unlock(&health->lock);
+    if (atomic_load(&health->server->is_draining)) /* after rpc_health_end_watches has looked, perhaps */
+        rpc_health_end_watches(health);
+}
+
+static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMessage *request, ProtobufCClosure closure,
+                   void *closure_data)
+{
+    struct rpc_health *health = (struct rpc_health *)service;
+    if (strcmp(service->descriptor->methods[index].name, "Watch") == 0)
+        watch_begin(health, (const Grpc__Health__V1__HealthCheckRequest *)request, closure, closure_data);
+    else
+        check(health, (const Grpc__Health__V1__HealthCheckRequest *)request, closure, closure_data);
+}
+
+struct rpc_health *rpc_health_new(struct rpc_server *server)
+{
+    struct rpc_health *health = calloc(1, sizeof *health);
+    if (health == NULL)
+        abort();
+    health->service = (ProtobufCService){.descriptor = &grpc__health__v1__health__descriptor, .invoke = invoke};
+    health->server = server;
+    health->is_serving = true;
+    pthread_mutex_init(&health->lock, NULL);
+    return health;
+}
+
+ProtobufCService *rpc_health_service(struct rpc_health *health)
+{
+    return &health->service;
+}
+
+void rpc_health_set(struct rpc_health *health, bool is_serving)
+{
+    pthread_mutex_lock(&health->lock);
+    bool has_changed = health->is_serving != is_serving;
+    health->is_serving = is_serving;
+    for (struct watch *watch = health->watches; has_changed && watch != NULL; watch = watch->next)
+        if (watch->is_known)
+            tell_watch(health, watch);
+    pthread_mutex_unlock(&health->lock);
+}
+
+void rpc_health_end_watches(struct rpc_health *health)
+{
+    pthread_mutex_lock(&health->lock);
+    struct watch *watch = health->watches;
+    health->watches = NULL;
+    pthread_mutex_unlock(&health->lock);
+    while (watch != NULL) {
+        struct watch *next = watch->next;
+        (void)call_fail(watch->call, STATUS_UNAVAILABLE, "DRAINING", "the server is shutting down");
+        end_watch(watch);
+        watch = next;
+    }
+}
+
+void rpc_health_free(struct rpc_health *health)
+{
+    if (health == NULL)
+        return;
+    pthread_mutex_destroy(&health->lock);
+    free(health);
+}
