@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <gatehouse/v1/credential_admin.pb-c.h>
+#include <inttypes.h>
+
+#include "connection.h"
+#include "json.h"
+#include "pages.h"
+#include "text.h"
+#include "time_format.h"
+#include "usage.h"
+
+enum { DEFAULT_LIMIT = 100 }; /* the log has no end; its newest part is what one looks for */
+
+static const struct view events_view = {
+    .columns =
+        COLUMNS({"NO", "sequence", NULL, COLUMN_RIGHT}, {"TIME", "event_time", column_clock, 0},
+                {"ACTOR", "actor", NULL, 0}, {"ACTION", "action", NULL, 0}, {"SUBJECT", "subject", NULL, 0},
+                {"FROM", "peer", NULL, 0}, {"OUTCOME", "outcome", NULL, 0}, {"DETAIL", "detail", NULL, COLUMN_WRAP}),
+    .value_keys = KEYS("sequence", "event_time", "actor", "action", "subject", "outcome"),
+};
+
+static const struct view verified_view = {
+    .columns = COLUMNS({"Intact", "intact", NULL, 0}, {"Events checked", "events_checked", NULL, 0}),
+    .value_keys = KEYS("intact"),
+};
+
+static bool add_time(struct context *context, char **filter, enum option_id id, char operator)
+{
+    int64_t seconds;
+    char text[TIME_TEXT_MAX];
+    if (!usage_take_time(context, id, &seconds))
+        return false;
+    if (option_value(&context->arguments, id) == NULL)
+        return true;
+    instant_format(seconds, 0, text);
+    return filter_add(context, filter, "time", operator, text);
+}
+
+static char *list_filter(struct context *context)
+{
+    static const struct {
+        enum option_id option;
+        const char *field;
+        char operator;
+    } terms[] = {{OPTION_MATCH_ACTOR, "actor", '='},     {OPTION_MATCH_ACTION, "action", '='},
+                 {OPTION_MATCH_SUBJECT, "subject", '='}, {OPTION_MATCH_PEER, "peer", '='},
+                 {OPTION_MATCH_OUTCOME, "outcome", '='}, {OPTION_MATCH_TEXT, "detail", ':'}};
+    char *filter = NULL;
+    bool is_good = true;
+    for (size_t i = 0; is_good && i < sizeof terms / sizeof terms[0]; i++)
+        is_good = filter_add(context, &filter, terms[i].field, terms[i].operator,
+                             option_value(&context->arguments, terms[i].option));
+    if (!is_good || !add_time(context, &filter, OPTION_SINCE, '>') || !add_time(context, &filter, OPTION_UNTIL, '<')) {
+        text_free(&filter);
+        return NULL;
+    }
+    filter_add_own(context, &filter);
+    return filter == NULL ? text_copy("") : filter;
+}
+
+enum exit_code audit_list(struct context *context)
+{
+    Gatehouse__V1__ListAuditEventsRequest request = GATEHOUSE__V1__LIST_AUDIT_EVENTS_REQUEST__INIT;
+    struct pages pages = {.method = "ListAuditEvents",
+                          .request = &request,
+                          .items = "events",
+                          .view = &events_view,
+                          .nothing = "No event."};
+    TEXT_FREE char *filter = list_filter(context);
+    if (filter == NULL || !pages_limit(context, OPTION_LIMIT, DEFAULT_LIMIT, &pages.limit))
+        return EXIT_USAGE;
+    request.filter = filter;
+    return pages_print(context, &pages);
+}
+
+enum exit_code audit_verify(struct context *context)
+{
+    Gatehouse__V1__VerifyAuditLogRequest request = GATEHOUSE__V1__VERIFY_AUDIT_LOG_REQUEST__INIT;
+    MESSAGE_FREE Gatehouse__V1__VerifyAuditLogResponse *response = admin_invoke(context, "VerifyAuditLog", &request);
+    if (response == NULL)
+        return context->exit_code;
+    json_t *answer = json_from_message(&response->base);
+    output_record(context, answer, &verified_view);
+    json_decref(answer);
+    if (response->intact)
+        return EXIT_DONE;
+    fprintf(stderr,
+            "gatehouse: the audit log was altered: its chain breaks at event %" PRId64 ".\n"
+            "Compare with a backup from before; `gatehouse audit list` shows the events around it.\n",
+            response->first_broken_sequence);
+    return EXIT_REFUSED;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every subcommand is and gets. The table of them all is in table.c. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include <stdint.h>
+
+#include "config.h"
+#include "options.h"
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_REFUSED = 1,     /* the server, or whoever was asked to confirm, said no */
+    EXIT_USAGE = 2,       /* the command line, the environment or the configuration file makes no sense */
+    EXIT_UNREACHABLE = 3, /* no answer from the server, or it says that it is unavailable */
+    EXIT_INACTIVE = 4     /* token introspect: not active, or a required role is missing */
+};
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_VALUE };
+
+struct connection;
+
+struct context {
+    const struct command *command;
+    struct arguments arguments;
+    struct config config;
+    enum output_format format;
+    int64_t now;                   /* seconds since 1970, read once */
+    struct connection *connection; /* NULL until the first call */
+    enum exit_code exit_code;      /* of the failure that was reported last */
+    const char *stdin_reader;      /* what standard input is read for; NULL: nothing yet */
+};
+
+struct command {
+    const char *name; /* "credential create" */
+    enum exit_code (*run)(struct context *context);
+    const char *arguments; /* as the usage line shows them: "CREDENTIAL ROLE..." */
+    const char *summary;
+    const enum option_id *options; /* its own, beside those that all have; ends with OPTION_END */
+    int least, most;               /* how many arguments; most < 0: any number */
+};
+
+/* Ends with a row whose name is NULL. */
+extern const struct command commands[];
+
+enum exit_code credential_create(struct context *context);
+enum exit_code credential_list(struct context *context);
+enum exit_code credential_get(struct context *context);
+enum exit_code credential_update(struct context *context);
+enum exit_code credential_delete(struct context *context);
+enum exit_code credential_undelete(struct context *context);
+enum exit_code credential_grant(struct context *context);
+enum exit_code credential_revoke(struct context *context);
+enum exit_code secret_regenerate(struct context *context);
+enum exit_code secret_end(struct context *context);
+enum exit_code role_list(struct context *context);
+enum exit_code role_create(struct context *context);
+enum exit_code role_update(struct context *context);
+enum exit_code role_retire(struct context *context);
+enum exit_code user_set_roles(struct context *context);
+enum exit_code user_get(struct context *context);
+enum exit_code user_list(struct context *context);
+enum exit_code user_delete(struct context *context);
+enum exit_code token_issue(struct context *context);
+enum exit_code token_introspect(struct context *context);
+enum exit_code token_revoke(struct context *context);
+enum exit_code token_list(struct context *context);
+enum exit_code token_end(struct context *context);
+enum exit_code token_end_all(struct context *context);
+enum exit_code settings_get(struct context *context);
+enum exit_code settings_set(struct context *context);
+enum exit_code usage_query(struct context *context);
+enum exit_code audit_list(struct context *context);
+enum exit_code audit_verify(struct context *context);
+enum exit_code top_run(struct context *context);
+enum exit_code completion_print(struct context *context);
+enum exit_code version_print(struct context *context);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text.h"
+
+static void set(struct setting *setting, const char *value, enum source source)
+{
+    if (setting->value != NULL || value == NULL || value[0] == '\0')
+        return;
+    setting->value = text_copy(value);
+    setting->source = source;
+}
+
+static void set_from_environment(struct setting *setting, const char *name, bool is_secret)
+{
+    char *value = name == NULL ? NULL : getenv(name);
+    if (value == NULL)
+        return;
+    set(setting, value, SOURCE_ENVIRONMENT);
+    if (is_secret) { /* /proc/PID/environ shows that very memory */
+        explicit_bzero(value, strlen(value));
+        unsetenv(name);
+    }
+}
+
+static void report_parse_error(cfg_t *cfg, const char *format, va_list arguments)
+{
+    fprintf(stderr, "gatehouse: %s:%d: ", cfg->filename == NULL ? "configuration" : cfg->filename, cfg->line);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+/* NULL: there is nowhere to look. */
+static char *default_path(void)
+{
+    const char *folder = getenv("XDG_CONFIG_HOME");
+    if (folder != NULL && folder[0] == '/') /* XDG: a relative one is to be ignored */
+        return text_format("%s/gatehouse/config", folder);
+    const char *home = getenv("HOME");
+    return home == NULL ? NULL : text_format("%s/.config/gatehouse/config", home);
+}
+
+static bool read_file(struct config *config, const char *path)
+{
+    cfg_opt_t keys[] = {
+#define CONFIG_KEY(id, option, variable, other, key) \
+    CFG_STR(key == NULL ? #id : key, NULL, key == NULL ? CFGF_DROP : CFGF_NONE),
+        CONFIG_TABLE(CONFIG_KEY)
+#undef CONFIG_KEY
+            CFG_END()};
+    cfg_t *cfg = text_must(cfg_init(keys, CFGF_NONE));
+    cfg_set_error_function(cfg, report_parse_error);
+    int result = cfg_parse(cfg, path);
+    if (result == CFG_FILE_ERROR)
+        fprintf(stderr, "gatehouse: cannot read %s: %s\n", path, strerror(errno));
+    if (result == CFG_SUCCESS) {
+#define CONFIG_TAKE(id, option, variable, other, key) \
+    if (key != NULL)                                  \
+        set(&config->id, cfg_getstr(cfg, key == NULL ? "" : key), SOURCE_FILE);
+        CONFIG_TABLE(CONFIG_TAKE)
+#undef CONFIG_TAKE
+    }
+    cfg_free(cfg);
+    return result == CFG_SUCCESS;
+}
+
+bool config_load(struct config *config, const struct arguments *arguments)
+{
+#define CONFIG_OPTION(id, option, variable, other, key)                   \
+    if (option != OPTION_END)                                             \
+        set(&config->id, option_value(arguments, option), SOURCE_OPTION); \
+    set_from_environment(&config->id, variable, key == NULL);             \
+    set_from_environment(&config->id, other, key == NULL);
+    CONFIG_TABLE(CONFIG_OPTION)
+#undef CONFIG_OPTION
+
+    const char *named = option_value(arguments, OPTION_CONFIG);
+    if (named == NULL)
+        named = getenv("GATEHOUSE_CONFIG");
+    if (named != NULL && named[0] != '\0')
+        return read_file(config, named);
+    TEXT_FREE char *path = default_path();
+    return path == NULL || access(path, F_OK) != 0 || read_file(config, path);
+}
+
+void config_done(struct config *config)
+{
+#define CONFIG_DONE(id, ...) text_wipe(&config->id.value);
+    CONFIG_TABLE(CONFIG_DONE)
+#undef CONFIG_DONE
+}

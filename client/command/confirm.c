@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "confirm.h"
+
+#include <gatehouse/v1/credential_admin.pb-c.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "json.h"
+#include "report.h"
+#include "text.h"
+#include "usage.h"
+
+enum { ANSWER_MAX = 512 };
+
+static const struct view recent_view = {
+    .columns =
+        COLUMNS({"USES", "allowed", usage_column_uses, COLUMN_RIGHT}, {"LAST USE", "last_use_time", column_time, 0},
+                {"API", "api", NULL, 0}, {"CREDENTIAL", "credential_name", NULL, 0}),
+};
+
+static const struct view impact_view = {
+    .columns = COLUMNS({"Tokens ended", "tokens_ended", NULL, 0}),
+    .value_keys = KEYS("tokens_ended"),
+};
+
+static void *member(const void *message, const char *name)
+{
+    const ProtobufCMessage *base = message;
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(base->descriptor, name);
+    return field == NULL ? NULL : (char *)(uintptr_t)message + field->offset;
+}
+
+static const Gatehouse__V1__Impact *impact_of(const void *response)
+{
+    static const Gatehouse__V1__Impact none = GATEHOUSE__V1__IMPACT__INIT;
+    Gatehouse__V1__Impact **impact = member(response, "impact");
+    return impact == NULL || *impact == NULL ? &none : *impact;
+}
+
+static void print_impact(FILE *out, const struct context *context, const struct change *change,
+                         const Gatehouse__V1__Impact *impact)
+{
+    TEXT_FREE char *name = text_printable(change->name == NULL ? "" : change->name);
+    TEXT_FREE char *id = text_printable(change->id == NULL ? "" : change->id);
+    fprintf(out, "%s%s%s%s%s%s%s ends %" PRId64 " live token%s", change->doing, name[0] == '\0' ? "" : " \"", name,
+            name[0] == '\0' ? "" : "\"", id[0] == '\0' ? "" : " (", id, id[0] == '\0' ? "" : ")", impact->tokens_ended,
+            impact->tokens_ended == 1 ? "" : "s");
+    if (impact->credentials_affected > 1)
+        fprintf(out, " of %" PRId64 " credentials", impact->credentials_affected);
+    fputs(".\n", out);
+    if (impact->n_recent_usage == 0)
+        return;
+    json_t *rows = json_from_field(&impact->base, "recent_usage");
+    TEXT_FREE char *table = table_text(rows, &recent_view, context->now, 0);
+    fprintf(out, "Called in the last 30 days:\n%s", table);
+    json_decref(rows);
+}
+
+/* Reads a line; false at the end of input, and for one that is longer than any name. */
+static bool read_answer(char answer[static ANSWER_MAX])
+{
+    if (fgets(answer, ANSWER_MAX, stdin) == NULL)
+        return false;
+    size_t len = strcspn(answer, "\r\n");
+    bool is_whole = answer[len] != '\0';
+    answer[len] = '\0';
+    return is_whole;
+}
+
+static bool ask(struct context *context, const struct change *change)
+{
+    char answer[ANSWER_MAX];
+    const char *word = change->name == NULL ? change->id : change->name;
+    TEXT_FREE char *printable = text_printable(word);
+    if (!isatty(STDIN_FILENO)) {
+        report_usage(context, "this is to be confirmed, and nobody is at the terminal; add --yes if it is meant");
+        return false;
+    }
+    fprintf(stderr, "Type %s%s%s to go on: ", printable, change->name != NULL && change->id != NULL ? " or " : "",
+            change->name != NULL && change->id != NULL ? change->id : "");
+    fflush(stderr);
+    if (read_answer(answer) && (strcmp(answer, word) == 0 || (change->id != NULL && strcmp(answer, change->id) == 0)))
+        return true;
+    fputs("That is something else. Nothing was changed.\n", stderr);
+    context->exit_code = EXIT_REFUSED;
+    return false;
+}
+
+bool change_is_unasked(const struct context *context)
+{
+    return option_value(&context->arguments, OPTION_YES) != NULL ||
+           option_value(&context->arguments, OPTION_DRY_RUN) != NULL;
+}
+
+void change_print(const struct context *context, const void *response, const char *subject, const struct view *view)
+{
+    json_t *whole = json_from_message(response);
+    if (context->format == OUTPUT_JSON) {
+        output_json(whole);
+    } else {
+        const json_t *impact = json_object_get(whole, "impact");
+        json_t *object = subject == NULL ? json_object() : json_incref(json_object_get(whole, subject));
+        json_t *ended = json_object_get(impact, "tokens_ended");
+        if (ended != NULL)
+            json_object_set(object, "tokens_ended", ended);
+        output_record(context, object, view);
+        json_decref(object);
+    }
+    json_decref(whole);
+}
+
+static void print_dry_run(const struct context *context, const struct change *change, const void *response)
+{
+    if (context->format != OUTPUT_TABLE) {
+        change_print(context, response, NULL, &impact_view);
+        return;
+    }
+    print_impact(stdout, context, change, impact_of(response));
+    puts("Nothing was changed.");
+}
+
+/* Asks the server what would end and, if it must be, the person. */
+static enum exit_code confirm(struct context *context, const struct change *change)
+{
+    MESSAGE_FREE void *response = admin_invoke(context, change->method, change->request);
+    if (response == NULL)
+        return context->exit_code;
+    if (option_value(&context->arguments, OPTION_DRY_RUN) != NULL) {
+        print_dry_run(context, change, response);
+        return EXIT_DONE;
+    }
+    const Gatehouse__V1__Impact *impact = impact_of(response);
+    if (impact->tokens_ended == 0 && !change->is_final)
+        return EXIT_DONE;
+    print_impact(stderr, context, change, impact);
+    if (!ask(context, change))
+        return context->exit_code;
+    /* What was shown is what is done, or nothing is. */
+    char **etag = member(change->request, "etag");
+    if (etag != NULL && *etag[0] == '\0' && change->etag != NULL)
+        *etag = (char *)(uintptr_t)change->etag;
+    return EXIT_DONE;
+}
+
+enum exit_code change_confirm(struct context *context, const struct change *change, bool *ret_is_agreed)
+{
+    protobuf_c_boolean *validate_only = member(change->request, "validate_only");
+    bool is_dry_run = option_value(&context->arguments, OPTION_DRY_RUN) != NULL;
+    enum exit_code code = EXIT_DONE;
+    if (is_dry_run || option_value(&context->arguments, OPTION_YES) == NULL) {
+        *validate_only = true;
+        code = confirm(context, change);
+        *validate_only = false;
+    }
+    if (code == EXIT_DONE && !is_dry_run)
+        *ret_is_agreed = true;
+    return code;
+}
+
+enum exit_code change_run(struct context *context, const struct change *change)
+{
+    bool is_agreed = false;
+    enum exit_code code = change_confirm(context, change, &is_agreed);
+    if (!is_agreed)
+        return code;
+    MESSAGE_FREE void *response = admin_invoke(context, change->method, change->request);
+    if (response == NULL)
+        return context->exit_code;
+    change_print(context, response, change->subject, change->view == NULL ? &impact_view : change->view);
+    return EXIT_DONE;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `gatehouse` command: reads the command line, finds the subcommand in the table, runs it. */
+#include <argp.h>
+#include <jansson.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "command.h"
+#include "connection.h"
+#include "help.h"
+#include "output.h"
+#include "report.h"
+#include "text.h"
+
+enum exit_code version_print(struct context *context)
+{
+    const struct view view = {.columns = COLUMNS({"gatehouse", "version", NULL, 0}), .value_keys = KEYS("version")};
+    json_t *version = text_must(json_pack("{s:s}", "version", GATEHOUSE_VERSION));
+    output_record(context, version, &view);
+    json_decref(version);
+    return EXIT_DONE;
+}
+
+/* JSON holds secret keys and tokens for a moment. */
+static void wipe_and_free(void *memory)
+{
+    if (memory != NULL)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static void prepare_process(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* a core dump would hold the secrets */
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0) /* no locale at all; the server speaks UTF-8 */
+        setlocale(LC_CTYPE, "C.UTF-8");
+    json_set_alloc_funcs(malloc, wipe_and_free);
+    argp_err_exit_status = EXIT_USAGE;
+}
+
+static void refuse_secrets(int argc, char *const *argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!is_secret_argument(argv[i]))
+            continue;
+        fputs("gatehouse: a token or secret key must not stand on the command line, where everyone on this machine can "
+              "read it.\n"
+              "Put it in a file (--token-file, --client-secret-file), or give it on standard input (-).\n"
+              "This one may be known to others now: revoke it, or regenerate it.\n",
+              stderr);
+        exit(EXIT_USAGE);
+    }
+}
+
+static const struct command *find_command(int count, char **words, int *ret_used)
+{
+    bool is_help = count > 0 && strcmp(words[0], "help") == 0;
+    if (is_help)
+        words++, count--;
+    if (count == 0) {
+        if (is_help)
+            help_print_all(stdout);
+        else
+            fputs("gatehouse: which command? `gatehouse --help` shows them all\n", stderr);
+        exit(is_help ? EXIT_DONE : EXIT_USAGE);
+    }
+    const struct command *command = command_find(words, count, ret_used);
+    if (command != NULL && is_help) {
+        char help[] = "--help";
+        struct arguments none = {0};
+        options_parse_command(command, 2, (char *[]){help, help, NULL}, &none); /* prints it and ends */
+    }
+    if (command != NULL)
+        return command;
+    bool is_asked = is_help || (count > 1 && (strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0));
+    if (is_asked && help_print_group(stdout, words[0]))
+        exit(EXIT_DONE);
+    TEXT_FREE char *first = text_printable(words[0]);
+    TEXT_FREE char *second = text_printable(count > 1 ? words[1] : "");
+    if (help_print_group(stderr, words[0]))
+        fprintf(stderr,
+                second[0] == '\0' ? "\ngatehouse %s: which command?%s\n" : "\ngatehouse %s: no command \"%s\"\n", first,
+                second);
+    else
+        fprintf(stderr, "gatehouse: no command \"%s\"; `gatehouse --help` shows them all\n", first);
+    exit(EXIT_USAGE);
+}
+
+static bool take_format(struct context *context)
+{
+    const char *format = context->config.output.value;
+    if (format == NULL || strcmp(format, "table") == 0)
+        context->format = OUTPUT_TABLE;
+    else if (strcmp(format, "json") == 0)
+        context->format = OUTPUT_JSON;
+    else if (strcmp(format, "value") == 0)
+        context->format = OUTPUT_VALUE;
+    else {
+        report_usage(context, "no output format \"%s\"; there are table, json and value", format);
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct context context = {.now = (int64_t)time(NULL)};
+    int used = 0;
+    prepare_process();
+    refuse_secrets(argc, argv);
+    char name[] = "gatehouse";
+    if (argc > 0)
+        argv[0] = name; /* in messages, wherever it is installed */
+    int first = options_parse_common(argc, argv, &context.arguments);
+    context.command = find_command(argc - first, argv + first, &used);
+    /* The last word of the command's name stands where argp expects the program's. */
+    options_parse_command(context.command, argc - first - used + 1, argv + first + used - 1, &context.arguments);
+
+    enum exit_code code = EXIT_USAGE;
+    if (config_load(&context.config, &context.arguments) && take_format(&context))
+        code = context.command->run(&context);
+    connection_close(&context);
+    config_done(&context.config);
+    arguments_done(&context.arguments);
+    if (!output_flush() && code == EXIT_DONE)
+        code = EXIT_REFUSED;
+    return (int)code;
+}

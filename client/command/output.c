@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "json.h"
+#include "text.h"
+#include "time_format.h"
+
+static char *relative(const json_t *value, int64_t now, const char *otherwise)
+{
+    int64_t seconds;
+    char text[TIME_TEXT_MAX];
+    if (!json_is_string(value) || !instant_parse(json_string_value(value), now, TIME_BACK, &seconds))
+        return text_copy(otherwise);
+    instant_format_relative(seconds, now, text);
+    return text_copy(text);
+}
+
+char *column_last_use(const json_t *, const json_t *value, int64_t now)
+{
+    return relative(value, now, "never");
+}
+
+char *column_expiry(const json_t *, const json_t *value, int64_t now)
+{
+    return relative(value, now, "never");
+}
+
+char *column_time(const json_t *, const json_t *value, int64_t now)
+{
+    return relative(value, now, "");
+}
+
+char *column_clock(const json_t *, const json_t *value, int64_t now)
+{
+    int64_t seconds;
+    if (!json_is_string(value) || !instant_parse(json_string_value(value), now, TIME_BACK, &seconds))
+        return text_copy("");
+    struct tm tm;
+    char text[TIME_TEXT_MAX] = "";
+    time_t time = (time_t)seconds;
+    if (localtime_r(&time, &tm) != NULL)
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+    return text_copy(text);
+}
+
+char *column_duration(const json_t *, const json_t *value, int64_t)
+{
+    int64_t seconds;
+    char text[TIME_TEXT_MAX];
+    if (!json_is_string(value) || !duration_parse(json_string_value(value), &seconds))
+        return text_copy("off");
+    duration_format(seconds, text);
+    return text_copy(text);
+}
+
+/* As a script wants it: strings bare, numbers and booleans as JSON writes them, lists with commas. */
+static char *bare(const json_t *value)
+{
+    if (value == NULL || json_is_null(value))
+        return text_copy("");
+    if (json_is_string(value))
+        return text_printable(json_string_value(value));
+    if (!json_is_array(value))
+        return json_text(value, false);
+    char *out = NULL;
+    size_t size, i;
+    json_t *item;
+    FILE *stream = text_must(open_memstream(&out, &size));
+    json_array_foreach(value, i, item)
+    {
+        TEXT_FREE char *text = bare(item);
+        fprintf(stream, "%s%s", i == 0 ? "" : ",", text);
+    }
+    fclose(stream);
+    return text_must(out);
+}
+
+char *cell_text(const json_t *object, const struct column *column, int64_t now)
+{
+    const json_t *value = json_object_get(object, column->key);
+    if (column->format != NULL) {
+        TEXT_FREE char *text = column->format(object, value, now);
+        return text_printable(text);
+    }
+    if (json_is_boolean(value))
+        return text_copy(json_is_true(value) ? "yes" : "no");
+    return bare(value);
+}
+
+void output_json(const json_t *value)
+{
+    TEXT_WIPE char *text = json_text(value, true);
+    puts(text);
+}
+
+static void print_values(const json_t *object, const char *const *keys, char separator)
+{
+    for (; *keys != NULL; keys++) {
+        TEXT_WIPE char *text = bare(json_object_get(object, *keys));
+        fputs(text, stdout);
+        putchar(keys[1] == NULL ? '\n' : separator);
+    }
+}
+
+static void print_record(const struct context *context, const json_t *object, const struct column *columns)
+{
+    const struct view pair = {.columns = COLUMNS({"", "title", NULL, 0}, {"", "text", NULL, COLUMN_WRAP})};
+    json_t *rows = text_must(json_array());
+    for (const struct column *column = columns; column->title != NULL; column++) {
+        TEXT_WIPE char *text = cell_text(object, column, context->now);
+        if (text[0] != '\0')
+            json_array_append_new(rows, text_must(json_pack("{s:s, s:s}", "title", column->title, "text", text)));
+    }
+    TEXT_WIPE char *table = table_text(rows, &pair, context->now, 0);
+    fputs(table, stdout);
+    json_decref(rows);
+}
+
+void output_record(const struct context *context, const json_t *object, const struct view *view)
+{
+    switch (context->format) {
+    case OUTPUT_TABLE:
+        print_record(context, object, view->columns);
+        return;
+    case OUTPUT_JSON:
+        output_json(object);
+        return;
+    case OUTPUT_VALUE:
+        print_values(object, view->value_keys, '\n');
+        return;
+    }
+}
+
+void output_part(const struct context *context, const char *heading, const json_t *array, const struct view *view)
+{
+    if (context->format != OUTPUT_TABLE || json_array_size(array) == 0)
+        return;
+    TEXT_FREE char *table = table_text(array, view, context->now, 0);
+    printf("\n%s\n%s", heading, table);
+}
+
+void list_begin(struct list *list, const struct context *context, const struct view *view)
+{
+    *list = (struct list){.context = context, .view = view};
+    if (context->format == OUTPUT_TABLE)
+        list->rows = text_must(json_array());
+}
+
+void list_add(struct list *list, const json_t *object)
+{
+    size_t before = list->count++;
+    if (list->context->format == OUTPUT_TABLE) {
+        json_array_append_new(list->rows, text_must(json_deep_copy(object)));
+    } else if (list->context->format == OUTPUT_JSON) {
+        TEXT_FREE char *text = json_text(object, false);
+        printf("%s%s", before == 0 ? "[\n" : ",\n", text);
+    } else {
+        print_values(object, list->view->value_keys, '\t');
+    }
+}
+
+void list_end(struct list *list, const char *nothing)
+{
+    if (list->context->format == OUTPUT_JSON)
+        puts(list->count == 0 ? "[]" : "\n]");
+    if (list->context->format == OUTPUT_TABLE) {
+        TEXT_FREE char *table = list->count == 0 ? NULL : table_text(list->rows, list->view, list->context->now, 0);
+        if (table == NULL)
+            fprintf(stderr, "%s\n", nothing);
+        else
+            fputs(table, stdout);
+    }
+    json_decref(list->rows);
+    list->rows = NULL;
+}
+
+bool output_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (errno != EPIPE) /* `gatehouse … | head` is no mistake */
+        fprintf(stderr, "gatehouse: cannot write the output: %s\n", strerror(errno));
+    return false;
+}

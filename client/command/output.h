@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Printing: one description of a thing serves tables, JSON and bare values. */
+#ifndef OUTPUT_H
+#define OUTPUT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "command.h"
+
+/* A cell's text, malloc'd; "" for none. */
+typedef char *column_format(const json_t *object, const json_t *value, int64_t now);
+
+enum { COLUMN_RIGHT = 1, COLUMN_WRAP = 2, COLUMN_TRUNCATE = 4 };
+
+struct column {
+    const char *title;
+    const char *key;       /* of the JSON object */
+    column_format *format; /* NULL: as the JSON value stands */
+    int flags;
+};
+
+struct view {
+    const struct column *columns;  /* ends with a title of NULL */
+    const char *const *value_keys; /* what `-o value` prints of an object; ends with NULL */
+};
+
+#define COLUMNS(...)        \
+    (const struct column[]) \
+    {                       \
+        __VA_ARGS__,        \
+        {                   \
+            0               \
+        }                   \
+    }
+#define KEYS(...)         \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__, NULL \
+    }
+
+column_format column_last_use; /* relative; "never" where there is none */
+column_format column_expiry;   /* relative; "never" where there is none */
+column_format column_time;     /* relative; "" where there is none */
+column_format column_clock;    /* to the second, in local time */
+column_format column_duration; /* "20m"; "off" where there is none */
+
+/* One object: a row a field. A field that has no text is left out of the table. */
+void output_record(const struct context *context, const json_t *object, const struct view *view);
+
+/* A message as JSON, whatever the format. */
+void output_json(const json_t *value);
+
+/* A heading and a table, for parts of a record; nothing if the array is empty. Only where context->format is table. */
+void output_part(const struct context *context, const char *heading, const json_t *array, const struct view *view);
+
+/* Objects one by one: JSON and values are printed as they come, a table at the end. */
+struct list {
+    const struct context *context;
+    const struct view *view;
+    json_t *rows; /* for a table */
+    size_t count;
+};
+void list_begin(struct list *list, const struct context *context, const struct view *view);
+void list_add(struct list *list, const json_t *object);
+/* `nothing` is said, on standard error, where a table would be empty. */
+void list_end(struct list *list, const char *nothing);
+
+/* A table of these objects as text; width 0: the terminal's. malloc'd. */
+char *table_text(const json_t *rows, const struct view *view, int64_t now, size_t width);
+
+/* A cell, or a bare value: harmless on a terminal. malloc'd. */
+char *cell_text(const json_t *object, const struct column *column, int64_t now);
+
+/* Flushes standard output. False: it could not be written; that was reported. */
+[[nodiscard]] bool output_flush(void);
+
+#endif

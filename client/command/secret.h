@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Secrets and tokens: where they come from, and where a new one is written to. */
+#ifndef SECRET_H
+#define SECRET_H
+
+#include <stdio.h>
+
+#include "command.h"
+
+enum { SECRET_MAX = 128, TOKEN_MAX = 512 };
+
+/* Reads one from a file; "-" is standard input, which at a terminal is asked for without echo. `what` names it in
+ * messages. malloc'd, to be wiped; NULL: reported. */
+char *secret_read(struct context *context, const char *path, size_t max, const char *what);
+
+/* Makes a new file of mode 0600 for a secret key, before the call that makes the key: then the key is not lost where
+ * the file cannot be made. NULL: reported. */
+FILE *secret_file_create(struct context *context, const char *path);
+
+/* Writes the key and closes. If that fails the key is printed nowhere: that is reported, with what to do. */
+enum exit_code secret_file_write(struct context *context, FILE *file, const char *path, const char *secret);
+
+/* Closes and removes it again, for when there is no key to write. NULL is fine. */
+void secret_file_discard(FILE *file, const char *path);
+
+#endif
