@@ -23,6 +23,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* gRPC's status codes (google.rpc.Code). */
 enum gatehouse_status {
@@ -60,9 +61,10 @@ struct gatehouse_options {
     int64_t timeout_ms;          /* of each call that names none; default 10,000 */
 };
 
-/* One call: closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It must live until the
- * closure was invoked. The closure gets the response, valid until it returns, or NULL and a status. It runs on a thread
- * of the library: it must not block. */
+/* One call: closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings must
+ * live until the closure was invoked; the request is read before the stub returns. The closure gets the response, valid
+ * until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where the call
+ * cannot even begin, on the caller's, before the stub returns. It may make further calls. */
 struct gatehouse_call {
     /* Set by the caller. */
     int64_t timeout_ms;        /* 0: the connection's */
@@ -103,6 +105,7 @@ ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method
 /* Cancels a call that is under way; its closure is still invoked, with GATEHOUSE_CANCELLED if this came in time. */
 void gatehouse_call_cancel(struct gatehouse_call *call);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the library share. */
+#ifndef GATEHOUSE_INTERNAL_H
+#define GATEHOUSE_INTERNAL_H
+
+#include "gatehouse.h"
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Every tag in the completion queue is one of these. */
+struct tag {
+    void (*run)(struct tag *tag);
+};
+
+struct remote_method {
+    char *path; /* "/package.Service/Method" */
+    void *handle;
+    bool is_idempotent; /* may be tried again */
+    bool is_issue;      /* IssueToken, which takes no token */
+};
+
+struct remote_service {
+    ProtobufCService base; /* first: what the stubs are called on */
+    struct gatehouse *owner;
+    struct remote_service *next;
+    struct remote_method methods[];
+};
+
+enum state {
+    STATE_RUNNING, /* an attempt is under way, or about to be */
+    STATE_BACKOFF, /* sleeps until the next one */
+    STATE_TOKEN,   /* waits for the connection's token */
+};
+
+/* One call of a stub, over all its attempts. The objects are used again and freed only with the connection: so that
+ * gatehouse_call_cancel, which may come too late, never looks at freed memory. */
+struct invocation {
+    struct tag done; /* first */
+    struct gatehouse *owner;
+
+    /* Under the connection's lock. */
+    struct invocation *previous, *next; /* in running or sleeping; next: also in idle */
+    struct gatehouse_call *user;        /* NULL: idle */
+    grpc_call *call;
+    enum state state;
+    bool is_cancelled;
+    gpr_timespec wake; /* of one that sleeps */
+
+    /* Of whoever works on it: the thread that starts it, then the connection's. */
+    struct remote_service *service;
+    unsigned method;
+    ProtobufCClosure closure;
+    void *closure_data;
+    bool gives_response; /* the closure owns the response */
+    bool is_renewal;     /* the library's own IssueToken */
+    grpc_byte_buffer *request;
+    gpr_timespec deadline;
+    unsigned attempts;
+    bool uses_token, has_renewed;
+    uint64_t token_number; /* the token that the last attempt carried */
+    grpc_metadata_array initial, trailing;
+    grpc_byte_buffer *response;
+    grpc_status_code status;
+    grpc_slice message;
+};
+
+struct invocation_list {
+    struct invocation *first;
+};
+
+struct gatehouse {
+    grpc_channel *channel;
+    grpc_completion_queue *queue;
+    pthread_t thread;
+    int64_t timeout_ms;
+    char *client_id, *client_secret;
+    struct remote_service *auth, *admin;
+    uint32_t random; /* of the connection's thread */
+    struct tag woken;
+    struct gatehouse_call renewal; /* the IssueToken that is under way */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct invocation_list running, sleeping, idle;
+    unsigned active; /* invocations whose closure has not returned */
+    bool is_closing, is_renewing;
+    char *token;           /* "Bearer …"; NULL: none yet, or it has died */
+    uint64_t token_number; /* counts the tokens there were */
+    grpc_call *wake_call;  /* never started; see gatehouse_wake */
+    struct remote_service *others;
+};
+
+/* call.c: one call */
+void gatehouse_invocation_start(struct remote_service *service, unsigned method, const ProtobufCMessage *request,
+                                ProtobufCClosure closure, struct gatehouse_call *call, void *closure_data,
+                                bool gives_response);
+/* Goes on with one that slept. */
+void gatehouse_invocation_attempt(struct invocation *invocation);
+/* Ends it with what stands in its call. */
+void gatehouse_invocation_finish(struct invocation *invocation, ProtobufCMessage *response);
+void gatehouse_invocation_fail(struct invocation *invocation, enum gatehouse_status status, const char *message);
+void gatehouse_invocation_free(struct invocation *invocation);
+
+/* Moves it between the lists; under the lock. */
+void gatehouse_invocation_sleep(struct invocation *invocation, enum state state, gpr_timespec wake);
+void gatehouse_invocation_wake(struct invocation *invocation);
+
+/* channel.c: the connection's thread */
+bool gatehouse_run(struct gatehouse *gatehouse);
+/* Makes the connection's thread look at the sleepers. Under the lock. */
+void gatehouse_wake(struct gatehouse *gatehouse);
+
+/* token.c: under the lock. Makes sure that a new token is on its way; true: gatehouse_token_start_renewal must be
+ * called without it. */
+bool gatehouse_token_needs_renewal(struct gatehouse *gatehouse);
+void gatehouse_token_start_renewal(struct gatehouse *gatehouse);
+void gatehouse_token_set(struct gatehouse *gatehouse, const char *access_token);
+void gatehouse_token_wipe(char *text);
+
+/* error.c */
+bool gatehouse_error_is_header(const char *value); /* can it be sent as one? NULL: yes */
+void gatehouse_error_set(struct gatehouse_call *call, enum gatehouse_status status, const char *message);
+void gatehouse_error_copy(struct gatehouse_call *to, const struct gatehouse_call *from);
+void gatehouse_error_read_details(struct gatehouse_call *call, const uint8_t *bytes, size_t len);
+
+/* service.c */
+struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
+                                                    const ProtobufCServiceDescriptor *descriptor);
+void gatehouse_remote_service_free(struct remote_service *service);
+
+/* tls.c. NULL: `error` says why. */
+grpc_channel_credentials *gatehouse_credentials_new(const struct gatehouse_options *options, char error[256]);
+
+/* libgrpc is not instrumented, so ThreadSanitizer does not see that what happened before a tag was handed over happened
+ * before it came out of the queue. These say so. */
+#if defined(__SANITIZE_THREAD__)
+#define GATEHOUSE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GATEHOUSE_TSAN 1
+#endif
+#endif
+#ifdef GATEHOUSE_TSAN
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define TSAN_ACQUIRE(address) __tsan_acquire(address)
+#define TSAN_RELEASE(address) __tsan_release(address)
+#else
+#define TSAN_ACQUIRE(address) (void)(address)
+#define TSAN_RELEASE(address) (void)(address)
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* By its name: one that only reads, or that has the same effect twice as once. */
+static bool is_idempotent(const char *name)
+{
+    static const char *const prefixes[] = {"Get", "List", "Query"};
+    static const char *const names[] = {"Introspect", "BatchIntrospect", "Revoke", "Check"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                   ProtobufCClosure closure, void *closure_data)
+{
+    gatehouse_invocation_start((struct remote_service *)service, method, request, closure, closure_data, closure_data,
+                               false);
+}
+
+struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
+                                                    const ProtobufCServiceDescriptor *descriptor)
+{
+    struct remote_service *service = calloc(1, sizeof *service + descriptor->n_methods * sizeof *service->methods);
+    if (service == NULL)
+        abort();
+    service->base = (ProtobufCService){.descriptor = descriptor, .invoke = invoke};
+    service->owner = gatehouse;
+    for (unsigned i = 0; i < descriptor->n_methods; i++) {
+        struct remote_method *method = &service->methods[i];
+        const char *name = descriptor->methods[i].name;
+        if (asprintf(&method->path, "/%s/%s", descriptor->name, name) < 0)
+            abort();
+        method->handle = grpc_channel_register_call(gatehouse->channel, method->path, NULL, NULL);
+        method->is_idempotent = is_idempotent(name);
+        method->is_issue = strcmp(method->path, "/gatehouse.v1.AuthService/IssueToken") == 0;
+    }
+    return service;
+}
+
+void gatehouse_remote_service_free(struct remote_service *service)
+{
+    if (service == NULL)
+        return;
+    for (unsigned i = 0; i < service->base.descriptor->n_methods; i++)
+        free(service->methods[i].path);
+    free(service);
+}
+
+/* gatehouse_invoke: a call that is waited for */
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_done;
+    ProtobufCMessage *response;
+};
+
+static void on_answer(const ProtobufCMessage *response, void *data)
+{
+    struct waiter *waiter = data;
+    pthread_mutex_lock(&waiter->lock);
+    waiter->response = (ProtobufCMessage *)(uintptr_t)response;
+    waiter->is_done = true;
+    pthread_cond_signal(&waiter->changed);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method, const ProtobufCMessage *request,
+                                   struct gatehouse_call *call)
+{
+    struct gatehouse_call own = {.timeout_ms = 0};
+    call = call != NULL ? call : &own;
+    const ProtobufCMethodDescriptor *found =
+        protobuf_c_service_descriptor_get_method_by_name(service->descriptor, method);
+    if (found == NULL || found->input != request->descriptor) {
+        gatehouse_error_set(call, GATEHOUSE_UNIMPLEMENTED, "the service has no such method");
+        return NULL;
+    }
+    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, NULL};
+    unsigned index = (unsigned)(found - service->descriptor->methods);
+    gatehouse_invocation_start((struct remote_service *)service, index, request, on_answer, call, &waiter, true);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.is_done)
+        pthread_cond_wait(&waiter.changed, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_mutex_destroy(&waiter.lock);
+    pthread_cond_destroy(&waiter.changed);
+    return waiter.response;
+}
