@@ -217,9 +217,8 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
             .is_narrowed = entry->is_narrowed,
             .roles = entry->roles,
         };
-    } else {
-        *ret_generation = part->generation;
     }
+    *ret_generation = part->generation;
     pthread_mutex_unlock(&part->lock);
     return index != NONE;
 }

@@ -29,7 +29,7 @@ struct token_table;
 struct token_table *token_table_new(size_t max_entries);
 void token_table_free(struct token_table *table);
 
-/* A miss gives the generation, to be read before the store is asked, and to be handed to token_table_put. */
+/* Hit or miss, gives the generation, which is to be read before the store is asked and handed to token_table_put. */
 bool token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
                      uint64_t *ret_generation);
 

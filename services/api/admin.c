@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/admin.h"
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ = 0, WRITE = 1 };
+enum { AS_STORED = 0, FRESH = 1 };
+
+/* In the order of the .proto; api_new checks that it is. */
+static const struct admin_method methods[] = {
+    {"CreateCredential", create_credential, WRITE, AS_STORED},
+    {"GetCredential", get_credential, READ, FRESH},
+    {"ListCredentials", list_credentials, READ, FRESH},
+    {"UpdateCredential", update_credential, WRITE, FRESH},
+    {"DeleteCredential", delete_credential, WRITE, FRESH},
+    {"UndeleteCredential", undelete_credential, WRITE, AS_STORED},
+    {"RegenerateSecret", regenerate_secret, WRITE, FRESH},
+    {"EndSecret", end_secret, WRITE, AS_STORED},
+    {"GrantRoles", grant_roles, WRITE, FRESH},
+    {"RevokeRoles", revoke_roles, WRITE, FRESH},
+    {"ListRoles", list_roles, READ, AS_STORED},
+    {"CreateRole", create_role, WRITE, AS_STORED},
+    {"UpdateRole", update_role, WRITE, AS_STORED},
+    {"SetUserRoles", set_user_roles, WRITE, FRESH},
+    {"GetUser", get_user, READ, AS_STORED},
+    {"ListUsers", list_users, READ, AS_STORED},
+    {"DeleteUser", delete_user, WRITE, FRESH},
+    {"ListTokens", list_tokens, READ, FRESH},
+    {"EndToken", end_token, WRITE, AS_STORED},
+    {"EndTokens", end_tokens, WRITE, FRESH},
+    {"GetSettings", get_settings, READ, AS_STORED},
+    {"UpdateSettings", update_settings, WRITE, FRESH},
+    {"QueryUsage", query_usage, READ, FRESH},
+    {"ListAuditEvents", list_audit_events, READ, FRESH},
+    {"VerifyAuditLog", verify_audit_log, READ, FRESH},
+};
+enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
+
+static void answer(struct admin_call *admin, enum status status)
+{
+    struct call *call = admin->calling.call;
+    if (status != STATUS_OK)
+        status = answer_failure(call, status);
+    admin->closure(status == STATUS_OK ? admin->response : NULL, call);
+    work_reset(&admin->work);
+    arena_done(&admin->arena);
+    free(admin);
+}
+
+static struct audit_event describe(struct admin_call *admin, enum status outcome)
+{
+    return (struct audit_event){
+        .at = admin->work.now,
+        .actor = admin->work.actor,
+        .action = admin->method->name,
+        .subject = admin->subject,
+        .peer = admin->calling.call->peer,
+        .request_id = admin->calling.call->request_id,
+        .outcome = status_name(outcome),
+        .detail = admin->detail,
+    };
+}
+
+static enum status run_tx(struct store_tx *tx, void *arg)
+{
+    struct admin_call *admin = arg;
+    struct call *call = admin->calling.call;
+    work_reset(&admin->work);
+    memset(&call->error, 0, sizeof call->error); /* of an earlier try */
+    admin->work.tx = tx;
+    admin->work.now = clock_now(admin->work.domain->clock);
+    admin->is_dry = admin->is_replay = false;
+    admin->subject = admin->detail = "";
+    enum status status = admin->method->fn(admin);
+    if (status != STATUS_OK || !admin->method->is_write || admin->is_replay)
+        return status;
+    if (admin->is_dry)
+        return STATUS_CANCELLED; /* so that nothing of it remains; run_done knows */
+    struct audit_event event = describe(admin, STATUS_OK);
+    return audit_append(tx, &event);
+}
+
+static void run_done(enum status status, void *arg)
+{
+    struct admin_call *admin = arg;
+    struct call *call = admin->calling.call;
+    if (status == STATUS_CANCELLED && admin->is_dry)
+        status = STATUS_OK;
+    else if (status == STATUS_OK)
+        work_apply(&admin->work);
+    if (status != STATUS_OK && admin->method->is_write) {
+        struct audit_event event = describe(admin, call->error.status == STATUS_OK ? status : call->error.status);
+        event.detail = call->error.message;
+        audit_queue_add(admin->work.domain->audit, &event);
+    }
+    answer(admin, status);
+}
+
+static void run(enum status status, void *arg)
+{
+    struct admin_call *admin = arg;
+    (void)status; /* of the flush: if it failed, so will this */
+    struct store *store = admin->work.domain->store;
+    if (admin->method->is_write)
+        store_write(store, run_tx, run_done, admin);
+    else
+        store_read(store, run_tx, run_done, admin);
+}
+
+static void caller_known(enum status status, struct calling *calling)
+{
+    struct admin_call *admin = (struct admin_call *)calling;
+    if (status == STATUS_OK)
+        status = caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_ADMINISTER);
+    if (status != STATUS_OK) {
+        answer(admin, status);
+        return;
+    }
+    admin->work.actor = calling->caller.name;
+    if (admin->method->is_fresh)
+        domain_flush(admin->work.domain, run, admin);
+    else
+        run(STATUS_OK, admin);
+}
+
+void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                  void *closure_data)
+{
+    struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
+    struct admin_call *admin = calloc(1, sizeof *admin);
+    if (admin == NULL || method >= METHOD_COUNT)
+        abort();
+    admin->method = &methods[method];
+    admin->request = request;
+    admin->closure = closure;
+    admin->work.domain = api->domain;
+    admin->work.arena = &admin->arena;
+    caller_resolve(&admin->calling, api, closure_data, caller_known);
+}
+
+/* The composition of the two services */
+
+static void nothing(ProtobufCService *service)
+{
+    (void)service; /* api_free frees both */
+}
+
+struct api *api_new(const struct api_options *options)
+{
+    struct api *api = calloc(1, sizeof *api);
+    if (api == NULL)
+        abort();
+    api->auth = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, auth_invoke, nothing};
+    api->admin = (ProtobufCService){&gatehouse__v1__credential_admin__descriptor, admin_invoke, nothing};
+    api->domain = options->domain;
+    api->introspect_identities = options->introspect_identities;
+    api->admin_identities = options->admin_identities;
+    api->throttle = throttle_new();
+    for (unsigned i = 0; i < METHOD_COUNT; i++)
+        if (api->admin.descriptor->n_methods != METHOD_COUNT ||
+            strcmp(api->admin.descriptor->methods[i].name, methods[i].name) != 0)
+            abort();
+    return api;
+}
+
+void api_free(struct api *api)
+{
+    if (api != NULL)
+        throttle_free(api->throttle);
+    free(api);
+}
+
+ProtobufCService *api_auth_service(struct api *api)
+{
+    return &api->auth;
+}
+
+ProtobufCService *api_credential_admin(struct api *api)
+{
+    return &api->admin;
+}
+
+/* The first administrator */
+
+struct first {
+    struct work work;
+    struct arena arena;
+    const char *name;
+    char *client_id;
+    char *secret;
+};
+
+static enum status create_first(struct store_tx *tx, void *arg)
+{
+    struct first *first = arg;
+    struct directory *directory = first->work.domain->directory;
+    struct role_set roles = {0};
+    role_set_add(&roles, directory_role_number(directory, ROLE_USER_MANAGER));
+    role_set_add(&roles, directory_role_number(directory, ROLE_RESOURCE_SERVER));
+    work_reset(&first->work);
+    first->work.tx = tx;
+    struct credential *credential = arena_new(&first->arena, struct credential);
+    credential->name = first->name;
+    credential->owner = "";
+    TRY(credential_create(&first->work, credential, &roles, first->secret));
+    snprintf(first->client_id, CLIENT_ID_LEN + 1, "%s", credential->client_id);
+    return audit_append(tx, &(struct audit_event){
+                                .at = first->work.now,
+                                .actor = first->work.actor,
+                                .action = "CreateCredential",
+                                .subject = credential->client_id,
+                                .outcome = "OK",
+                                .detail = "the first administrator",
+                            });
+}
+
+enum status api_create_administrator(struct domain *domain, const char *name, char client_id[static CLIENT_ID_LEN + 1],
+                                     char secret[static SECRET_TEXT_LEN + 1])
+{
+    struct first first = {.name = name, .client_id = client_id, .secret = secret};
+    first.work =
+        (struct work){.domain = domain, .arena = &first.arena, .now = clock_now(domain->clock), .actor = "gatehoused"};
+    enum status status = store_write_wait(domain->store, create_first, &first);
+    if (status == STATUS_OK)
+        work_apply(&first.work);
+    work_reset(&first.work);
+    arena_done(&first.arena);
+    return status;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CredentialAdmin. Every method is one function that runs inside one transaction: it checks the request, asks the
+ * domain, and builds the response in the call's arena. What is the same for all is done around it (admin.c): who calls
+ * and may they, the transaction, validate_only, the audit log, putting the change into memory before the answer.
+ */
+#ifndef API_ADMIN_H
+#define API_ADMIN_H
+
+#include "api/internal.h"
+#include "domain/credential.h"
+#include "domain/token.h"
+#include "domain/user.h"
+
+struct admin_call {
+    struct calling calling; /* first: it is what caller_resolve gives back */
+    const struct admin_method *method;
+    const ProtobufCMessage *request;
+    ProtobufCClosure closure;
+    struct arena arena;
+    struct work work;
+
+    /* Set by the method. */
+    ProtobufCMessage *response;
+    bool is_dry;         /* validate_only: nothing is to remain */
+    bool is_replay;      /* a repeated request_id: nothing was done */
+    const char *subject; /* for the audit log: what it was done to */
+    const char *detail;  /* and what, in words */
+};
+
+typedef enum status admin_fn(struct admin_call *admin);
+
+struct admin_method {
+    const char *name;
+    admin_fn *fn;
+    bool is_write;
+    bool is_fresh; /* it counts uses or live tokens: what is noted in memory is stored first */
+};
+
+/* admin_credentials.c, admin_secrets.c, admin_roles.c, admin_users.c, admin_tokens.c, admin_settings.c, admin_usage.c,
+ * admin_audit.c */
+admin_fn create_credential, get_credential, list_credentials, update_credential, delete_credential, undelete_credential;
+admin_fn regenerate_secret, end_secret, grant_roles, revoke_roles;
+admin_fn list_roles, create_role, update_role;
+admin_fn set_user_roles, get_user, list_users, delete_user;
+admin_fn list_tokens, end_token, end_tokens;
+admin_fn get_settings, update_settings;
+admin_fn query_usage, list_audit_events, verify_audit_log;
+
+/* What several of them need (admin_common.c). */
+
+static inline struct call *admin_fails(struct admin_call *admin)
+{
+    return admin->calling.call;
+}
+
+/* Loads a credential for a method; NO_SUCH_CREDENTIAL. For a change: CREDENTIAL_DELETED if it is, STALE_ETAG. */
+enum status admin_load(struct admin_call *admin, const char *client_id, struct credential **ret_credential);
+enum status admin_load_living(struct admin_call *admin, const char *client_id, const char *etag,
+                              struct credential **ret_credential);
+enum status admin_check_etag(struct admin_call *admin, const char *etag, int64_t version);
+char *admin_etag(struct admin_call *admin, int64_t version);
+
+/* Role ids to a set; NO_SUCH_ROLE, and ROLE_RETIRED if they are to be granted. */
+enum status admin_read_roles(struct admin_call *admin, size_t count, char **ids, size_t most, bool is_grant,
+                             struct role_set *ret_roles);
+/* Their ids, sorted, in the arena; *ret_count of them. */
+char **admin_role_ids(struct admin_call *admin, const struct role_set *roles, size_t *ret_count);
+char *admin_join(struct admin_call *admin, size_t count, char **words);
+
+Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time); /* NULL for 0 */
+Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds);
+Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential);
+/* What the work ended; with is_dry also what the credential called lately (0: of no one credential). */
+enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gatehouse__V1__Impact **ret_impact);
+Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct usage_total *total);
+
+/* LAST_ADMINISTRATOR, if the work leaves none. */
+enum status admin_keep_administrator(struct admin_call *admin);
+
+/* Is `field` in the mask? Every path must be one of `allowed` (NULL-ended). */
+enum status admin_check_mask(struct admin_call *admin, const Google__Protobuf__FieldMask *mask,
+                             const char *const *allowed);
+bool admin_mask_has(const Google__Protobuf__FieldMask *mask, const char *field);
+
+/* request_id: has this been done? *ret_client_id is then what it made (in the arena), else NULL. After doing it:
+ * remember. */
+enum status admin_find_request(struct admin_call *admin, const char *request_id, const char **ret_client_id);
+enum status admin_remember_request(struct admin_call *admin, const char *request_id, const char *client_id);
+
+/* Pages (page.c). A page token holds a cursor, good for one method, filter and order, signed with the instance's key.
+ */
+enum { PAGE_CURSOR_MAX = 900, PAGE_TOKEN_MAX = 2048 };
+enum status page_size(struct admin_call *admin, int32_t wanted, int *ret_size);
+/* *ret_cursor: "" for the first page. */
+enum status page_read(struct admin_call *admin, const char *token, const char *query, const char **ret_cursor);
+char *page_make(struct admin_call *admin, const char *query, const char *cursor);
+
+/* Filters (filter.c): terms joined by AND. */
+enum { FILTER_MAX = 1024, FILTER_TERMS = 16 };
+struct filter_term {
+    const char *field;
+    char op; /* one of : = < > */
+    const char *value;
+};
+struct filter {
+    struct filter_term terms[FILTER_TERMS];
+    size_t count;
+};
+/* Each term must be one of `allowed`, written field and operator ("name:", "role="), NULL-ended. INVALID_FIELD. */
+enum status filter_parse(struct call *call, struct arena *arena, const char *text, const char *const *allowed,
+                         struct filter *ret_filter);
+/* RFC 3339 to microseconds. */
+bool filter_time(const char *text, int64_t *ret_time);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two services, implemented: who calls, may they, and what they are answered. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "domain/domain.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+struct api;
+
+struct api_options {
+    struct domain *domain; /* borrowed */
+    /* Names that mutual TLS may prove (struct call, identities); NULL-ended; NULL: none. */
+    const char *const *introspect_identities;
+    const char *const *admin_identities;
+};
+
+struct api *api_new(const struct api_options *options);
+void api_free(struct api *api);
+
+/* Invoked with a struct call * as closure_data (call.h). */
+ProtobufCService *api_auth_service(struct api *api);
+ProtobufCService *api_credential_admin(struct api *api);
+
+/* Makes a credential that holds user_manager and resource_server, without a caller: for `gatehoused init`. The secret
+ * is the caller's to wipe. ALREADY_EXISTS: there is a living credential of this name. */
+enum status api_create_administrator(struct domain *domain, const char *name, char client_id[static CLIENT_ID_LEN + 1],
+                                     char secret[static SECRET_TEXT_LEN + 1]);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/internal.h"
+#include "domain/flusher.h"
+#include "log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_among(const char *const *names, const char *name)
+{
+    for (; names != NULL && *names != NULL; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+static void resolve_identities(struct calling *calling)
+{
+    struct caller *caller = &calling->caller;
+    for (const char *const *name = calling->call->identities; name != NULL && *name != NULL; name++) {
+        bool may_introspect = is_among(calling->api->introspect_identities, *name);
+        bool may_administer = is_among(calling->api->admin_identities, *name);
+        if (!may_introspect && !may_administer)
+            continue;
+        caller->is_known = true;
+        caller->may_introspect |= may_introspect;
+        caller->may_administer |= may_administer;
+        snprintf(caller->name, sizeof caller->name, "%s", *name);
+    }
+}
+
+static void take_token(struct calling *calling)
+{
+    const struct introspection *introspection = &calling->introspection;
+    struct caller *caller = &calling->caller;
+    struct directory *directory = calling->api->domain->directory;
+    if (!introspection->is_active)
+        return;
+    caller->is_known = true;
+    snprintf(caller->name, sizeof caller->name, "%s", introspection->client_id);
+    int manager = directory_role_number(directory, ROLE_USER_MANAGER);
+    int server = directory_role_number(directory, ROLE_RESOURCE_SERVER);
+    caller->may_administer = manager >= 0 && role_set_has(&introspection->roles, manager);
+    caller->may_introspect = server >= 0 && role_set_has(&introspection->roles, server);
+}
+
+static void token_loaded(enum status status, struct introspection *introspection)
+{
+    struct calling *calling = introspection->arg;
+    take_token(calling);
+    calling->done(status, calling);
+}
+
+/* RFC 6750, section 2.1; the scheme in any letter case (RFC 9110, section 11.1). */
+static const char *bearer_token(const char *authorization)
+{
+    if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
+        return NULL;
+    return authorization + 7 + strspn(authorization + 7, " ");
+}
+
+void caller_resolve(struct calling *calling, struct api *api, struct call *call, caller_done_fn *done)
+{
+    calling->api = api;
+    calling->call = call;
+    calling->done = done;
+    calling->caller = (struct caller){.is_known = false};
+    struct introspection *introspection = &calling->introspection;
+    introspection->is_active = false;
+    const char *token = bearer_token(call->authorization);
+    if (token == NULL) {
+        resolve_identities(calling);
+        done(STATUS_OK, calling);
+        return;
+    }
+    /* The caller's token is used by calling us, as it would be by calling any API. */
+    introspection->is_token = calling->caller.has_token = token_text_parse(token, &introspection->key);
+    introspection->api = call->method;
+    introspection->is_use = true;
+    introspection->use_count = 1;
+    introspection->used_ago = 0;
+    introspection->required = (struct role_set){0};
+    introspection->requires_unknown = false;
+    introspection->is_counted = false;
+    introspection->arg = calling;
+    calling->caller.token = introspection->key;
+    if (introspect_in_memory(api->domain, introspection)) {
+        take_token(calling);
+        done(STATUS_OK, calling);
+    } else {
+        introspect_in_store(api->domain, introspection, token_loaded);
+    }
+}
+
+static void note_refusal(struct api *api, const struct call *call, const char *action, const char *actor,
+                         const char *subject)
+{
+    audit_queue_add(api->domain->audit, &(struct audit_event){
+                                            .at = clock_now(api->domain->clock),
+                                            .actor = actor,
+                                            .action = action,
+                                            .subject = subject,
+                                            .peer = call->peer,
+                                            .request_id = call->request_id,
+                                            .outcome = status_name(call->error.status),
+                                            .detail = call->method,
+                                        });
+}
+
+enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right)
+{
+    if (right == CALLER_MAY_ADMINISTER ? caller->may_administer : caller->may_introspect)
+        return STATUS_OK;
+    enum status status =
+        caller->is_known
+            ? call_fail(call, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED", "the caller lacks the role %s",
+                        right == CALLER_MAY_ADMINISTER ? ROLE_USER_MANAGER : ROLE_RESOURCE_SERVER)
+            : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
+                        "a live bearer token is needed in the authorization header");
+    int64_t retry_ms = 0;
+    if (throttle_allow_failure(api->throttle, call->peer, clock_now(api->domain->clock), &retry_ms)) {
+        log_write(LOG_LEVEL_WARN, caller->is_known ? "auth_caller_not_allowed" : "auth_caller_unknown", "request_id",
+                  call->request_id, "peer", call->peer, "caller", caller->name, "method", call->method, NULL);
+        note_refusal(api, call, "CallerRefused", caller->name, "");
+    }
+    return status;
+}
+
+/* Client ID and secret key */
+
+static bool find_client(struct directory *directory, const char *client_id, const uint8_t digest[static SHA256_BYTES],
+                        int64_t now, struct client *ret_client)
+{
+    static const struct credential_facts nobody = {.secret_count = 0};
+    directory_lock(directory);
+    const struct credential_facts *facts = directory_find(directory, client_id);
+    bool is_known = facts != NULL;
+    if (!is_known)
+        facts = &nobody;
+    bool is_right = false;
+    for (int i = 0; i < SECRETS_MAX; i++) { /* each is compared, also one that is not there: equal work */
+        const struct secret_facts *secret = &facts->secrets[i];
+        bool is_equal = crypto_equal(digest, secret->digest, SHA256_BYTES);
+        if (is_equal && i < facts->secret_count && (secret->ends == 0 || now < secret->ends)) {
+            is_right = true;
+            ret_client->secret_id = secret->id;
+        }
+    }
+    is_right = is_right && facts->deleted == 0 && (facts->expires == 0 || now < facts->expires);
+    if (is_right) {
+        ret_client->credential_id = facts->id;
+        ret_client->epoch = facts->epoch;
+        ret_client->effective = facts->effective;
+        ret_client->facts = directory_find_id(directory, facts->id);
+    }
+    directory_unlock(directory);
+    return is_right;
+}
+
+/* What is sent as a client ID may be a secret in the wrong field: only what looks like a client ID is written down. */
+static const char *loggable(const char *client_id)
+{
+    bool is_uuid = strlen(client_id) == CLIENT_ID_LEN && strspn(client_id, "0123456789abcdefABCDEF-") == CLIENT_ID_LEN;
+    return is_uuid ? client_id : "malformed";
+}
+
+static enum status refuse_client(struct api *api, struct call *call, const char *client_id)
+{
+    int64_t now = clock_now(api->domain->clock), retry_ms = 0, retry_peer_ms = 0;
+    bool is_allowed = throttle_allow_failure(api->throttle, client_id, now, &retry_ms);
+    is_allowed &= throttle_allow_failure(api->throttle, call->peer, now, &retry_peer_ms);
+    if (!is_allowed)
+        return call_fail_retry(call, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_FAILURES",
+                               retry_ms > retry_peer_ms ? retry_ms : retry_peer_ms,
+                               "too many failed authentications; try again later");
+    enum status status = call_fail(call, STATUS_UNAUTHENTICATED, "INVALID_CLIENT", "client authentication failed");
+    log_write(LOG_LEVEL_WARN, "auth_invalid_client", "request_id", call->request_id, "peer", call->peer, "client_id",
+              loggable(client_id), NULL);
+    note_refusal(api, call, "ClientRefused", "", loggable(client_id));
+    return status;
+}
+
+enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
+                                struct client *ret_client)
+{
+    TRY(check_text(call, "client_id", client_id, 64));
+    TRY(check_length(call, "client_secret", secret, 128));
+    uint8_t digest[SHA256_BYTES];
+    int64_t now = clock_now(api->domain->clock);
+    crypto_sha256(secret, strlen(secret), digest);
+    bool is_right = find_client(api->domain->directory, client_id, digest, now, ret_client);
+    crypto_wipe(digest, sizeof digest);
+    if (!is_right)
+        return refuse_client(api, call, client_id);
+    flusher_note_secret(api->domain->flusher, ret_client->secret_id, now);
+    return STATUS_OK;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of api/ share. */
+#ifndef API_INTERNAL_H
+#define API_INTERNAL_H
+
+#include "api/api.h"
+#include "call.h"
+#include "domain/introspect.h"
+#include "domain/throttle.h"
+
+#include <gatehouse/v1/auth.pb-c.h>
+#include <gatehouse/v1/credential_admin.pb-c.h>
+
+struct api {
+    ProtobufCService auth;
+    ProtobufCService admin;
+    struct domain *domain;
+    const char *const *introspect_identities;
+    const char *const *admin_identities;
+    struct throttle *throttle;
+};
+
+/* caller.c */
+
+struct caller {
+    char name[CREDENTIAL_NAME_MAX + 1]; /* a client ID, or the name that mutual TLS proved */
+    bool is_known;
+    bool may_introspect;
+    bool may_administer;
+    bool has_token; /* a bearer token of the right form came with the call, live or not */
+    struct token_key token;
+};
+
+struct calling;
+typedef void caller_done_fn(enum status status, struct calling *calling);
+
+/* Finding out who calls: from memory at once, or through the store. */
+struct calling {
+    struct api *api;
+    struct call *call;
+    struct caller caller;
+    struct introspection introspection;
+    caller_done_fn *done;
+};
+
+/* Calls done at once or later. STATUS_UNAVAILABLE: the store could not be asked. An unknown caller is no error here. */
+void caller_resolve(struct calling *calling, struct api *api, struct call *call, caller_done_fn *done);
+
+enum caller_right { CALLER_MAY_INTROSPECT, CALLER_MAY_ADMINISTER };
+
+/* Fails the call with UNAUTHENTICATED or PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
+enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right);
+
+/* Checks client ID and secret key in the same time whether they are right or not. OK: *ret_facts_id is the credential's
+ * id, *ret_epoch and so on. Fails the call with INVALID_CLIENT or TOO_MANY_FAILURES. */
+struct client {
+    int64_t credential_id;
+    int64_t epoch;
+    int64_t secret_id;
+    struct credential_facts *facts; /* its address; to be read under the directory's lock */
+    struct role_set effective;
+};
+enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
+                                struct client *ret_client);
+
+/* answer.c: conversions */
+
+Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time);
+Google__Protobuf__Duration *answer_duration(Google__Protobuf__Duration *message, int64_t microseconds);
+
+/* Role ids of a set, sorted; `ids` has room for ROLES_MAX. Returns how many. */
+size_t answer_roles(struct directory *directory, const struct role_set *roles, char **ids);
+
+/* A failure of the store or of the program, told to the caller. */
+enum status answer_failure(struct call *call, enum status status);
+
+/* check.c: what every field must be */
+
+/* Not longer than `max` bytes, no control characters. INVALID_FIELD. */
+enum status check_text(struct call *call, const char *field, const char *text, size_t max);
+enum status check_length(struct call *call, const char *field, const char *text, size_t max);
+/* In microseconds; INVALID_FIELD if not within its range. NULL reads as `otherwise`. */
+enum status check_duration(struct call *call, const char *field, const Google__Protobuf__Duration *duration,
+                           int64_t least, int64_t most, int64_t otherwise, int64_t *ret_microseconds);
+enum status check_time(struct call *call, const char *field, const Google__Protobuf__Timestamp *time, int64_t otherwise,
+                       int64_t *ret_time);
+
+/* auth_service.c, admin.c */
+void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                 void *closure_data);
+void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                  void *closure_data);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* "Is this token live, and what may its bearer do?": the hot path. From memory at once, or through the store. */
+#ifndef DOMAIN_INTROSPECT_H
+#define DOMAIN_INTROSPECT_H
+
+#include "domain/domain.h"
+#include "domain/token.h"
+
+struct introspection;
+typedef void introspect_done_fn(enum status status, struct introspection *introspection);
+
+struct introspection {
+    /* The question. */
+    bool is_token; /* the text was a token's form; false: it is inactive, without any look-up */
+    struct token_key key;
+    const char *api;
+    bool is_use; /* it slides the idle timeout and is counted */
+    int64_t use_count;
+    int64_t used_ago; /* microseconds */
+    struct role_set required;
+    bool requires_unknown; /* a required role does not exist: never allowed */
+
+    /* The answer. If it is not active, nothing else is set. */
+    bool is_active;
+    bool is_allowed;
+    int64_t credential_id;
+    char client_id[CLIENT_ID_LEN + 1];
+    char name[CREDENTIAL_NAME_MAX + 1];
+    char owner[USER_ID_MAX + 1];
+    struct role_set roles;
+    int64_t issued;
+    int64_t expires;
+    int64_t idle_timeout;
+    int64_t revision;
+
+    /* While the store is asked. */
+    bool is_counted;
+    uint32_t api_number;
+    struct domain *domain;
+    uint64_t generation;
+    bool is_found;
+    struct token_row row;
+    introspect_done_fn *done;
+    void *arg; /* the asker's */
+};
+
+/* True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */
+bool introspect_in_memory(struct domain *domain, struct introspection *introspection);
+
+/* Calls done later, on a thread of the store, with the answer or STATUS_UNAVAILABLE. */
+void introspect_in_store(struct domain *domain, struct introspection *introspection, introspect_done_fn *done);
+
+#endif
