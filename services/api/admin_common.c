@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/admin.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECENT (30 * 24 * 3600 * CLOCK_SECOND)
+enum { RECENT_ROWS = 20 };
+
+char *admin_etag(struct admin_call *admin, int64_t version)
+{
+    return arena_format(&admin->arena, "v%" PRId64, version);
+}
+
+enum status admin_check_etag(struct admin_call *admin, const char *etag, int64_t version)
+{
+    TRY(check_text(admin_fails(admin), "etag", etag, 64));
+    if (etag[0] != '\0' && strcmp(etag, admin_etag(admin, version)) != 0)
+        return call_fail(admin_fails(admin), STATUS_ABORTED, "STALE_ETAG", "it was changed since it was read");
+    return STATUS_OK;
+}
+
+enum status admin_load(struct admin_call *admin, const char *client_id, struct credential **ret_credential)
+{
+    TRY(check_text(admin_fails(admin), "client_id", client_id, 64));
+    admin->subject = client_id;
+    if (client_id[0] == '\0')
+        return call_fail_field(admin_fails(admin), "client_id", "INVALID_FIELD", "client_id is empty");
+    enum status status = credential_load(admin->work.tx, &admin->arena, client_id, admin->work.now, ret_credential);
+    if (status == STATUS_NOT_FOUND)
+        return call_fail(admin_fails(admin), status, "NO_SUCH_CREDENTIAL", "there is no such credential");
+    return status;
+}
+
+enum status admin_load_living(struct admin_call *admin, const char *client_id, const char *etag,
+                              struct credential **ret_credential)
+{
+    TRY(admin_load(admin, client_id, ret_credential));
+    TRY(admin_check_etag(admin, etag, (*ret_credential)->version));
+    if ((*ret_credential)->deleted != 0)
+        return call_fail(admin_fails(admin), STATUS_FAILED_PRECONDITION, "CREDENTIAL_DELETED",
+                         "the credential is deleted");
+    return STATUS_OK;
+}
+
+enum status admin_read_roles(struct admin_call *admin, size_t count, char **ids, size_t most, bool is_grant,
+                             struct role_set *ret_roles)
+{
+    struct call *call = admin_fails(admin);
+    struct directory *directory = admin->work.domain->directory;
+    *ret_roles = (struct role_set){0};
+    if (count > most)
+        return call_fail_field(call, "roles", "INVALID_FIELD", "more than %zu roles", most);
+    for (size_t i = 0; i < count; i++) {
+        if (!role_id_is_valid(ids[i]))
+            return call_fail_field(call, "roles", "INVALID_FIELD", "a role id is [a-z][a-z0-9_]*, at most %d bytes",
+                                   ROLE_ID_MAX);
+        int number = directory_role_number(directory, ids[i]);
+        if (number < 0)
+            return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "there is no role %s", ids[i]);
+        directory_lock(directory);
+        bool is_retired = directory_role(directory, number)->is_retired;
+        directory_unlock(directory);
+        if (is_grant && is_retired)
+            return call_fail(call, STATUS_FAILED_PRECONDITION, "ROLE_RETIRED", "the role %s is retired", ids[i]);
+        role_set_add(ret_roles, number);
+    }
+    return STATUS_OK;
+}
+
+char **admin_role_ids(struct admin_call *admin, const struct role_set *roles, size_t *ret_count)
+{
+    char *ids[ROLES_MAX];
+    *ret_count = answer_roles(admin->work.domain->directory, roles, ids);
+    char **copy = arena_array(&admin->arena, char *, *ret_count + 1);
+    for (size_t i = 0; i < *ret_count; i++)
+        copy[i] = ids[i];
+    return copy;
+}
+
+char *admin_join(struct admin_call *admin, size_t count, char **words)
+{
+    char *text = arena_text(&admin->arena, count == 0 ? "none" : words[0]);
+    for (size_t i = 1; i < count; i++)
+        text = arena_format(&admin->arena, "%s, %s", text, words[i]);
+    return text;
+}
+
+Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time)
+{
+    return time == 0 ? NULL : answer_time(arena_new(&admin->arena, Google__Protobuf__Timestamp), time);
+}
+
+Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds)
+{
+    return answer_duration(arena_new(&admin->arena, Google__Protobuf__Duration), microseconds);
+}
+
+/* One role of a credential, and what became of it. */
+static Gatehouse__V1__GrantedRole *make_grant(struct admin_call *admin, const struct credential *credential,
+                                              const struct credential_grant *grant)
+{
+    Gatehouse__V1__GrantedRole *message = arena_new(&admin->arena, Gatehouse__V1__GrantedRole);
+    gatehouse__v1__granted_role__init(message);
+    message->role = arena_text(&admin->arena, directory_role_id(admin->work.domain->directory, grant->role));
+    message->grant_time = admin_time(admin, grant->granted);
+    message->granted_by = arena_text(&admin->arena, grant->granted_by);
+    if (grant->revoked != 0) {
+        message->state = GATEHOUSE__V1__GRANTED_ROLE_STATE__GRANTED_ROLE_STATE_REVOKED;
+        message->revoke_time = admin_time(admin, grant->revoked);
+        message->revoked_by = arena_text(&admin->arena, grant->revoked_by);
+    } else if (role_set_has(&credential->effective, grant->role)) {
+        message->state = GATEHOUSE__V1__GRANTED_ROLE_STATE__GRANTED_ROLE_STATE_GRANTED;
+    } else if (role_set_has(&credential->owner_had, grant->role)) {
+        message->state = GATEHOUSE__V1__GRANTED_ROLE_STATE__GRANTED_ROLE_STATE_REVOKED_FROM_OWNER;
+        message->revoke_time = admin_time(admin, credential->owner_revoked[grant->role]);
+    } else {
+        message->state = GATEHOUSE__V1__GRANTED_ROLE_STATE__GRANTED_ROLE_STATE_NOT_HELD_BY_OWNER;
+    }
+    return message;
+}
+
+static int by_role(const void *a, const void *b)
+{
+    const Gatehouse__V1__GrantedRole *const *left = a, *const *right = b;
+    return strcmp((*left)->role, (*right)->role);
+}
+
+static Gatehouse__V1__SecretInfo *make_secret(struct admin_call *admin, const struct credential_secret *secret)
+{
+    Gatehouse__V1__SecretInfo *message = arena_new(&admin->arena, Gatehouse__V1__SecretInfo);
+    gatehouse__v1__secret_info__init(message);
+    message->secret_id = secret->id;
+    message->hint = arena_text(&admin->arena, secret->hint);
+    message->create_time = admin_time(admin, secret->created);
+    message->expire_time = admin_time(admin, secret->ends);
+    message->last_use_time = admin_time(admin, secret->last_used);
+    return message;
+}
+
+static Gatehouse__V1__CredentialStatus status_of(const struct credential *credential, int64_t now)
+{
+    if (credential->deleted != 0)
+        return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_DELETED;
+    if (credential_is_expired(credential, now))
+        return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_EXPIRED;
+    return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_ACTIVE;
+}
+
+static void add_roles(struct admin_call *admin, const struct credential *credential, Gatehouse__V1__Credential *message)
+{
+    message->n_roles = (size_t)credential->grant_count;
+    message->roles = arena_array(&admin->arena, Gatehouse__V1__GrantedRole *, message->n_roles + 1);
+    for (size_t i = 0; i < message->n_roles; i++)
+        message->roles[i] = make_grant(admin, credential, &credential->grants[i]);
+    qsort(message->roles, message->n_roles, sizeof message->roles[0], by_role);
+    message->effective_roles = admin_role_ids(admin, &credential->effective, &message->n_effective_roles);
+}
+
+Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential)
+{
+    struct directory *directory = admin->work.domain->directory;
+    Gatehouse__V1__Credential *message = arena_new(&admin->arena, Gatehouse__V1__Credential);
+    gatehouse__v1__credential__init(message);
+    message->client_id = arena_text(&admin->arena, credential->client_id);
+    message->name = arena_text(&admin->arena, credential->name);
+    message->owner = arena_text(&admin->arena, credential->owner);
+    message->created_by = arena_text(&admin->arena, credential->created_by);
+    message->etag = admin_etag(admin, credential->version);
+    message->status = status_of(credential, admin->work.now);
+    message->expire_time = admin_time(admin, credential->expires);
+    message->create_time = admin_time(admin, credential->created);
+    message->update_time = admin_time(admin, credential->updated);
+    message->delete_time = admin_time(admin, credential->deleted);
+    message->last_use_time = admin_time(admin, credential->last_used);
+    directory_lock(directory);
+    int64_t retention = directory_settings(directory)->deletion_retention;
+    directory_unlock(directory);
+    if (credential->deleted != 0)
+        message->purge_time = admin_time(admin, credential->deleted + retention);
+    add_roles(admin, credential, message);
+    message->n_secrets = (size_t)credential->secret_count;
+    message->secrets = arena_array(&admin->arena, Gatehouse__V1__SecretInfo *, SECRETS_MAX);
+    for (size_t i = 0; i < message->n_secrets; i++)
+        message->secrets[i] = make_secret(admin, &credential->secrets[i]);
+    return message;
+}
+
+Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct usage_total *total)
+{
+    Gatehouse__V1__UsageRow *row = arena_new(&admin->arena, Gatehouse__V1__UsageRow);
+    gatehouse__v1__usage_row__init(row);
+    if (total->credential_id != 0) {
+        struct directory *directory = admin->work.domain->directory;
+        directory_lock(directory);
+        const struct credential_facts *facts = directory_find_id(directory, total->credential_id);
+        row->client_id = arena_text(&admin->arena, facts == NULL ? "" : facts->client_id);
+        row->credential_name = arena_text(&admin->arena, facts == NULL ? "" : facts->name);
+        directory_unlock(directory);
+    }
+    row->api = arena_text(&admin->arena, total->api);
+    row->start_time = admin_time(admin, total->start);
+    row->allowed = total->allowed;
+    row->denied = total->denied;
+    row->first_use_time = admin_time(admin, total->first_used);
+    row->last_use_time = admin_time(admin, total->last_used);
+    return row;
+}
+
+struct recent {
+    struct admin_call *admin;
+    Gatehouse__V1__Impact *impact;
+};
+
+static enum status add_recent(const struct usage_total *total, void *arg)
+{
+    struct recent *recent = arg;
+    recent->impact->recent_usage[recent->impact->n_recent_usage++] = admin_usage_row(recent->admin, total);
+    return STATUS_OK;
+}
+
+enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gatehouse__V1__Impact **ret_impact)
+{
+    Gatehouse__V1__Impact *impact = arena_new(&admin->arena, Gatehouse__V1__Impact);
+    gatehouse__v1__impact__init(impact);
+    impact->tokens_ended = admin->work.tokens_ended;
+    impact->credentials_affected = admin->work.credentials_affected;
+    *ret_impact = impact;
+    if (!admin->is_dry || credential_id == 0)
+        return STATUS_OK;
+    impact->recent_usage = arena_array(&admin->arena, Gatehouse__V1__UsageRow *, RECENT_ROWS);
+    struct recent recent = {admin, impact};
+    struct usage_query query = {
+        .credential_id = credential_id,
+        .api = "",
+        .start = admin->work.now - RECENT,
+        .end = admin->work.now,
+        .by_api = true,
+        .by_uses = true,
+        .limit = RECENT_ROWS,
+    };
+    return usage_query(admin->work.tx, &query, add_recent, &recent);
+}
+
+enum status admin_keep_administrator(struct admin_call *admin)
+{
+    enum status status = credential_check_administrator(&admin->work);
+    if (status == STATUS_FAILED_PRECONDITION)
+        return call_fail(admin_fails(admin), status, "LAST_ADMINISTRATOR",
+                         "after this nobody would hold the role " ROLE_USER_MANAGER);
+    return status;
+}
+
+bool admin_mask_has(const Google__Protobuf__FieldMask *mask, const char *field)
+{
+    for (size_t i = 0; i < mask->n_paths; i++)
+        if (strcmp(mask->paths[i], field) == 0)
+            return true;
+    return false;
+}
+
+enum status admin_check_mask(struct admin_call *admin, const Google__Protobuf__FieldMask *mask,
+                             const char *const *allowed)
+{
+    if (mask == NULL || mask->n_paths == 0)
+        return call_fail_field(admin_fails(admin), "update_mask", "INVALID_FIELD", "update_mask is empty");
+    for (size_t i = 0; i < mask->n_paths; i++) {
+        const char *const *name = allowed;
+        while (*name != NULL && strcmp(*name, mask->paths[i]) != 0)
+            name++;
+        if (*name == NULL)
+            return call_fail_field(admin_fails(admin), "update_mask", "INVALID_FIELD",
+                                   "update_mask names a field that cannot be changed");
+    }
+    return STATUS_OK;
+}
+
+/* Repeated requests */
+
+struct request_row {
+    struct arena *arena;
+    bool is_found;
+    bool is_same;
+    const char *method;
+    const uint8_t *digest;
+    const char *client_id;
+};
+
+static enum status read_request(const struct store_row *row, void *arg)
+{
+    struct request_row *request = arg;
+    size_t digest_len = 0, len = 0;
+    const void *digest = store_row_blob(row, 1, &digest_len);
+    const void *response = store_row_blob(row, 2, &len);
+    request->is_found = true;
+    request->is_same = strcmp(store_row_text(row, 0), request->method) == 0 && digest_len == SHA256_BYTES &&
+                       crypto_equal(digest, request->digest, SHA256_BYTES);
+    request->client_id = arena_format(request->arena, "%.*s", (int)len, (const char *)response);
+    return STATUS_OK;
+}
+
+static void request_digest(struct admin_call *admin, uint8_t digest[static SHA256_BYTES])
+{
+    size_t len = protobuf_c_message_get_packed_size(admin->request);
+    uint8_t *bytes = arena_alloc(&admin->arena, len + 1);
+    protobuf_c_message_pack(admin->request, bytes);
+    crypto_sha256(bytes, len, digest);
+}
+
+enum status admin_find_request(struct admin_call *admin, const char *request_id, const char **ret_client_id)
+{
+    struct call *call = admin_fails(admin);
+    *ret_client_id = NULL;
+    TRY(check_length(call, "request_id", request_id, 64));
+    if (request_id[strspn(request_id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] != '\0')
+        return call_fail_field(call, "request_id", "INVALID_FIELD", "request_id is of [A-Za-z0-9._-]");
+    if (request_id[0] == '\0')
+        return STATUS_OK;
+    uint8_t digest[SHA256_BYTES];
+    request_digest(admin, digest);
+    struct request_row row = {.arena = &admin->arena, .method = admin->method->name, .digest = digest};
+    TRY(store_run(admin->work.tx, "SELECT method, digest, response FROM request WHERE actor = $1 AND id = $2",
+                  read_request, &row, store_text(admin->work.actor), store_text(request_id)));
+    if (row.is_found && !row.is_same)
+        return call_fail(call, STATUS_ABORTED, "REQUEST_ID_REUSED", "this request_id came with another request before");
+    if (row.is_found)
+        *ret_client_id = row.client_id;
+    return STATUS_OK;
+}
+
+enum status admin_remember_request(struct admin_call *admin, const char *request_id, const char *client_id)
+{
+    if (request_id[0] == '\0')
+        return STATUS_OK;
+    uint8_t digest[SHA256_BYTES];
+    request_digest(admin, digest);
+    return store_run(
+        admin->work.tx, "INSERT INTO request (id, actor, method, digest, response, at) VALUES ($1, $2, $3, $4, $5, $6)",
+        NULL, NULL, store_text(request_id), store_text(admin->work.actor), store_text(admin->method->name),
+        store_blob(digest, SHA256_BYTES), store_blob(client_id, strlen(client_id)), store_int(admin->work.now));
+}

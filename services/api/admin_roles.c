@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CredentialAdmin: the role catalogue, and users with their roles. */
+#include "api/admin.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CHARACTERS_MAX = 100, DESCRIPTION_CHARACTERS_MAX = 500 };
+
+static enum status check_characters(struct call *call, const char *field, const char *text, size_t least, size_t most)
+{
+    TRY(check_text(call, field, text, most * 4));
+    size_t count = 0;
+    for (const char *c = text; *c != '\0'; c++)
+        count += ((unsigned char)*c & 0xc0) != 0x80;
+    if (count < least || count > most)
+        return call_fail_field(call, field, "INVALID_FIELD", "%s has %zu to %zu characters", field, least, most);
+    return STATUS_OK;
+}
+
+static Gatehouse__V1__Role *make_role(struct admin_call *admin, const struct role *role)
+{
+    Gatehouse__V1__Role *message = arena_new(&admin->arena, Gatehouse__V1__Role);
+    gatehouse__v1__role__init(message);
+    message->role_id = arena_text(&admin->arena, role->id);
+    message->name = arena_text(&admin->arena, role->name);
+    message->group = arena_text(&admin->arena, role->group);
+    message->description = arena_text(&admin->arena, role->description);
+    message->retired = role->is_retired;
+    message->built_in = role->is_built_in;
+    message->etag = admin_etag(admin, role->version);
+    return message;
+}
+
+struct role_listing {
+    struct admin_call *admin;
+    bool shows_retired;
+    Gatehouse__V1__ListRolesResponse *response;
+};
+
+static enum status add_role(const struct role *role, void *arg)
+{
+    struct role_listing *listing = arg;
+    if (listing->shows_retired || !role->is_retired)
+        listing->response->roles[listing->response->n_roles++] = make_role(listing->admin, role);
+    return STATUS_OK;
+}
+
+enum status list_roles(struct admin_call *admin)
+{
+    const Gatehouse__V1__ListRolesRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__ListRolesResponse, gatehouse__v1__list_roles_response__init);
+    response->roles = arena_array(&admin->arena, Gatehouse__V1__Role *, ROLES_MAX);
+    struct role_listing listing = {admin, request->show_retired, response};
+    return role_list(admin->work.tx, add_role, &listing);
+}
+
+static enum status read_texts(struct call *call, const Gatehouse__V1__Role *wanted, struct role *role)
+{
+    TRY(check_characters(call, "name", wanted->name, 1, CHARACTERS_MAX));
+    TRY(check_characters(call, "group", wanted->group, 1, CHARACTERS_MAX));
+    TRY(check_characters(call, "description", wanted->description, 0, DESCRIPTION_CHARACTERS_MAX));
+    snprintf(role->name, sizeof role->name, "%s", wanted->name);
+    snprintf(role->group, sizeof role->group, "%s", wanted->group);
+    snprintf(role->description, sizeof role->description, "%s", wanted->description);
+    return STATUS_OK;
+}
+
+enum status create_role(struct admin_call *admin)
+{
+    const Gatehouse__V1__CreateRoleRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__CreateRoleResponse, gatehouse__v1__create_role_response__init);
+    struct call *call = admin_fails(admin);
+    struct role *role = arena_new(&admin->arena, struct role);
+    if (request->role == NULL)
+        return call_fail_field(call, "role", "INVALID_FIELD", "role is missing");
+    if (!role_id_is_valid(request->role->role_id))
+        return call_fail_field(call, "role_id", "INVALID_FIELD", "a role id is [a-z][a-z0-9_]*, at most %d bytes",
+                               ROLE_ID_MAX);
+    admin->subject = request->role->role_id;
+    snprintf(role->id, sizeof role->id, "%s", request->role->role_id);
+    TRY(read_texts(call, request->role, role));
+    enum status status = role_insert(admin->work.tx, role, admin->work.now);
+    if (status == STATUS_ALREADY_EXISTS)
+        return call_fail(call, status, "ROLE_EXISTS", "there is a role %s", role->id);
+    if (status == STATUS_RESOURCE_EXHAUSTED)
+        return call_fail(call, status, "TOO_MANY_ROLES", "there are %d roles already", ROLES_MAX);
+    TRY(status);
+    response->role = make_role(admin, role);
+    return work_change_role(&admin->work, role);
+}
+
+struct role_search {
+    const char *id;
+    struct role *role;
+    bool is_found;
+};
+
+static enum status match_role(const struct role *role, void *arg)
+{
+    struct role_search *search = arg;
+    if (strcmp(role->id, search->id) == 0) {
+        *search->role = *role;
+        search->is_found = true;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_role_update(struct admin_call *admin, const Gatehouse__V1__UpdateRoleRequest *request,
+                                    struct role *role)
+{
+    Gatehouse__V1__Role wanted = *request->role;
+    const Google__Protobuf__FieldMask *mask = request->update_mask;
+    struct call *call = admin_fails(admin);
+    struct role before = *role;
+    if (!admin_mask_has(mask, "name"))
+        wanted.name = before.name;
+    if (!admin_mask_has(mask, "group"))
+        wanted.group = before.group;
+    if (!admin_mask_has(mask, "description"))
+        wanted.description = before.description;
+    TRY(read_texts(call, &wanted, role));
+    if (!admin_mask_has(mask, "retired"))
+        return STATUS_OK;
+    bool is_needed = strcmp(role->id, ROLE_USER_MANAGER) == 0 || strcmp(role->id, ROLE_RESOURCE_SERVER) == 0;
+    if (wanted.retired && is_needed)
+        return call_fail(call, STATUS_FAILED_PRECONDITION, "BUILT_IN_ROLE", "Gatehouse itself needs the role %s",
+                         role->id);
+    role->is_retired = wanted.retired;
+    return STATUS_OK;
+}
+
+enum status update_role(struct admin_call *admin)
+{
+    static const char *const allowed[] = {"name", "group", "description", "retired", NULL};
+    const Gatehouse__V1__UpdateRoleRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__UpdateRoleResponse, gatehouse__v1__update_role_response__init);
+    struct call *call = admin_fails(admin);
+    struct role *role = arena_new(&admin->arena, struct role);
+    if (request->role == NULL)
+        return call_fail_field(call, "role", "INVALID_FIELD", "role is missing");
+    TRY(admin_check_mask(admin, request->update_mask, allowed));
+    TRY(check_text(call, "role_id", request->role->role_id, ROLE_ID_MAX));
+    admin->subject = request->role->role_id;
+    struct role_search search = {request->role->role_id, role, false};
+    TRY(role_list(admin->work.tx, match_role, &search));
+    if (!search.is_found)
+        return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "there is no role %s", request->role->role_id);
+    TRY(admin_check_etag(admin, request->role->etag, role->version));
+    TRY(read_role_update(admin, request, role));
+    TRY(role_update(admin->work.tx, role));
+    admin->detail = admin_join(admin, request->update_mask->n_paths, request->update_mask->paths);
+    response->role = make_role(admin, role);
+    return work_change_role(&admin->work, role);
+}
+
+/* Users */
+
+static enum status check_user(struct admin_call *admin, const char *user)
+{
+    struct call *call = admin_fails(admin);
+    TRY(check_text(call, "user", user, USER_ID_MAX));
+    if (user[0] == '\0')
+        return call_fail_field(call, "user", "INVALID_FIELD", "user is empty");
+    admin->subject = user;
+    return STATUS_OK;
+}
+
+static Gatehouse__V1__User *make_user(struct admin_call *admin, const struct user *user)
+{
+    Gatehouse__V1__User *message = arena_new(&admin->arena, Gatehouse__V1__User);
+    gatehouse__v1__user__init(message);
+    message->user = arena_text(&admin->arena, user->id);
+    message->roles = admin_role_ids(admin, &user->has, &message->n_roles);
+    message->revoked_roles = admin_role_ids(admin, &user->had, &message->n_revoked_roles);
+    message->update_time = admin_time(admin, user->updated);
+    message->credential_count = user->credential_count;
+    message->etag = admin_etag(admin, user->version);
+    return message;
+}
+
+static enum status load_user(struct admin_call *admin, const char *id, struct user *user)
+{
+    enum status status = user_load(admin->work.tx, id, user);
+    if (status == STATUS_NOT_FOUND)
+        return call_fail(admin_fails(admin), status, "NO_SUCH_USER", "there is no such user");
+    return status;
+}
+
+/* An etag that is given is of a user that was read: one that is not there any more is stale. */
+static enum status check_user_etag(struct admin_call *admin, const char *id, const char *etag)
+{
+    struct user user = {.id = id};
+    if (etag[0] == '\0')
+        return STATUS_OK;
+    enum status status = user_load(admin->work.tx, id, &user);
+    if (status != STATUS_NOT_FOUND)
+        TRY(status);
+    return admin_check_etag(admin, etag, user.version);
+}
+
+enum status set_user_roles(struct admin_call *admin)
+{
+    const Gatehouse__V1__SetUserRolesRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__SetUserRolesResponse, gatehouse__v1__set_user_roles_response__init);
+    struct role_set roles;
+    struct user user;
+    TRY(check_user(admin, request->user));
+    TRY(admin_read_roles(admin, request->n_roles, request->roles, ROLES_MAX, false, &roles));
+    TRY(check_user_etag(admin, request->user, request->etag));
+    TRY(user_set_roles(&admin->work, request->user, &roles));
+    TRY(admin_keep_administrator(admin));
+    admin->is_dry = request->validate_only;
+    admin->detail = arena_format(&admin->arena, "roles: %s; tokens ended: %" PRId64 ", of %" PRId64 " credentials",
+                                 admin_join(admin, request->n_roles, request->roles), admin->work.tokens_ended,
+                                 admin->work.credentials_affected);
+    TRY(load_user(admin, request->user, &user));
+    response->user = make_user(admin, &user);
+    return admin_impact(admin, 0, &response->impact);
+}
+
+enum status get_user(struct admin_call *admin)
+{
+    const Gatehouse__V1__GetUserRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__GetUserResponse, gatehouse__v1__get_user_response__init);
+    struct user user;
+    TRY(check_user(admin, request->user));
+    TRY(load_user(admin, request->user, &user));
+    response->user = make_user(admin, &user);
+    return STATUS_OK;
+}
+
+enum status delete_user(struct admin_call *admin)
+{
+    const Gatehouse__V1__DeleteUserRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__DeleteUserResponse, gatehouse__v1__delete_user_response__init);
+    struct user user;
+    TRY(check_user(admin, request->user));
+    TRY(load_user(admin, request->user, &user));
+    TRY(admin_check_etag(admin, request->etag, user.version));
+    TRY(user_delete(&admin->work, request->user));
+    TRY(admin_keep_administrator(admin));
+    admin->is_dry = request->validate_only;
+    admin->detail = arena_format(&admin->arena, "tokens ended: %" PRId64, admin->work.tokens_ended);
+    return admin_impact(admin, 0, &response->impact);
+}
+
+struct user_listing {
+    const char *ids[1001]; /* a page and one more */
+    size_t count;
+    struct arena *arena;
+};
+
+static enum status add_user(const struct user *user, void *arg)
+{
+    struct user_listing *listing = arg;
+    listing->ids[listing->count++] = arena_text(listing->arena, user->id);
+    return STATUS_OK;
+}
+
+static enum status read_user_filter(struct admin_call *admin, const char *text, const char **ret_text, int *ret_role)
+{
+    static const char *const allowed[] = {"user:", "role=", NULL};
+    struct filter filter;
+    TRY(filter_parse(admin_fails(admin), &admin->arena, text, allowed, &filter));
+    *ret_text = "";
+    *ret_role = -1;
+    for (size_t i = 0; i < filter.count; i++) {
+        if (filter.terms[i].op == ':') {
+            *ret_text = filter.terms[i].value;
+            continue;
+        }
+        *ret_role = directory_role_number(admin->work.domain->directory, filter.terms[i].value);
+        if (*ret_role < 0)
+            *ret_role = ROLES_MAX; /* no such role: nobody has it */
+    }
+    return STATUS_OK;
+}
+
+enum status list_users(struct admin_call *admin)
+{
+    const Gatehouse__V1__ListUsersRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__ListUsersResponse, gatehouse__v1__list_users_response__init);
+    const char *cursor = NULL, *text = NULL;
+    int size = 0, role = -1;
+    struct user_listing *listing = arena_new(&admin->arena, struct user_listing);
+    listing->arena = &admin->arena;
+    TRY(page_size(admin, request->page_size, &size));
+    TRY(read_user_filter(admin, request->filter, &text, &role));
+    TRY(page_read(admin, request->page_token, request->filter, &cursor));
+    TRY(user_list(admin->work.tx, cursor, text, role, size + 1, add_user, listing));
+    TRY(user_count(admin->work.tx, text, role, &response->total_size));
+    response->users = arena_array(&admin->arena, Gatehouse__V1__User *, (size_t)size);
+    for (size_t i = 0; i < listing->count && i < (size_t)size; i++) {
+        struct user user;
+        TRY(user_load(admin->work.tx, listing->ids[i], &user));
+        response->users[response->n_users++] = make_user(admin, &user);
+    }
+    if (listing->count > (size_t)size)
+        response->next_page_token = page_make(admin, request->filter, listing->ids[size - 1]);
+    return STATUS_OK;
+}

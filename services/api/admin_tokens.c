@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CredentialAdmin: live tokens, and the settings that say how long they live. */
+#include "api/admin.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MINUTE (60 * CLOCK_SECOND)
+#define DAY (24 * 60 * MINUTE)
+enum { MAX_TOKENS_MOST = 1000000 };
+
+static struct settings current_settings(struct admin_call *admin)
+{
+    struct directory *directory = admin->work.domain->directory;
+    directory_lock(directory);
+    struct settings settings = *directory_settings(directory);
+    directory_unlock(directory);
+    return settings;
+}
+
+struct token_listing {
+    struct admin_call *admin;
+    const struct credential *credential;
+    struct settings settings;
+    int size;
+    bool has_more;
+    Gatehouse__V1__ListTokensResponse *response;
+};
+
+static enum status add_token(const struct token_row *row, void *arg)
+{
+    struct token_listing *listing = arg;
+    struct admin_call *admin = listing->admin;
+    Gatehouse__V1__ListTokensResponse *response = listing->response;
+    if (response->n_tokens == (size_t)listing->size) {
+        listing->has_more = true;
+        return STATUS_OK;
+    }
+    struct token_facts facts = {
+        .key = row->key, .last_used = row->last_used, .is_narrowed = row->is_narrowed, .roles = row->roles};
+    struct credential_facts credential = {.expires = listing->credential->expires,
+                                          .effective = listing->credential->effective};
+    Gatehouse__V1__TokenInfo *token = arena_new(&admin->arena, Gatehouse__V1__TokenInfo);
+    gatehouse__v1__token_info__init(token);
+    token->accessor = arena_alloc(&admin->arena, TOKEN_ACCESSOR_LEN + 1);
+    token_key_format(&row->key, token->accessor);
+    token->client_id = arena_text(&admin->arena, listing->credential->client_id);
+    token->issue_time = admin_time(admin, token_key_issued(&row->key));
+    token->last_use_time = admin_time(admin, row->last_used);
+    token->expire_time = admin_time(admin, token_expires(&facts, &credential, &listing->settings));
+    token->last_api = arena_text(&admin->arena, row->last_api);
+    struct role_set roles = token_roles(&facts, &credential);
+    token->roles = admin_role_ids(admin, &roles, &token->n_roles);
+    response->tokens[response->n_tokens++] = token;
+    return STATUS_OK;
+}
+
+enum status list_tokens(struct admin_call *admin)
+{
+    const Gatehouse__V1__ListTokensRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__ListTokensResponse, gatehouse__v1__list_tokens_response__init);
+    struct token_listing listing = {.admin = admin, .response = response};
+    struct credential *credential = NULL;
+    const char *cursor = NULL;
+    struct token_key before;
+    memset(before.bytes, 0xff, sizeof before.bytes);
+    TRY(admin_load(admin, request->client_id, &credential));
+    TRY(page_size(admin, request->page_size, &listing.size));
+    TRY(page_read(admin, request->page_token, request->client_id, &cursor));
+    if (cursor[0] != '\0' && !token_key_parse(cursor, &before))
+        return STATUS_INTERNAL;
+    listing.credential = credential;
+    listing.settings = current_settings(admin);
+    response->tokens = arena_array(&admin->arena, Gatehouse__V1__TokenInfo *, (size_t)listing.size);
+    if (credential->deleted != 0 || credential_is_expired(credential, admin->work.now))
+        return STATUS_OK;
+    struct token_limits limits = settings_limits(&listing.settings, admin->work.now);
+    TRY(token_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
+    TRY(token_list(admin->work.tx, credential->id, credential->epoch, &limits, &before, listing.size + 1, add_token,
+                   &listing));
+    if (listing.has_more)
+        response->next_page_token =
+            page_make(admin, request->client_id, response->tokens[response->n_tokens - 1]->accessor);
+    return STATUS_OK;
+}
+
+enum status end_token(struct admin_call *admin)
+{
+    const Gatehouse__V1__EndTokenRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__EndTokenResponse, gatehouse__v1__end_token_response__init);
+    struct token_key key;
+    struct call *call = admin_fails(admin);
+    TRY(check_text(call, "accessor", request->accessor, TOKEN_ACCESSOR_LEN));
+    if (!token_key_parse(request->accessor, &key))
+        return call_fail_field(call, "accessor", "INVALID_FIELD", "an accessor is %d hexadecimal digits",
+                               TOKEN_ACCESSOR_LEN);
+    bool was_there = false;
+    admin->subject = request->accessor;
+    TRY(token_end(&admin->work, &key, &was_there));
+    admin->work.tokens_ended = admin->work.credentials_affected = was_there;
+    return admin_impact(admin, 0, &response->impact);
+}
+
+enum status end_tokens(struct admin_call *admin)
+{
+    const Gatehouse__V1__EndTokensRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__EndTokensResponse, gatehouse__v1__end_tokens_response__init);
+    struct credential *credential = NULL;
+    TRY(admin_load(admin, request->client_id, &credential));
+    TRY(credential_end_tokens(&admin->work, credential));
+    admin->is_dry = request->validate_only;
+    admin->detail = arena_format(&admin->arena, "tokens ended: %" PRId64, admin->work.tokens_ended);
+    return admin_impact(admin, credential->id, &response->impact);
+}
+
+static Gatehouse__V1__Settings *make_settings(struct admin_call *admin, const struct settings *settings)
+{
+    Gatehouse__V1__Settings *message = arena_new(&admin->arena, Gatehouse__V1__Settings);
+    gatehouse__v1__settings__init(message);
+    message->idle_session_timeout = admin_duration(admin, settings->idle_timeout);
+    if (settings->max_token_life != 0)
+        message->max_token_life = admin_duration(admin, settings->max_token_life);
+    message->max_tokens_per_credential = (int32_t)settings->max_tokens;
+    message->deletion_retention = admin_duration(admin, settings->deletion_retention);
+    message->usage_retention = admin_duration(admin, settings->usage_retention);
+    message->etag = admin_etag(admin, settings->version);
+    return message;
+}
+
+enum status get_settings(struct admin_call *admin)
+{
+    RESPOND(Gatehouse__V1__GetSettingsResponse, gatehouse__v1__get_settings_response__init);
+    struct settings settings;
+    TRY(settings_load(admin->work.tx, &settings));
+    response->settings = make_settings(admin, &settings);
+    return STATUS_OK;
+}
+
+/* A field that is named and empty goes back to its default. */
+static enum status read_settings(struct admin_call *admin, const Gatehouse__V1__UpdateSettingsRequest *request,
+                                 struct settings *settings)
+{
+    struct call *call = admin_fails(admin);
+    const Gatehouse__V1__Settings *wanted = request->settings;
+    const Google__Protobuf__FieldMask *mask = request->update_mask;
+    if (admin_mask_has(mask, "idle_session_timeout")) {
+        TRY(check_duration(call, "idle_session_timeout", wanted->idle_session_timeout, MINUTE, 30 * DAY, 20 * MINUTE,
+                           &settings->idle_timeout));
+        if (settings->idle_timeout % CLOCK_SECOND != 0)
+            return call_fail_field(call, "idle_session_timeout", "INVALID_FIELD", "it is set to the second");
+    }
+    if (admin_mask_has(mask, "max_token_life"))
+        TRY(check_duration(call, "max_token_life", wanted->max_token_life, MINUTE, 3650 * DAY, 0,
+                           &settings->max_token_life));
+    if (admin_mask_has(mask, "deletion_retention"))
+        TRY(check_duration(call, "deletion_retention", wanted->deletion_retention, 0, 3650 * DAY, 30 * DAY,
+                           &settings->deletion_retention));
+    if (admin_mask_has(mask, "usage_retention"))
+        TRY(check_duration(call, "usage_retention", wanted->usage_retention, DAY, 3650 * DAY, 400 * DAY,
+                           &settings->usage_retention));
+    if (admin_mask_has(mask, "max_tokens_per_credential")) {
+        if (wanted->max_tokens_per_credential < 0 || wanted->max_tokens_per_credential > MAX_TOKENS_MOST)
+            return call_fail_field(call, "max_tokens_per_credential", "INVALID_FIELD", "it is from 0 to %d",
+                                   MAX_TOKENS_MOST);
+        settings->max_tokens = wanted->max_tokens_per_credential;
+    }
+    return STATUS_OK;
+}
+
+enum status update_settings(struct admin_call *admin)
+{
+    static const char *const allowed[] = {"idle_session_timeout", "max_token_life",  "max_tokens_per_credential",
+                                          "deletion_retention",   "usage_retention", NULL};
+    const Gatehouse__V1__UpdateSettingsRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__UpdateSettingsResponse, gatehouse__v1__update_settings_response__init);
+    struct work *work = &admin->work;
+    struct settings before, next;
+    if (request->settings == NULL)
+        return call_fail_field(admin_fails(admin), "settings", "INVALID_FIELD", "settings is missing");
+    TRY(admin_check_mask(admin, request->update_mask, allowed));
+    TRY(settings_load(work->tx, &before));
+    TRY(admin_check_etag(admin, request->settings->etag, before.version));
+    next = before;
+    TRY(read_settings(admin, request, &next));
+    TRY(settings_save(work->tx, &before, &next, work->now));
+    struct token_limits now = settings_limits(&before, work->now), then = settings_limits(&next, work->now);
+    TRY(token_count_ended_by(work->tx, &now, &then, work->now, &work->tokens_ended, &work->credentials_affected));
+    TRY(work_change_settings(work, &next));
+    admin->is_dry = request->validate_only;
+    admin->subject = "settings";
+    admin->detail =
+        arena_format(&admin->arena, "changed: %s; tokens ended: %" PRId64,
+                     admin_join(admin, request->update_mask->n_paths, request->update_mask->paths), work->tokens_ended);
+    response->settings = make_settings(admin, &next);
+    return admin_impact(admin, 0, &response->impact);
+}
