@@ -20,8 +20,8 @@
 
 enum {
     CHECKPOINT_PAGES = 2000, /* the WAL is copied back when it has grown by so much (8 MB) */
-    RESTART_PAGES = 16000,   /* … and if readers have kept it from starting anew for so long, they are waited for */
-    RESTART_WAIT_MS = 100,
+    RESTART_PAGES = 8000,    /* … and if readers have kept it from starting anew for so long, they are waited for, */
+    RESTART_WAIT_MS = 100,   /* the longer the larger it is */
 };
 
 struct sqlite_database {
@@ -310,17 +310,18 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 }
 
 /* A checkpoint copies what no reader needs in the WAL any more; the next commit begins it anew if it was all of it.
- * Readers that follow each other without a gap would prevent that for ever, so at last new ones are made to wait. */
+ * Readers that follow each other without a gap would prevent that for ever, so at last the writer waits for those that
+ * are there, while the new ones begin where nothing in the WAL is theirs. */
 static void sqlite_tidy(struct connection *base)
 {
     struct sqlite_connection *connection = of(base);
     if (connection->wal_pages < connection->checkpoint_at)
         return;
-    bool is_overdue = connection->wal_pages >= RESTART_PAGES;
+    int overdue = connection->wal_pages / RESTART_PAGES;
+    int mode = overdue > 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
     connection->checkpoint_at = connection->wal_pages + CHECKPOINT_PAGES;
-    sqlite3_busy_timeout(connection->db, RESTART_WAIT_MS);
-    int code = sqlite3_wal_checkpoint_v2(
-        connection->db, NULL, is_overdue ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    sqlite3_busy_timeout(connection->db, overdue * RESTART_WAIT_MS);
+    int code = sqlite3_wal_checkpoint_v2(connection->db, NULL, mode, NULL, NULL);
     sqlite3_busy_timeout(connection->db, connection->busy_timeout_ms);
     if (classify(connection, code) == STATUS_INTERNAL)
         log_write(LOG_LEVEL_ERROR, "store_checkpoint_failed", "reason", connection->reason, NULL);

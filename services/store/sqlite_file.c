@@ -148,7 +148,7 @@ static int configure(sqlite3 *db, bool writes, int busy_timeout_ms)
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !writes, NULL);
     return sqlite3_exec(db,
                         writes ? "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536;"
-                                 "PRAGMA journal_size_limit = 67108864"
+                                 "PRAGMA journal_size_limit = 33554432"
                                : "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384",
                         NULL, NULL, NULL);
 }
