@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration: one table (CONFIG_KEYS) that makes the struct, reads the file, the environment and --set, prints
+ * itself
+ * (`gatehoused --print-config`), and so documents itself. Order: default, file, environment (GATEHOUSED_<KEY>), --set
+ * KEY=VALUE.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(type, key, default, comment). A LIST's default is empty; its elements are separated by commas in the environment.
+ */
+#define CONFIG_KEYS(X)                                                                                              \
+    X(TEXT, store, "sqlite:/var/lib/gatehouse/gatehouse.db", "sqlite:FILE, or postgresql://… for several replicas") \
+    X(TEXT, grpc_address, "127.0.0.1:50051", "where gRPC listens; port 0: any free one; empty: not")                \
+    X(TEXT, grpc_cert, "", "PEM file; with grpc_key: TLS")                                                          \
+    X(TEXT, grpc_key, "", "PEM file")                                                                               \
+    X(TEXT, grpc_client_ca, "", "PEM file; clients must present a certificate signed by it (mutual TLS)")           \
+    X(TEXT, http_address, "127.0.0.1:8080", "where the REST shim listens; empty: not")                              \
+    X(TEXT, http_cert, "", "PEM file; with http_key: TLS")                                                          \
+    X(TEXT, http_key, "", "PEM file")                                                                               \
+    X(TEXT, http_prefix, "", "every path is below it, such as /Auth")                                               \
+    X(TEXT, public_url, "", "what clients call http_prefix by, https://auth.example.com/Auth")                      \
+    X(TEXT, metrics_address, "127.0.0.1:9464", "where /metrics is; empty: not")                                     \
+    X(BOOL, insecure, false, "allow addresses off loopback without TLS")                                            \
+    X(LIST, introspect_identities, NULL, "names proved by mutual TLS that may introspect")                          \
+    X(LIST, admin_identities, NULL, "names proved by mutual TLS that may administer")                               \
+    X(BOOL, check, true,                                                                                            \
+      "serve /OAuth/Check and the token review: who reaches the shim may then introspect by them; "                 \
+      "off loopback only with check_off_loopback")                                                                  \
+    X(BOOL, check_off_loopback, false, "serve them off loopback too")                                               \
+    X(LIST, cors_origins, NULL, "origins that browsers may call from")                                              \
+    X(LIST, trusted_proxies, NULL, "addresses whose X-Forwarded-For is believed")                                   \
+    X(TEXT, log_level, "info", "debug, info, warn or error")                                                        \
+    X(TEXT, log_format, "logfmt", "logfmt or json")                                                                 \
+    X(INT, max_tokens_in_memory, 2000000, "live tokens kept in memory, about 130 bytes each")                       \
+    X(INT, flush_interval_ms, 2000, "how often uses are stored; after a crash a token may expire this much early")  \
+    X(INT, grace_ms, 10000, "how long a stop waits for calls under way")                                            \
+    X(INT, grpc_threads, 4, "threads that answer gRPC")                                                             \
+    X(INT, http_threads, 2, "threads that answer HTTP")                                                             \
+    X(INT, http_max_connections, 4096, "connections in all; one more is closed at once")                            \
+    X(INT, http_max_connections_per_address, 512, "connections of one address")                                     \
+    X(INT, http_max_header_bytes, 8192, "request line and headers; more: 431")                                      \
+    X(INT, http_max_body_bytes, 65536, "body of a JSON request; more: 413; a form at most 16 KiB")                  \
+    X(INT, http_request_timeout_ms, 10000, "from a request's first byte to its last; then 408")                     \
+    X(INT, http_keep_alive_ms, 60000, "between two requests on one connection")                                     \
+    X(TEXT, upstream, "", "with --rest-only: the gRPC server behind, host:port")                                    \
+    X(TEXT, upstream_ca, "", "PEM file; with it: TLS to the server behind")                                         \
+    X(TEXT, upstream_cert, "", "PEM file; with upstream_key: mutual TLS")                                           \
+    X(TEXT, upstream_key, "", "PEM file")                                                                           \
+    X(TEXT, upstream_client_id, "", "the credential by which the shim itself introspects (check)")                  \
+    X(TEXT, upstream_client_secret_file, "", "its secret key")
+
+#define CONFIG_TYPE_TEXT const char *
+#define CONFIG_TYPE_INT int64_t
+#define CONFIG_TYPE_BOOL bool
+#define CONFIG_TYPE_LIST const char **
+
+struct config {
+#define CONFIG_MEMBER(type, key, default_value, comment) CONFIG_TYPE_##type key;
+    CONFIG_KEYS(CONFIG_MEMBER)
+#undef CONFIG_MEMBER
+    void *parsed; /* owns the strings */
+};
+
+/* Every mistake, a sentence a line, so that all are told at once. */
+struct config_mistakes {
+    char text[4096];
+    size_t len;
+    int count;
+};
+__attribute__((format(printf, 2, 3))) void config_mistake(struct config_mistakes *mistakes, const char *format, ...);
+
+/* file may be NULL. settings: "key=value" strings, NULL-ended. False: there are mistakes. */
+bool config_load(const char *file, const char *const *settings, struct config *ret_config,
+                 struct config_mistakes *mistakes);
+void config_free(struct config *config);
+
+/* Is all of it possible together: numbers within their ranges, files that come in pairs and can be read, TLS where it
+ * is demanded? */
+void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes);
+
+/* As a configuration file with comments, on standard output. */
+void config_print(const struct config *config);
+
+/* Is an address such as "127.0.0.1:80", "[::1]:80" or "unix:/…" reachable from this machine only? */
+bool config_is_loopback(const char *address);
+
+#endif

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: puts the parts together, waits for signals, takes them apart. The only file that exits. */
+#include "api/api.h"
+#include "config.h"
+#include "log.h"
+#include "rest/rest.h"
+#include "rest/upstream.h"
+#include "rpc/server.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gatehouse.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+enum { EXIT_USAGE = 2, SETTINGS_MAX = 64, FILES_WANTED = 65536, SECRET_FILE_MAX = 256 };
+
+extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
+
+/* Command line */
+
+enum { OPTION_REST_ONLY = 1000, OPTION_UPSTREAM, OPTION_PRINT, OPTION_NAME, OPTION_SECRET_FILE, OPTION_CHECK };
+
+struct arguments {
+    const char *config_file;
+    const char *settings[SETTINGS_MAX + 1];
+    size_t setting_count;
+    char upstream[300];
+    bool is_rest_only;
+    bool is_print;
+    bool is_check;
+    bool is_init;
+    const char *name;
+    const char *secret_file;
+};
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "Read settings from FILE", 0},
+    {"set", 's', "KEY=VALUE", 0, "Set one; repeatable. GATEHOUSED_<KEY> in the environment does the same", 0},
+    {"rest-only", OPTION_REST_ONLY, NULL, 0, "Run only the REST shim, before the gRPC server given by --upstream", 0},
+    {"upstream", OPTION_UPSTREAM, "HOST:PORT", 0, "With --rest-only: the server behind", 0},
+    {"print-config", OPTION_PRINT, NULL, 0, "Print every setting, with its meaning, and end", 0},
+    {"check-config", OPTION_CHECK, NULL, 0, "Say what is wrong with the settings, and end", 0},
+    {NULL, 0, NULL, 0, "For init:", 1},
+    {"name", OPTION_NAME, "NAME", 0, "Name of the first administrator's credential (default: administrator)", 1},
+    {"secret-file", OPTION_SECRET_FILE, "FILE", 0, "Write its secret key to FILE (mode 0600) instead of printing it",
+     1},
+    {0},
+};
+
+static error_t add_setting(struct arguments *arguments, const char *setting, struct argp_state *state)
+{
+    if (arguments->setting_count == SETTINGS_MAX)
+        argp_error(state, "too many --set");
+    arguments->settings[arguments->setting_count++] = setting;
+    return 0;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'c':
+        arguments->config_file = value;
+        return 0;
+    case 's':
+        return add_setting(arguments, value, state);
+    case OPTION_REST_ONLY:
+        arguments->is_rest_only = true;
+        return 0;
+    case OPTION_UPSTREAM:
+        snprintf(arguments->upstream, sizeof arguments->upstream, "upstream=%s", value);
+        return add_setting(arguments, arguments->upstream, state);
+    case OPTION_PRINT:
+        arguments->is_print = true;
+        return 0;
+    case OPTION_CHECK:
+        arguments->is_check = true;
+        return 0;
+    case OPTION_NAME:
+        arguments->name = value;
+        return 0;
+    case OPTION_SECRET_FILE:
+        arguments->secret_file = value;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0 || strcmp(value, "init") != 0)
+            argp_error(state, "there is no command %s", value);
+        arguments->is_init = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* What runs */
+
+struct daemon {
+    struct config config;
+    struct store *store;
+    struct domain *domain;
+    struct api *api;
+    struct gatehouse *upstream; /* --rest-only */
+    ProtobufCService *auth, *admin;
+    const char **introspect_identities; /* the configured ones, and the shim's if it serves checks */
+    struct metrics *metrics;
+    struct rpc_server *rpc;
+    struct rest_server *rest;
+    _Atomic bool is_draining;
+};
+
+/* No core file may hold a secret; descriptors must not run out (grpc-core-notes: CVE-2023-4785). */
+static void harden(void)
+{
+    struct rlimit none = {0, 0}, files;
+    umask(077);
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &none);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
+        files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void configure_log(const struct config *config)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(config->log_level, levels[i]) == 0)
+            log_configure((enum log_level)i, strcmp(config->log_format, "json") == 0);
+}
+
+static bool open_store(struct daemon *daemon, bool create)
+{
+    char why[256] = "";
+    struct store_options store_options = {.url = daemon->config.store, .create = create};
+    enum status status = store_open(&store_options, &daemon->store, why);
+    if (status != STATUS_OK) {
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", daemon->config.store, "message", why, NULL);
+        return false;
+    }
+    struct domain_options domain_options = {
+        .store = daemon->store,
+        .max_tokens_in_memory = (size_t)daemon->config.max_tokens_in_memory,
+        .flush_interval_ms = daemon->config.flush_interval_ms,
+    };
+    status = domain_open(&domain_options, &daemon->domain);
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_read", "store", daemon->config.store, "status", status_name(status),
+                  NULL);
+    return status == STATUS_OK;
+}
+
+static bool is_ready(void *arg)
+{
+    struct daemon *daemon = arg;
+    return !daemon->is_draining;
+}
+
+static void observe(void *arg, const struct call *call, enum status status, int64_t duration_us)
+{
+    struct daemon *daemon = arg;
+    metrics_rpc(daemon->metrics, "grpc", call->method, status, duration_us);
+    /* Introspections are too many for a line each. */
+    bool is_frequent = status == STATUS_OK && strstr(call->method, "Introspect") != NULL;
+    log_write(is_frequent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "rpc", "request_id", call->request_id, "method",
+              call->method, "peer", call->peer, "status", status_name(status), "reason",
+              call->error.reason[0] == '\0' ? NULL : call->error.reason, "microseconds", log_number(duration_us).text,
+              "traceparent", call->traceparent, NULL);
+}
+
+static void add_metrics(void *arg, struct metrics_text *text)
+{
+    struct daemon *daemon = arg;
+    uint64_t commits = 0, writes = 0;
+    if (daemon->domain == NULL)
+        return;
+    store_counters(daemon->store, &commits, &writes);
+    metrics_put(text, "gatehouse_store_commits_total", "counter", "Commits of the database.", "", (double)commits);
+    metrics_put(text, "gatehouse_store_writes_total", "counter", "Write transactions in those commits.", "",
+                (double)writes);
+    metrics_put(text, "gatehouse_tokens_in_memory", "gauge", "Tokens in the in-memory table.", "",
+                (double)token_table_count(daemon->domain->tokens));
+    metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
+                (double)token_table_bytes(daemon->domain->tokens));
+    metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
+                (double)directory_revision(daemon->domain->directory));
+}
+
+/* The name by which the shim itself introspects, for /OAuth/Check. No certificate carries it: it is no printable text.
+ */
+#define SHIM_IDENTITY "\001shim"
+
+static bool has_check(const struct config *config)
+{
+    return config->check && (config_is_loopback(config->http_address) || config->check_off_loopback);
+}
+
+static const char *or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
+static bool start_rpc(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    const char *why = "";
+    struct rpc_server_options server_options = {
+        .address = config->grpc_address,
+        .tls_cert_file = or_null(config->grpc_cert),
+        .tls_key_file = or_null(config->grpc_key),
+        .tls_client_ca_file = or_null(config->grpc_client_ca),
+        .threads = (int)config->grpc_threads,
+        .max_concurrent_streams = config_is_loopback(config->grpc_address) ? 256 : 100,
+        .descriptor_set = gatehouse_protoset,
+        .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
+    };
+    daemon->rpc = rpc_server_new(&server_options, &why);
+    if (daemon->rpc == NULL) {
+        log_write(LOG_LEVEL_ERROR, "grpc_cannot_start", "message", why, NULL);
+        return false;
+    }
+    rpc_server_add(daemon->rpc, daemon->auth);
+    rpc_server_add(daemon->rpc, daemon->admin);
+    rpc_server_observe(daemon->rpc, observe, daemon);
+    enum status status = rpc_server_start(daemon->rpc);
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "grpc_cannot_listen", "address", config->grpc_address, "status", status_name(status),
+                  NULL);
+    return status == STATUS_OK;
+}
+
+static bool start_rest(struct daemon *daemon)
+{
+    static const char *const check_identities[] = {SHIM_IDENTITY, NULL};
+    const struct config *config = &daemon->config;
+    char why[256] = "";
+    struct rest_options rest_options = {
+        .address = config->http_address,
+        .tls_cert_file = or_null(config->http_cert),
+        .tls_key_file = or_null(config->http_key),
+        .path_prefix = config->http_prefix,
+        .public_url = or_null(config->public_url),
+        .threads = (int)config->http_threads,
+        .max_connections = (int)config->http_max_connections,
+        .max_connections_per_address = (int)config->http_max_connections_per_address,
+        .max_header_bytes = (size_t)config->http_max_header_bytes,
+        .max_body_bytes = (size_t)config->http_max_body_bytes,
+        .request_timeout_ms = config->http_request_timeout_ms,
+        .keep_alive_ms = config->http_keep_alive_ms,
+        .auth = daemon->auth,
+        .admin = daemon->admin,
+        .cors_origins = config->cors_origins,
+        .trusted_proxies = config->trusted_proxies,
+        .check_identities = has_check(config) ? check_identities : NULL,
+        .is_ready = is_ready,
+        .is_ready_arg = daemon,
+        .metrics = daemon->metrics,
+        .metrics_address = or_null(config->metrics_address),
+    };
+    daemon->rest = rest_server_new(&rest_options, why);
+    if (daemon->rest == NULL) {
+        log_write(LOG_LEVEL_ERROR, "http_cannot_start", "message", why, NULL);
+        return false;
+    }
+    enum status status = rest_server_start(daemon->rest);
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "http_cannot_listen", "address", config->http_address, "status", status_name(status),
+                  NULL);
+    return status == STATUS_OK;
+}
+
+static void list_identities(struct daemon *daemon)
+{
+    const char **configured = daemon->config.introspect_identities;
+    size_t count = 0;
+    while (configured[count] != NULL)
+        count++;
+    daemon->introspect_identities = calloc(count + 2, sizeof *configured);
+    if (daemon->introspect_identities == NULL)
+        abort();
+    memcpy(daemon->introspect_identities, configured, count * sizeof *configured);
+    if (has_check(&daemon->config))
+        daemon->introspect_identities[count] = SHIM_IDENTITY;
+}
+
+static bool open_local(struct daemon *daemon)
+{
+    if (!open_store(daemon, false))
+        return false;
+    list_identities(daemon);
+    struct api_options api_options = {
+        .domain = daemon->domain,
+        .introspect_identities = daemon->introspect_identities,
+        .admin_identities = daemon->config.admin_identities,
+    };
+    daemon->api = api_new(&api_options);
+    daemon->auth = api_auth_service(daemon->api);
+    daemon->admin = api_credential_admin(daemon->api);
+    return true;
+}
+
+/* A secret key from a file, without the end of its line. */
+static bool read_secret(const char *file, char secret[static SECRET_FILE_MAX])
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, secret, SECRET_FILE_MAX - 1);
+    if (fd >= 0)
+        close(fd);
+    secret[len < 0 ? 0 : len] = '\0';
+    secret[strcspn(secret, "\r\n")] = '\0';
+    return len > 0;
+}
+
+static bool open_upstream(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    char error[256] = "", secret[SECRET_FILE_MAX] = "";
+    if (config->upstream_client_id[0] != '\0' && !read_secret(config->upstream_client_secret_file, secret)) {
+        log_write(LOG_LEVEL_ERROR, "secret_cannot_be_read", "file", config->upstream_client_secret_file, NULL);
+        return false;
+    }
+    struct gatehouse_options client_options = {
+        .address = config->upstream,
+        .tls_ca_file = or_null(config->upstream_ca),
+        .tls_cert_file = or_null(config->upstream_cert),
+        .tls_key_file = or_null(config->upstream_key),
+        .client_id = or_null(config->upstream_client_id),
+        .client_secret = or_null(secret),
+    };
+    daemon->upstream = gatehouse_open(&client_options, error);
+    explicit_bzero(secret, sizeof secret);
+    if (daemon->upstream == NULL) {
+        log_write(LOG_LEVEL_ERROR, "upstream_cannot_be_used", "message", error, NULL);
+        return false;
+    }
+    daemon->auth = upstream_new(gatehouse_auth_service(daemon->upstream));
+    daemon->admin = upstream_new(gatehouse_credential_admin(daemon->upstream));
+    return daemon->auth != NULL && daemon->admin != NULL;
+}
+
+static bool start(struct daemon *daemon, bool is_rest_only)
+{
+    daemon->metrics = metrics_new();
+    if (daemon->metrics == NULL || !(is_rest_only ? open_upstream(daemon) : open_local(daemon)))
+        return false;
+    metrics_add_source(daemon->metrics, add_metrics, daemon);
+    if (!is_rest_only && daemon->config.grpc_address[0] != '\0' && !start_rpc(daemon))
+        return false;
+    if (daemon->config.http_address[0] != '\0' && !start_rest(daemon))
+        return false;
+    log_write(LOG_LEVEL_INFO, "started", "version", GATEHOUSE_VERSION, "grpc_port",
+              log_number(daemon->rpc == NULL ? 0 : rpc_server_port(daemon->rpc)).text, "http_port",
+              log_number(daemon->rest == NULL ? 0 : rest_server_port(daemon->rest)).text, "metrics_port",
+              log_number(daemon->rest == NULL ? 0 : rest_server_metrics_port(daemon->rest)).text, "store",
+              is_rest_only ? "none" : "open", NULL);
+    return true;
+}
+
+/* Accepted calls are answered; then what is in memory is stored. */
+static void stop(struct daemon *daemon, bool is_rest_only)
+{
+    daemon->is_draining = true;
+    if (daemon->rpc != NULL)
+        rpc_server_set_serving(daemon->rpc, false);
+    if (daemon->rest != NULL)
+        rest_server_stop(daemon->rest, daemon->config.grace_ms);
+    if (daemon->rpc != NULL)
+        rpc_server_stop(daemon->rpc, daemon->config.grace_ms);
+    rest_server_free(daemon->rest);
+    rpc_server_free(daemon->rpc);
+    if (is_rest_only) {
+        upstream_free(daemon->auth);
+        upstream_free(daemon->admin);
+    }
+    gatehouse_close(daemon->upstream);
+    api_free(daemon->api);
+    domain_close(daemon->domain);
+    store_close(daemon->store);
+    metrics_free(daemon->metrics);
+    free(daemon->introspect_identities);
+}
+
+static void notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void reload(struct daemon *daemon)
+{
+    notify("RELOADING=1");
+    if (daemon->rpc != NULL && rpc_server_reload(daemon->rpc) != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "grpc_certificate_not_reloaded", NULL);
+    if (daemon->rest != NULL)
+        rest_server_reload(daemon->rest);
+    log_write(LOG_LEVEL_INFO, "reloaded", NULL);
+    notify("READY=1");
+}
+
+/* Until it is told to stop. */
+static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
+{
+    const struct timespec a_second = {1, 0};
+    for (;;) {
+        int signal_number = sigtimedwait(signals, NULL, &a_second);
+        notify("WATCHDOG=1");
+        if (signal_number == SIGHUP)
+            reload(daemon);
+        else if (signal_number > 0)
+            return;
+    }
+}
+
+static int run(struct daemon *daemon, bool is_rest_only)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in every thread that is started from now on */
+    bool is_started = start(daemon, is_rest_only);
+    if (is_started) {
+        notify("READY=1");
+        wait_for_signals(daemon, &signals);
+        notify("STOPPING=1");
+        log_write(LOG_LEVEL_INFO, "stopping", NULL);
+    }
+    stop(daemon, is_rest_only);
+    if (is_started)
+        log_write(LOG_LEVEL_INFO, "stopped", NULL);
+    return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* gatehoused init */
+
+static bool write_secret(const char *file, const char *secret)
+{
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fprintf(stderr, "gatehoused: %s: %s\n", file, strerror(errno));
+        return false;
+    }
+    bool is_written = dprintf(fd, "%s\n", secret) > 0 && fsync(fd) == 0;
+    close(fd);
+    return is_written;
+}
+
+static int init(struct daemon *daemon, const struct arguments *arguments)
+{
+    char client_id[CLIENT_ID_LEN + 1], secret[SECRET_TEXT_LEN + 1];
+    const char *name = arguments->name == NULL ? "administrator" : arguments->name;
+    enum status status = STATUS_INTERNAL;
+    if (open_store(daemon, true)) {
+        status = api_create_administrator(daemon->domain, name, client_id, secret);
+        if (status == STATUS_ALREADY_EXISTS)
+            fprintf(stderr, "gatehoused: there is a credential named %s already; choose another by --name\n", name);
+        else if (status != STATUS_OK)
+            fprintf(stderr, "gatehoused: the credential could not be stored: %s\n", status_name(status));
+    }
+    if (status == STATUS_OK && arguments->secret_file != NULL) {
+        if (!write_secret(arguments->secret_file, secret))
+            status = STATUS_UNAVAILABLE;
+        printf("client_id=%s\n", client_id);
+    } else if (status == STATUS_OK) {
+        printf("client_id=%s\nclient_secret=%s\n", client_id, secret);
+        fprintf(stderr, "gatehoused: the secret key is shown this once; keep it safe\n");
+    }
+    explicit_bzero(secret, sizeof secret);
+    domain_close(daemon->domain);
+    store_close(daemon->store);
+    return status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        options,
+        parse_option,
+        "[init]",
+        "The Gatehouse daemon: application credentials to bearer tokens, over gRPC and HTTP."
+        "\v`gatehoused init` makes the database and a first administrator.",
+        NULL,
+        NULL,
+        NULL};
+    static struct daemon daemon;
+    struct arguments arguments = {.is_init = false};
+    struct config_mistakes mistakes = {.count = 0};
+    argp_program_version = "gatehoused " GATEHOUSE_VERSION;
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    harden();
+    config_load(arguments.config_file, arguments.settings, &daemon.config, &mistakes);
+    if (!arguments.is_print)
+        config_check(&daemon.config, arguments.is_rest_only, &mistakes);
+    if (mistakes.count > 0) {
+        fprintf(stderr, "gatehoused: the configuration makes no sense:\n%s", mistakes.text);
+        config_free(&daemon.config);
+        return EXIT_USAGE;
+    }
+    configure_log(&daemon.config);
+    int result = EXIT_SUCCESS;
+    if (arguments.is_print)
+        config_print(&daemon.config);
+    else if (arguments.is_init)
+        result = init(&daemon, &arguments);
+    else if (!arguments.is_check)
+        result = run(&daemon, arguments.is_rest_only);
+    config_free(&daemon.config);
+    return result;
+}
