@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real gatehoused for tests: started as a process on free ports, spoken to over them.
+
+    with Daemon() as daemon:
+        token = daemon.admin_token()
+        daemon.admin.ListCredentials(pb.ListCredentialsRequest(), metadata=daemon.bearer(token))
+
+Environment (tests/CMakeLists.txt sets it): GATEHOUSED, GATEHOUSE_COMMAND, CLOCKSHIFT, and PYTHONPATH with the stubs that
+grpc_tools makes of our .proto files. GATEHOUSE_TEST_STORE=postgresql://… runs the same on another store.
+"""
+import mmap
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+
+import grpc
+from gatehouse.v1 import auth_pb2, auth_pb2_grpc, credential_admin_pb2, credential_admin_pb2_grpc  # noqa: F401
+from google.rpc import error_details_pb2, status_pb2
+
+GATEHOUSED = os.environ.get("GATEHOUSED", "gatehoused")
+
+
+class Daemon:
+    """settings: as for --set. clock: may move_clock. keep: do not remove the folder at the end."""
+
+    def __init__(self, settings=None, clock=False, folder=None, start=True, init=True, extra=()):
+        self.own_folder = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="gatehouse-test-")
+        self.settings = {
+            "store": os.environ.get("GATEHOUSE_TEST_STORE", "sqlite:" + self.folder + "/gatehouse.db"),
+            "grpc_address": "127.0.0.1:0",
+            "http_address": "127.0.0.1:0",
+            "metrics_address": "",
+            **(settings or {}),
+        }
+        self.extra = list(extra)
+        self.process = self.channel = self.shift = None
+        self.log_path = self.folder + "/log"
+        self.secret_file = self.folder + "/secret"
+        self.environment = dict(os.environ)
+        if clock:
+            path = self.folder + "/clock"
+            with open(path, "wb") as file:
+                file.write(bytes(8))
+            self.environment["LD_PRELOAD"] = os.environ["CLOCKSHIFT"]
+            self.environment["CLOCKSHIFT_FILE"] = path
+            with open(path, "r+b") as file:
+                self.shift = mmap.mmap(file.fileno(), 8)
+        if init:
+            output = self.run("init", "--secret-file", self.secret_file).stdout
+            self.client_id = re.search(r"client_id=(\S+)", output).group(1)
+        if start:
+            self.start()
+
+    def arguments(self):
+        result = [GATEHOUSED]
+        for key, value in self.settings.items():
+            result += ["--set", f"{key}={value}"]
+        return result
+
+    def run(self, *arguments, check=True):
+        """Runs gatehoused with this daemon's settings until it ends."""
+        return subprocess.run(self.arguments() + list(arguments), capture_output=True, text=True, check=check,
+                              env=self.environment, timeout=60)
+
+    def start(self, timeout=30):
+        self.log = open(self.log_path, "ab")
+        begin = os.path.getsize(self.log_path)
+        self.process = subprocess.Popen(self.arguments() + self.extra, stderr=self.log, env=self.environment)
+        end = time.monotonic() + timeout
+        started = None
+        while not started:
+            with open(self.log_path, "rb") as file:
+                file.seek(begin)
+                text = file.read().decode()
+            started = re.search(r"event=started .*", text)
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("gatehoused did not start:\n" + text)
+            if not started:
+                time.sleep(0.01)
+        ports = dict(re.findall(r"(\w+_port)=(\d+)", started.group(0)))
+        self.grpc_port, self.http_port = int(ports["grpc_port"]), int(ports["http_port"])
+        self.metrics_port = int(ports["metrics_port"])
+        if self.channel:
+            self.channel.close()
+        self.channel = self.open_channel()
+        self.auth = auth_pb2_grpc.AuthServiceStub(self.channel)
+        self.admin = credential_admin_pb2_grpc.CredentialAdminStub(self.channel)
+
+    def open_channel(self):
+        return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}", options=[("grpc.use_local_subchannel_pool", 1)])
+
+    @property
+    def http(self):
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def kill(self):
+        """kill -9."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, timeout=60):
+        """SIGTERM, and its exit status."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout)
+        return self.process.returncode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.channel:
+            self.channel.close()
+        if self.process and self.process.poll() is None:
+            self.stop()
+        if self.own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log_text(self):
+        with open(self.log_path) as file:
+            return file.read()
+
+    def move_clock(self, seconds):
+        """Moves the daemon's wall clock (not the monotonic one) by this much, on top of what it was moved by before."""
+        now = struct.unpack("q", self.shift[:8])[0]
+        self.shift[:8] = struct.pack("q", now + int(seconds * 1_000_000))
+
+    # Short ways of saying what nearly every test says.
+
+    @property
+    def secret(self):
+        with open(self.secret_file) as file:
+            return file.read().strip()
+
+    def issue(self, client_id=None, secret=None, scopes=()):
+        return self.auth.IssueToken(auth_pb2.IssueTokenRequest(
+            client_id=client_id or self.client_id, client_secret=secret or self.secret, scopes=scopes))
+
+    def admin_token(self):
+        return self.issue().access_token
+
+    @staticmethod
+    def bearer(token):
+        return (("authorization", "Bearer " + token),)
+
+    def create(self, token, name, roles=("work_creator",), **fields):
+        return self.admin.CreateCredential(
+            credential_admin_pb2.CreateCredentialRequest(
+                credential=credential_admin_pb2.Credential(name=name, **fields), roles=roles),
+            metadata=self.bearer(token))
+
+    def introspect(self, caller, token, **fields):
+        return self.auth.Introspect(auth_pb2.IntrospectRequest(token=token, **fields), metadata=self.bearer(caller))
+
+
+def error_of(call):
+    """(code, reason, field) of the error that call() raises; fails if it raises none."""
+    try:
+        answer = call()
+    except grpc.RpcError as error:
+        reason = field = ""
+        for key, value in error.trailing_metadata() or ():
+            if key == "grpc-status-details-bin":
+                for detail in status_pb2.Status.FromString(value).details:
+                    info = error_details_pb2.ErrorInfo()
+                    bad = error_details_pb2.BadRequest()
+                    if detail.Unpack(info):
+                        reason = info.reason
+                    elif detail.Unpack(bad):
+                        field = bad.field_violations[0].field
+        return error.code().name, reason, field
+    raise AssertionError(f"no error, but {answer}")
