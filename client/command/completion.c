@@ -65,9 +65,9 @@ static void print_argument_cases(const struct command *command)
     const char *rest = strchr(command->arguments, ' ');
     rest = rest == NULL ? "" : rest + 1 + (rest[1] == '[');
     if (strcmp(command->name, "completion") == 0)
-        fputs("words='bash zsh'", stdout);
+        fputs("offers='bash zsh'", stdout);
     else if (strncmp(command->name, "settings", strlen("settings")) == 0)
-        printf("words='%s'; nospace=1",
+        printf("offers='%s'; nospace=1",
                command->most == 1
                    ? "idle_session_timeout max_token_life max_tokens_per_credential deletion_retention usage_retention"
                    : "idle_session_timeout= max_token_life= max_tokens_per_credential= deletion_retention= "
@@ -103,7 +103,7 @@ static void print_words_by_group(void)
         if (command->name[len] == '\0')
             continue;
         if (is_first)
-            printf("    '%.*s ') words='", (int)len, command->name);
+            printf("    '%.*s ') offers='", (int)len, command->name);
         printf("%s%s", is_first ? "" : " ", command->name + len + 1);
         const struct command *next = command + 1;
         if (next->name == NULL || command_group_len(next) != len || memcmp(next->name, command->name, len) != 0)
@@ -113,7 +113,7 @@ static void print_words_by_group(void)
 
 static void print_groups(void)
 {
-    fputs("    ' ') words='help", stdout);
+    fputs("    ' ') offers='help", stdout);
     for (const struct command *command = commands; command->name != NULL; command++) {
         size_t len = command_group_len(command);
         if (command == commands || command_group_len(command - 1) != len ||
@@ -137,7 +137,7 @@ static void print_value_cases(void)
                row->letter == 0 ? "" : (char[]){row->letter, '\0'});
         TEXT_FREE char *words = words_of(row->argument);
         if (row->completion == COMPLETE_WORDS)
-            printf("words='%s' ;;\n", words);
+            printf("offers='%s' ;;\n", words);
         else
             printf("kind=%s ;;\n", value_kind(row->completion)[0] == '\0' ? "none" : value_kind(row->completion));
     }
@@ -147,7 +147,7 @@ static void print_value_cases(void)
 static void print_rules(void)
 {
     fputs(helpers, stdout);
-    fputs("# $1: group, $2: command. Sets words, first, rest, options.\n"
+    fputs("# $1: group, $2: command. Sets offers, first, rest, options.\n"
           "_gatehouse_command() {\n    case \"$1 $2\" in\n",
           stdout);
     print_groups();
@@ -161,7 +161,7 @@ static void print_rules(void)
     }
     fputs("    esac\n    options+='", stdout);
     print_common_names();
-    fputs("'\n}\n# $1: an option. Sets words or kind.\n_gatehouse_option() {\n    case $1 in\n", stdout);
+    fputs("'\n}\n# $1: an option. Sets offers or kind.\n_gatehouse_option() {\n    case $1 in\n", stdout);
     print_value_cases();
     fputs("    esac\n}\n", stdout);
 }
@@ -169,17 +169,17 @@ static void print_rules(void)
 static const char bash_end[] =
     "_gatehouse() {\n"
     "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-    "    local words='' kind='' first='' rest='' options='' nospace='' group='' name='' count=0 i word\n"
+    "    local offers='' kind='' first='' rest='' options='' nospace='' group='' name='' count=0 i word\n"
     "    COMPREPLY=()\n"
     "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
     "        word=${COMP_WORDS[i]}\n"
     "        if [[ $word == -* || $word == '=' || ${COMP_WORDS[i-1]} == '=' ]]; then continue; fi\n"
     "        if [[ ${COMP_WORDS[i-1]} == -* ]]; then\n"
-    "            words='' kind=''; _gatehouse_option \"${COMP_WORDS[i-1]}\"\n"
-    "            if [[ -n $words || -n $kind ]]; then words='' kind=''; continue; fi\n"
+    "            offers='' kind=''; _gatehouse_option \"${COMP_WORDS[i-1]}\"\n"
+    "            if [[ -n $offers || -n $kind ]]; then offers='' kind=''; continue; fi\n"
     "        fi\n"
     "        if [[ -z $group ]]; then group=$word\n"
-    "        elif [[ -z $name && -n $(words=''; _gatehouse_command \"$group\" ''; printf %s \"$words\") ]]; then "
+    "        elif [[ -z $name && -n $(offers=''; _gatehouse_command \"$group\" ''; printf %s \"$offers\") ]]; then "
     "name=$word\n"
     "        else ((count++)); fi\n"
     "    done\n"
@@ -187,8 +187,8 @@ static const char bash_end[] =
     "    if [[ $prev == -* ]]; then\n"
     "        _gatehouse_option \"$prev\"\n"
     "        if [[ $kind == file ]]; then compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")); return; fi\n"
-    "        if [[ -n $kind ]]; then words=$(_gatehouse_values \"$kind\"); fi\n"
-    "        if [[ -n $kind$words ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); return; fi\n"
+    "        if [[ -n $kind ]]; then offers=$(_gatehouse_values \"$kind\"); fi\n"
+    "        if [[ -n $kind$offers ]]; then COMPREPLY=($(compgen -W \"$offers\" -- \"$cur\")); return; fi\n"
     "    fi\n"
     "    _gatehouse_command \"$group\" \"$name\"\n"
     "    if [[ $cur == -* ]]; then\n"
@@ -196,29 +196,28 @@ static const char bash_end[] =
     "        if [[ ${COMPREPLY[0]-} == *= ]]; then compopt -o nospace; fi\n"
     "        return\n"
     "    fi\n"
-    "    if [[ -z $words ]]; then\n"
+    "    if [[ -z $offers ]]; then\n"
     "        if ((count > 0)); then first=$rest; fi\n"
-    "        if [[ -n $first ]]; then words=$(_gatehouse_values \"$first\"); fi\n"
+    "        if [[ -n $first ]]; then offers=$(_gatehouse_values \"$first\"); fi\n"
     "    fi\n"
     "    if [[ -n $nospace ]]; then compopt -o nospace; fi\n"
-    "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+    "    COMPREPLY=($(compgen -W \"$offers\" -- \"$cur\"))\n"
     "}\n"
     "complete -F _gatehouse gatehouse\n";
 
 static const char zsh_end[] =
     "_gatehouse() {\n"
     "    local cur=${words[CURRENT]} prev=${words[CURRENT-1]} line=(\"${words[@]}\")\n"
-    "    local kind='' first='' rest='' options='' nospace='' group='' name='' count=0 i word\n"
-    "    local words=''\n"
+    "    local kind='' first='' rest='' options='' nospace='' group='' name='' offers='' count=0 i word\n"
     "    for ((i = 2; i < CURRENT; i++)); do\n"
     "        word=${line[i]}\n"
     "        if [[ $word == -* ]]; then continue; fi\n"
     "        if [[ ${line[i-1]} == -* && ${line[i-1]} != *=* ]]; then\n"
-    "            words='' kind=''; _gatehouse_option \"${line[i-1]}\"\n"
-    "            if [[ -n $words || -n $kind ]]; then words='' kind=''; continue; fi\n"
+    "            offers='' kind=''; _gatehouse_option \"${line[i-1]}\"\n"
+    "            if [[ -n $offers || -n $kind ]]; then offers='' kind=''; continue; fi\n"
     "        fi\n"
     "        if [[ -z $group ]]; then group=$word\n"
-    "        elif [[ -z $name && -n $(words=''; _gatehouse_command \"$group\" ''; print -rn -- \"$words\") ]]; then "
+    "        elif [[ -z $name && -n $(offers=''; _gatehouse_command \"$group\" ''; print -rn -- \"$offers\") ]]; then "
     "name=$word\n"
     "        else ((count++)); fi\n"
     "    done\n"
@@ -226,16 +225,16 @@ static const char zsh_end[] =
     "    if [[ $prev == -* && $prev != *=* ]]; then\n"
     "        _gatehouse_option \"$prev\"\n"
     "        if [[ $kind == file ]]; then _files; return; fi\n"
-    "        if [[ -n $kind ]]; then words=$(_gatehouse_values \"$kind\"); fi\n"
-    "        if [[ -n $kind$words ]]; then compadd -- ${=words}; return; fi\n"
+    "        if [[ -n $kind ]]; then offers=$(_gatehouse_values \"$kind\"); fi\n"
+    "        if [[ -n $kind$offers ]]; then compadd -- ${=offers}; return; fi\n"
     "    fi\n"
     "    _gatehouse_command \"$group\" \"$name\"\n"
     "    if [[ $cur == -* ]]; then compadd -S '' -- ${=options}; return; fi\n"
-    "    if [[ -z $words ]]; then\n"
+    "    if [[ -z $offers ]]; then\n"
     "        if ((count > 0)); then first=$rest; fi\n"
-    "        if [[ -n $first ]]; then words=$(_gatehouse_values \"$first\"); fi\n"
+    "        if [[ -n $first ]]; then offers=$(_gatehouse_values \"$first\"); fi\n"
     "    fi\n"
-    "    if [[ -n $nospace ]]; then compadd -S '' -- ${=words}; else compadd -- ${=words}; fi\n"
+    "    if [[ -n $nospace ]]; then compadd -S '' -- ${=offers}; else compadd -- ${=offers}; fi\n"
     "}\n"
     "if [[ $funcstack[1] == _gatehouse ]]; then _gatehouse \"$@\"; else compdef _gatehouse gatehouse; fi\n";
 

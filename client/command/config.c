@@ -19,16 +19,15 @@ static void set(struct setting *setting, const char *value, enum source source)
     setting->source = source;
 }
 
-static void set_from_environment(struct setting *setting, const char *name, bool is_secret)
+/* Out of the environment: /proc/PID/environ shows that very memory. */
+static void take_secret(struct setting *setting, const char *name)
 {
-    char *value = name == NULL ? NULL : getenv(name);
+    char *value = getenv(name);
     if (value == NULL)
         return;
     set(setting, value, SOURCE_ENVIRONMENT);
-    if (is_secret) { /* /proc/PID/environ shows that very memory */
-        explicit_bzero(value, strlen(value));
-        unsetenv(name);
-    }
+    explicit_bzero(value, strlen(value));
+    unsetenv(name);
 }
 
 static void report_parse_error(cfg_t *cfg, const char *format, va_list arguments)
@@ -51,8 +50,7 @@ static char *default_path(void)
 static bool read_file(struct config *config, const char *path)
 {
     cfg_opt_t keys[] = {
-#define CONFIG_KEY(id, option, variable, other, key) \
-    CFG_STR(key == NULL ? #id : key, NULL, key == NULL ? CFGF_DROP : CFGF_NONE),
+#define CONFIG_KEY(id, ...) CFG_STR(#id, NULL, CFGF_NONE),
         CONFIG_TABLE(CONFIG_KEY)
 #undef CONFIG_KEY
             CFG_END()};
@@ -62,9 +60,7 @@ static bool read_file(struct config *config, const char *path)
     if (result == CFG_FILE_ERROR)
         fprintf(stderr, "gatehouse: cannot read %s: %s\n", path, strerror(errno));
     if (result == CFG_SUCCESS) {
-#define CONFIG_TAKE(id, option, variable, other, key) \
-    if (key != NULL)                                  \
-        set(&config->id, cfg_getstr(cfg, key == NULL ? "" : key), SOURCE_FILE);
+#define CONFIG_TAKE(id, ...) set(&config->id, cfg_getstr(cfg, #id), SOURCE_FILE);
         CONFIG_TABLE(CONFIG_TAKE)
 #undef CONFIG_TAKE
     }
@@ -74,13 +70,14 @@ static bool read_file(struct config *config, const char *path)
 
 bool config_load(struct config *config, const struct arguments *arguments)
 {
-#define CONFIG_OPTION(id, option, variable, other, key)                   \
-    if (option != OPTION_END)                                             \
-        set(&config->id, option_value(arguments, option), SOURCE_OPTION); \
-    set_from_environment(&config->id, variable, key == NULL);             \
-    set_from_environment(&config->id, other, key == NULL);
+#define CONFIG_OPTION(id, option, variable, other)                    \
+    set(&config->id, option_value(arguments, option), SOURCE_OPTION); \
+    set(&config->id, getenv(variable), SOURCE_ENVIRONMENT);           \
+    set(&config->id, getenv(other), SOURCE_ENVIRONMENT);
     CONFIG_TABLE(CONFIG_OPTION)
 #undef CONFIG_OPTION
+    take_secret(&config->client_secret, "GATEHOUSE_CLIENT_SECRET");
+    take_secret(&config->token, "GATEHOUSE_TOKEN");
 
     const char *named = option_value(arguments, OPTION_CONFIG);
     if (named == NULL)
@@ -96,4 +93,6 @@ void config_done(struct config *config)
 #define CONFIG_DONE(id, ...) text_wipe(&config->id.value);
     CONFIG_TABLE(CONFIG_DONE)
 #undef CONFIG_DONE
+    text_wipe(&config->client_secret.value);
+    text_wipe(&config->token.value);
 }

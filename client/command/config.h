@@ -16,25 +16,24 @@ struct setting {
     enum source source;
 };
 
-/* id, option, environment variable, another one (or NULL), key in the file (NULL: not from there) */
-#define CONFIG_TABLE(X)                                                                                          \
-    X(address, OPTION_ADDRESS, "GATEHOUSE_ADDRESS", "GATEHOUSE_GRPC", "address")                                 \
-    X(ca_file, OPTION_CA_FILE, "GATEHOUSE_CA_FILE", NULL, "ca_file")                                             \
-    X(cert_file, OPTION_CERT_FILE, "GATEHOUSE_CERT_FILE", NULL, "cert_file")                                     \
-    X(key_file, OPTION_KEY_FILE, "GATEHOUSE_KEY_FILE", NULL, "key_file")                                         \
-    X(server_name, OPTION_SERVER_NAME, "GATEHOUSE_SERVER_NAME", NULL, "server_name")                             \
-    X(client_id, OPTION_CLIENT_ID, "GATEHOUSE_CLIENT_ID", NULL, "client_id")                                     \
-    X(client_secret_file, OPTION_CLIENT_SECRET_FILE, "GATEHOUSE_CLIENT_SECRET_FILE", NULL, "client_secret_file") \
-    X(client_secret, OPTION_END, "GATEHOUSE_CLIENT_SECRET", NULL, NULL)                                          \
-    X(token_file, OPTION_TOKEN_FILE, "GATEHOUSE_TOKEN_FILE", NULL, "token_file")                                 \
-    X(token, OPTION_END, "GATEHOUSE_TOKEN", NULL, NULL)                                                          \
-    X(timeout, OPTION_TIMEOUT, "GATEHOUSE_TIMEOUT", NULL, "timeout")                                             \
-    X(output, OPTION_OUTPUT, "GATEHOUSE_OUTPUT", NULL, "output")
+/* id and key in the file, option, environment variable, another one (or "") */
+#define CONFIG_TABLE(X)                                                                  \
+    X(address, OPTION_ADDRESS, "GATEHOUSE_ADDRESS", "GATEHOUSE_GRPC")                    \
+    X(ca_file, OPTION_CA_FILE, "GATEHOUSE_CA_FILE", "")                                  \
+    X(cert_file, OPTION_CERT_FILE, "GATEHOUSE_CERT_FILE", "")                            \
+    X(key_file, OPTION_KEY_FILE, "GATEHOUSE_KEY_FILE", "")                               \
+    X(server_name, OPTION_SERVER_NAME, "GATEHOUSE_SERVER_NAME", "")                      \
+    X(client_id, OPTION_CLIENT_ID, "GATEHOUSE_CLIENT_ID", "")                            \
+    X(client_secret_file, OPTION_CLIENT_SECRET_FILE, "GATEHOUSE_CLIENT_SECRET_FILE", "") \
+    X(token_file, OPTION_TOKEN_FILE, "GATEHOUSE_TOKEN_FILE", "")                         \
+    X(timeout, OPTION_TIMEOUT, "GATEHOUSE_TIMEOUT", "")                                  \
+    X(output, OPTION_OUTPUT, "GATEHOUSE_OUTPUT", "")
 
 struct config {
 #define CONFIG_FIELD(id, ...) struct setting id;
     CONFIG_TABLE(CONFIG_FIELD)
 #undef CONFIG_FIELD
+    struct setting client_secret, token; /* from GATEHOUSE_CLIENT_SECRET and GATEHOUSE_TOKEN alone */
 };
 
 /* Secrets are taken out of the environment. False: the file does not make sense; that was reported. */

@@ -26,17 +26,10 @@ static const struct view impact_view = {
     .value_keys = KEYS("tokens_ended"),
 };
 
-static void *member(const void *message, const char *name)
-{
-    const ProtobufCMessage *base = message;
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(base->descriptor, name);
-    return field == NULL ? NULL : (char *)(uintptr_t)message + field->offset;
-}
-
 static const Gatehouse__V1__Impact *impact_of(const void *response)
 {
     static const Gatehouse__V1__Impact none = GATEHOUSE__V1__IMPACT__INIT;
-    Gatehouse__V1__Impact **impact = member(response, "impact");
+    Gatehouse__V1__Impact **impact = message_member(response, "impact");
     return impact == NULL || *impact == NULL ? &none : *impact;
 }
 
@@ -139,7 +132,7 @@ static enum exit_code confirm(struct context *context, const struct change *chan
     if (!ask(context, change))
         return context->exit_code;
     /* What was shown is what is done, or nothing is. */
-    char **etag = member(change->request, "etag");
+    char **etag = message_member(change->request, "etag");
     if (etag != NULL && *etag[0] == '\0' && change->etag != NULL)
         *etag = (char *)(uintptr_t)change->etag;
     return EXIT_DONE;
@@ -147,7 +140,7 @@ static enum exit_code confirm(struct context *context, const struct change *chan
 
 enum exit_code change_confirm(struct context *context, const struct change *change, bool *ret_is_agreed)
 {
-    protobuf_c_boolean *validate_only = member(change->request, "validate_only");
+    protobuf_c_boolean *validate_only = message_member(change->request, "validate_only");
     bool is_dry_run = option_value(&context->arguments, OPTION_DRY_RUN) != NULL;
     enum exit_code code = EXIT_DONE;
     if (is_dry_run || option_value(&context->arguments, OPTION_YES) == NULL) {

@@ -36,6 +36,13 @@ void message_set_string(char **field, const char *value)
         *field = (char *)(uintptr_t)value; /* a request that is packed is only read */
 }
 
+void *message_member(const void *message, const char *name)
+{
+    const ProtobufCMessage *base = message;
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(base->descriptor, name);
+    return field == NULL ? NULL : (char *)(uintptr_t)message + field->offset;
+}
+
 static enum source stronger(const struct setting *a, const struct setting *b)
 {
     return a->source > b->source ? a->source : b->source;

@@ -30,6 +30,9 @@ void connection_close(struct context *context);
 /* Lets a request borrow value; NULL leaves the field alone. */
 void message_set_string(char **field, const char *value);
 
+/* Where a field's value is in a message of any type; NULL: it has none of this name. */
+void *message_member(const void *message, const char *name);
+
 void message_free(void *message_at);
 #define MESSAGE_FREE __attribute__((cleanup(message_free)))
 

@@ -81,7 +81,7 @@ static const struct view roles_view = {
 };
 
 static const struct view secrets_view = {
-    .columns = COLUMNS({"SECRET ID", "secret_id", NULL, COLUMN_RIGHT}, {"ENDS IN", "hint", NULL, 0},
+    .columns = COLUMNS({"SECRET ID", "secret_id", NULL, COLUMN_RIGHT}, {"LAST FOUR", "hint", NULL, 0},
                        {"CREATED", "create_time", column_time, 0}, {"EXPIRES", "expire_time", column_expiry, 0},
                        {"LAST USE", "last_use_time", column_last_use, 0}),
 };

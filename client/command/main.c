@@ -18,15 +18,6 @@
 #include "report.h"
 #include "text.h"
 
-enum exit_code version_print(struct context *context)
-{
-    const struct view view = {.columns = COLUMNS({"gatehouse", "version", NULL, 0}), .value_keys = KEYS("version")};
-    json_t *version = text_must(json_pack("{s:s}", "version", GATEHOUSE_VERSION));
-    output_record(context, version, &view);
-    json_decref(version);
-    return EXIT_DONE;
-}
-
 /* JSON holds secret keys and tokens for a moment. */
 static void wipe_and_free(void *memory)
 {

@@ -53,13 +53,26 @@ char *column_duration(const json_t *, const json_t *value, int64_t)
     int64_t seconds;
     char text[TIME_TEXT_MAX];
     if (!json_is_string(value) || !duration_parse(json_string_value(value), &seconds))
-        return text_copy("off");
+        return text_copy("off"); /* a cap that is not set */
     duration_format(seconds, text);
     return text_copy(text);
 }
 
-/* As a script wants it: strings bare, numbers and booleans as JSON writes them, lists with commas. */
-static char *bare(const json_t *value)
+char *column_if_true(const json_t *, const json_t *value, int64_t)
+{
+    return text_copy(json_is_true(value) ? "yes" : "");
+}
+
+char *column_cap(const json_t *object, const json_t *value, int64_t now)
+{
+    if (json_is_integer(value))
+        return json_integer_value(value) == 0 ? text_copy("off")
+                                              : text_format("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return column_duration(object, value, now);
+}
+
+/* Strings bare, numbers and booleans as JSON writes them. */
+static char *bare(const json_t *value, const char *separator)
 {
     if (value == NULL || json_is_null(value))
         return text_copy("");
@@ -73,8 +86,8 @@ static char *bare(const json_t *value)
     FILE *stream = text_must(open_memstream(&out, &size));
     json_array_foreach(value, i, item)
     {
-        TEXT_FREE char *text = bare(item);
-        fprintf(stream, "%s%s", i == 0 ? "" : ",", text);
+        TEXT_FREE char *text = bare(item, separator);
+        fprintf(stream, "%s%s", i == 0 ? "" : separator, text);
     }
     fclose(stream);
     return text_must(out);
@@ -89,7 +102,7 @@ char *cell_text(const json_t *object, const struct column *column, int64_t now)
     }
     if (json_is_boolean(value))
         return text_copy(json_is_true(value) ? "yes" : "no");
-    return bare(value);
+    return bare(value, ", ");
 }
 
 void output_json(const json_t *value)
@@ -101,7 +114,7 @@ void output_json(const json_t *value)
 static void print_values(const json_t *object, const char *const *keys, char separator)
 {
     for (; *keys != NULL; keys++) {
-        TEXT_WIPE char *text = bare(json_object_get(object, *keys));
+        TEXT_WIPE char *text = bare(json_object_get(object, *keys), ",");
         fputs(text, stdout);
         putchar(keys[1] == NULL ? '\n' : separator);
     }

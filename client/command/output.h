@@ -46,6 +46,8 @@ column_format column_expiry;   /* relative; "never" where there is none */
 column_format column_time;     /* relative; "" where there is none */
 column_format column_clock;    /* to the second, in local time */
 column_format column_duration; /* "20m"; "off" where there is none */
+column_format column_cap;      /* a duration or a number; "off" where there is none */
+column_format column_if_true;  /* "yes" or "" */
 
 /* One object: a row a field. A field that has no text is left out of the table. */
 void output_record(const struct context *context, const json_t *object, const struct view *view);

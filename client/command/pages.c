@@ -51,14 +51,6 @@ void filter_add_own(const struct context *context, char **filter)
     *filter = text_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : " AND ", own);
 }
 
-/* Where a field's value is in a message of any type; NULL: it has none of this name. */
-static void *member(void *message, const char *name)
-{
-    ProtobufCMessage *base = message;
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(base->descriptor, name);
-    return field == NULL ? NULL : (char *)message + field->offset;
-}
-
 static void show_progress(const struct list *list, const int64_t *total)
 {
     if (!isatty(STDERR_FILENO) || (list->context->format != OUTPUT_TABLE && isatty(STDOUT_FILENO)))
@@ -93,8 +85,8 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
     struct list list;
     TEXT_FREE char *token = text_copy("");
     bool is_more = true;
-    int32_t *page_size = member(pages->request, "page_size");
-    char **page_token = member(pages->request, "page_token");
+    int32_t *page_size = message_member(pages->request, "page_size");
+    char **page_token = message_member(pages->request, "page_token");
     list_begin(&list, context, pages->view);
     while (is_more && (pages->limit == 0 || list.count < (size_t)pages->limit)) {
         int64_t wanted = pages->limit == 0 ? PAGE_SIZE : pages->limit - (int64_t)list.count;
@@ -108,10 +100,10 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
         }
         add_items(&list, pages, response);
         text_free(&token);
-        token = text_copy(*(char **)member(response, "next_page_token"));
+        token = text_copy(*(char **)message_member(response, "next_page_token"));
         is_more = token[0] != '\0';
         if (is_more)
-            show_progress(&list, member(response, "total_size"));
+            show_progress(&list, message_member(response, "total_size"));
     }
     end_progress(&list);
     list_end(&list, pages->nothing);

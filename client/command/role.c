@@ -8,7 +8,7 @@
 
 static const struct view catalogue_view = {
     .columns = COLUMNS({"ROLE", "role_id", NULL, 0}, {"NAME", "name", NULL, 0}, {"GROUP", "group", NULL, 0},
-                       {"RETIRED", "retired", NULL, 0}, {"MAY", "description", NULL, COLUMN_WRAP}),
+                       {"RETIRED", "retired", column_if_true, 0}, {"MAY", "description", NULL, COLUMN_WRAP}),
     .value_keys = KEYS("role_id"),
 };
 

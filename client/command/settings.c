@@ -13,7 +13,7 @@
 #define SETTINGS_COLUMNS                                                                           \
     COLUMNS({"idle_session_timeout", "idle_session_timeout", column_duration, 0},                  \
             {"max_token_life", "max_token_life", column_duration, 0},                              \
-            {"max_tokens_per_credential", "max_tokens_per_credential", NULL, 0},                   \
+            {"max_tokens_per_credential", "max_tokens_per_credential", column_cap, 0},             \
             {"deletion_retention", "deletion_retention", column_duration, 0},                      \
             {"usage_retention", "usage_retention", column_duration, 0}, {"etag", "etag", NULL, 0}, \
             {"Tokens ended", "tokens_ended", NULL, 0})
@@ -89,7 +89,7 @@ enum exit_code settings_get(struct context *context)
     if (row == NULL) {
         output_record(context, settings, &settings_view);
     } else {
-        const struct column column = {row->name, row->name, row->duration == 0 ? NULL : column_duration, 0};
+        const struct column column = {row->name, row->name, column_cap, 0};
         const struct view view = {.columns = (const struct column[]){column, {0}}, .value_keys = KEYS(row->name)};
         json_t *one = text_must(json_object());
         json_object_set(one, row->name, json_object_get(settings, row->name));

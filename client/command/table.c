@@ -34,7 +34,7 @@ const struct command commands[] = {
      OPTIONS(OPTION_END), 2, 2},
 
     {"role list", role_list, "", "List the catalogue of roles", OPTIONS(OPTION_RETIRED), 0, 0},
-    {"role create", role_create, "ROLE", "Add a role of your own to the catalogue",
+    {"role create", role_create, "ID", "Add a role of your own to the catalogue",
      OPTIONS(OPTION_NAME, OPTION_GROUP, OPTION_DESCRIPTION), 1, 1},
     {"role update", role_update, "ROLE", "Change a role's name, group or description",
      OPTIONS(OPTION_NAME, OPTION_GROUP, OPTION_DESCRIPTION, OPTION_ETAG), 1, 1},

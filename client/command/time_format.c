@@ -200,10 +200,10 @@ void instant_format_relative(int64_t seconds, int64_t now, char text[static TIME
     if (distance < 100)
         number = distance, unit = "s";
     else if (distance < 100 * MINUTE)
-        number = distance / MINUTE, unit = "min";
+        number = (distance + MINUTE / 2) / MINUTE, unit = "min";
     else if (distance < 48 * HOUR)
-        number = distance / HOUR, unit = "h";
+        number = (distance + HOUR / 2) / HOUR, unit = "h";
     else
-        number = distance / DAY, unit = "days";
+        number = (distance + DAY / 2) / DAY, unit = "days";
     snprintf(text, TIME_TEXT_MAX, is_past ? "%" PRId64 " %s ago" : "in %" PRId64 " %s", number, unit);
 }

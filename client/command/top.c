@@ -117,24 +117,30 @@ static json_t *look(struct context *context, struct view_of_use *view)
     return order;
 }
 
+static void format_local(int64_t seconds, const char *format, char text[static TIME_TEXT_MAX])
+{
+    struct tm tm;
+    time_t time = (time_t)seconds;
+    text[0] = '\0';
+    if (localtime_r(&time, &tm) != NULL)
+        strftime(text, TIME_TEXT_MAX, format, &tm);
+}
+
 static char *frame(const struct context *context, const struct view_of_use *view, const json_t *rows, size_t width)
 {
-    char since[TIME_TEXT_MAX], rate[TIME_TEXT_MAX] = "";
-    struct tm tm;
-    char clock[TIME_TEXT_MAX] = "";
-    time_t now = (time_t)context->now;
-    if (localtime_r(&now, &tm) != NULL)
-        strftime(clock, sizeof clock, "%H:%M:%S", &tm);
-    instant_format_relative(view->since, context->now, since);
+    char clock[TIME_TEXT_MAX], since[TIME_TEXT_MAX], rate[TIME_TEXT_MAX] = "";
+    int64_t hour = view->since - view->since % 3600; /* the server counts by the hour */
+    format_local(context->now, "%H:%M:%S", clock);
+    format_local(hour, context->now - hour < 86400 ? "%H:%M" : "%Y-%m-%d %H:%M", since);
     json_int_t sum = 0;
     size_t i;
     json_t *row;
     json_array_foreach(rows, i, row) sum += uses(row);
     if (json_is_real(json_object_get(json_array_get(rows, 0), "calls_per_second")))
-        snprintf(rate, sizeof rate, ", %.1f/s now", view->total_rate);
+        snprintf(rate, sizeof rate, ", now %.1f/s", view->total_rate);
     TEXT_FREE char *table = json_array_size(rows) == 0 ? text_copy("Nobody called anything.\n")
                                                        : table_text(rows, &rows_view, context->now, width);
-    return text_format("%s  %" JSON_INTEGER_FORMAT " calls since the hour of %s%s%s\n\n%s", clock, sum, since, rate,
+    return text_format("%s  calls since %s: %" JSON_INTEGER_FORMAT "%s%s\n\n%s", clock, since, sum, rate,
                        width == 0 ? "" : "  (q ends)", table);
 }
 
