@@ -356,8 +356,9 @@ struct revoking {
     struct work work;
     struct arena arena;
     struct token_key key;
-    bool has_client;
+    bool has_client; /* it authenticated as `client` */
     struct client client;
+    bool is_own; /* the token is the caller's */
     bool is_found;
 };
 
@@ -365,6 +366,23 @@ static enum status check_revoker(const struct revoking *revoking, const struct t
 {
     bool is_anothers = revoking->has_client && row->credential_id != revoking->client.credential_id;
     return is_anothers ? STATUS_PERMISSION_DENIED : STATUS_OK;
+}
+
+/* An administrator ended somebody's token. That a client ends its own is no event. */
+static enum status audit_revocation(struct revoking *revoking, struct store_tx *tx)
+{
+    const struct call *call = revoking->calling.call;
+    char accessor[TOKEN_ACCESSOR_LEN + 1];
+    token_key_format(&revoking->key, accessor);
+    return audit_append(tx, &(struct audit_event){
+                                .at = revoking->work.now,
+                                .actor = revoking->work.actor,
+                                .action = "Revoke",
+                                .subject = accessor,
+                                .peer = call->peer,
+                                .request_id = call->request_id,
+                                .outcome = status_name(STATUS_OK),
+                            });
 }
 
 static enum status revoke_tx(struct store_tx *tx, void *arg)
@@ -381,17 +399,7 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
     TRY(status);
     TRY(check_revoker(revoking, &row));
     TRY(token_end(work, &revoking->key, &revoking->is_found));
-    char accessor[TOKEN_ACCESSOR_LEN + 1];
-    token_key_format(&revoking->key, accessor);
-    return audit_append(tx, &(struct audit_event){
-                                .at = work->now,
-                                .actor = work->actor,
-                                .action = "RevokeToken",
-                                .subject = accessor,
-                                .peer = revoking->calling.call->peer,
-                                .request_id = revoking->calling.call->request_id,
-                                .outcome = "OK",
-                            });
+    return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
 }
 
 static void answer_revoking(struct revoking *revoking, enum status status)
@@ -433,12 +441,12 @@ static void revoke_caller_known(enum status status, struct calling *calling)
 {
     struct revoking *revoking = (struct revoking *)calling;
     struct token_key key;
-    bool is_own = status == STATUS_OK && calling->caller.has_token &&
-                  token_text_parse(revoking->request->token, &key) &&
-                  crypto_equal(key.bytes, calling->caller.token.bytes, TOKEN_KEY_BYTES);
-    if (status == STATUS_OK && !is_own && calling->caller.is_known && !calling->caller.may_administer)
+    revoking->is_own = status == STATUS_OK && calling->caller.has_token &&
+                       token_text_parse(revoking->request->token, &key) &&
+                       crypto_equal(key.bytes, calling->caller.token.bytes, TOKEN_KEY_BYTES);
+    if (status == STATUS_OK && !revoking->is_own && calling->caller.is_known && !calling->caller.may_administer)
         status = STATUS_PERMISSION_DENIED;
-    else if (status == STATUS_OK && !is_own)
+    else if (status == STATUS_OK && !revoking->is_own)
         status = caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_ADMINISTER);
     if (status != STATUS_OK) {
         answer_revoking(revoking, status);
@@ -463,7 +471,7 @@ static enum status revoke(struct api *api, struct call *call, const Gatehouse__V
     revoking->calling.call = call;
     revoking->closure = closure;
     revoking->request = request;
-    revoking->has_client = has_client;
+    revoking->has_client = revoking->is_own = has_client;
     revoking->client = client;
     if (has_client) {
         revoking->work.actor = arena_text(&revoking->arena, request->client_id);
