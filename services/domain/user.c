@@ -137,7 +137,7 @@ static void make_pattern(const char *text, char pattern[static 2 * USER_ID_MAX +
 {
     char *to = pattern;
     *to++ = '%';
-    for (size_t i = 0; text[i] != '\0' && i < USER_ID_MAX; i++) {
+    for (size_t i = 0; i < USER_ID_MAX && text[i] != '\0'; i++) {
         char c = text[i];
         if (c == '%' || c == '_' || c == '\\')
             *to++ = '\\';
