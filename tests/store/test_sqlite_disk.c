@@ -20,6 +20,7 @@ static struct {
     sqlite3_vfs vfs, *real;
     struct methods methods[4]; /* databases and their journals have different ones */
     atomic_bool sync_fails, write_fails;
+    atomic_int syncs;
 } disk;
 
 static const sqlite3_io_methods *real_of(const sqlite3_file *file)
@@ -29,6 +30,7 @@ static const sqlite3_io_methods *real_of(const sqlite3_file *file)
 
 static int disk_sync(sqlite3_file *file, int flags)
 {
+    atomic_fetch_add(&disk.syncs, 1);
     return atomic_load(&disk.sync_fails) ? SQLITE_IOERR_FSYNC : real_of(file)->xSync(file, flags);
 }
 
@@ -80,6 +82,7 @@ static enum status write_row(struct store_tx *tx, void *arg)
 /* Writes one, breaks the disk, writes another, and tells on the pipe what became of each. */
 static _Noreturn void write_on_breaking_disk(const char *url, atomic_bool *what, int pipe)
 {
+    alarm(20); /* where the process does not end as it should */
     disk_install();
     struct store *store = open_store(&(struct store_options){.url = url});
     tell_status(store_write_wait(store, write_row, NULL), &pipe);
@@ -122,6 +125,22 @@ static void a_failing_write_ends_the_process(void **state)
 {
     (void)state;
     expect_end_of_process("write.db", &disk.write_fails);
+}
+
+static void each_commit_is_synced_before_it_is_done(void **state)
+{
+    (void)state;
+    char url[200];
+    snprintf(url, sizeof url, "sqlite:%s", test_path("synced.db"));
+    disk_install();
+    struct store *store = open_store(&(struct store_options){.url = url});
+    for (int i = 0; i < 20; i++) {
+        int before = atomic_load(&disk.syncs);
+        assert_int_equal(store_write_wait(store, write_row, NULL), STATUS_OK);
+        assert_true(atomic_load(&disk.syncs) > before);
+    }
+    store_close(store);
+    assert_int_equal(sqlite3_vfs_unregister(&disk.vfs), SQLITE_OK);
 }
 
 /* The WAL */
@@ -213,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failing_sync_ends_the_process),
         cmocka_unit_test(a_failing_write_ends_the_process),
+        cmocka_unit_test(each_commit_is_synced_before_it_is_done),
         cmocka_unit_test(the_wal_stays_small),
         cmocka_unit_test(the_wal_stays_bounded_under_readers_without_a_pause),
     };
