@@ -120,7 +120,7 @@ static enum status step_in_transaction(struct connection *connection, int64_t *r
     enum status status = driver->begin(connection);
     if (status == STATUS_OK)
         status = step(connection, ret_version);
-    if (status == STATUS_OK && *ret_version <= (int64_t)migrations_count)
+    if (status == STATUS_OK)
         status = driver->commit(connection);
     driver->rollback(connection);
     return status;

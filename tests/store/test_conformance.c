@@ -124,6 +124,9 @@ static enum status count_changes(struct store_tx *tx, void *arg)
     TRY(counter_insert(tx, name, 1));
     TRY(store_changes(tx, &rows));
     assert_int_equal(rows, 1);
+    TRY(counter_get(tx, name, &rows));
+    TRY(store_changes(tx, &rows));
+    assert_int_equal(rows, 0);
     TRY(store_run(tx, "UPDATE counter SET value = 2 WHERE name = $1 AND value = 7", NULL, NULL, store_text(name)));
     TRY(store_changes(tx, &rows));
     assert_int_equal(rows, 0);
