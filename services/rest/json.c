@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json.h"
+
+#include "json_special.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPEATED_MAX = 1024 };
+
+/* A message's member at `offset`, as a pointer to it. */
+static void *member(const ProtobufCMessage *message, unsigned offset)
+{
+    return (char *)(uintptr_t)message + offset;
+}
+
+/* Writing */
+
+static json_t *from_message(struct scratch *scratch, const ProtobufCMessage *message);
+
+static json_t *from_enum(const ProtobufCEnumDescriptor *descriptor, int number)
+{
+    const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(descriptor, number);
+    return value == NULL ? json_integer(number) : json_string(value->name);
+}
+
+static json_t *from_int64(struct scratch *scratch, const char *format, uint64_t number)
+{
+    char *text = scratch_print(scratch, format, number);
+    return text == NULL ? NULL : json_string(text);
+}
+
+/* One value at `value`, which has the field's C type. */
+static json_t *from_value(struct scratch *scratch, const ProtobufCFieldDescriptor *field, const void *value)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        return json_integer(*(const int32_t *)value);
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32:
+        return json_integer(*(const uint32_t *)value);
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return from_int64(scratch, "%" PRId64, (uint64_t) * (const int64_t *)value);
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+        return from_int64(scratch, "%" PRIu64, *(const uint64_t *)value);
+    case PROTOBUF_C_TYPE_FLOAT:
+        return json_real((double)*(const float *)value);
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return json_real(*(const double *)value);
+    case PROTOBUF_C_TYPE_BOOL:
+        return json_boolean(*(const protobuf_c_boolean *)value);
+    case PROTOBUF_C_TYPE_ENUM:
+        return from_enum(field->descriptor, *(const int *)value);
+    case PROTOBUF_C_TYPE_STRING:
+        return json_string(*(char *const *)value);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return from_message(scratch, *(ProtobufCMessage *const *)value);
+    case PROTOBUF_C_TYPE_BYTES:
+        break; /* no message of ours has bytes */
+    }
+    return NULL;
+}
+
+static size_t size_of(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_ENUM:
+        return 4;
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return 8;
+    case PROTOBUF_C_TYPE_BOOL:
+        return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    }
+    abort();
+}
+
+static bool is_default(const ProtobufCFieldDescriptor *field, const void *value)
+{
+    static const char zeros[sizeof(ProtobufCBinaryData)];
+    if (field->type == PROTOBUF_C_TYPE_STRING)
+        return *(char *const *)value == NULL || **(char *const *)value == '\0';
+    return memcmp(value, zeros, size_of(field->type)) == 0;
+}
+
+static json_t *from_repeated(struct scratch *scratch, const ProtobufCMessage *message,
+                             const ProtobufCFieldDescriptor *field)
+{
+    json_t *array = json_array();
+    size_t count = *(size_t *)member(message, field->quantifier_offset);
+    const char *values = *(char **)member(message, field->offset);
+    for (size_t i = 0; i < count; i++)
+        if (json_array_append_new(array, from_value(scratch, field, values + i * size_of(field->type))) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+static bool add_field(struct scratch *scratch, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                      json_t *object)
+{
+    json_t *value = NULL;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        if (*(size_t *)member(message, field->quantifier_offset) == 0)
+            return true;
+        value = from_repeated(scratch, message, field);
+    } else {
+        if (is_default(field, member(message, field->offset)))
+            return true;
+        value = from_value(scratch, field, member(message, field->offset));
+    }
+    char *name = json_camel(scratch, field->name);
+    return name != NULL && json_object_set_new(object, name, value) == 0;
+}
+
+static json_t *from_message(struct scratch *scratch, const ProtobufCMessage *message)
+{
+    if (json_is_special(message->descriptor)) {
+        char *text = json_special_format(scratch, message);
+        return text == NULL ? NULL : json_string(text);
+    }
+    json_t *object = json_object();
+    for (unsigned i = 0; object != NULL && i < message->descriptor->n_fields; i++)
+        if (!add_field(scratch, message, &message->descriptor->fields[i], object)) {
+            json_decref(object);
+            return NULL;
+        }
+    return object;
+}
+
+json_t *json_from_message(const ProtobufCMessage *message)
+{
+    struct scratch scratch = {0};
+    json_t *json = from_message(&scratch, message);
+    scratch_done(&scratch);
+    return json;
+}
+
+/* Reading */
+
+struct reader {
+    struct scratch *scratch;
+    char *why;
+    char path[JSON_WHY_MAX / 2]; /* where we are */
+    int depth;
+};
+
+static bool fail(struct reader *reader, const char *what)
+{
+    if (reader->why[0] == '\0')
+        snprintf(reader->why, JSON_WHY_MAX, "%s%s%s", reader->path, reader->path[0] == '\0' ? "" : ": ", what);
+    return false;
+}
+
+ProtobufCMessage *json_new_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor)
+{
+    ProtobufCMessage *message = scratch_alloc(scratch, descriptor->sizeof_message);
+    if (message != NULL)
+        protobuf_c_message_init(descriptor, message);
+    return message;
+}
+
+static bool read_message(struct reader *reader, const json_t *json, ProtobufCMessage *message);
+
+/* A JSON number or text that is a whole number from least to most. */
+static bool read_integer(struct reader *reader, const json_t *json, int64_t least, int64_t most, int64_t *ret_number)
+{
+    if (json_is_integer(json)) {
+        *ret_number = json_integer_value(json);
+    } else if (json_is_string(json)) {
+        const char *text = json_string_value(json);
+        char *end = NULL;
+        *ret_number = strtoll(text, &end, 10);
+        if (end == text || *end != '\0' || strlen(text) > 20 || text[strspn(text, "-0123456789")] != '\0')
+            return fail(reader, "is no whole number");
+    } else {
+        return fail(reader, "must be a whole number");
+    }
+    return (*ret_number >= least && *ret_number <= most) || fail(reader, "is out of range");
+}
+
+static bool read_enum(struct reader *reader, const ProtobufCEnumDescriptor *descriptor, const json_t *json,
+                      int *ret_number)
+{
+    const ProtobufCEnumValue *value = NULL;
+    if (json_is_string(json))
+        value = protobuf_c_enum_descriptor_get_value_by_name(descriptor, json_string_value(json));
+    else if (json_is_integer(json))
+        value = protobuf_c_enum_descriptor_get_value(descriptor, (int)json_integer_value(json));
+    if (value == NULL)
+        return fail(reader, "is not one of its names");
+    *ret_number = value->value;
+    return true;
+}
+
+static bool read_text(struct reader *reader, const json_t *json, char **ret_text)
+{
+    if (!json_is_string(json))
+        return fail(reader, "must be text");
+    *ret_text = scratch_copy(reader->scratch, json_string_value(json), json_string_length(json));
+    return *ret_text != NULL || fail(reader, "out of memory");
+}
+
+static bool read_submessage(struct reader *reader, const ProtobufCMessageDescriptor *descriptor, const json_t *json,
+                            ProtobufCMessage **ret_message)
+{
+    if (*ret_message == NULL)
+        *ret_message = json_new_message(reader->scratch, descriptor);
+    if (*ret_message == NULL)
+        return fail(reader, "out of memory");
+    if (!json_is_special(descriptor))
+        return read_message(reader, json, *ret_message);
+    if (!json_is_string(json) || !json_special_parse(reader->scratch, json_string_value(json), *ret_message))
+        return fail(reader, "is not of its form (RFC 3339 time, duration such as \"90s\", or list of fields)");
+    return true;
+}
+
+static bool read_value(struct reader *reader, const ProtobufCFieldDescriptor *field, const json_t *json, void *value)
+{
+    int64_t number = 0;
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        if (!read_integer(reader, json, INT32_MIN, INT32_MAX, &number))
+            return false;
+        *(int32_t *)value = (int32_t)number;
+        return true;
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return read_integer(reader, json, INT64_MIN, INT64_MAX, value);
+    case PROTOBUF_C_TYPE_BOOL:
+        *(protobuf_c_boolean *)value = json_is_true(json);
+        return json_is_boolean(json) || fail(reader, "must be true or false");
+    case PROTOBUF_C_TYPE_ENUM:
+        return read_enum(reader, field->descriptor, json, value);
+    case PROTOBUF_C_TYPE_STRING:
+        return read_text(reader, json, value);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return read_submessage(reader, field->descriptor, json, value);
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_DOUBLE:
+    case PROTOBUF_C_TYPE_BYTES:
+        break; /* no request of ours has these */
+    }
+    return fail(reader, "has a type that cannot be sent");
+}
+
+/* Room for `count` more elements behind those that are there. */
+static char *extend(struct reader *reader, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                    size_t count)
+{
+    size_t *present = member(message, field->quantifier_offset);
+    char **values = member(message, field->offset);
+    size_t size = size_of(field->type);
+    char *larger =
+        *present + count > REPEATED_MAX ? NULL : scratch_alloc(reader->scratch, (*present + count) * size + 1);
+    if (larger == NULL) {
+        fail(reader, "has too many elements");
+        return NULL;
+    }
+    if (*present > 0)
+        memcpy(larger, *values, *present * size);
+    *values = larger;
+    return larger + *present * size;
+}
+
+static bool read_repeated(struct reader *reader, const ProtobufCFieldDescriptor *field, const json_t *json,
+                          ProtobufCMessage *message)
+{
+    if (!json_is_array(json))
+        return fail(reader, "must be a list");
+    char *to = extend(reader, message, field, json_array_size(json));
+    size_t *count = member(message, field->quantifier_offset);
+    for (size_t i = 0; to != NULL && i < json_array_size(json); i++, to += size_of(field->type)) {
+        if (!read_value(reader, field, json_array_get(json, i), to))
+            return false;
+        ++*count;
+    }
+    return to != NULL;
+}
+
+static const ProtobufCFieldDescriptor *find_field(struct reader *reader, const ProtobufCMessageDescriptor *descriptor,
+                                                  const char *name)
+{
+    char *snake = strlen(name) > 64 ? NULL : json_snake(reader->scratch, name);
+    return snake == NULL ? NULL : protobuf_c_message_descriptor_get_field_by_name(descriptor, snake);
+}
+
+static bool read_field(struct reader *reader, const ProtobufCFieldDescriptor *field, const json_t *json,
+                       ProtobufCMessage *message)
+{
+    if (json_is_null(json))
+        return true;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        return read_repeated(reader, field, json, message);
+    return read_value(reader, field, json, member(message, field->offset));
+}
+
+static bool read_message(struct reader *reader, const json_t *json, ProtobufCMessage *message)
+{
+    const char *name;
+    json_t *value;
+    if (!json_is_object(json))
+        return fail(reader, "must be an object");
+    if (++reader->depth > JSON_DEPTH_MAX)
+        return fail(reader, "is nested too deep");
+    size_t path_len = strlen(reader->path);
+    json_object_foreach((json_t *)(uintptr_t)json, name, value)
+    {
+        snprintf(reader->path + path_len, sizeof reader->path - path_len, "%s%.40s", path_len == 0 ? "" : ".", name);
+        const ProtobufCFieldDescriptor *field = find_field(reader, message->descriptor, name);
+        if (field == NULL)
+            return fail(reader, "there is no such field");
+        if (!read_field(reader, field, value, message))
+            return false;
+    }
+    reader->path[path_len] = '\0';
+    reader->depth--;
+    return true;
+}
+
+ProtobufCMessage *json_to_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor,
+                                  const json_t *json, char why[static JSON_WHY_MAX])
+{
+    struct reader reader = {.scratch = scratch, .why = why};
+    ProtobufCMessage *message = json_new_message(scratch, descriptor);
+    why[0] = '\0';
+    if (message == NULL)
+        fail(&reader, "out of memory");
+    return message != NULL && read_message(&reader, json, message) ? message : NULL;
+}
+
+/* Text as the JSON that the field wants: true for a boolean, else text (numbers and enums are read from text too). */
+static bool set_field(struct reader *reader, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                      const char *text)
+{
+    json_t *json = json_string(text);
+    if (field->type == PROTOBUF_C_TYPE_BOOL && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)) {
+        json_decref(json);
+        json = json_boolean(text[0] == 't');
+    }
+    bool is_set = json != NULL || fail(reader, "is no UTF-8 text");
+    if (is_set && field->label == PROTOBUF_C_LABEL_REPEATED) {
+        char *to = extend(reader, message, field, 1);
+        is_set = to != NULL && read_value(reader, field, json, to);
+        if (is_set)
+            ++*(size_t *)member(message, field->quantifier_offset);
+    } else if (is_set) {
+        is_set = read_value(reader, field, json, member(message, field->offset));
+    }
+    json_decref(json);
+    return is_set;
+}
+
+bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const char *path, const char *text,
+                   char why[static JSON_WHY_MAX])
+{
+    struct reader reader = {.scratch = scratch, .why = why};
+    why[0] = '\0';
+    snprintf(reader.path, sizeof reader.path, "%.60s", path);
+    size_t len = strcspn(path, ".");
+    char *name = scratch_copy(scratch, path, len);
+    const ProtobufCFieldDescriptor *field = name == NULL ? NULL : find_field(&reader, message->descriptor, name);
+    if (field == NULL)
+        return fail(&reader, "there is no such parameter");
+    if (path[len] == '\0')
+        return set_field(&reader, message, field, text);
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE || field->label == PROTOBUF_C_LABEL_REPEATED)
+        return fail(&reader, "there is no such parameter");
+    ProtobufCMessage **inner = member(message, field->offset);
+    if (*inner == NULL)
+        *inner = json_new_message(scratch, field->descriptor);
+    return *inner != NULL && json_set_text(scratch, *inner, path + len + 1, text, why);
+}

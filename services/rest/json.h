@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any protobuf-c message to and from proto3 JSON (protobuf.dev/programming-guides/json): lowerCamelCase names
+ * (snake_case is read too), 64-bit integers as text, enums by name, bytes as base64, Timestamp as RFC 3339, Duration as
+ * "3.5s", FieldMask as "name,expireTime". What is not known is refused by its name, never skipped.
+ */
+#ifndef REST_JSON_H
+#define REST_JSON_H
+
+#include "scratch.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum { JSON_WHY_MAX = 160, JSON_DEPTH_MAX = 8 };
+
+/* NULL: out of memory. Default values are left out, as proto3 JSON does.
+ * The caller frees it by json_decref. */
+json_t *json_from_message(const ProtobufCMessage *message);
+
+/* In the scratch. NULL: `why` says what is wrong and where ("credential.expireTime: …"). */
+ProtobufCMessage *json_to_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor,
+                                  const json_t *json, char why[static JSON_WHY_MAX]);
+
+/* Sets one field from text, as from a query or a path: "page_size" or "pageSize", or "credential.client_id". A repeated
+ * field takes one element more each time. false: why. */
+bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const char *path, const char *text,
+                   char why[static JSON_WHY_MAX]);
+
+/* A message of zeros. NULL: out of memory. */
+ProtobufCMessage *json_new_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The well-known types that proto3 JSON writes as text: google.protobuf.Timestamp, Duration, FieldMask. */
+#ifndef REST_JSON_SPECIAL_H
+#define REST_JSON_SPECIAL_H
+
+#include "scratch.h"
+
+#include <stdbool.h>
+
+bool json_is_special(const ProtobufCMessageDescriptor *descriptor);
+
+/* Its text; NULL: out of memory. */
+char *json_special_format(struct scratch *scratch, const ProtobufCMessage *message);
+
+/* Fills the message in; false: the text is none. */
+bool json_special_parse(struct scratch *scratch, const char *text, ProtobufCMessage *message);
+
+/* expire_time to expireTime, and back; NULL: out of memory. */
+char *json_camel(struct scratch *scratch, const char *snake);
+char *json_snake(struct scratch *scratch, const char *camel);
+
+#endif
