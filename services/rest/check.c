@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For gateways: GET|HEAD /OAuth/Check?role=… answers 200, 401 or 403 to nginx's auth_request, Traefik's and Caddy's
+ * forward auth; POST /k8s/TokenReview to Kubernetes. Both introspect as the shim's own identity
+ * (rest_options.check_identities).
+ */
+#include "basic.h"
+#include "form.h"
+#include "routes.h"
+
+#include <gatehouse/v1/auth.pb-c.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROLES_MAX = 32 };
+
+static void challenge(struct http_request *request, int code, const char *error)
+{
+    char *header = scratch_print(&request->scratch, "Bearer realm=\"gatehouse\"%s%s%s",
+                                 error[0] == '\0' ? "" : ", error=\"", error, error[0] == '\0' ? "" : "\"");
+    http_answer_header(request, "WWW-Authenticate", header);
+    answer_empty(request, code);
+}
+
+/* A header's value must be ASCII: what is not is percent-encoded (RFC 3986), as is '%'. */
+static char *header_text(struct scratch *scratch, const char *text)
+{
+    char *encoded = scratch_alloc(scratch, 3 * strlen(text) + 1);
+    char *to = encoded;
+    for (const unsigned char *c = (const unsigned char *)text; encoded != NULL && *c != '\0'; c++) {
+        if (*c >= ' ' && *c < 0x7f && *c != '%')
+            *to++ = (char)*c;
+        else
+            to += snprintf(to, 4, "%%%02X", *c);
+    }
+    return encoded;
+}
+
+static char *join_roles(struct scratch *scratch, const Gatehouse__V1__IntrospectResponse *token)
+{
+    char *text = scratch_copy(scratch, "", 0);
+    for (size_t i = 0; text != NULL && i < token->n_roles; i++)
+        text = scratch_print(scratch, "%s%s%s", text, i == 0 ? "" : " ", token->roles[i]);
+    return text;
+}
+
+static void answer_check(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    struct http_request *request = exchange->request;
+    const Gatehouse__V1__IntrospectResponse *token = (const void *)message;
+    if (token == NULL && exchange->call.error.status == STATUS_INVALID_ARGUMENT)
+        challenge(request, 401, "invalid_token"); /* too long for a token: the gateway knows 200, 401 and 403 */
+    else if (token == NULL)
+        answer_status(request, &exchange->call.error);
+    else if (!token->active)
+        challenge(request, 401, "invalid_token");
+    else if (!token->allowed)
+        challenge(request, 403, "insufficient_scope");
+    else {
+        answer_empty(request, 200);
+        http_answer_header(request, "X-Auth-Client-Id", token->client_id);
+        http_answer_header(request, "X-Auth-Client-Name", header_text(&request->scratch, token->credential_name));
+        http_answer_header(request, "X-Auth-Roles", join_roles(&request->scratch, token));
+        http_answer_header(request, "X-Auth-Owner", header_text(&request->scratch, token->owner));
+    }
+}
+
+/* "POST /api/cases", of what the gateway says the request was; without the query, which usage counting cuts off anyway.
+ */
+static char *called_api(struct http_request *request)
+{
+    const char *method = http_header(request, "X-Original-Method"), *uri = http_header(request, "X-Original-URI");
+    if (method == NULL)
+        method = http_header(request, "X-Forwarded-Method");
+    if (uri == NULL)
+        uri = http_header(request, "X-Forwarded-Uri");
+    size_t len = uri == NULL ? 0 : strcspn(uri, "?#");
+    if (len > 200)
+        len = 200;
+    if (uri != NULL && !form_is_text(uri, len))
+        len = 0;
+    return scratch_print(&request->scratch, "%.16s%s%.*s", method == NULL ? "" : method,
+                         method == NULL || len == 0 ? "" : " ", (int)len, uri == NULL ? "" : uri);
+}
+
+static bool read_roles(struct http_request *request, Gatehouse__V1__IntrospectRequest *message)
+{
+    const char *why = "";
+    struct form *form = scratch_alloc(&request->scratch, sizeof *form);
+    message->required_roles = scratch_alloc(&request->scratch, ROLES_MAX * sizeof *message->required_roles);
+    if (form == NULL || message->required_roles == NULL ||
+        !form_parse(form, request->query, strlen(request->query), &why))
+        return false;
+    for (size_t i = 0; i < form->count; i++) {
+        if (strcmp(form->fields[i].name, "role") != 0 || message->n_required_roles == ROLES_MAX)
+            return false;
+        message->required_roles[message->n_required_roles++] = (char *)(uintptr_t)form->fields[i].value;
+    }
+    return true;
+}
+
+static bool start_check(const struct rest_options *options, struct http_request *request)
+{
+    const char *token = NULL, *authorization = http_header_copy(request, "Authorization");
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        answer_method_not_allowed(request, "GET, HEAD");
+        return false;
+    }
+    struct exchange *exchange = exchange_new(options, request);
+    Gatehouse__V1__IntrospectRequest *message = scratch_alloc(&request->scratch, sizeof *message);
+    if (exchange == NULL || message == NULL)
+        return false;
+    gatehouse__v1__introspect_request__init(message);
+    if (!read_roles(request, message)) {
+        answer_oauth_error(request, 400, "invalid_request", "the query is role=… only");
+        return false;
+    }
+    if (authorization == NULL || !basic_scheme_is(authorization, "Bearer", &token) || token[0] == '\0') {
+        challenge(request, 401, "");
+        return false;
+    }
+    message->token = (char *)(uintptr_t)token;
+    message->api = called_api(request);
+    exchange->call.authorization = NULL; /* it is the bearer's, not ours */
+    exchange->call.identities = options->check_identities;
+    exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_check);
+    return true;
+}
+
+void check_bearer(const struct rest_options *options, struct http_request *request)
+{
+    if (!start_check(options, request))
+        http_reply(request);
+}
+
+/* authentication.k8s.io/v1 TokenReview */
+
+static void answer_review(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    const Gatehouse__V1__IntrospectResponse *token = (const void *)message;
+    json_t *status = NULL;
+    if (token == NULL && exchange->call.error.status != STATUS_INVALID_ARGUMENT) {
+        answer_status(exchange->request, &exchange->call.error);
+        return;
+    }
+    if (token == NULL || !token->active) {
+        status = json_pack("{s:b}", "authenticated", 0);
+    } else {
+        json_t *groups = json_array();
+        for (size_t i = 0; i < token->n_roles; i++)
+            json_array_append_new(groups, json_string(token->roles[i]));
+        status = json_pack("{s:b, s:{s:s, s:s, s:o}}", "authenticated", 1, "user", "username",
+                           token->owner[0] == '\0' ? token->client_id : token->owner, "uid", token->client_id, "groups",
+                           groups);
+    }
+    answer_json(exchange->request, 200,
+                json_pack("{s:s, s:s, s:o}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenReview", "status",
+                          status));
+}
+
+static char *review_token(struct http_request *request)
+{
+    json_t *json = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, NULL);
+    const char *version = "", *kind = "", *token = NULL;
+    char *copy = NULL;
+    if (json_unpack(json, "{s:s, s:s, s:{s:s}}", "apiVersion", &version, "kind", &kind, "spec", "token", &token) == 0 &&
+        strcmp(version, "authentication.k8s.io/v1") == 0 && strcmp(kind, "TokenReview") == 0)
+        copy = scratch_copy(&request->scratch, token, strlen(token));
+    json_decref(json);
+    return copy;
+}
+
+static bool start_review(const struct rest_options *options, struct http_request *request)
+{
+    if (strcmp(request->method, "POST") != 0) {
+        answer_method_not_allowed(request, "POST");
+        return false;
+    }
+    struct exchange *exchange = exchange_new(options, request);
+    Gatehouse__V1__IntrospectRequest *message = scratch_alloc(&request->scratch, sizeof *message);
+    char *token = review_token(request), api[] = "kubernetes TokenReview";
+    if (token == NULL) {
+        answer_oauth_error(request, 400, "invalid_request", "the body is no TokenReview of authentication.k8s.io/v1");
+        return false;
+    }
+    if (exchange == NULL || message == NULL)
+        return false;
+    gatehouse__v1__introspect_request__init(message);
+    message->token = token;
+    message->api = scratch_copy(&request->scratch, api, sizeof api - 1);
+    exchange->call.authorization = NULL;
+    exchange->call.identities = options->check_identities;
+    exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_review);
+    return true;
+}
+
+void token_review(const struct rest_options *options, struct http_request *request)
+{
+    if (!start_review(options, request))
+        http_reply(request);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http_internal.h"
+
+#include "clock.h"
+#include "log.h"
+
+#include <event2/bufferevent_ssl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { LINGER_US = 2000000, PEEK_PIECES = 8 };
+
+void conn_set_phase(struct conn *conn, enum phase phase, int64_t timeout_us)
+{
+    conn->phase = phase;
+    conn->deadline = clock_monotonic() + timeout_us;
+}
+
+static const struct http_options *options_of(const struct conn *conn)
+{
+    return &conn->loop->server->options;
+}
+
+/* Every byte comes by here before evhttp reads it. */
+static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+    struct conn *conn = arg;
+    if (info->n_added == 0 || conn->phase == PHASE_REFUSED)
+        return;
+    struct evbuffer_ptr at;
+    struct evbuffer_iovec pieces[PEEK_PIECES];
+    size_t left = info->n_added;
+    while (left > 0) {
+        if (evbuffer_ptr_set(input, &at, evbuffer_get_length(input) - left, EVBUFFER_PTR_SET) != 0)
+            break;
+        int count = evbuffer_peek(input, (ev_ssize_t)left, &at, pieces, PEEK_PIECES);
+        for (int i = 0; i < count && i < PEEK_PIECES && left > 0; i++) {
+            size_t len = pieces[i].iov_len < left ? pieces[i].iov_len : left;
+            (void)guard_feed(&conn->guard, pieces[i].iov_base, len);
+            left -= len;
+        }
+    }
+    if (conn->guard.code != 0 && conn->current == NULL)
+        conn_refuse(conn, conn->guard.code, conn->guard.why);
+    else if (conn->phase == PHASE_NEW || conn->phase == PHASE_IDLE)
+        conn_set_phase(conn, PHASE_READING, options_of(conn)->request_timeout_us);
+}
+
+static void throw_away(struct bufferevent *bev, void *arg)
+{
+    (void)arg; /* not the conn when evhttp's deferred read calls this */
+    struct evbuffer *input = bufferevent_get_input(bev);
+    evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+static void refusal_written(struct bufferevent *bev, void *arg)
+{
+    struct conn *conn = arg;
+    if (conn->ssl != NULL)
+        tls_close(conn->ssl);
+    shutdown(bufferevent_getfd(bev), SHUT_WR);
+}
+
+static void refused_ended(struct bufferevent *bev, short what, void *arg)
+{
+    struct conn *conn = arg;
+    (void)bev;
+    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
+        evhttp_connection_free(conn->evcon);
+}
+
+static struct evhttp_connection *find_evcon(struct bufferevent *bev)
+{
+    void *evcon = NULL;
+    bufferevent_getcb(bev, NULL, NULL, NULL, &evcon);
+    return evcon;
+}
+
+/* Takes the connection from evhttp, says why, and closes once the client has had time to read it: closing at once, with
+ * bytes unread, would reset the connection and the answer with it. Only while no request of it is under way. */
+void conn_refuse(struct conn *conn, int code, const char *why)
+{
+    struct scratch scratch = {0};
+    if (conn->evcon == NULL)
+        conn->evcon = find_evcon(conn->bev);
+    bufferevent_setcb(conn->bev, throw_away, refusal_written, refused_ended, conn);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, 0);
+    bufferevent_set_timeouts(conn->bev, NULL, NULL);
+    conn_set_phase(conn, PHASE_REFUSED, LINGER_US);
+    options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, code, why);
+    char *body = request_error_body(&scratch, code, why);
+    evbuffer_add_printf(bufferevent_get_output(conn->bev),
+                        "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+                        "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
+                        code, http_reason(code), body == NULL ? 0 : strlen(body), body == NULL ? "" : body);
+    scratch_done(&scratch);
+    bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+}
+
+static void conn_free(struct conn *conn)
+{
+    if (conn->is_counted)
+        atomic_fetch_sub(&conn->loop->server->connections, 1);
+    if (conn->is_counted_as_peer)
+        peers_remove(conn->loop->server->peers, conn->peer);
+    free(conn);
+}
+
+/* evhttp frees the connection, for whatever reason. */
+static void closing(struct evhttp_connection *evcon, void *arg)
+{
+    struct conn *conn = arg;
+    (void)evcon;
+    if (conn->current != NULL)
+        request_lose(conn->current);
+    if (conn->ssl != NULL && conn->phase != PHASE_REFUSED)
+        tls_close(conn->ssl);
+    if (event_initialized(&conn->closed_event))
+        event_del(&conn->closed_event);
+    evbuffer_remove_cb_entry(bufferevent_get_input(conn->bev), conn->watch);
+    TAILQ_REMOVE(&conn->loop->conns, conn, link);
+    HASH_DEL(conn->loop->by_evcon, conn);
+    conn_free(conn);
+}
+
+static void client_sent_fin(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+    (void)fd;
+    (void)what;
+    if (conn->current != NULL)
+        atomic_store(&conn->current->is_gone, true);
+}
+
+/* evhttp gives no way to refuse a connection before it has one, and none to see its socket: so it is made here, blind,
+ * and looked at in conn_begin_fresh, before a byte of it is read. */
+struct bufferevent *conn_accept(struct event_base *base, void *arg)
+{
+    struct loop *loop = arg;
+    struct conn *conn = calloc(1, sizeof *conn);
+    struct tls *tls = loop->server->options.tls;
+    if (conn != NULL && tls != NULL && (conn->ssl = tls_open(tls)) != NULL)
+        conn->bev =
+            bufferevent_openssl_socket_new(base, -1, conn->ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    else if (conn != NULL && tls == NULL)
+        conn->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (conn != NULL && conn->bev != NULL)
+        conn->watch = evbuffer_add_cb(bufferevent_get_input(conn->bev), watch_input, conn);
+    if (conn == NULL || conn->watch == NULL) {
+        log_write(LOG_LEVEL_ERROR, "out_of_memory", NULL);
+        abort(); /* without a bufferevent of ours evhttp would go on with one of its own: no TLS, no guard */
+    }
+    conn->loop = loop;
+    guard_init(&conn->guard, &loop->server->options.limits);
+    conn_set_phase(conn, PHASE_NEW, loop->server->options.request_timeout_us);
+    bufferevent_incref(conn->bev);
+    SLIST_INSERT_HEAD(&loop->fresh, conn, fresh_link);
+    event_active(loop->fresh_event, 0, 0);
+    return conn->bev;
+}
+
+static bool is_trusted(const struct http_options *options, const char *peer)
+{
+    for (const char *const *proxy = options->trusted_proxies; proxy != NULL && *proxy != NULL; proxy++)
+        if (strcmp(*proxy, peer) == 0)
+            return true;
+    return false;
+}
+
+static bool count(struct conn *conn)
+{
+    struct http_server *server = conn->loop->server;
+    char *address = NULL;
+    ev_uint16_t port;
+    evhttp_connection_get_peer(conn->evcon, &address, &port);
+    if (address != NULL && strncmp(address, "::ffff:", 7) == 0)
+        address += 7;
+    snprintf(conn->peer, sizeof conn->peer, "%s", address == NULL ? "" : address);
+    conn->is_counted = true;
+    if (atomic_fetch_add(&server->connections, 1) >= server->options.max_connections)
+        return false;
+    if (is_trusted(&server->options, conn->peer))
+        return true;
+    conn->is_counted_as_peer = peers_add(server->peers, conn->peer);
+    return conn->is_counted_as_peer;
+}
+
+static void begin(struct conn *conn)
+{
+    const struct http_options *options = options_of(conn);
+    int fd = bufferevent_getfd(conn->bev), one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (conn->ssl != NULL)
+        bufferevent_openssl_set_allow_dirty_shutdown(conn->bev, 1);
+    evhttp_connection_set_closecb(conn->evcon, closing, conn);
+    TAILQ_INSERT_TAIL(&conn->loop->conns, conn, link);
+    HASH_ADD_PTR(conn->loop->by_evcon, evcon, conn);
+    /* evhttp wants a body whole in the buffer; what is more than one request's worth waits in the kernel. */
+    bufferevent_setwatermark(conn->bev, EV_READ, 0,
+                             options->limits.max_header_bytes + 2 * options->limits.max_body_bytes + 4096);
+    if (!count(conn)) {
+        options->observe(options->arg, NULL, conn->peer, 0, "too many connections");
+        evhttp_connection_free(conn->evcon);
+        return;
+    }
+    event_assign(&conn->closed_event, conn->loop->base, fd, EV_CLOSED, client_sent_fin, conn);
+    event_add(&conn->closed_event, NULL);
+}
+
+void conn_begin_fresh(struct loop *loop)
+{
+    struct conn *conn;
+    while ((conn = SLIST_FIRST(&loop->fresh)) != NULL) {
+        SLIST_REMOVE_HEAD(&loop->fresh, fresh_link);
+        struct bufferevent *bev = conn->bev;
+        conn->evcon = find_evcon(bev);
+        if (conn->evcon != NULL) {
+            begin(conn);
+        } else { /* evhttp gave it up already */
+            evbuffer_remove_cb_entry(bufferevent_get_input(bev), conn->watch);
+            conn_free(conn);
+        }
+        bufferevent_decref(bev);
+    }
+}
+
+static void is_late(struct conn *conn)
+{
+    switch (conn->phase) {
+    case PHASE_READING:
+        if (conn->guard.code != 0)
+            conn_refuse(conn, conn->guard.code, conn->guard.why);
+        else
+            conn_refuse(conn, 408, "the request did not come in whole in time");
+        return;
+    case PHASE_HANDLING:
+        request_abandon(conn->current, 504);
+        return;
+    case PHASE_NEW:
+    case PHASE_WRITING:
+    case PHASE_IDLE:
+    case PHASE_REFUSED:
+        evhttp_connection_free(conn->evcon);
+        return;
+    }
+}
+
+void conn_sweep(struct loop *loop, int64_t now)
+{
+    struct conn *next;
+    bool is_draining = atomic_load(&loop->server->is_draining);
+    for (struct conn *conn = TAILQ_FIRST(&loop->conns); conn != NULL; conn = next) {
+        next = TAILQ_NEXT(conn, link); /* freeing one leaves the others be */
+        bool has_bad_bytes = conn->phase == PHASE_READING && conn->guard.code != 0;
+        if (now >= conn->deadline || has_bad_bytes || (is_draining && conn->phase == PHASE_IDLE))
+            is_late(conn);
+    }
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exchange.h"
+
+#include "clock.h"
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+static bool is_cancelled(const struct call *call)
+{
+    return http_is_gone(((const struct exchange *)call)->request);
+}
+
+/* The caller's x-request-id if it is harmless, else one of ours. */
+static void set_request_id(struct call *call, const char *given)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t len = given == NULL ? 0 : strspn(given, allowed);
+    if (len > 0 && len < sizeof call->request_id && given[len] == '\0') {
+        snprintf(call->request_id, sizeof call->request_id, "%s", given);
+        return;
+    }
+    unsigned char bytes[8] = {0};
+    (void)!getrandom(bytes, sizeof bytes, 0);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(call->request_id + 2 * i, 3, "%02x", bytes[i]);
+}
+
+struct exchange *exchange_new(const struct rest_options *options, struct http_request *request)
+{
+    static const char *const nobody[] = {NULL};
+    struct exchange *exchange = scratch_alloc(&request->scratch, sizeof *exchange);
+    if (exchange == NULL)
+        return NULL;
+    exchange->options = options;
+    exchange->request = request;
+    exchange->call.authorization = http_header_copy(request, "Authorization");
+    exchange->call.traceparent = http_header_copy(request, "traceparent");
+    exchange->call.peer = request->peer;
+    exchange->call.identities = nobody;
+    exchange->call.deadline = request->deadline;
+    exchange->call.is_cancelled = is_cancelled;
+    exchange->call.method = "";
+    set_request_id(&exchange->call, http_header(request, "x-request-id"));
+    http_answer_header(request, "X-Request-Id", exchange->call.request_id);
+    return exchange;
+}
+
+static void note(struct exchange *exchange)
+{
+    const struct call *call = &exchange->call;
+    int64_t duration = clock_monotonic() - exchange->request->start;
+    if (exchange->options->metrics != NULL)
+        metrics_rpc(exchange->options->metrics, "rest", call->method, call->error.status, duration);
+    bool is_frequent = call->error.status == STATUS_OK && strstr(call->method, "Introspect") != NULL;
+    log_write(is_frequent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "http_call", "request_id", call->request_id, "method",
+              call->method, "route", exchange->request->route, "peer", call->peer, "status",
+              status_name(call->error.status), "reason", call->error.reason[0] == '\0' ? NULL : call->error.reason,
+              "microseconds", log_number(duration).text, "traceparent", call->traceparent, NULL);
+}
+
+static void answered(const ProtobufCMessage *response, void *closure_data)
+{
+    struct exchange *exchange = closure_data;
+    if (response == NULL && exchange->call.error.status == STATUS_OK)
+        (void)!call_fail(&exchange->call, STATUS_INTERNAL, "INTERNAL", "an internal error");
+    exchange->answer(exchange, response);
+    note(exchange);
+    http_reply(exchange->request); /* the exchange is gone with it */
+}
+
+void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const char *method,
+                     const ProtobufCMessage *message, exchange_answer_fn *answer)
+{
+    const ProtobufCServiceDescriptor *descriptor = service->descriptor;
+    const ProtobufCMethodDescriptor *found = protobuf_c_service_descriptor_get_method_by_name(descriptor, method);
+    if (found == NULL)
+        abort(); /* a route that names no method of ours */
+    char *path = scratch_print(&exchange->request->scratch, "/%s/%s", descriptor->name, method);
+    exchange->call.method = path == NULL ? "" : path;
+    exchange->answer = answer;
+    service->invoke(service, (unsigned)(found - descriptor->methods), message, answered, &exchange->call);
+}
+
+/* Answers */
+
+static void no_store(struct http_request *request)
+{
+    http_answer_header(request, "Cache-Control", "no-store");
+    http_answer_header(request, "Pragma", "no-cache"); /* RFC 6749, section 5.1 */
+}
+
+void answer_empty(struct http_request *request, int code)
+{
+    request->answer.code = code;
+    request->answer.content_type = NULL;
+    request->answer.body_len = 0;
+    no_store(request);
+}
+
+void answer_text(struct http_request *request, int code, const char *text)
+{
+    answer_empty(request, code);
+    char *copy = scratch_copy(&request->scratch, text, strlen(text));
+    request->answer.content_type = "text/plain; charset=utf-8";
+    request->answer.body = copy;
+    request->answer.body_len = copy == NULL ? 0 : strlen(copy);
+}
+
+void answer_json(struct http_request *request, int code, json_t *json)
+{
+    size_t len = json == NULL ? 0 : json_dumpb(json, NULL, 0, JSON_COMPACT);
+    char *text = scratch_alloc(&request->scratch, len + 1);
+    bool is_made = text != NULL && json != NULL && json_dumpb(json, text, len, JSON_COMPACT) == len;
+    json_decref(json);
+    answer_empty(request, is_made ? code : 500);
+    request->answer.content_type = "application/json";
+    request->answer.body = is_made ? text : "{}";
+    request->answer.body_len = is_made ? len : 2;
+}
+
+void answer_oauth_error(struct http_request *request, int code, const char *error, const char *description)
+{
+    answer_json(request, code, json_pack("{s:s, s:s}", "error", error, "error_description", description));
+}
+
+void answer_method_not_allowed(struct http_request *request, const char *allow)
+{
+    http_answer_header(request, "Allow", allow);
+    answer_oauth_error(request, 405, "invalid_request", "this path has no such method");
+}
+
+static int code_of(enum status status)
+{
+    switch (status) {
+    case STATUS_OK:
+        return 200;
+    case STATUS_INVALID_ARGUMENT:
+        return 400;
+    case STATUS_UNAUTHENTICATED:
+        return 401;
+    case STATUS_PERMISSION_DENIED:
+        return 403;
+    case STATUS_NOT_FOUND:
+        return 404;
+    case STATUS_ALREADY_EXISTS:
+    case STATUS_ABORTED:
+    case STATUS_FAILED_PRECONDITION:
+        return 409;
+    case STATUS_RESOURCE_EXHAUSTED:
+        return 429;
+    case STATUS_UNIMPLEMENTED:
+        return 501;
+    case STATUS_UNAVAILABLE:
+        return 503;
+    case STATUS_DEADLINE_EXCEEDED:
+        return 504;
+    case STATUS_CANCELLED:
+    case STATUS_UNKNOWN:
+    case STATUS_INTERNAL:
+        break;
+    }
+    return 500;
+}
+
+int answer_code_of(struct http_request *request, const struct call_error *error)
+{
+    int code = code_of(error->status);
+    if (error->retry_after_ms > 0) {
+        char seconds[24];
+        snprintf(seconds, sizeof seconds, "%lld", (long long)(error->retry_after_ms + 999) / 1000);
+        http_answer_header(request, "Retry-After", seconds);
+    }
+    return code;
+}
+
+static json_t *make_details(const struct call_error *error)
+{
+    json_t *details = json_array();
+    if (error->reason[0] != '\0')
+        json_array_append_new(details, json_pack("{s:s, s:s, s:s}", "@type", "type.googleapis.com/google.rpc.ErrorInfo",
+                                                 "reason", error->reason, "domain", "gatehouse"));
+    if (error->field[0] != '\0')
+        json_array_append_new(details,
+                              json_pack("{s:s, s:[{s:s, s:s}]}", "@type", "type.googleapis.com/google.rpc.BadRequest",
+                                        "fieldViolations", "field", error->field, "description", error->message));
+    if (error->retry_after_ms > 0) {
+        char delay[32];
+        snprintf(delay, sizeof delay, "%lld.%03llds", (long long)error->retry_after_ms / 1000,
+                 (long long)error->retry_after_ms % 1000);
+        json_array_append_new(
+            details, json_pack("{s:s, s:s}", "@type", "type.googleapis.com/google.rpc.RetryInfo", "retryDelay", delay));
+    }
+    return details;
+}
+
+void answer_status(struct http_request *request, const struct call_error *error)
+{
+    int code = answer_code_of(request, error);
+    if (error->status == STATUS_UNAUTHENTICATED) /* RFC 6750, section 3 */
+        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\", error=\"invalid_token\"");
+    else if (error->status == STATUS_PERMISSION_DENIED)
+        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\", error=\"insufficient_scope\"");
+    answer_json(request, code,
+                json_pack("{s:{s:i, s:s, s:s, s:o}}", "error", "code", code, "status", status_name(error->status),
+                          "message", error->message, "details", make_details(error)));
+}
+
+bool content_type_is(const struct http_request *request, const char *wanted)
+{
+    const char *type = http_header(request, "Content-Type");
+    size_t len = strlen(wanted);
+    return type != NULL && strncasecmp(type, wanted, len) == 0 && strchr(" ;\t", type[len]) != NULL;
+}

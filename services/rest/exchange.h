@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One HTTP request that becomes one call of a service: makes the struct call, invokes, and sends what the answer
+ * function makes of the response. Also the small answers that several routes give.
+ */
+#ifndef REST_EXCHANGE_H
+#define REST_EXCHANGE_H
+
+#include "call.h"
+#include "http.h"
+#include "rest.h"
+
+#include <jansson.h>
+
+struct exchange;
+
+/* Fills request->answer. response: NULL where the call failed (exchange->call.error says how). On any thread. */
+typedef void exchange_answer_fn(struct exchange *exchange, const ProtobufCMessage *response);
+
+struct exchange {
+    struct call call; /* first: it is the closure_data */
+    const struct rest_options *options;
+    struct http_request *request;
+    exchange_answer_fn *answer;
+    bool used_basic; /* for the challenge of a 401 */
+    void *data;      /* the route's own, in the request's scratch */
+};
+
+/* In the request's scratch; passes on Authorization, traceparent, x-request-id. NULL: out of memory. */
+struct exchange *exchange_new(const struct rest_options *options, struct http_request *request);
+
+/* Calls a method by its name. The message lives in the request's scratch. */
+void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const char *method,
+                     const ProtobufCMessage *message, exchange_answer_fn *answer);
+
+/* Answers with JSON; takes the reference. What is said of tokens and credentials is never to be stored by anybody on
+ * the way. */
+void answer_json(struct http_request *request, int code, json_t *json);
+void answer_text(struct http_request *request, int code, const char *text);
+void answer_empty(struct http_request *request, int code);
+
+/* {"error": …, "error_description": …} (RFC 6749, section 5.2). */
+void answer_oauth_error(struct http_request *request, int code, const char *error, const char *description);
+
+/* 405 with Allow. */
+void answer_method_not_allowed(struct http_request *request, const char *allow);
+
+/* What an error of a call is in HTTP: architecture.md's table. Adds Retry-After where the error has one. */
+int answer_code_of(struct http_request *request, const struct call_error *error);
+
+/* {"error": {"code", "status", "message", "details"}}, as google.rpc.Status is in JSON. */
+void answer_status(struct http_request *request, const struct call_error *error);
+
+/* Is the content type `wanted`, in any letter case, with parameters or not? */
+bool content_type_is(const struct http_request *request, const char *wanted);
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guard.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum state {
+    BETWEEN, /* RFC 9112's grammar, top to bottom */
+    METHOD,
+    TARGET_FIRST,
+    TARGET_SECOND,
+    TARGET,
+    VERSION,
+    LINE_LF, /* the LF that ends the request line or a header */
+    NAME_FIRST,
+    NAME,
+    VALUE_FIRST,
+    VALUE,
+    HEAD_LF,
+    BODY,
+    CHUNK_SIZE,
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_CR,
+    CHUNK_LF,
+    LAST_CR,
+    LAST_LF,
+};
+
+enum which { OTHER, HOST = 1, AUTHORIZATION = 2, LENGTH = 4, ENCODING = 8, EXPECT = 16, TYPE = 32 };
+
+static const struct {
+    const char *name;
+    enum which which;
+} headers_that_matter[] = {
+    {"host", HOST},
+    {"authorization", AUTHORIZATION},
+    {"content-length", LENGTH},
+    {"transfer-encoding", ENCODING},
+    {"expect", EXPECT},
+    {"content-type", TYPE},
+};
+
+void guard_init(struct guard *guard, const struct guard_limits *limits)
+{
+    *guard = (struct guard){.limits = limits};
+}
+
+bool guard_is_between(const struct guard *guard)
+{
+    return guard->state == BETWEEN;
+}
+
+static int refuse(struct guard *guard, int code, const char *why)
+{
+    guard->code = code;
+    guard->why = why;
+    explicit_bzero(guard->word, sizeof guard->word);
+    return code;
+}
+
+static bool is_token(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* Keeps what fits; a word that does not fit equals none of those that matter. */
+static void put(struct guard *guard, unsigned char c)
+{
+    if (guard->word_len < sizeof guard->word)
+        guard->word[guard->word_len] = (char)c;
+    guard->word_len++;
+}
+
+static bool word_is(const struct guard *guard, const char *text)
+{
+    size_t len = strlen(text);
+    return guard->word_len == len && strncasecmp(guard->word, text, len) == 0;
+}
+
+static int end_method(struct guard *guard)
+{
+    static const struct {
+        char name[8];
+        bool may_have_body; /* as the HTTP library behind has it: both must agree where a request ends */
+    } methods[] = {{"GET", false}, {"HEAD", false},   {"OPTIONS", false}, {"POST", true},
+                   {"PUT", true},  {"PATCH", true}, {"DELETE", false}};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        size_t len = strlen(methods[i].name);
+        if (guard->word_len == len && memcmp(guard->word, methods[i].name, len) == 0) {
+            guard->may_have_body = methods[i].may_have_body;
+            guard->state = TARGET_FIRST;
+            return 0;
+        }
+    }
+    return refuse(guard, 501, "method not known");
+}
+
+static int target(struct guard *guard, unsigned char c)
+{
+    enum state at = (enum state)guard->state;
+    if (at == TARGET && c == ' ') {
+        guard->word_len = 0;
+        guard->state = VERSION;
+        return 0;
+    }
+    if (at == TARGET_SECOND && c == ' ')
+        guard->state = VERSION, guard->word_len = 0;
+    else if (c <= ' ' || c >= 0x7f || c == '#' || c == '"' || c == '<' || c == '>' || c == '\\')
+        return refuse(guard, 400, "request target has a character that it may not have");
+    else if (at == TARGET_FIRST)
+        guard->state = c == '/' ? TARGET_SECOND : TARGET;
+    else if (at == TARGET_SECOND && c == '/')
+        return refuse(guard, 400, "request target begins with //");
+    else
+        guard->state = TARGET;
+    return 0;
+}
+
+static int end_request_line(struct guard *guard)
+{
+    guard->is_http_1_1 = word_is(guard, "HTTP/1.1");
+    if (!guard->is_http_1_1 && !word_is(guard, "HTTP/1.0"))
+        return refuse(guard, guard->word_len == 8 && strncmp(guard->word, "HTTP/", 5) == 0 ? 505 : 400,
+                      "HTTP version not known");
+    guard->state = LINE_LF;
+    return 0;
+}
+
+static int end_name(struct guard *guard)
+{
+    guard->which = OTHER;
+    for (size_t i = 0; i < sizeof headers_that_matter / sizeof headers_that_matter[0]; i++)
+        if (word_is(guard, headers_that_matter[i].name))
+            guard->which = (int)headers_that_matter[i].which;
+    if (guard->seen & (unsigned)guard->which)
+        return refuse(guard, 400, "header may stand once only");
+    guard->seen |= (unsigned)guard->which;
+    guard->word_len = 0;
+    guard->state = VALUE_FIRST;
+    return 0;
+}
+
+static int content_length(struct guard *guard)
+{
+    if (guard->word_len == 0)
+        return refuse(guard, 400, "Content-Length is not a number");
+    for (size_t i = 0; i < guard->word_len && i < sizeof guard->word; i++)
+        if (guard->word[i] < '0' || guard->word[i] > '9')
+            return refuse(guard, 400, "Content-Length is not a number");
+    size_t length = 0;
+    for (size_t i = 0; i < guard->word_len; i++) {
+        if (length > guard->limits->max_body_bytes || i >= sizeof guard->word)
+            return refuse(guard, 413, "body too large");
+        length = length * 10 + (size_t)(guard->word[i] - '0');
+    }
+    if (length > guard->limits->max_body_bytes)
+        return refuse(guard, 413, "body too large");
+    guard->content_length = length;
+    return 0;
+}
+
+static int end_value(struct guard *guard)
+{
+    while (guard->word_len > 0 && guard->word_len <= sizeof guard->word &&
+           (guard->word[guard->word_len - 1] == ' ' || guard->word[guard->word_len - 1] == '\t'))
+        guard->word_len--;
+    guard->state = LINE_LF;
+    switch ((enum which)guard->which) {
+    case LENGTH:
+        return content_length(guard);
+    case ENCODING:
+        if (!word_is(guard, "chunked"))
+            return refuse(guard, 400, "Transfer-Encoding other than chunked");
+        guard->is_chunked = true;
+        return 0;
+    case EXPECT:
+        return word_is(guard, "100-continue") ? 0 : refuse(guard, 417, "Expect other than 100-continue");
+    case HOST:
+        return guard->word_len > 0 ? 0 : refuse(guard, 400, "Host is empty");
+    case OTHER:
+    case AUTHORIZATION:
+    case TYPE:
+        return 0;
+    }
+    return 0;
+}
+
+static int value(struct guard *guard, unsigned char c)
+{
+    if (c == '\r')
+        return end_value(guard);
+    if ((c < ' ' && c != '\t') || c == 0x7f)
+        return refuse(guard, 400, "header has a control character");
+    if (guard->state == VALUE_FIRST && (c == ' ' || c == '\t'))
+        return 0;
+    guard->state = VALUE;
+    if (guard->which == HOST && (c <= ' ' || c >= 0x7f || strchr("/?#@\\,\"<>", c) != NULL))
+        return refuse(guard, 400, "Host is not a host");
+    if (guard->which != OTHER && guard->which != AUTHORIZATION)
+        put(guard, c);
+    return 0;
+}
+
+static int end_head(struct guard *guard)
+{
+    bool has_length = (guard->seen & LENGTH) != 0;
+    if (guard->is_http_1_1 && !(guard->seen & HOST))
+        return refuse(guard, 400, "Host is missing");
+    if (guard->is_chunked && (has_length || !guard->is_http_1_1))
+        return refuse(guard, 400, "Transfer-Encoding with Content-Length, or in HTTP/1.0");
+    if (!guard->may_have_body && (guard->is_chunked || guard->content_length > 0))
+        return refuse(guard, 400, "this method has no body");
+    guard->word_len = 0;
+    guard->body_left = guard->content_length;
+    guard->state = guard->is_chunked ? CHUNK_SIZE : guard->body_left > 0 ? BODY : BETWEEN;
+    return 0;
+}
+
+static int end_chunk_size(struct guard *guard)
+{
+    size_t size = 0;
+    if (guard->word_len == 0 || guard->word_len > 8)
+        return refuse(guard, 400, "chunk size");
+    for (size_t i = 0; i < guard->word_len; i++) {
+        unsigned char c = (unsigned char)guard->word[i];
+        size = size * 16 + (size_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    if (size > guard->limits->max_body_bytes - guard->body_bytes)
+        return refuse(guard, 413, "body too large");
+    guard->body_bytes += size;
+    guard->body_left = size;
+    guard->word_len = 0;
+    guard->state = CHUNK_SIZE_LF;
+    return 0;
+}
+
+static int chunk_size(struct guard *guard, unsigned char c)
+{
+    if (c == '\r')
+        return end_chunk_size(guard);
+    if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')))
+        return refuse(guard, 400, "chunk size");
+    put(guard, c);
+    return guard->word_len <= 8 ? 0 : refuse(guard, 400, "chunk size");
+}
+
+static int expect(struct guard *guard, unsigned char c, char expected, enum state next)
+{
+    if (c != (unsigned char)expected)
+        return refuse(guard, 400, "line does not end with CR LF");
+    guard->state = (int)next;
+    return 0;
+}
+
+static int first_byte(struct guard *guard, unsigned char c)
+{
+    unsigned requests = guard->requests + 1;
+    guard_init(guard, guard->limits);
+    guard->requests = requests;
+    if (!is_token(c))
+        return refuse(guard, 400, "request line");
+    put(guard, c);
+    guard->state = METHOD;
+    return 0;
+}
+
+static int name(struct guard *guard, unsigned char c)
+{
+    if (guard->state == NAME_FIRST) {
+        if (c == '\r')
+            return guard->state = HEAD_LF, 0;
+        if (c == ' ' || c == '\t')
+            return refuse(guard, 400, "folded header");
+        if (++guard->headers > guard->limits->max_headers)
+            return refuse(guard, 431, "too many headers");
+        guard->word_len = 0;
+        guard->state = NAME;
+    } else if (c == ':') {
+        return end_name(guard);
+    }
+    if (!is_token(c))
+        return refuse(guard, 400, "header name");
+    put(guard, c);
+    return 0;
+}
+
+static int head_byte(struct guard *guard, unsigned char c)
+{
+    if (++guard->head_bytes > guard->limits->max_header_bytes)
+        return refuse(guard, guard->state < LINE_LF ? 414 : 431, "request line and headers too large");
+    switch ((enum state)guard->state) {
+    case METHOD:
+        if (c == ' ')
+            return end_method(guard);
+        put(guard, c);
+        return is_token(c) ? 0 : refuse(guard, 400, "request line");
+    case TARGET_FIRST:
+    case TARGET_SECOND:
+    case TARGET:
+        return target(guard, c);
+    case VERSION:
+        if (c == '\r')
+            return end_request_line(guard);
+        put(guard, c);
+        return c > ' ' && guard->word_len <= 8 ? 0 : refuse(guard, 400, "request line");
+    case LINE_LF:
+        return expect(guard, c, '\n', NAME_FIRST);
+    case NAME_FIRST:
+    case NAME:
+        return name(guard, c);
+    case VALUE_FIRST:
+    case VALUE:
+        return value(guard, c);
+    case HEAD_LF:
+        return c == '\n' ? end_head(guard) : refuse(guard, 400, "line does not end with CR LF");
+    case BETWEEN:
+    case BODY:
+    case CHUNK_SIZE:
+    case CHUNK_SIZE_LF:
+    case CHUNK_DATA:
+    case CHUNK_CR:
+    case CHUNK_LF:
+    case LAST_CR:
+    case LAST_LF:
+        break;
+    }
+    return refuse(guard, 500, "guard");
+}
+
+static int body_byte(struct guard *guard, unsigned char c)
+{
+    if (guard->state == CHUNK_SIZE)
+        return chunk_size(guard, c);
+    if (guard->state == CHUNK_SIZE_LF)
+        return expect(guard, c, '\n', guard->body_left > 0 ? CHUNK_DATA : LAST_CR);
+    if (guard->state == CHUNK_CR)
+        return expect(guard, c, '\r', CHUNK_LF);
+    if (guard->state == CHUNK_LF)
+        return expect(guard, c, '\n', CHUNK_SIZE);
+    if (guard->state == LAST_CR)
+        return c == '\r' ? (guard->state = LAST_LF, 0) : refuse(guard, 400, "trailers are not read");
+    return expect(guard, c, '\n', BETWEEN);
+}
+
+/* Body bytes mean nothing here: skipped as a whole. */
+static size_t skip(struct guard *guard, size_t len)
+{
+    size_t step = len < guard->body_left ? len : guard->body_left;
+    guard->body_left -= step;
+    if (guard->body_left == 0)
+        guard->state = guard->state == BODY ? BETWEEN : CHUNK_CR;
+    return step;
+}
+
+int guard_feed(struct guard *guard, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len && guard->code == 0;) {
+        if (guard->state == BODY || guard->state == CHUNK_DATA) {
+            i += skip(guard, len - i);
+            continue;
+        }
+        unsigned char c = (unsigned char)data[i++];
+        if (guard->state == BETWEEN)
+            (void)first_byte(guard, c);
+        else if (guard->state < BODY)
+            (void)head_byte(guard, c);
+        else
+            (void)body_byte(guard, c);
+    }
+    return guard->code;
+}

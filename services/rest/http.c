@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http_internal.h"
+
+#include "clock.h"
+#include "listen.h"
+#include "log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { SWEEP_US = 100000, CERTIFICATE_CHECK_US = 5000000 };
+
+struct http_server *http_server_new(const struct http_options *options)
+{
+    struct http_server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return NULL;
+    server->options = *options;
+    server->loops = calloc((size_t)options->threads, sizeof *server->loops);
+    server->peers = peers_new(options->max_connections_per_address);
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->none_outstanding, NULL);
+    for (int i = 0; server->loops != NULL && i < options->threads; i++) {
+        server->loops[i].wake_fd = server->loops[i].listen_fd = -1;
+        server->loops[i].server = server;
+        pthread_mutex_init(&server->loops[i].lock, NULL);
+    }
+    if (server->loops != NULL && server->peers != NULL)
+        return server;
+    http_server_free(server);
+    return NULL;
+}
+
+int http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    request_send_answered(arg);
+}
+
+static void on_fresh(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    conn_begin_fresh(arg);
+}
+
+static void drain(struct loop *loop, int64_t now)
+{
+    evconnlistener_disable(loop->listener);
+    if (TAILQ_EMPTY(&loop->conns) || now >= atomic_load(&loop->server->drain_deadline))
+        event_base_loopbreak(loop->base);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    int64_t now = clock_monotonic();
+    (void)fd;
+    (void)what;
+    conn_sweep(loop, now);
+    if (atomic_load(&loop->server->is_draining)) {
+        drain(loop, now);
+        return;
+    }
+    evconnlistener_enable(loop->listener); /* where accept had failed */
+    if (loop == loop->server->loops && loop->server->options.tls != NULL && now >= loop->next_certificate_check) {
+        tls_reload_if_changed(loop->server->options.tls);
+        loop->next_certificate_check = now + CERTIFICATE_CHECK_US;
+    }
+}
+
+/* No file descriptors left, mostly: pause until the next sweep, or this would be called without end. */
+static void on_accept_failed(struct evconnlistener *listener, void *arg)
+{
+    (void)arg;
+    log_write(LOG_LEVEL_ERROR, "accept_failed", "reason", strerror(errno), NULL);
+    evconnlistener_disable(listener);
+}
+
+static bool set_up_evhttp(struct loop *loop)
+{
+    const struct http_options *options = &loop->server->options;
+    loop->evhttp = evhttp_new(loop->base);
+    if (loop->evhttp == NULL)
+        return false;
+    evhttp_set_bevcb(loop->evhttp, conn_accept, loop);
+    evhttp_set_gencb(loop->evhttp, request_handle, loop);
+    evhttp_set_default_content_type(loop->evhttp, NULL);
+    /* The guard's are the limits; these are above them, so that the guard's error is the one that is told. */
+    evhttp_set_max_headers_size(loop->evhttp, (ev_ssize_t)options->limits.max_header_bytes + 1024);
+    evhttp_set_max_body_size(loop->evhttp, (ev_ssize_t)options->limits.max_body_bytes + 1024);
+    evhttp_set_allowed_methods(loop->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                                                 EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
+    struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(loop->evhttp, loop->listen_fd);
+    if (bound == NULL)
+        return false;
+    loop->listen_fd = -1; /* evhttp closes it */
+    loop->listener = evhttp_bound_socket_get_listener(bound);
+    evconnlistener_set_error_cb(loop->listener, on_accept_failed);
+    return true;
+}
+
+static bool set_up(struct loop *loop)
+{
+    TAILQ_INIT(&loop->conns);
+    SLIST_INIT(&loop->fresh);
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    loop->base = event_base_new();
+    if (loop->wake_fd < 0 || loop->base == NULL || !set_up_evhttp(loop))
+        return false;
+    loop->wake_event = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    loop->sweep_event = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
+    loop->fresh_event = event_new(loop->base, -1, 0, on_fresh, loop);
+    return loop->wake_event != NULL && loop->sweep_event != NULL && loop->fresh_event != NULL &&
+           event_add(loop->wake_event, NULL) == 0 &&
+           event_add(loop->sweep_event, &(struct timeval){.tv_usec = SWEEP_US}) == 0;
+}
+
+static void *run(void *arg)
+{
+    struct loop *loop = arg;
+    loop->thread = pthread_self();
+    event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    return NULL;
+}
+
+static enum status start_loop(struct loop *loop)
+{
+    sigset_t all, before;
+    if (!set_up(loop))
+        return STATUS_INTERNAL;
+    sigfillset(&all); /* signals are the composition's; and a client that is gone must not raise SIGPIPE */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    loop->is_running = pthread_create(&loop->thread, NULL, run, loop) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return loop->is_running ? STATUS_OK : STATUS_INTERNAL;
+}
+
+static enum status bind_all(struct http_server *server)
+{
+    const struct http_options *options = &server->options;
+    int probe;
+    /* SO_REUSEPORT would let a second daemon bind the same port and take half of the connections. So ask first. */
+    TRY(listen_open(options->address, 0, false, &probe));
+    server->port = listen_port(probe);
+    if (options->threads == 1) {
+        server->loops[0].listen_fd = probe;
+        return STATUS_OK;
+    }
+    close(probe);
+    for (int i = 0; i < options->threads; i++)
+        TRY(listen_open(options->address, server->port, true, &server->loops[i].listen_fd));
+    return STATUS_OK;
+}
+
+enum status http_server_start(struct http_server *server)
+{
+    enum status status = bind_all(server);
+    for (int i = 0; i < server->options.threads && status == STATUS_OK; i++)
+        status = start_loop(&server->loops[i]);
+    return status;
+}
+
+static void wake(struct loop *loop)
+{
+    (void)!write(loop->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+void http_server_stop(struct http_server *server, int64_t grace_ms)
+{
+    atomic_store(&server->drain_deadline, clock_monotonic() + grace_ms * 1000);
+    atomic_store(&server->is_draining, true); /* each loop sees it at its next sweep */
+    for (int i = 0; i < server->options.threads; i++) {
+        if (!server->loops[i].is_running)
+            continue;
+        wake(&server->loops[i]);
+        pthread_join(server->loops[i].thread, NULL);
+        server->loops[i].is_running = false;
+    }
+}
+
+/* With the loop's thread gone: closes what is left; requests still with their handler lose their connection. */
+static void tear_down(struct loop *loop)
+{
+    if (loop->evhttp != NULL)
+        evhttp_free(loop->evhttp);
+    if (loop->fresh_event != NULL)
+        event_free(loop->fresh_event);
+    if (loop->sweep_event != NULL)
+        event_free(loop->sweep_event);
+    if (loop->wake_event != NULL)
+        event_free(loop->wake_event);
+    if (loop->base != NULL)
+        event_base_free(loop->base);
+    if (loop->listen_fd >= 0)
+        close(loop->listen_fd);
+}
+
+static void wait_for_outstanding(struct http_server *server)
+{
+    for (;;) {
+        for (int i = 0; i < server->options.threads; i++)
+            request_send_answered(&server->loops[i]);
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 10000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_mutex_lock(&server->lock);
+        bool is_done = server->outstanding == 0;
+        if (!is_done)
+            pthread_cond_timedwait(&server->none_outstanding, &server->lock, &until);
+        pthread_mutex_unlock(&server->lock);
+        if (is_done)
+            return;
+    }
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (server == NULL)
+        return;
+    http_server_stop(server, 0);
+    for (int i = 0; server->loops != NULL && i < server->options.threads; i++)
+        tear_down(&server->loops[i]);
+    if (server->loops != NULL)
+        wait_for_outstanding(server);
+    for (int i = 0; server->loops != NULL && i < server->options.threads; i++) {
+        if (server->loops[i].wake_fd >= 0)
+            close(server->loops[i].wake_fd);
+        pthread_mutex_destroy(&server->loops[i].lock);
+    }
+    free(server->loops);
+    peers_free(server->peers);
+    pthread_cond_destroy(&server->none_outstanding);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An HTTP/1.1 server on libevent's evhttp, with what evhttp does not do: limits, deadlines, the guard on the raw bytes,
+ * and requests that are answered later from another thread. It knows nothing of what is served.
+ */
+#ifndef REST_HTTP_H
+#define REST_HTTP_H
+
+#include "guard.h"
+#include "scratch.h"
+#include "status.h"
+#include "tls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { HTTP_MAX_ANSWER_HEADERS = 24, HTTP_PEER_MAX = 64 };
+
+struct http_server;
+struct http_parked; /* what the server keeps with a request */
+
+struct http_answer {
+    int code;
+    const char *content_type; /* a constant; NULL: no body */
+    const char *body;         /* lives as long as the request */
+    size_t body_len;
+    struct {
+        const char *name, *value;
+    } headers[HTTP_MAX_ANSWER_HEADERS];
+    size_t header_count;
+};
+
+/* Lives from handle() until http_reply(), whatever becomes of the client. */
+struct http_request {
+    const char *method; /* "POST" */
+    char *path;         /* as sent, without the query; ends with NUL */
+    char *query;        /* as sent, without the '?'; "" for none */
+    char *body;         /* whole; body[body_len] is NUL */
+    size_t body_len;
+    const char *peer;  /* IP address */
+    bool is_tls;
+    int64_t start;     /* CLOCK_MONOTONIC, microseconds: when it was read whole */
+    int64_t deadline;  /* by when to answer */
+    struct scratch scratch;
+    struct http_answer answer;
+    const char *route; /* set by the handler, a constant: for the log and metrics */
+    void *data;        /* the handler's own */
+    struct http_parked *parked;
+};
+
+struct http_options {
+    const char *address;
+    struct tls *tls; /* borrowed; NULL: none */
+    int threads, max_connections, max_connections_per_address;
+    struct guard_limits limits;
+    int64_t request_timeout_us, answer_timeout_us, write_timeout_us, keep_alive_us;
+    const char *const *trusted_proxies; /* NULL-ended, or NULL */
+
+    /* On a loop; must not block. Must see to it that http_reply is called once, now or later. */
+    void (*handle)(void *arg, struct http_request *request);
+    /* On a loop: an answer with `code` goes out. request: NULL where none was read (a refusal, a timeout). */
+    void (*observe)(void *arg, const struct http_request *request, const char *peer, int code, const char *why);
+    void *arg;
+};
+
+/* `options` is copied, what it points to borrowed. NULL: out of memory. */
+struct http_server *http_server_new(const struct http_options *options);
+enum status http_server_start(struct http_server *server);
+int http_server_port(const struct http_server *server);
+void http_server_stop(struct http_server *server, int64_t grace_ms);
+void http_server_free(struct http_server *server);
+
+/* A request's header; only within handle(), for its memory goes with the client. NULL: absent. */
+const char *http_header(const struct http_request *request, const char *name);
+
+/* The same from the beginning, as a copy that lives as long as the request. */
+const char *http_header_copy(struct http_request *request, const char *name);
+
+/* Adds a header to the answer. value is copied; a control character in it leaves the header out. */
+void http_answer_header(struct http_request *request, const char *name, const char *value);
+
+/* Sends request->answer. From any thread, once; the request is gone with it. */
+void http_reply(struct http_request *request);
+
+/* Has the client hung up? From any thread. */
+bool http_is_gone(const struct http_request *request);
+
+const char *http_reason(int code);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What http.c (the server), conn.c (a connection) and request.c (a request) know of each other. Everything here belongs
+ * to its loop's thread unless it says otherwise. */
+#ifndef REST_HTTP_INTERNAL_H
+#define REST_HTTP_INTERNAL_H
+
+#include "http.h"
+#include "peers.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+struct conn;
+
+struct loop {
+    struct http_server *server;
+    pthread_t thread;
+    bool is_running; /* the thread has been started; the starter's */
+    int listen_fd;
+    struct event_base *base;
+    struct evhttp *evhttp;
+    struct evconnlistener *listener; /* evhttp's */
+    struct event *wake_event, *sweep_event, *fresh_event;
+    int wake_fd; /* an eventfd, to be written to by any thread */
+    TAILQ_HEAD(, conn) conns;
+    SLIST_HEAD(, conn) fresh; /* accepted, and not seen yet */
+    struct conn *by_evcon;    /* uthash */
+    int64_t next_certificate_check;
+
+    pthread_mutex_t lock; /* of answered */
+    SLIST_HEAD(, http_parked) answered;
+};
+
+struct http_server {
+    struct http_options options;
+    struct loop *loops;
+    int port;
+    struct peers *peers;
+    atomic_int connections;
+    atomic_bool is_draining;
+    _Atomic int64_t drain_deadline;
+
+    pthread_mutex_t lock; /* of outstanding */
+    pthread_cond_t none_outstanding;
+    long outstanding; /* requests that somebody still has to answer */
+};
+
+enum phase {
+    PHASE_NEW,      /* nothing has come yet */
+    PHASE_READING,  /* a request is coming in */
+    PHASE_HANDLING, /* the handler has it */
+    PHASE_WRITING,  /* its answer goes out */
+    PHASE_IDLE,     /* between two requests */
+    PHASE_REFUSED,  /* an error went out; what still comes is thrown away for a moment, so that the client can read it */
+};
+
+struct conn {
+    TAILQ_ENTRY(conn) link;
+    SLIST_ENTRY(conn) fresh_link;
+    UT_hash_handle hh;
+    struct loop *loop;
+    struct bufferevent *bev;
+    struct evhttp_connection *evcon;
+    struct evbuffer_cb_entry *watch;
+    struct event closed_event; /* the client has sent its FIN */
+    struct ssl_st *ssl;
+    struct guard guard;
+    enum phase phase;
+    int64_t deadline; /* of the phase */
+    struct http_parked *current;
+    char peer[HTTP_PEER_MAX];
+    bool is_counted, is_counted_as_peer;
+};
+
+/* A request and what it needs to be answered later. */
+struct http_parked {
+    struct http_request request;
+    SLIST_ENTRY(http_parked) answered_link;
+    struct loop *loop;
+    struct conn *conn;         /* NULL: gone */
+    struct evhttp_request *req; /* NULL: answered by a timeout, or its connection gone */
+    bool is_handling;           /* handle() has not returned */
+    bool is_answered;           /* http_reply was called within handle() */
+    atomic_bool is_gone;
+    char peer[HTTP_PEER_MAX];
+};
+
+/* conn.c */
+struct bufferevent *conn_accept(struct event_base *base, void *loop); /* evhttp's bevcb */
+void conn_begin_fresh(struct loop *loop);
+void conn_refuse(struct conn *conn, int code, const char *why);
+void conn_sweep(struct loop *loop, int64_t now);
+void conn_set_phase(struct conn *conn, enum phase phase, int64_t timeout_us);
+
+/* request.c */
+void request_handle(struct evhttp_request *req, void *loop); /* evhttp's gencb */
+void request_send_answered(struct loop *loop);
+void request_abandon(struct http_parked *parked, int code); /* answers in the handler's place */
+void request_lose(struct http_parked *parked);              /* its connection is going */
+char *request_error_body(struct scratch *scratch, int code, const char *why);
+
+#endif

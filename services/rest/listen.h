@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens a listening TCP socket. */
+#ifndef REST_LISTEN_H
+#define REST_LISTEN_H
+
+#include "status.h"
+
+#include <stdbool.h>
+
+/* address: "127.0.0.1:8080", "[::1]:0", "localhost:8080". port: in its place if not 0. is_shared: others may listen on it as
+ * well, by the same call. On success *ret_fd is yours, non-blocking. STATUS_INVALID_ARGUMENT: no address;
+ * STATUS_UNAVAILABLE: cannot be bound, errno says why. */
+enum status listen_open(const char *address, int port, bool is_shared, int *ret_fd);
+
+int listen_port(int fd);
+
+/* Is it an address at all? Resolves no name. */
+bool listen_is_address(const char *address);
+
+#endif

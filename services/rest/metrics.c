@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metrics.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SERIES_MAX = 512, SOURCES_MAX = 8, BUCKETS = 10, LABELS_MAX = 160 };
+
+/* Upper bounds in seconds; one more bucket is +Inf. */
+static const double bounds[BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1};
+
+/* One labelled histogram. */
+struct series {
+    char labels[LABELS_MAX];
+    uint64_t buckets[BUCKETS + 1];
+    uint64_t count;
+    double sum;
+};
+
+struct family {
+    pthread_mutex_t lock;
+    struct series *series[SERIES_MAX];
+    size_t count;
+};
+
+struct metrics {
+    struct family rpc, http;
+    struct {
+        void (*source)(void *arg, struct metrics_text *text);
+        void *arg;
+    } sources[SOURCES_MAX];
+    size_t source_count;
+};
+
+struct metrics_text {
+    FILE *stream;
+    char last_name[96]; /* whose help has been written */
+};
+
+struct metrics *metrics_new(void)
+{
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+    if (metrics == NULL)
+        return NULL;
+    pthread_mutex_init(&metrics->rpc.lock, NULL);
+    pthread_mutex_init(&metrics->http.lock, NULL);
+    return metrics;
+}
+
+static void family_done(struct family *family)
+{
+    for (size_t i = 0; i < family->count; i++)
+        free(family->series[i]);
+    pthread_mutex_destroy(&family->lock);
+}
+
+void metrics_free(struct metrics *metrics)
+{
+    if (metrics == NULL)
+        return;
+    family_done(&metrics->rpc);
+    family_done(&metrics->http);
+    free(metrics);
+}
+
+/* The last series takes what does not fit any more, so that nobody makes the table grow. */
+static struct series *find(struct family *family, const char *labels, const char *other)
+{
+    for (size_t i = 0; i < family->count; i++)
+        if (strcmp(family->series[i]->labels, labels) == 0)
+            return family->series[i];
+    if (family->count == SERIES_MAX)
+        return family->series[SERIES_MAX - 1];
+    struct series *series = calloc(1, sizeof *series);
+    if (series == NULL)
+        return NULL;
+    snprintf(series->labels, sizeof series->labels, "%s", family->count == SERIES_MAX - 1 ? other : labels);
+    family->series[family->count++] = series;
+    return series;
+}
+
+static void observe(struct family *family, const char *labels, const char *other, int64_t duration_us)
+{
+    double seconds = (double)duration_us / 1e6;
+    pthread_mutex_lock(&family->lock);
+    struct series *series = find(family, labels, other);
+    if (series != NULL) {
+        int bucket = 0;
+        while (bucket < BUCKETS && seconds > bounds[bucket])
+            bucket++;
+        series->buckets[bucket]++;
+        series->count++;
+        series->sum += seconds;
+    }
+    pthread_mutex_unlock(&family->lock);
+}
+
+void metrics_rpc(struct metrics *metrics, const char *system, const char *method, enum status status,
+                 int64_t duration_us)
+{
+    char labels[LABELS_MAX];
+    const char *slash = method[0] == '/' ? strrchr(method, '/') : NULL;
+    int service_len = slash == NULL ? 5 : (int)(slash - method) - 1;
+    snprintf(labels, sizeof labels,
+             "rpc_system=\"%s\",rpc_service=\"%.*s\",rpc_method=\"%s\",rpc_grpc_status_code=\"%d\"", system,
+             service_len, slash == NULL ? "other" : method + 1, slash == NULL ? "other" : slash + 1, (int)status);
+    observe(&metrics->rpc, labels,
+            "rpc_system=\"grpc\",rpc_service=\"other\",rpc_method=\"other\",rpc_grpc_status_code=\"2\"", duration_us);
+}
+
+void metrics_http(struct metrics *metrics, const char *method, const char *route, int code, int64_t duration_us)
+{
+    char labels[LABELS_MAX];
+    snprintf(labels, sizeof labels, "http_request_method=\"%s\",http_route=\"%s\",http_response_status_code=\"%d\"",
+             method, route, code);
+    observe(&metrics->http, labels,
+            "http_request_method=\"OTHER\",http_route=\"other\",http_response_status_code=\"0\"", duration_us);
+}
+
+void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg)
+{
+    if (metrics->source_count == SOURCES_MAX)
+        return;
+    metrics->sources[metrics->source_count].source = source;
+    metrics->sources[metrics->source_count++].arg = arg;
+}
+
+static void put_help(struct metrics_text *text, const char *name, const char *type, const char *help)
+{
+    if (strcmp(text->last_name, name) == 0)
+        return;
+    snprintf(text->last_name, sizeof text->last_name, "%s", name);
+    fprintf(text->stream, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+void metrics_put(struct metrics_text *text, const char *name, const char *type, const char *help, const char *labels,
+                 double value)
+{
+    bool has_labels = labels[0] != '\0';
+    put_help(text, name, type, help);
+    fprintf(text->stream, "%s%s%s%s %.17g\n", name, has_labels ? "{" : "", labels, has_labels ? "}" : "", value);
+}
+
+static void put_family(struct metrics_text *text, struct family *family, const char *name, const char *help)
+{
+    pthread_mutex_lock(&family->lock);
+    if (family->count > 0)
+        put_help(text, name, "histogram", help);
+    for (size_t i = 0; i < family->count; i++) {
+        const struct series *series = family->series[i];
+        uint64_t below = 0;
+        for (int bucket = 0; bucket < BUCKETS; bucket++) {
+            below += series->buckets[bucket];
+            fprintf(text->stream, "%s_bucket{%s,le=\"%g\"} %llu\n", name, series->labels, bounds[bucket],
+                    (unsigned long long)below);
+        }
+        fprintf(text->stream, "%s_bucket{%s,le=\"+Inf\"} %llu\n%s_sum{%s} %.9g\n%s_count{%s} %llu\n", name,
+                series->labels, (unsigned long long)series->count, name, series->labels, series->sum, name,
+                series->labels, (unsigned long long)series->count);
+    }
+    pthread_mutex_unlock(&family->lock);
+}
+
+char *metrics_format(struct metrics *metrics, size_t *ret_len)
+{
+    char *result = NULL;
+    struct metrics_text text = {.stream = open_memstream(&result, ret_len)};
+    if (text.stream == NULL)
+        return NULL;
+    put_family(&text, &metrics->rpc, "rpc_server_duration_seconds", "Duration of calls, by method and status.");
+    put_family(&text, &metrics->http, "http_server_request_duration_seconds",
+               "Duration of HTTP requests, by route and code.");
+    for (size_t i = 0; i < metrics->source_count; i++)
+        metrics->sources[i].source(metrics->sources[i].arg, &text);
+    fclose(text.stream);
+    return result;
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The OAuth endpoints: form in, JSON out. RFC 6749 (4.4, 5), RFC 7009, RFC 7662, RFC 8414. */
+#include "basic.h"
+#include "form.h"
+#include "routes.h"
+
+#include <gatehouse/v1/auth.pb-c.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FORM_BODY_MAX = 16 * 1024, SCOPES_MAX = 64 };
+
+/* A form that came in, and what it says of the client. */
+struct oauth {
+    struct form form;
+    struct basic basic;
+    const char *client_id;     /* "": none */
+    const char *client_secret; /* "": none */
+    bool used_basic;
+};
+
+static void *take(struct http_request *request, size_t size)
+{
+    void *memory = scratch_alloc(&request->scratch, size);
+    if (memory == NULL)
+        answer_oauth_error(request, 503, "temporarily_unavailable", "out of memory");
+    return memory;
+}
+
+/* Reads the form; answers and gives NULL where it is none. */
+static struct oauth *read_form(struct http_request *request)
+{
+    const char *why = "";
+    if (strcmp(request->method, "POST") != 0) {
+        answer_method_not_allowed(request, "POST");
+        return NULL;
+    }
+    if (!content_type_is(request, "application/x-www-form-urlencoded")) {
+        answer_oauth_error(request, 415, "invalid_request", "the body must be application/x-www-form-urlencoded");
+        return NULL;
+    }
+    if (request->body_len > FORM_BODY_MAX) {
+        answer_oauth_error(request, 413, "invalid_request", "the form is too large");
+        return NULL;
+    }
+    struct oauth *oauth = take(request, sizeof *oauth);
+    if (oauth == NULL)
+        return NULL;
+    const char *repeated = NULL;
+    if (!form_parse(&oauth->form, request->body, request->body_len, &why))
+        answer_oauth_error(request, 400, "invalid_request", why);
+    else if ((repeated = form_find_repeated(&oauth->form)) != NULL)
+        answer_oauth_error(request, 400, "invalid_request", "a parameter stands more than once");
+    else
+        return oauth;
+    return NULL;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
+/* Client ID and secret from the form or from Basic, not from both (RFC 6749, section 2.3). */
+static bool read_client(struct http_request *request, struct oauth *oauth)
+{
+    const char *credentials = NULL, *authorization = http_header(request, "Authorization");
+    oauth->client_id = or_empty(form_get(&oauth->form, "client_id"));
+    oauth->client_secret = or_empty(form_get(&oauth->form, "client_secret"));
+    if (authorization == NULL || !basic_scheme_is(authorization, "Basic", &credentials))
+        return true;
+    if (oauth->client_secret[0] != '\0') {
+        answer_oauth_error(request, 400, "invalid_request", "the client authenticates twice: by Basic and in the form");
+        return false;
+    }
+    oauth->used_basic = true;
+    if (!basic_parse(&oauth->basic, credentials)) {
+        http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
+        answer_oauth_error(request, 401, "invalid_client", "the Basic credentials cannot be read");
+        return false;
+    }
+    if (oauth->client_id[0] != '\0' && strcmp(oauth->client_id, oauth->basic.client_id) != 0) {
+        answer_oauth_error(request, 400, "invalid_request", "client_id is not the one of the Basic credentials");
+        return false;
+    }
+    oauth->client_id = oauth->basic.client_id;
+    oauth->client_secret = oauth->basic.client_secret;
+    return true;
+}
+
+static const char *error_name(const struct call_error *error)
+{
+    if (error->status == STATUS_UNAUTHENTICATED)
+        return strcmp(error->reason, "INVALID_CLIENT") == 0 ? "invalid_client" : "invalid_token";
+    if (strcmp(error->reason, "INVALID_SCOPE") == 0)
+        return "invalid_scope";
+    if (strcmp(error->reason, "NOT_YOUR_TOKEN") == 0)
+        return "unauthorized_client";
+    if (error->status == STATUS_PERMISSION_DENIED)
+        return "insufficient_scope";
+    if (error->status == STATUS_INVALID_ARGUMENT)
+        return "invalid_request";
+    if (error->status == STATUS_UNAVAILABLE || error->status == STATUS_RESOURCE_EXHAUSTED)
+        return "temporarily_unavailable";
+    return "server_error";
+}
+
+static void answer_failed(struct exchange *exchange)
+{
+    struct http_request *request = exchange->request;
+    const struct call_error *error = &exchange->call.error;
+    int code = answer_code_of(request, error);
+    bool is_bearer = error->status == STATUS_PERMISSION_DENIED ||
+                     (error->status == STATUS_UNAUTHENTICATED && strcmp(error->reason, "INVALID_CLIENT") != 0);
+    if (is_bearer && strcmp(error->reason, "NOT_YOUR_TOKEN") != 0)
+        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\"");
+    else if (code == 401 && exchange->used_basic)
+        http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
+    answer_oauth_error(request, code, error_name(error), error->message);
+}
+
+static char *join(struct scratch *scratch, size_t count, char *const *words)
+{
+    char *text = scratch_copy(scratch, "", 0);
+    for (size_t i = 0; text != NULL && i < count; i++)
+        text = scratch_print(scratch, "%s%s%s", text, i == 0 ? "" : " ", words[i]);
+    return text;
+}
+
+/* POST /OAuth/Token */
+
+static void answer_token(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    const Gatehouse__V1__IssueTokenResponse *token = (const void *)message;
+    if (token == NULL) {
+        answer_failed(exchange);
+        return;
+    }
+    json_int_t expires_in = token->expires_in == NULL ? 0 : token->expires_in->seconds;
+    answer_json(exchange->request, 200,
+                json_pack("{s:s, s:s, s:I, s:s*}", "access_token", token->access_token, "token_type", token->token_type,
+                          "expires_in", expires_in, "scope",
+                          join(&exchange->request->scratch, token->n_scopes, token->scopes)));
+}
+
+/* scope = scope-token *( SP scope-token ) (RFC 6749, section 3.3). */
+static bool read_scopes(struct http_request *request, const struct oauth *oauth,
+                        Gatehouse__V1__IssueTokenRequest *message)
+{
+    const char *scope = form_get(&oauth->form, "scope");
+    if (scope == NULL)
+        return true;
+    message->scopes = take(request, SCOPES_MAX * sizeof *message->scopes);
+    for (const char *at = scope; message->scopes != NULL; at++) {
+        size_t len = strcspn(at, " ");
+        if (len == 0 || message->n_scopes == SCOPES_MAX) {
+            answer_oauth_error(request, 400, "invalid_scope", "scope is role ids with one space between them");
+            return false;
+        }
+        message->scopes[message->n_scopes++] = scratch_copy(&request->scratch, at, len);
+        at += len;
+        if (*at == '\0')
+            return true;
+    }
+    return false;
+}
+
+static bool check_grant(struct http_request *request, const struct oauth *oauth)
+{
+    const char *grant_type = form_get(&oauth->form, "grant_type");
+    if (grant_type == NULL)
+        answer_oauth_error(request, 400, "invalid_request", "grant_type is missing");
+    else if (strcmp(grant_type, "client_credentials") != 0)
+        answer_oauth_error(request, 400, "unsupported_grant_type", "the only grant type here is client_credentials");
+    else if (oauth->client_id[0] == '\0')
+        answer_oauth_error(request, 400, "invalid_request", "client_id is missing");
+    else if (oauth->client_secret[0] == '\0')
+        answer_oauth_error(request, 400, "invalid_request", "client_secret is missing");
+    else
+        return true;
+    return false;
+}
+
+static bool start_token(const struct rest_options *options, struct http_request *request)
+{
+    struct oauth *oauth = read_form(request);
+    if (oauth == NULL || !read_client(request, oauth) || !check_grant(request, oauth))
+        return false;
+    struct exchange *exchange = exchange_new(options, request);
+    Gatehouse__V1__IssueTokenRequest *message = take(request, sizeof *message);
+    if (exchange == NULL || message == NULL)
+        return false;
+    gatehouse__v1__issue_token_request__init(message);
+    if (!read_scopes(request, oauth, message))
+        return false;
+    message->client_id = (char *)(uintptr_t)oauth->client_id;
+    message->client_secret = (char *)(uintptr_t)oauth->client_secret;
+    exchange->used_basic = oauth->used_basic;
+    exchange_invoke(exchange, options->auth, "IssueToken", &message->base, answer_token);
+    return true;
+}
+
+void oauth_token(const struct rest_options *options, struct http_request *request)
+{
+    if (!start_token(options, request))
+        http_reply(request);
+}
+
+/* POST /OAuth/Introspect */
+
+static void answer_introspect(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    const Gatehouse__V1__IntrospectResponse *token = (const void *)message;
+    if (token == NULL) {
+        answer_failed(exchange);
+        return;
+    }
+    if (!token->active) { /* and nothing else: RFC 7662, section 2.2 */
+        answer_json(exchange->request, 200, json_pack("{s:b}", "active", 0));
+        return;
+    }
+    answer_json(exchange->request, 200,
+                json_pack("{s:b, s:s*, s:s, s:s, s:I, s:I, s:s, s:s?}", "active", 1, "scope",
+                          join(&exchange->request->scratch, token->n_roles, token->roles), "client_id",
+                          token->client_id, "token_type", "Bearer", "exp", (json_int_t)token->expire_time->seconds,
+                          "iat", (json_int_t)token->issue_time->seconds, "sub",
+                          token->owner[0] == '\0' ? token->client_id : token->owner, "client_name",
+                          token->credential_name));
+}
+
+static bool start_introspect(const struct rest_options *options, struct http_request *request)
+{
+    const char *rest = NULL, *authorization = http_header(request, "Authorization");
+    struct oauth *oauth = read_form(request);
+    if (oauth == NULL)
+        return false;
+    if (authorization == NULL || !basic_scheme_is(authorization, "Bearer", &rest)) {
+        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\"");
+        answer_oauth_error(request, 401, "invalid_token", "whoever introspects needs a bearer token of its own");
+        return false;
+    }
+    const char *token = form_get(&oauth->form, "token");
+    if (token == NULL) {
+        answer_oauth_error(request, 400, "invalid_request", "token is missing");
+        return false;
+    }
+    struct exchange *exchange = exchange_new(options, request);
+    Gatehouse__V1__IntrospectRequest *message = take(request, sizeof *message);
+    if (exchange == NULL || message == NULL)
+        return false;
+    gatehouse__v1__introspect_request__init(message);
+    message->token = (char *)(uintptr_t)token;
+    message->api = (char *)(uintptr_t)or_empty(form_get(&oauth->form, "api"));
+    exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_introspect);
+    return true;
+}
+
+void oauth_introspect(const struct rest_options *options, struct http_request *request)
+{
+    if (!start_introspect(options, request))
+        http_reply(request);
+}
+
+/* POST /OAuth/Revoke */
+
+static void answer_revoke(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    if (message == NULL)
+        answer_failed(exchange);
+    else
+        answer_empty(exchange->request, 200); /* RFC 7009, section 2.2: whatever the token was */
+}
+
+static bool start_revoke(const struct rest_options *options, struct http_request *request)
+{
+    struct oauth *oauth = read_form(request);
+    if (oauth == NULL || !read_client(request, oauth))
+        return false;
+    const char *token = form_get(&oauth->form, "token");
+    if (token == NULL) {
+        answer_oauth_error(request, 400, "invalid_request", "token is missing");
+        return false;
+    }
+    struct exchange *exchange = exchange_new(options, request);
+    Gatehouse__V1__RevokeRequest *message = take(request, sizeof *message);
+    if (exchange == NULL || message == NULL)
+        return false;
+    if (oauth->client_id[0] == '\0' && exchange->call.authorization == NULL) {
+        answer_oauth_error(request, 401, "invalid_client", "the client must authenticate");
+        return false;
+    }
+    gatehouse__v1__revoke_request__init(message);
+    message->token = (char *)(uintptr_t)token;
+    message->client_id = (char *)(uintptr_t)oauth->client_id;
+    message->client_secret = (char *)(uintptr_t)oauth->client_secret;
+    exchange->used_basic = oauth->used_basic;
+    exchange_invoke(exchange, options->auth, "Revoke", &message->base, answer_revoke);
+    return true;
+}
+
+void oauth_revoke(const struct rest_options *options, struct http_request *request)
+{
+    if (!start_revoke(options, request))
+        http_reply(request);
+}
+
+/* GET /.well-known/oauth-authorization-server */
+
+void oauth_metadata(const struct rest_options *options, struct http_request *request)
+{
+    const char *host = http_header(request, "Host");
+    char *url = options->public_url != NULL
+                    ? scratch_print(&request->scratch, "%s", options->public_url)
+                    : scratch_print(&request->scratch, "http%s://%s%s", request->is_tls ? "s" : "", or_empty(host),
+                                    or_empty(options->path_prefix));
+    char *token = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Token", url);
+    char *introspect = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Introspect", url);
+    char *revoke = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Revoke", url);
+    answer_json(request, 200,
+                json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s, s], s:[s, s], s:[]}", "issuer", or_empty(url),
+                          "token_endpoint", or_empty(token), "introspection_endpoint", or_empty(introspect),
+                          "revocation_endpoint", or_empty(revoke), "grant_types_supported", "client_credentials",
+                          "token_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
+                          "revocation_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
+                          "response_types_supported"));
+    http_reply(request);
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http_internal.h"
+
+#include "clock.h"
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* A handler that knows its deadline answers by itself; this is for one that does not. */
+enum { ABANDON_AFTER_US = 500000 };
+
+const char *http_reason(int code)
+{
+    static const struct {
+        int code;
+        const char *reason;
+    } reasons[] = {{200, "OK"},
+                   {201, "Created"},
+                   {204, "No Content"},
+                   {400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {409, "Conflict"},
+                   {413, "Content Too Large"},
+                   {414, "URI Too Long"},
+                   {415, "Unsupported Media Type"},
+                   {417, "Expectation Failed"},
+                   {429, "Too Many Requests"},
+                   {431, "Request Header Fields Too Large"},
+                   {500, "Internal Server Error"},
+                   {501, "Not Implemented"},
+                   {503, "Service Unavailable"},
+                   {504, "Gateway Timeout"},
+                   {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (reasons[i].code == code)
+            return reasons[i].reason;
+    return "Error";
+}
+
+char *request_error_body(struct scratch *scratch, int code, const char *why)
+{
+    return scratch_print(scratch, "{\"error\":\"%s\",\"error_description\":\"%s\"}",
+                         code >= 500 ? "server_error" : "invalid_request", why);
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    struct evhttp_request *req = request->parked->req;
+    return req == NULL ? NULL : evhttp_find_header(evhttp_request_get_input_headers(req), name);
+}
+
+const char *http_header_copy(struct http_request *request, const char *name)
+{
+    const char *value = http_header(request, name);
+    return value == NULL ? NULL : scratch_copy(&request->scratch, value, strlen(value));
+}
+
+void http_answer_header(struct http_request *request, const char *name, const char *value)
+{
+    struct http_answer *answer = &request->answer;
+    if (answer->header_count == HTTP_MAX_ANSWER_HEADERS || value == NULL)
+        return;
+    for (const char *c = value; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return;
+    const char *copy = scratch_copy(&request->scratch, value, strlen(value));
+    if (copy == NULL)
+        return;
+    answer->headers[answer->header_count].name = name;
+    answer->headers[answer->header_count++].value = copy;
+}
+
+bool http_is_gone(const struct http_request *request)
+{
+    return atomic_load(&request->parked->is_gone);
+}
+
+static void parked_free(struct http_parked *parked)
+{
+    struct http_server *server = parked->loop->server;
+    scratch_done(&parked->request.scratch);
+    free(parked);
+    pthread_mutex_lock(&server->lock);
+    if (--server->outstanding == 0)
+        pthread_cond_broadcast(&server->none_outstanding);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void http_reply(struct http_request *request)
+{
+    struct http_parked *parked = request->parked;
+    struct loop *loop = parked->loop;
+    if (pthread_equal(pthread_self(), loop->thread) && parked->is_handling) {
+        parked->is_answered = true; /* request_handle sends it when it gets it back */
+        return;
+    }
+    /* Still under the lock: once the loop has the request, the whole server may be gone before the next line. */
+    pthread_mutex_lock(&loop->lock);
+    SLIST_INSERT_HEAD(&loop->answered, parked, answered_link);
+    (void)!write(loop->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    pthread_mutex_unlock(&loop->lock);
+}
+
+static void written(struct evhttp_request *req, void *arg)
+{
+    struct conn *conn = arg;
+    (void)req;
+    const struct http_options *options = &conn->loop->server->options;
+    if (guard_is_between(&conn->guard))
+        conn_set_phase(conn, PHASE_IDLE, options->keep_alive_us);
+    else
+        conn_set_phase(conn, PHASE_READING, options->request_timeout_us);
+}
+
+static void send_headers(struct evhttp_request *req, const struct http_answer *answer)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+    for (size_t i = 0; i < answer->header_count; i++)
+        evhttp_add_header(headers, answer->headers[i].name, answer->headers[i].value);
+    if (answer->content_type != NULL)
+        evhttp_add_header(headers, "Content-Type", answer->content_type);
+}
+
+/* Hands the answer to evhttp. The request is no more the connection's afterwards. */
+static void send_answer(struct http_parked *parked, const struct http_answer *answer, const char *why)
+{
+    struct conn *conn = parked->conn;
+    struct evhttp_request *req = parked->req;
+    struct http_server *server = parked->loop->server;
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+    bool is_head = evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
+    struct evbuffer *body = NULL;
+    send_headers(req, answer);
+    if (is_head && answer->content_type != NULL) {
+        char length[24];
+        snprintf(length, sizeof length, "%zu", answer->body_len);
+        evhttp_add_header(headers, "Content-Length", length);
+    } else if (answer->body_len > 0 && (body = evbuffer_new()) != NULL) {
+        evbuffer_add(body, answer->body, answer->body_len);
+    }
+    if (conn->guard.code != 0 || atomic_load(&server->is_draining))
+        evhttp_add_header(headers, "Connection", "close");
+    conn->current = NULL;
+    parked->conn = NULL;
+    parked->req = NULL;
+    conn_set_phase(conn, PHASE_WRITING, server->options.write_timeout_us);
+    evhttp_request_set_on_complete_cb(req, written, conn);
+    server->options.observe(server->options.arg, &parked->request, parked->peer, answer->code, why);
+    evhttp_send_reply(req, answer->code, http_reason(answer->code), body);
+    if (body != NULL)
+        evbuffer_free(body);
+}
+
+void request_abandon(struct http_parked *parked, int code)
+{
+    static const char body[] = "{\"error\":\"server_error\",\"error_description\":\"no answer in time\"}";
+    struct http_answer answer = {
+        .code = code, .content_type = "application/json", .body = body, .body_len = sizeof body - 1};
+    atomic_store(&parked->is_gone, true);
+    send_answer(parked, &answer, "handler late");
+}
+
+void request_lose(struct http_parked *parked)
+{
+    atomic_store(&parked->is_gone, true);
+    /* Where evhttp has let go of the request it is ours to free, else the connection takes it with it. */
+    if (evhttp_request_get_connection(parked->req) == NULL)
+        evhttp_request_free(parked->req);
+    parked->req = NULL;
+    parked->conn->current = NULL;
+    parked->conn = NULL;
+}
+
+void request_send_answered(struct loop *loop)
+{
+    uint64_t count;
+    (void)!read(loop->wake_fd, &count, sizeof count);
+    pthread_mutex_lock(&loop->lock);
+    struct http_parked *first = SLIST_FIRST(&loop->answered), *next;
+    SLIST_INIT(&loop->answered);
+    pthread_mutex_unlock(&loop->lock);
+    for (struct http_parked *parked = first; parked != NULL; parked = next) {
+        next = SLIST_NEXT(parked, answered_link);
+        if (parked->req != NULL)
+            send_answer(parked, &parked->request.answer, NULL);
+        parked_free(parked);
+    }
+}
+
+/* The address of the last X-Forwarded-For entry, if the connection is a trusted proxy's. */
+static void find_peer(struct http_parked *parked)
+{
+    snprintf(parked->peer, sizeof parked->peer, "%s", parked->conn->peer);
+    if (parked->conn->is_counted_as_peer)
+        return; /* not a trusted one: those are not counted */
+    const char *list = http_header(&parked->request, "X-Forwarded-For");
+    if (list == NULL)
+        return;
+    const char *comma = strrchr(list, ',');
+    const char *entry = comma == NULL ? list : comma + 1;
+    entry += strspn(entry, " \t");
+    size_t len = strcspn(entry, " \t");
+    if (len > 0 && len < sizeof parked->peer && strspn(entry, "0123456789abcdefABCDEF.:") >= len)
+        snprintf(parked->peer, sizeof parked->peer, "%.*s", (int)len, entry);
+}
+
+static bool split_target(struct http_request *request, const char *target)
+{
+    if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
+        const char *host = strchr(target, ':') + 3;
+        target = host + strcspn(host, "/?");
+    }
+    size_t len = strcspn(target, "?");
+    request->path = scratch_copy(&request->scratch, len == 0 ? "/" : target, len == 0 ? 1 : len);
+    const char *query = target[len] == '?' ? target + len + 1 : "";
+    request->query = scratch_copy(&request->scratch, query, strlen(query));
+    return request->path != NULL && request->query != NULL;
+}
+
+static const char *method_name(struct evhttp_request *req)
+{
+    switch (evhttp_request_get_command(req)) {
+    case EVHTTP_REQ_GET:
+        return "GET";
+    case EVHTTP_REQ_HEAD:
+        return "HEAD";
+    case EVHTTP_REQ_POST:
+        return "POST";
+    case EVHTTP_REQ_PUT:
+        return "PUT";
+    case EVHTTP_REQ_PATCH:
+        return "PATCH";
+    case EVHTTP_REQ_DELETE:
+        return "DELETE";
+    case EVHTTP_REQ_OPTIONS:
+        return "OPTIONS";
+    case EVHTTP_REQ_TRACE:
+    case EVHTTP_REQ_CONNECT:
+        break;
+    }
+    return "OTHER"; /* the guard lets none of these through */
+}
+
+static bool fill(struct http_parked *parked)
+{
+    struct http_request *request = &parked->request;
+    struct evbuffer *body = evhttp_request_get_input_buffer(parked->req);
+    const struct http_options *options = &parked->loop->server->options;
+    request->parked = parked;
+    request->method = method_name(parked->req);
+    request->body_len = evbuffer_get_length(body);
+    request->body = scratch_alloc(&request->scratch, request->body_len + 1);
+    if (request->body == NULL || !split_target(request, evhttp_request_get_uri(parked->req)))
+        return false;
+    evbuffer_remove(body, request->body, request->body_len);
+    find_peer(parked);
+    request->peer = parked->peer;
+    request->is_tls = options->tls != NULL;
+    request->start = clock_monotonic();
+    request->deadline = request->start + options->answer_timeout_us;
+    request->route = "other";
+    request->answer.code = 500;
+    return true;
+}
+
+static void handle(struct http_parked *parked)
+{
+    const struct http_options *options = &parked->loop->server->options;
+    struct conn *conn = parked->conn;
+    conn_set_phase(conn, PHASE_HANDLING, options->answer_timeout_us + ABANDON_AFTER_US);
+    parked->is_handling = true;
+    options->handle(options->arg, &parked->request);
+    /* A handler that parked the request may have been answered by another thread by now; it is still ours, for only
+     * this thread takes it from the queue. */
+    parked->is_handling = false;
+    if (!parked->is_answered)
+        return;
+    send_answer(parked, &parked->request.answer, NULL);
+    parked_free(parked);
+}
+
+void request_handle(struct evhttp_request *req, void *arg)
+{
+    struct loop *loop = arg;
+    struct conn *conn;
+    struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+    HASH_FIND_PTR(loop->by_evcon, &evcon, conn);
+    struct http_parked *parked = conn == NULL ? NULL : calloc(1, sizeof *parked);
+    if (parked == NULL) {
+        evhttp_connection_free(evcon);
+        return;
+    }
+    pthread_mutex_lock(&loop->server->lock);
+    loop->server->outstanding++;
+    pthread_mutex_unlock(&loop->server->lock);
+    parked->loop = loop;
+    parked->conn = conn;
+    parked->req = req;
+    conn->current = parked;
+    if (conn->guard.code == 0 && fill(parked)) {
+        handle(parked);
+        return;
+    }
+    /* Bytes behind this request were refused, and who sent them may have meant them to be part of it. */
+    int code = conn->guard.code == 0 ? 503 : conn->guard.code;
+    const char *why = conn->guard.code == 0 ? "out of memory" : conn->guard.why;
+    char *body = request_error_body(&parked->request.scratch, code, why);
+    struct http_answer answer = {
+        .code = code, .content_type = "application/json", .body = body, .body_len = body == NULL ? 0 : strlen(body)};
+    parked->request.route = "other";
+    parked->request.method = "OTHER";
+    parked->request.start = clock_monotonic();
+    send_answer(parked, &answer, why);
+    parked_free(parked);
+}

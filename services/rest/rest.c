@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The shim as a whole: its two listeners, and which path goes where. */
+#include "rest.h"
+
+#include "clock.h"
+#include "log.h"
+#include "routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct rest_server {
+    struct rest_options options;
+    struct tls *tls;
+    struct http_server *http;
+    struct http_server *metrics_http;
+};
+
+static void serve_health(const struct rest_options *options, struct http_request *request)
+{
+    bool is_ready = options->is_ready == NULL || options->is_ready(options->is_ready_arg);
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
+        answer_method_not_allowed(request, "GET, HEAD");
+    else if (strcmp(request->route, "/readyz") == 0 && !is_ready)
+        answer_text(request, 503, "not ready\n");
+    else
+        answer_text(request, 200, "ok\n");
+    http_reply(request);
+}
+
+/* Paths below the prefix; those of OAuth in any letter case, for the product's clients write them as they like. */
+static const struct {
+    const char *path;
+    bool ignores_case;
+    bool is_check;
+    route_fn *handle;
+} routes[] = {
+    {"/OAuth/Token", true, false, oauth_token},
+    {"/OAuth/Introspect", true, false, oauth_introspect},
+    {"/OAuth/Revoke", true, false, oauth_revoke},
+    {"/OAuth/Check", true, true, check_bearer},
+    {"/k8s/TokenReview", false, true, token_review},
+    {"/.well-known/oauth-authorization-server", false, false, oauth_metadata},
+    {"/livez", false, false, serve_health},
+    {"/readyz", false, false, serve_health},
+};
+
+/* RFC 8414, section 3.1: where the issuer has a path, it comes after the well-known part. */
+static bool is_metadata_of(const char *path, const char *prefix)
+{
+    static const char well_known[] = "/.well-known/oauth-authorization-server";
+    size_t len = sizeof well_known - 1;
+    return strncmp(path, well_known, len) == 0 && strcmp(path + len, prefix) == 0;
+}
+
+static const char *below_prefix(const char *path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (strncasecmp(path, prefix, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+        return NULL;
+    return path[len] == '\0' ? "/" : path + len;
+}
+
+static bool allow_origin(const struct rest_options *options, struct http_request *request)
+{
+    const char *origin = http_header(request, "Origin");
+    const char *const *allowed = options->cors_origins;
+    while (origin != NULL && allowed != NULL && *allowed != NULL && strcmp(*allowed, origin) != 0)
+        allowed++;
+    if (origin == NULL || allowed == NULL || *allowed == NULL)
+        return false;
+    http_answer_header(request, "Access-Control-Allow-Origin", origin);
+    http_answer_header(request, "Vary", "Origin");
+    return true;
+}
+
+static void answer_preflight(struct http_request *request)
+{
+    http_answer_header(request, "Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, DELETE");
+    http_answer_header(request, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id");
+    http_answer_header(request, "Access-Control-Max-Age", "600");
+    answer_empty(request, 204);
+    http_reply(request);
+}
+
+static void dispatch(const struct rest_options *options, struct http_request *request, const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        int order = routes[i].ignores_case ? strcasecmp(path, routes[i].path) : strcmp(path, routes[i].path);
+        if (order != 0 || (routes[i].is_check && options->check_identities == NULL))
+            continue;
+        request->route = routes[i].path;
+        routes[i].handle(options, request);
+        return;
+    }
+    if (admin_handle(options, request, path))
+        return;
+    answer_oauth_error(request, 404, "invalid_request", "there is no such path");
+    http_reply(request);
+}
+
+static void handle(void *arg, struct http_request *request)
+{
+    struct rest_server *server = arg;
+    const struct rest_options *options = &server->options;
+    const char *prefix = options->path_prefix == NULL ? "" : options->path_prefix;
+    const char *path = below_prefix(request->path, prefix);
+    http_answer_header(request, "X-Content-Type-Options", "nosniff");
+    if (request->is_tls)
+        http_answer_header(request, "Strict-Transport-Security", "max-age=31536000");
+    bool is_allowed_origin = allow_origin(options, request);
+    if (is_allowed_origin && strcmp(request->method, "OPTIONS") == 0) {
+        answer_preflight(request);
+    } else if (path != NULL) {
+        dispatch(options, request, path);
+    } else if (is_metadata_of(request->path, prefix)) {
+        oauth_metadata(options, request);
+    } else {
+        answer_oauth_error(request, 404, "invalid_request", "there is no such path");
+        http_reply(request);
+    }
+}
+
+static void observe(void *arg, const struct http_request *request, const char *peer, int code, const char *why)
+{
+    struct rest_server *server = arg;
+    int64_t duration = request == NULL ? 0 : clock_monotonic() - request->start;
+    if (server->options.metrics != NULL)
+        metrics_http(server->options.metrics, request == NULL ? "OTHER" : request->method,
+                     request == NULL ? "other" : request->route, code, duration);
+    if (why != NULL) /* refused before it was a request */
+        log_write(LOG_LEVEL_INFO, "http_refused", "peer", peer, "code", log_number(code).text, "message", why, NULL);
+}
+
+static void serve_metrics(void *arg, struct http_request *request)
+{
+    struct rest_server *server = arg;
+    size_t len = 0;
+    bool is_get = strcmp(request->method, "GET") == 0;
+    char *text =
+        is_get && strcmp(request->path, "/metrics") == 0 ? metrics_format(server->options.metrics, &len) : NULL;
+    if (text == NULL) {
+        answer_text(request, 404, "only GET /metrics is here\n");
+    } else {
+        answer_text(request, 200, text);
+        request->answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    }
+    free(text);
+    http_reply(request);
+}
+
+static void ignore(void *arg, const struct http_request *request, const char *peer, int code, const char *why)
+{
+    (void)arg, (void)request, (void)peer, (void)code, (void)why;
+}
+
+static int64_t milliseconds(int64_t value, int64_t otherwise)
+{
+    return (value == 0 ? otherwise : value) * 1000;
+}
+
+static struct http_options make_options(const struct rest_options *options)
+{
+    return (struct http_options){
+        .address = options->address,
+        .threads = options->threads == 0 ? 2 : options->threads,
+        .max_connections = options->max_connections == 0 ? 4096 : options->max_connections,
+        .max_connections_per_address =
+            options->max_connections_per_address == 0 ? 512 : options->max_connections_per_address,
+        .limits = {.max_header_bytes = options->max_header_bytes == 0 ? 8192 : options->max_header_bytes,
+                   .max_headers = options->max_headers == 0 ? 64 : options->max_headers,
+                   .max_body_bytes = options->max_body_bytes == 0 ? 65536 : options->max_body_bytes},
+        .request_timeout_us = milliseconds(options->request_timeout_ms, 10000),
+        .answer_timeout_us = milliseconds(options->answer_timeout_ms, 10000),
+        .write_timeout_us = milliseconds(options->write_timeout_ms, 10000),
+        .keep_alive_us = milliseconds(options->keep_alive_ms, 60000),
+        .trusted_proxies = options->trusted_proxies,
+        .handle = handle,
+        .observe = observe,
+    };
+}
+
+struct rest_server *rest_server_new(const struct rest_options *options, char error[static 256])
+{
+    struct rest_server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return NULL;
+    json_set_alloc_funcs(malloc, wiping_free); /* JSON holds secrets on its way */
+    server->options = *options;
+    struct http_options http = make_options(options), metrics_http = make_options(options);
+    http.arg = metrics_http.arg = server;
+    error[0] = '\0';
+    if (options->tls_cert_file != NULL)
+        http.tls = server->tls = tls_new(options->tls_cert_file, options->tls_key_file, error, 256);
+    metrics_http.address = options->metrics_address;
+    metrics_http.threads = 1;
+    metrics_http.trusted_proxies = NULL;
+    metrics_http.handle = serve_metrics;
+    metrics_http.observe = ignore;
+    if (error[0] == '\0')
+        server->http = http_server_new(&http);
+    if (options->metrics_address != NULL && server->http != NULL)
+        server->metrics_http = http_server_new(&metrics_http);
+    if (server->http != NULL && (options->metrics_address == NULL || server->metrics_http != NULL))
+        return server;
+    if (error[0] == '\0')
+        snprintf(error, 256, "out of memory");
+    rest_server_free(server);
+    return NULL;
+}
+
+enum status rest_server_start(struct rest_server *server)
+{
+    TRY(http_server_start(server->http));
+    return server->metrics_http == NULL ? STATUS_OK : http_server_start(server->metrics_http);
+}
+
+int rest_server_port(const struct rest_server *server)
+{
+    return http_server_port(server->http);
+}
+
+int rest_server_metrics_port(const struct rest_server *server)
+{
+    return server->metrics_http == NULL ? 0 : http_server_port(server->metrics_http);
+}
+
+void rest_server_reload(struct rest_server *server)
+{
+    if (server->tls != NULL)
+        tls_reload(server->tls);
+}
+
+void rest_server_stop(struct rest_server *server, int64_t grace_ms)
+{
+    http_server_stop(server->http, grace_ms);
+    if (server->metrics_http != NULL)
+        http_server_stop(server->metrics_http, 0);
+}
+
+void rest_server_free(struct rest_server *server)
+{
+    if (server == NULL)
+        return;
+    if (server->http != NULL)
+        http_server_free(server->http);
+    if (server->metrics_http != NULL)
+        http_server_free(server->metrics_http);
+    tls_free(server->tls);
+    free(server);
+}

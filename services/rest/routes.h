@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is served, by subject. Each handler answers request (http_reply) now or later. */
+#ifndef REST_ROUTES_H
+#define REST_ROUTES_H
+
+#include "exchange.h"
+
+typedef void route_fn(const struct rest_options *options, struct http_request *request);
+
+/* oauth.c */
+route_fn oauth_token, oauth_introspect, oauth_revoke, oauth_metadata;
+/* check.c */
+route_fn check_bearer, token_review;
+/* admin.c: `path` is below the prefix, "/v1/…". false: there is no such path. */
+bool admin_handle(const struct rest_options *options, struct http_request *request, const char *path);
+
+#endif
