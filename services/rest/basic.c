@@ -32,7 +32,8 @@ bool basic_parse(struct basic *basic, const char *base64)
     if (colon == NULL)
         return false;
     char *secret = colon + 1;
-    if (!decode_part(secret, (size_t)(basic->text + len - secret)) || !decode_part(basic->text, (size_t)(colon - basic->text)))
+    if (!decode_part(secret, (size_t)(basic->text + len - secret)) ||
+        !decode_part(basic->text, (size_t)(colon - basic->text)))
         return false;
     basic->client_id = basic->text;
     basic->client_secret = secret;

@@ -255,7 +255,8 @@ void conn_sweep(struct loop *loop, int64_t now)
     for (struct conn *conn = TAILQ_FIRST(&loop->conns); conn != NULL; conn = next) {
         next = TAILQ_NEXT(conn, link); /* freeing one leaves the others be */
         bool has_bad_bytes = conn->phase == PHASE_READING && conn->guard.code != 0;
-        if (now >= conn->deadline || has_bad_bytes || (is_draining && conn->phase == PHASE_IDLE))
+        if (now >= conn->deadline || has_bad_bytes ||
+            (is_draining && (conn->phase == PHASE_IDLE || conn->phase == PHASE_NEW)))
             is_late(conn);
     }
 }

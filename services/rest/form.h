@@ -24,8 +24,8 @@ struct form {
 /* `text` has len bytes and room for one more; it is overwritten. false: *ret_why (a constant) says what is wrong. */
 bool form_parse(struct form *form, char *text, size_t len, const char **ret_why);
 
-/* The value, or NULL where the parameter is absent or empty (RFC 6749, section 3.2: a parameter without a value counts as
- * omitted). */
+/* The value, or NULL where the parameter is absent or empty (RFC 6749, section 3.2: a parameter without a value counts
+ * as omitted). */
 const char *form_get(const struct form *form, const char *name);
 
 /* The name of a parameter that stands more than once, or NULL. */

@@ -33,12 +33,8 @@ static const struct {
     const char *name;
     enum which which;
 } headers_that_matter[] = {
-    {"host", HOST},
-    {"authorization", AUTHORIZATION},
-    {"content-length", LENGTH},
-    {"transfer-encoding", ENCODING},
-    {"expect", EXPECT},
-    {"content-type", TYPE},
+    {"host", HOST},     {"authorization", AUTHORIZATION}, {"content-length", LENGTH}, {"transfer-encoding", ENCODING},
+    {"expect", EXPECT}, {"content-type", TYPE},
 };
 
 void guard_init(struct guard *guard, const struct guard_limits *limits)
@@ -84,7 +80,7 @@ static int end_method(struct guard *guard)
     static const struct {
         char name[8];
         bool may_have_body; /* as the HTTP library behind has it: both must agree where a request ends */
-    } methods[] = {{"GET", false}, {"HEAD", false},   {"OPTIONS", false}, {"POST", true},
+    } methods[] = {{"GET", false}, {"HEAD", false}, {"OPTIONS", false}, {"POST", true},
                    {"PUT", true},  {"PATCH", true}, {"DELETE", false}};
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         size_t len = strlen(methods[i].name);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Watches the bytes of a connection before the HTTP library sees them, and lets only requests through that every parser
- * must read alike. What is ambiguous, and so could be smuggled past a proxy (two lengths, "+3", "0x1f", `gzip, chunked`,
- * folded or bare-LF lines, NUL, two hosts, two Authorization headers, trailers), is refused, and the connection with it.
+ * must read alike. What is ambiguous, and so could be smuggled past a proxy (two lengths, "+3", "0x1f", `gzip,
+ * chunked`, folded or bare-LF lines, NUL, two hosts, two Authorization headers, trailers), is refused, and the
+ * connection with it.
  *
  * It stores nothing of a request but a header's name and a few bytes of its value, and allocates nothing.
  */
@@ -20,17 +21,17 @@ struct guard_limits {
 
 struct guard {
     const struct guard_limits *limits;
-    int state;           /* enum state of guard.c; 0: between two requests */
-    unsigned requests;   /* begun so far */
-    int code;            /* refused with this HTTP status; 0: not refused */
-    const char *why;     /* in words, a constant */
-    size_t head_bytes;   /* of this request */
-    size_t headers;      /* of this request */
-    size_t body_left;    /* of the body, or of this chunk */
-    size_t body_bytes;   /* of all chunks so far */
+    int state;         /* enum state of guard.c; 0: between two requests */
+    unsigned requests; /* begun so far */
+    int code;          /* refused with this HTTP status; 0: not refused */
+    const char *why;   /* in words, a constant */
+    size_t head_bytes; /* of this request */
+    size_t headers;    /* of this request */
+    size_t body_left;  /* of the body, or of this chunk */
+    size_t body_bytes; /* of all chunks so far */
     size_t content_length;
-    unsigned seen;       /* which of the headers that matter */
-    int which;           /* the header that is being read */
+    unsigned seen; /* which of the headers that matter */
+    int which;     /* the header that is being read */
     bool may_have_body, is_http_1_1, is_chunked;
     char word[32]; /* the method, a header's name, the value of one that matters, a chunk's size */
     size_t word_len;

@@ -192,6 +192,7 @@ void http_server_stop(struct http_server *server, int64_t grace_ms)
 /* With the loop's thread gone: closes what is left; requests still with their handler lose their connection. */
 static void tear_down(struct loop *loop)
 {
+    conn_begin_fresh(loop);
     if (loop->evhttp != NULL)
         evhttp_free(loop->evhttp);
     if (loop->fresh_event != NULL)

@@ -38,10 +38,10 @@ struct http_request {
     char *query;        /* as sent, without the '?'; "" for none */
     char *body;         /* whole; body[body_len] is NUL */
     size_t body_len;
-    const char *peer;  /* IP address */
+    const char *peer; /* IP address */
     bool is_tls;
-    int64_t start;     /* CLOCK_MONOTONIC, microseconds: when it was read whole */
-    int64_t deadline;  /* by when to answer */
+    int64_t start;    /* CLOCK_MONOTONIC, microseconds: when it was read whole */
+    int64_t deadline; /* by when to answer */
     struct scratch scratch;
     struct http_answer answer;
     const char *route; /* set by the handler, a constant: for the log and metrics */

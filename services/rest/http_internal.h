@@ -59,7 +59,7 @@ enum phase {
     PHASE_HANDLING, /* the handler has it */
     PHASE_WRITING,  /* its answer goes out */
     PHASE_IDLE,     /* between two requests */
-    PHASE_REFUSED,  /* an error went out; what still comes is thrown away for a moment, so that the client can read it */
+    PHASE_REFUSED, /* an error went out; what still comes is thrown away for a moment, so that the client can read it */
 };
 
 struct conn {
@@ -85,7 +85,7 @@ struct http_parked {
     struct http_request request;
     SLIST_ENTRY(http_parked) answered_link;
     struct loop *loop;
-    struct conn *conn;         /* NULL: gone */
+    struct conn *conn;          /* NULL: gone */
     struct evhttp_request *req; /* NULL: answered by a timeout, or its connection gone */
     bool is_handling;           /* handle() has not returned */
     bool is_answered;           /* http_reply was called within handle() */

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* address: "127.0.0.1:8080", "[::1]:0", "localhost:8080". port: in its place if not 0. is_shared: others may listen on it as
- * well, by the same call. On success *ret_fd is yours, non-blocking. STATUS_INVALID_ARGUMENT: no address;
+/* address: "127.0.0.1:8080", "[::1]:0", "localhost:8080". port: in its place if not 0. is_shared: others may listen on
+ * it as well, by the same call. On success *ret_fd is yours, non-blocking. STATUS_INVALID_ARGUMENT: no address;
  * STATUS_UNAVAILABLE: cannot be bound, errno says why. */
 enum status listen_open(const char *address, int port, bool is_shared, int *ret_fd);
 
