@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON for every CredentialAdmin method."""
+import unittest
+
+from shim import ShimTest
+
+
+class Json(ShimTest):
+    def reason(self, answer, code, status, reason):
+        error = answer.json["error"]
+        self.assertEqual((answer.code, error["code"], error["status"], error["details"][0]["reason"]),
+                         (code, code, status, reason))
+
+    def create(self, name, **fields):
+        answer = self.json("POST", "/v1/credentials", {"credential": {"name": name, **fields}, "roles": ["work_creator"]})
+        self.assertEqual(answer.code, 200, answer.text)
+        return answer.json
+
+    def test_a_credential_from_its_making_to_its_end(self):
+        made = self.create("json", expireTime="2100-01-01T00:00:00Z")
+        self.assertRegex(made["secretKey"], r"^gate_sk_[0-9A-Za-z]{49}$")
+        path = "/v1/credentials/" + made["credential"]["clientId"]
+        read = self.json("GET", path).json["credential"]
+        self.assertEqual((read["name"], read["expireTime"], read["status"]),
+                         ("json", "2100-01-01T00:00:00Z", "CREDENTIAL_STATUS_ACTIVE"))
+        self.assertNotIn("secretKey", self.json("GET", path).text)
+        changed = self.json("PATCH", path, {"credential": {"name": "json 2", "etag": read["etag"]},
+                                            "updateMask": "name,expireTime"})
+        self.assertEqual(changed.code, 200, changed.text)
+        self.assertEqual(changed.json["credential"]["name"], "json 2")
+        self.assertNotIn("expireTime", changed.json["credential"])
+        self.reason(self.json("PATCH", path, {"credential": {"name": "x", "etag": read["etag"]}, "updateMask": "name"}),
+                    409, "ABORTED", "STALE_ETAG")
+        granted = self.json("POST", path + ":grantRoles", {"roles": ["team_leader"]}).json["credential"]
+        self.assertEqual(granted["effectiveRoles"], ["team_leader", "work_creator"])
+        revoked = self.json("POST", path + ":revokeRoles", {"roles": ["team_leader"]}).json["credential"]
+        self.assertEqual(revoked["effectiveRoles"], ["work_creator"])
+        fresh = self.json("POST", path + ":regenerateSecret", {"overlap": "3600s"}).json
+        self.assertEqual(len(fresh["credential"]["secrets"]), 2)
+        old = fresh["credential"]["secrets"][1]["secretId"]
+        self.assertEqual(len(self.json("DELETE", f"{path}/secrets/{old}").json["credential"]["secrets"]), 1)
+        token = self.daemon.issue(made["credential"]["clientId"], fresh["secretKey"]).access_token
+        tokens = self.json("GET", path + "/tokens").json
+        self.assertEqual(tokens["totalSize"], "1")
+        ended = self.json("POST", f"/v1/tokens/{tokens['tokens'][0]['accessor']}:end", {}).json
+        self.assertEqual(ended["impact"]["tokensEnded"], "1")
+        self.assertFalse(self.daemon.introspect(self.admin, token).active)
+        self.assertEqual(self.json("POST", path + ":endTokens", {}).code, 200)
+        self.assertEqual(self.json("DELETE", path + "?validateOnly=true").code, 200)
+        self.assertEqual(self.json("DELETE", path).code, 200)
+        self.reason(self.json("DELETE", path), 409, "FAILED_PRECONDITION", "CREDENTIAL_DELETED")
+        self.assertEqual(self.json("POST", path + ":undelete", {}).code, 200)
+
+    def test_lists_page_filter_and_sort(self):
+        for i in range(3):
+            self.create(f"page {i}")
+        seen, token = [], ""
+        while True:
+            answer = self.json("GET", f"/v1/credentials?pageSize=1&filter=name:page&orderBy=name%20desc&pageToken={token}")
+            self.assertEqual(answer.code, 200, answer.text)
+            seen += [c["name"] for c in answer.json["credentials"]]
+            token = answer.json.get("nextPageToken")
+            if not token:
+                break
+        self.assertEqual(seen, ["page 2", "page 1", "page 0"])
+        self.reason(self.json("GET", "/v1/credentials?pageToken=00"), 400, "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
+
+    def test_roles_users_settings_usage_and_audit(self):
+        self.assertEqual(len(self.json("GET", "/v1/roles").json["roles"]), 9)
+        role = {"roleId": "json_role", "name": "Json", "group": "Own", "description": "a role"}
+        self.assertEqual(self.json("POST", "/v1/roles", {"role": role}).code, 200)
+        self.reason(self.json("POST", "/v1/roles", {"role": role}), 409, "ALREADY_EXISTS", "ROLE_EXISTS")
+        retired = self.json("PATCH", "/v1/roles/json_role", {"role": {"retired": True}, "updateMask": "retired"})
+        self.assertTrue(retired.json["role"]["retired"])
+        user = self.json("PUT", "/v1/users/anna%40example.com/roles", {"roles": ["team_leader"]})
+        self.assertEqual(user.json["user"]["user"], "anna@example.com")
+        self.assertEqual(self.json("GET", "/v1/users/anna%40example.com").json["user"]["roles"], ["team_leader"])
+        self.assertEqual(self.json("GET", "/v1/users").json["totalSize"], "1")
+        self.assertEqual(self.json("DELETE", "/v1/users/anna%40example.com").code, 200)
+        self.reason(self.json("GET", "/v1/users/anna%40example.com"), 404, "NOT_FOUND", "NO_SUCH_USER")
+        self.assertEqual(self.json("GET", "/v1/settings").json["settings"]["idleSessionTimeout"], "1200s")
+        changed = self.json("PATCH", "/v1/settings", {"settings": {"idleSessionTimeout": "1800s"},
+                                                      "updateMask": "idleSessionTimeout"})
+        self.assertEqual(changed.json["settings"]["idleSessionTimeout"], "1800s")
+        self.assertEqual(self.json("GET", "/v1/usage?groupBy=USAGE_GROUPING_API&orderByUses=true").code, 200)
+        actions = [e["action"] for e in self.json("GET", "/v1/audit").json["events"]]
+        self.assertIn("UpdateSettings", actions)
+        self.assertTrue(self.json("GET", "/v1/audit:verify").json["intact"])
+
+    def test_what_is_wrong_is_told_by_its_name(self):
+        cases = [
+            ({"credential": {"nome": "x"}}, "credential.nome"),
+            ({"credential": {"name": 5}}, "credential.name"),
+            ({"credential": {"name": "x", "expireTime": "tomorrow"}}, "credential.expireTime"),
+            ({"roles": "work_creator"}, "roles"),
+            ([], "object"),
+        ]
+        for message, where in cases:
+            answer = self.json("POST", "/v1/credentials", message)
+            self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+            self.assertIn(where, answer.json["error"]["message"])
+        answer = self.ask("POST", "/v1/credentials", "{", {"Authorization": "Bearer " + self.admin,
+                                                           "Content-Type": "application/json"})
+        self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+        self.reason(self.json("GET", "/v1/credentials?pagesize=1"), 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+
+    def test_who_may_not_is_refused_before_existence(self):
+        made = self.create("json stranger")
+        token = self.daemon.issue(made["credential"]["clientId"], made["secretKey"]).access_token
+        for path in ("/v1/credentials/" + made["credential"]["clientId"], "/v1/credentials/nothing"):
+            answer = self.json("GET", path, token=token)
+            self.reason(answer, 403, "PERMISSION_DENIED", "CALLER_NOT_ALLOWED")
+            answer = self.json("GET", path, token="gate_at_nothing")
+            self.reason(answer, 401, "UNAUTHENTICATED", "CALLER_UNKNOWN")
+            self.assertIn('error="invalid_token"', answer.headers["WWW-Authenticate"])
+
+    def test_another_method_is_405_with_what_there_is(self):
+        answer = self.json("DELETE", "/v1/credentials")
+        self.assertEqual((answer.code, answer.headers["Allow"]), (405, "GET, POST"))
+
+
+if __name__ == "__main__":
+    unittest.main()

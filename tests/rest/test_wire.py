@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hostile or clumsy clients send, byte by byte."""
+import socket
+import time
+import unittest
+
+from shim import ShimTest
+
+
+class Wire(ShimTest):
+    settings = {"http_request_timeout_ms": "1000", "http_max_connections_per_address": "60"}
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.shim.http_port), timeout=20)
+
+    def send(self, data):
+        """The whole answer, until the server closes or 5 seconds are over without a byte."""
+        with self.connect() as connection:
+            connection.sendall(data)
+            connection.settimeout(5)
+            answer = b""
+            try:
+                while chunk := connection.recv(65536):
+                    answer += chunk
+            except (socket.timeout, ConnectionResetError):
+                pass
+            return answer
+
+    def alive(self):
+        self.assertEqual(self.ask("GET", "/livez").code, 200)
+
+    def test_ambiguous_requests_are_400_and_closed(self):
+        head = b"POST /OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        smuggled = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+        cases = {
+            "two lengths": head + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+            "a signed length": head + b"Content-Length: +3\r\n\r\nabc",
+            "length and encoding": head + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "another encoding": head + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "a hexadecimal prefix": head + b"Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n",
+            "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+            "two hosts": b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "two authorizations": b"GET /livez HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\n\r\n",
+            "a folded header": b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+            "a bare line feed": b"GET /livez HTTP/1.1\nHost: a\n\n",
+            "a NUL": b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+        }
+        for name, data in cases.items():
+            with self.subTest(name):
+                answer = self.send(data + smuggled)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer[:200])
+                self.assertEqual(answer.count(b"HTTP/1.1 "), 1, "the smuggled request was answered")
+        self.alive()
+
+    def test_too_many_and_too_large_headers_are_431(self):
+        many = b"".join(b"X-%d: a\r\n" % i for i in range(500))
+        for headers in (many, b"X: " + b"a" * 9000 + b"\r\n"):
+            self.assertIn(b" 431 ", self.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")[:40])
+        self.alive()
+
+    def test_a_request_that_trickles_in_is_408_and_closed(self):
+        with self.connect() as connection:
+            connection.settimeout(10)
+            begin = time.monotonic()
+            answer = b""
+            try:
+                for byte in b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 300:
+                    connection.sendall(bytes([byte]))
+                    connection.settimeout(0.1)
+                    try:
+                        answer = connection.recv(4096)
+                        break
+                    except socket.timeout:
+                        continue
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            self.assertLess(time.monotonic() - begin, 25)
+            self.assertTrue(answer == b"" or b" 408 " in answer, answer)
+        self.alive()
+
+    def test_clients_that_hang_up_leave_nothing_behind(self):
+        body = b"grant_type=client_credentials&client_id=x&client_secret=y"
+        for _ in range(200):
+            connection = self.connect()
+            connection.sendall(b"POST /OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                               b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            connection.close()
+        self.alive()
+
+    def test_connections_of_one_address_are_limited_and_others_go_on(self):
+        held = [self.connect() for _ in range(100)]
+        try:
+            time.sleep(0.3)
+        finally:
+            for connection in held:
+                connection.close()
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.alive()
+                return
+            except (ConnectionError, AssertionError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        answer = self.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"
+                           b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        codes = [line.split()[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+        self.assertEqual(codes, [b"200", b"404", b"200"])
+
+
+if __name__ == "__main__":
+    unittest.main()
