@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fills a database that `gatehoused init` made with credentials, owners and live tokens, by the domain's own functions,
+ * many to a transaction.
+ *
+ *     fill DATABASE CREDENTIALS OWNERS TOKENS > tokens       a token's text a line
+ *
+ * Credential i is named "credential i", holds work_creator, and acts for owner i % OWNERS ("owner i"), where there are
+ * owners; token i is of credential i % CREDENTIALS.
+ */
+#include "domain/credential.h"
+#include "domain/domain.h"
+#include "domain/token.h"
+#include "domain/user.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CREDENTIALS_AT_ONCE = 100, TOKENS_AT_ONCE = 20000 };
+
+struct filling {
+    struct domain *domain;
+    struct arena arena;
+    struct work work;
+    long credential_count, owner_count, token_count;
+    long from; /* the first one of this transaction */
+    int64_t first_credential, now;
+};
+
+static void check(enum status status, const char *what)
+{
+    if (status == STATUS_OK)
+        return;
+    fprintf(stderr, "fill: %s: %s\n", what, status_name(status));
+    exit(1);
+}
+
+static void begin(struct filling *filling, struct store_tx *tx)
+{
+    work_reset(&filling->work);
+    filling->work.tx = tx;
+}
+
+static enum status add_owners(struct store_tx *tx, void *arg)
+{
+    struct filling *filling = arg;
+    struct role_set roles = {0};
+    role_set_add(&roles, directory_role_number(filling->domain->directory, "work_creator"));
+    begin(filling, tx);
+    for (long i = filling->from; i < filling->from + CREDENTIALS_AT_ONCE && i < filling->owner_count; i++)
+        TRY(user_set_roles(&filling->work, arena_format(&filling->arena, "owner %ld", i), &roles));
+    return STATUS_OK;
+}
+
+static enum status add_credentials(struct store_tx *tx, void *arg)
+{
+    struct filling *filling = arg;
+    struct role_set roles = {0};
+    role_set_add(&roles, directory_role_number(filling->domain->directory, "work_creator"));
+    begin(filling, tx);
+    for (long i = filling->from; i < filling->from + CREDENTIALS_AT_ONCE && i < filling->credential_count; i++) {
+        char secret[SECRET_TEXT_LEN + 1];
+        struct credential *credential = arena_new(&filling->arena, struct credential);
+        credential->name = arena_format(&filling->arena, "credential %ld", i);
+        credential->owner =
+            filling->owner_count == 0 ? "" : arena_format(&filling->arena, "owner %ld", i % filling->owner_count);
+        TRY(credential_create(&filling->work, credential, &roles, secret));
+        if (i == 0)
+            filling->first_credential = credential->id;
+    }
+    return STATUS_OK;
+}
+
+/* Issued one after the other, a millisecond apart; used now. */
+static enum status add_tokens(struct store_tx *tx, void *arg)
+{
+    struct filling *filling = arg;
+    for (long i = filling->from; i < filling->from + TOKENS_AT_ONCE && i < filling->token_count; i++) {
+        char text[TOKEN_TEXT_LEN + 1];
+        struct token_row row = {
+            .credential_id = filling->first_credential + i % filling->credential_count,
+            .epoch = 1,
+            .last_used = filling->now,
+        };
+        token_text_new(filling->now - (filling->token_count - i) * 1000, text);
+        if (!token_text_parse(text, &row.key))
+            abort();
+        TRY(token_insert(tx, &row));
+        puts(text);
+    }
+    return STATUS_OK;
+}
+
+static void fill(struct filling *filling, store_fn *fn, long count, long at_once)
+{
+    for (filling->from = 0; filling->from < count; filling->from += at_once) {
+        check(store_write_wait(filling->domain->store, fn, filling), "a transaction");
+        work_apply(&filling->work);
+        arena_done(&filling->arena);
+        filling->arena = (struct arena){0};
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        fprintf(stderr, "usage: fill DATABASE CREDENTIALS OWNERS TOKENS\n");
+        return 2;
+    }
+    char url[512], why[256];
+    struct store *store;
+    struct filling filling = {
+        .credential_count = atol(argv[2]), .owner_count = atol(argv[3]), .token_count = atol(argv[4])};
+    snprintf(url, sizeof url, "sqlite:%s", argv[1]);
+    check(store_open(&(struct store_options){.url = url}, &store, why), why);
+    check(domain_open(&(struct domain_options){.store = store, .flush_interval_ms = -1}, &filling.domain), url);
+    filling.now = clock_now(filling.domain->clock);
+    filling.work =
+        (struct work){.domain = filling.domain, .arena = &filling.arena, .now = filling.now, .actor = "bench"};
+    fill(&filling, add_owners, filling.owner_count, CREDENTIALS_AT_ONCE);
+    fill(&filling, add_credentials, filling.credential_count, CREDENTIALS_AT_ONCE);
+    fill(&filling, add_tokens, filling.token_count, TOKENS_AT_ONCE);
+    domain_close(filling.domain);
+    store_close(store);
+    return 0;
+}
