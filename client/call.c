@@ -90,7 +90,7 @@ void gatehouse_invocation_finish(struct invocation *invocation, ProtobufCMessage
     __atomic_store_n(&invocation->user->internal, NULL, __ATOMIC_RELEASE);
     invocation->user = NULL;
     pthread_mutex_unlock(&gatehouse->lock);
-    grpc_byte_buffer_destroy(invocation->request);
+    grpc_slice_unref(invocation->request);
     invocation->closure(response, invocation->closure_data);
     if (response != NULL && !invocation->gives_response)
         protobuf_c_message_free_unpacked(response, NULL);
@@ -119,9 +119,10 @@ static void add_metadata(grpc_metadata *metadata, size_t *count, const char *key
 
 static void start_batch(struct invocation *invocation, grpc_call *call, grpc_metadata *metadata, size_t count)
 {
+    grpc_byte_buffer *request = grpc_raw_byte_buffer_create(&invocation->request, 1); /* a batch empties its buffer */
     grpc_op ops[] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA, .data.send_initial_metadata = {.count = count, .metadata = metadata}},
-        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = invocation->request},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = request},
         {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
         {.op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &invocation->initial},
         {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &invocation->response},
@@ -132,6 +133,7 @@ static void start_batch(struct invocation *invocation, grpc_call *call, grpc_met
     };
     TSAN_RELEASE(&invocation->done);
     grpc_call_error error = grpc_call_start_batch(call, ops, sizeof ops / sizeof *ops, &invocation->done, NULL);
+    grpc_byte_buffer_destroy(request);
     if (error == GRPC_CALL_OK)
         return; /* from here on the connection's thread has the invocation */
     fprintf(stderr, "libgatehouse: %s\n", grpc_call_error_to_string(error));
@@ -182,13 +184,11 @@ static void await_token(struct invocation *invocation)
         gatehouse_token_start_renewal(gatehouse);
 }
 
-static grpc_byte_buffer *pack(const ProtobufCMessage *message)
+static grpc_slice pack(const ProtobufCMessage *message)
 {
     grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
     protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
-    return buffer;
+    return slice;
 }
 
 void gatehouse_invocation_start(struct remote_service *service, unsigned method, const ProtobufCMessage *request,

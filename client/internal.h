@@ -55,7 +55,7 @@ struct invocation {
     void *closure_data;
     bool gives_response; /* the closure owns the response */
     bool is_renewal;     /* the library's own IssueToken */
-    grpc_byte_buffer *request;
+    grpc_slice request;
     gpr_timespec deadline;
     unsigned attempts;
     bool uses_token, has_renewed;
