@@ -182,7 +182,7 @@ enum exit_code token_end_all(struct context *context)
     request.client_id = target.client_id;
     return change_run(context, &(struct change){.method = "EndTokens",
                                                 .request = &request,
-                                                .doing = "This, for credential",
+                                                .doing = "Ending the tokens of credential",
                                                 .name = target.name,
                                                 .id = target.client_id,
                                                 .view = &impact_view});
