@@ -3,6 +3,7 @@
 #include "rest.h"
 
 #include "clock.h"
+#include "console.h"
 #include "log.h"
 #include "routes.h"
 
@@ -95,7 +96,7 @@ static void dispatch(const struct rest_options *options, struct http_request *re
         routes[i].handle(options, request);
         return;
     }
-    if (admin_handle(options, request, path))
+    if (admin_handle(options, request, path) || console_handle(request, path))
         return;
     answer_oauth_error(request, 404, "invalid_request", "there is no such path");
     http_reply(request);
