@@ -130,33 +130,39 @@ const char *usage_api(struct usage *usage, uint32_t number)
  * digit among them? */
 static bool is_identifier(const char *segment, size_t len)
 {
-    size_t digits = 0, hex = 0, dashes = 0;
+    size_t digits = 0, dashes = 0;
     for (size_t i = 0; i < len; i++) {
-        digits += isdigit((unsigned char)segment[i]) != 0;
-        hex += isxdigit((unsigned char)segment[i]) != 0;
-        dashes += segment[i] == '-';
+        if (segment[i] == '-')
+            dashes++;
+        else if (isdigit((unsigned char)segment[i]))
+            digits++;
+        else if (!isxdigit((unsigned char)segment[i]))
+            return false; /* most words end here, after a letter or two */
     }
-    if (len == 0 || digits == 0 || hex + dashes != len)
-        return false;
-    return digits == len || len - dashes >= 8;
+    return digits > 0 && (digits == len || len - dashes >= 8);
+}
+
+static void append(char normal[static API_MAX + 1], size_t *len, const char *text, size_t text_len)
+{
+    if (text_len > API_MAX - *len)
+        text_len = API_MAX - *len;
+    memcpy(normal + *len, text, text_len);
+    *len += text_len;
 }
 
 void usage_normalise(const char *api, char normal[static API_MAX + 1])
 {
-    size_t len = strcspn(api, "?#");
     size_t out = 0;
-    for (size_t i = 0; i < len && out < API_MAX;) {
-        size_t segment = strcspn(api + i, "/?#");
-        if (segment > len - i)
-            segment = len - i;
-        bool replace = i > 0 && api[i - 1] == '/' && is_identifier(api + i, segment);
-        const char *text = replace ? "{id}" : api + i;
-        size_t text_len = replace ? 4 : segment;
-        for (size_t j = 0; j < text_len && out < API_MAX; j++)
-            normal[out++] = text[j];
-        i += segment;
-        if (i < len && out < API_MAX)
-            normal[out++] = api[i++];
+    for (;;) {
+        size_t segment = strcspn(api, "/?#");
+        if (out > 0 && normal[out - 1] == '/' && is_identifier(api, segment))
+            append(normal, &out, "{id}", 4);
+        else
+            append(normal, &out, api, segment);
+        api += segment;
+        if (*api != '/')
+            break;
+        append(normal, &out, api++, 1);
     }
     while (out > 0 && normal[out - 1] == ' ')
         out--;
@@ -203,7 +209,7 @@ static struct usage_delta take_delta(int64_t credential_id, struct record *recor
         .first_used = record->first_used,
         .last_used = record->last_used,
     };
-    record->allowed = record->denied = record->first_used = 0;
+    record->allowed = record->denied = record->first_used = record->last_used = 0;
     return delta;
 }
 
@@ -234,9 +240,10 @@ uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api
     }
     record->hour = hour;
     *(is_allowed ? &record->allowed : &record->denied) += count;
-    if (record->first_used == 0)
+    if (record->first_used == 0 || now < record->first_used) /* a use that is reported later may be earlier */
         record->first_used = now;
-    record->last_used = now;
+    if (now > record->last_used)
+        record->last_used = now;
     uint32_t number = record->api;
     pthread_mutex_unlock(&part->lock);
     return number;
@@ -256,7 +263,7 @@ static void gather_part(struct part *part, int64_t now, struct usage_delta **del
         {
             if (record->allowed + record->denied > 0) {
                 (*deltas)[(*count)++] = take_delta(credential->credential_id, record);
-            } else if (now - record->last_used > USAGE_HOUR) {
+            } else if (now - record->hour > 2 * USAGE_HOUR) {
                 HASH_DEL(credential->apis, record);
                 free(record);
                 part->record_count--;
