@@ -2,16 +2,22 @@
 #include "domain/introspect.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
+
+/* Under a lock, and much quicker than snprintf. */
+static void copy_text(char *to, size_t size, const char *from)
+{
+    if (memccpy(to, from, '\0', size) == NULL)
+        to[size - 1] = '\0';
+}
 
 static void fill_in(struct introspection *answer, const struct token_facts *token,
                     const struct credential_facts *credential, const struct settings *settings)
 {
     answer->credential_id = credential->id;
     memcpy(answer->client_id, credential->client_id, sizeof answer->client_id);
-    snprintf(answer->name, sizeof answer->name, "%s", credential->name);
-    snprintf(answer->owner, sizeof answer->owner, "%s", credential->owner);
+    copy_text(answer->name, sizeof answer->name, credential->name);
+    copy_text(answer->owner, sizeof answer->owner, credential->owner);
     answer->roles = token_roles(token, credential);
     answer->issued = token_key_issued(&token->key);
     answer->idle_timeout = settings->idle_timeout;
