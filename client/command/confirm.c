@@ -18,7 +18,7 @@ enum { ANSWER_MAX = 512 };
 static const struct view recent_view = {
     .columns =
         COLUMNS({"USES", "allowed", usage_column_uses, COLUMN_RIGHT}, {"LAST USE", "last_use_time", column_time, 0},
-                {"API", "api", NULL, 0}, {"CREDENTIAL", "credential_name", NULL, 0}),
+                {"API", "api", NULL, 0}, {"CREDENTIAL", "credential_name", NULL, COLUMN_IF_ANY}),
 };
 
 static const struct view impact_view = {
@@ -47,7 +47,7 @@ static void print_impact(FILE *out, const struct context *context, const struct 
     if (impact->n_recent_usage == 0)
         return;
     json_t *rows = json_from_field(&impact->base, "recent_usage");
-    TEXT_FREE char *table = table_text(rows, &recent_view, context->now, 0);
+    TEXT_FREE char *table = table_text(rows, &recent_view, context->now);
     fprintf(out, "Called in the last 30 days:\n%s", table);
     json_decref(rows);
 }
@@ -67,13 +67,14 @@ static bool ask(struct context *context, const struct change *change)
 {
     char answer[ANSWER_MAX];
     const char *word = change->name == NULL ? change->id : change->name;
-    TEXT_FREE char *printable = text_printable(word);
     if (!isatty(STDIN_FILENO)) {
         report_usage(context, "this is to be confirmed, and nobody is at the terminal; add --yes if it is meant");
         return false;
     }
-    fprintf(stderr, "Type %s%s%s to go on: ", printable, change->name != NULL && change->id != NULL ? " or " : "",
-            change->name != NULL && change->id != NULL ? change->id : "");
+    if (change->name == NULL)
+        fprintf(stderr, "Type \"%s\" to go on: ", word);
+    else
+        fprintf(stderr, "Type the name%s to go on: ", change->id == NULL ? "" : ", or the client ID,");
     fflush(stderr);
     if (read_answer(answer) && (strcmp(answer, word) == 0 || (change->id != NULL && strcmp(answer, change->id) == 0)))
         return true;

@@ -41,7 +41,7 @@ static const struct view list_view = {
     .columns = COLUMNS({"CLIENT ID", "client_id", NULL, 0}, {"NAME", "name", NULL, COLUMN_TRUNCATE},
                        {"ROLES", "roles", format_roles, COLUMN_WRAP}, {"EXPIRES", "expire_time", column_expiry, 0},
                        {"STATUS", "status", NULL, 0}, {"LAST USE", "last_use_time", column_last_use, 0},
-                       {"OWNER", "owner", NULL, COLUMN_TRUNCATE}),
+                       {"OWNER", "owner", NULL, COLUMN_TRUNCATE | COLUMN_IF_ANY}),
     .value_keys = KEYS("client_id"),
 };
 
@@ -75,9 +75,10 @@ static const struct view detail_view = {
 };
 
 static const struct view roles_view = {
-    .columns = COLUMNS({"ROLE", "role", NULL, 0}, {"STATE", "state", NULL, 0},
-                       {"GRANTED", "grant_time", column_time, 0}, {"BY", "granted_by", NULL, 0},
-                       {"REVOKED", "revoke_time", column_time, 0}, {"BY", "revoked_by", NULL, 0}),
+    .columns =
+        COLUMNS({"ROLE", "role", NULL, 0}, {"STATE", "state", NULL, 0}, {"GRANTED", "grant_time", column_time, 0},
+                {"BY", "granted_by", NULL, 0}, {"REVOKED", "revoke_time", column_time, COLUMN_IF_ANY},
+                {"BY", "revoked_by", NULL, COLUMN_IF_ANY}),
 };
 
 static const struct view secrets_view = {

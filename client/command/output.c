@@ -129,7 +129,7 @@ static void print_record(const struct context *context, const json_t *object, co
         if (text[0] != '\0')
             json_array_append_new(rows, text_must(json_pack("{s:s, s:s}", "title", column->title, "text", text)));
     }
-    TEXT_WIPE char *table = table_text(rows, &pair, context->now, 0);
+    TEXT_WIPE char *table = table_text(rows, &pair, context->now);
     fputs(table, stdout);
     json_decref(rows);
 }
@@ -153,7 +153,7 @@ void output_part(const struct context *context, const char *heading, const json_
 {
     if (context->format != OUTPUT_TABLE || json_array_size(array) == 0)
         return;
-    TEXT_FREE char *table = table_text(array, view, context->now, 0);
+    TEXT_FREE char *table = table_text(array, view, context->now);
     printf("\n%s\n%s", heading, table);
 }
 
@@ -182,7 +182,7 @@ void list_end(struct list *list, const char *nothing)
     if (list->context->format == OUTPUT_JSON)
         puts(list->count == 0 ? "[]" : "\n]");
     if (list->context->format == OUTPUT_TABLE) {
-        TEXT_FREE char *table = list->count == 0 ? NULL : table_text(list->rows, list->view, list->context->now, 0);
+        TEXT_FREE char *table = list->count == 0 ? NULL : table_text(list->rows, list->view, list->context->now);
         if (table == NULL)
             fprintf(stderr, "%s\n", nothing);
         else

@@ -13,7 +13,9 @@
 /* A cell's text, malloc'd; "" for none. */
 typedef char *column_format(const json_t *object, const json_t *value, int64_t now);
 
-enum { COLUMN_RIGHT = 1, COLUMN_WRAP = 2, COLUMN_TRUNCATE = 4 };
+/* Of a table that is too wide for the terminal, COLUMN_WRAP (one at most) is broken between words and COLUMN_TRUNCATE
+ * cut. COLUMN_IF_ANY is left out of a table where no row has it. */
+enum { COLUMN_RIGHT = 1, COLUMN_WRAP = 2, COLUMN_TRUNCATE = 4, COLUMN_IF_ANY = 8 };
 
 struct column {
     const char *title;
@@ -70,8 +72,8 @@ void list_add(struct list *list, const json_t *object);
 /* `nothing` is said, on standard error, where a table would be empty. */
 void list_end(struct list *list, const char *nothing);
 
-/* A table of these objects as text; width 0: the terminal's. malloc'd. */
-char *table_text(const json_t *rows, const struct view *view, int64_t now, size_t width);
+/* A table of these objects as text, for the terminal that standard output is. malloc'd. */
+char *table_text(const json_t *rows, const struct view *view, int64_t now);
 
 /* A cell, or a bare value: harmless on a terminal. malloc'd. */
 char *cell_text(const json_t *object, const struct column *column, int64_t now);

@@ -102,7 +102,7 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
         text_free(&token);
         token = text_copy(*(char **)message_member(response, "next_page_token"));
         is_more = token[0] != '\0';
-        if (is_more)
+        if (is_more && (pages->limit == 0 || list.count < (size_t)pages->limit))
             show_progress(&list, message_member(response, "total_size"));
     }
     end_progress(&list);

@@ -7,8 +7,9 @@
 #include "report.h"
 
 static const struct view catalogue_view = {
-    .columns = COLUMNS({"ROLE", "role_id", NULL, 0}, {"NAME", "name", NULL, 0}, {"GROUP", "group", NULL, 0},
-                       {"RETIRED", "retired", column_if_true, 0}, {"MAY", "description", NULL, COLUMN_WRAP}),
+    .columns =
+        COLUMNS({"ROLE", "role_id", NULL, 0}, {"NAME", "name", NULL, 0}, {"GROUP", "group", NULL, 0},
+                {"RETIRED", "retired", column_if_true, COLUMN_IF_ANY}, {"MAY", "description", NULL, COLUMN_WRAP}),
     .value_keys = KEYS("role_id"),
 };
 

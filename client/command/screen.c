@@ -9,6 +9,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "text.h"
+
+static void screen_size(size_t *ret_rows, size_t *ret_columns)
+{
+    struct winsize size;
+    bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0;
+    *ret_rows = is_known ? size.ws_row : 24;
+    *ret_columns = is_known ? size.ws_col : 80;
+}
+
 static void own_signals(sigset_t *ret_set)
 {
     sigemptyset(ret_set);
@@ -51,22 +61,16 @@ void screen_close(struct screen *screen)
     close(screen->signals);
 }
 
-void screen_size(size_t *ret_rows, size_t *ret_columns)
-{
-    struct winsize size;
-    bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0;
-    *ret_rows = is_known ? size.ws_row : 24;
-    *ret_columns = is_known ? size.ws_col : 80;
-}
-
 void screen_draw(const char *text)
 {
     size_t rows, columns;
     screen_size(&rows, &columns);
     fputs("\033[H", stdout);
     for (size_t row = 0; row < rows && *text != '\0'; row++) {
-        size_t len = strcspn(text, "\n");
-        printf("%.*s\033[K%s", (int)len, text, row + 1 < rows ? "\n" : "");
+        size_t len = strcspn(text, "\n"), fitting;
+        TEXT_FREE char *line = text_must(strndup(text, len));
+        text_width(line, columns, &fitting);
+        printf("%.*s\033[K%s", (int)fitting, line, row + 1 < rows ? "\n" : "");
         text += len + (text[len] == '\n');
     }
     fputs("\033[J", stdout);

@@ -20,9 +20,7 @@ void screen_prepare(void);
 [[nodiscard]] bool screen_open(struct screen *screen);
 void screen_close(struct screen *screen);
 
-void screen_size(size_t *ret_rows, size_t *ret_columns);
-
-/* Draws text, cut to the screen's height. */
+/* Draws text, cut to the screen's height and width. It must not have colors. */
 void screen_draw(const char *text);
 
 /* Waits. False: the user wants to end (q, Ctrl-C, a signal to end, no more input). Returns early when the size changes.

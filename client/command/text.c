@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 void *text_must(void *pointer)
 {
@@ -113,4 +114,27 @@ char *text_printable(const char *text)
     }
     fclose(out);
     return text_must(copy);
+}
+
+size_t text_width(const char *text, size_t most, size_t *ret_fitting)
+{
+    mbstate_t state = {0};
+    size_t width = 0, left = strlen(text);
+    *ret_fitting = 0;
+    for (const char *at = text; left > 0;) {
+        wchar_t character;
+        size_t len = mbrtowc(&character, at, left, &state);
+        if (len == 0 || len > left) { /* no character in this locale: a column a byte */
+            len = 1;
+            character = L'?';
+            state = (mbstate_t){0};
+        }
+        int own = wcwidth(character);
+        width += own < 0 ? 1 : (size_t)own;
+        at += len;
+        left -= len;
+        if (width <= most)
+            *ret_fitting = (size_t)(at - text);
+    }
+    return width;
 }

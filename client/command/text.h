@@ -9,6 +9,9 @@
  * UTF-8 as "?". Applied to JSON it changes its bytes and not its meaning. malloc'd. */
 char *text_printable(const char *text);
 
+/* How many columns of a terminal it takes, and in *ret_fitting how many bytes of it fit into `most`. */
+size_t text_width(const char *text, size_t most, size_t *ret_fitting);
+
 /* malloc'd; ends the process when there is no memory. */
 char *text_copy(const char *text);
 [[gnu::format(printf, 1, 2)]] char *text_format(const char *format, ...);

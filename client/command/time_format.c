@@ -186,7 +186,7 @@ void instant_format_relative(int64_t seconds, int64_t now, char text[static TIME
     int64_t distance = is_past ? now - seconds : seconds - now;
     const char *unit;
     int64_t number;
-    if (is_past && distance < 5) {
+    if (is_past ? distance < 5 : distance <= 1) { /* the server's clock and this one's seconds differ a little */
         snprintf(text, TIME_TEXT_MAX, "just now");
         return;
     }

@@ -28,14 +28,14 @@ struct view_of_use {
 
 static char *format_rate(const json_t *, const json_t *value, int64_t)
 {
-    return json_is_real(value) ? text_format("%.1f", json_real_value(value)) : text_copy("");
+    return json_real_value(value) > 0 ? text_format("%.1f", json_real_value(value)) : text_copy("");
 }
 
 static const struct view rows_view = {
     .columns = COLUMNS({"CALLS/S", "calls_per_second", format_rate, COLUMN_RIGHT},
                        {"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT}, {"DENIED", "denied", NULL, COLUMN_RIGHT},
-                       {"LAST", "last_use_time", column_time, 0}, {"API", "api", NULL, COLUMN_TRUNCATE},
-                       {"CREDENTIAL", "credential_name", NULL, COLUMN_TRUNCATE}),
+                       {"LAST", "last_use_time", column_time, 0},
+                       {"CREDENTIAL", "credential_name", NULL, COLUMN_TRUNCATE}, {"API", "api", NULL, 0}),
     .value_keys = KEYS("client_id", "api", "allowed", "denied"),
 };
 
@@ -126,7 +126,7 @@ static void format_local(int64_t seconds, const char *format, char text[static T
         strftime(text, TIME_TEXT_MAX, format, &tm);
 }
 
-static char *frame(const struct context *context, const struct view_of_use *view, const json_t *rows, size_t width)
+static char *frame(const struct context *context, const struct view_of_use *view, const json_t *rows, bool is_live)
 {
     char clock[TIME_TEXT_MAX], since[TIME_TEXT_MAX], rate[TIME_TEXT_MAX] = "";
     int64_t hour = view->since - view->since % 3600; /* the server counts by the hour */
@@ -139,9 +139,9 @@ static char *frame(const struct context *context, const struct view_of_use *view
     if (json_is_real(json_object_get(json_array_get(rows, 0), "calls_per_second")))
         snprintf(rate, sizeof rate, ", now %.1f/s", view->total_rate);
     TEXT_FREE char *table = json_array_size(rows) == 0 ? text_copy("Nobody called anything.\n")
-                                                       : table_text(rows, &rows_view, context->now, width);
+                                                       : table_text(rows, &rows_view, context->now);
     return text_format("%s  calls since %s: %" JSON_INTEGER_FORMAT "%s%s\n\n%s", clock, since, sum, rate,
-                       width == 0 ? "" : "  (q ends)", table);
+                       is_live ? "  (q ends)" : "", table);
 }
 
 static enum exit_code print_once(struct context *context, struct view_of_use *view)
@@ -150,7 +150,7 @@ static enum exit_code print_once(struct context *context, struct view_of_use *vi
     if (rows == NULL)
         return context->exit_code;
     if (context->format == OUTPUT_TABLE) {
-        TEXT_FREE char *text = frame(context, view, rows, 0);
+        TEXT_FREE char *text = frame(context, view, rows, false);
         fputs(text, stdout);
     } else {
         struct list list;
@@ -183,9 +183,7 @@ static enum exit_code watch(struct context *context, struct view_of_use *view, i
             rows = new;
             next = monotonic_time() + (double)interval_ms / 1000;
         }
-        size_t height, width;
-        screen_size(&height, &width);
-        TEXT_FREE char *text = frame(context, view, rows, width);
+        TEXT_FREE char *text = frame(context, view, rows, true);
         screen_draw(text);
         int64_t wait = (int64_t)((next - monotonic_time()) * 1000) + 1;
         goes_on = screen_wait(&screen, wait > 0 ? wait : 0);

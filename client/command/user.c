@@ -11,7 +11,7 @@
 static const struct view list_view = {
     .columns =
         COLUMNS({"USER", "user", NULL, 0}, {"ROLES", "roles", NULL, COLUMN_WRAP},
-                {"REVOKED", "revoked_roles", NULL, COLUMN_WRAP},
+                {"REVOKED", "revoked_roles", NULL, COLUMN_IF_ANY},
                 {"CREDENTIALS", "credential_count", NULL, COLUMN_RIGHT}, {"CHANGED", "update_time", column_time, 0}),
     .value_keys = KEYS("user"),
 };

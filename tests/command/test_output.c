@@ -85,17 +85,29 @@ static void a_table_has_relative_times(void **)
     json_t *rows =
         json_pack("[{s:s, s:i, s:s, s:[s,s]}, {s:s, s:i, s:n, s:[]}]", "name", "Acme", "uses", 5, "last",
                   "2026-09-21T13:30:20Z", "roles", "a", "b", "name", "Globex", "uses", 1234, "last", "roles");
-    TEXT_FREE char *text = table_text(rows, &view, now, 0);
+    TEXT_FREE char *text = table_text(rows, &view, now);
     assert_string_equal(text, "NAME    USES  LAST       ROLES\n"
                               "Acme       5  3 min ago  a, b\n"
                               "Globex  1234  never      \n");
     json_decref(rows);
 }
 
+static void a_column_that_no_row_has_can_be_left_out(void **)
+{
+    const struct view some = {.columns = COLUMNS({"NAME", "name", NULL, 0}, {"OWNER", "owner", NULL, COLUMN_IF_ANY})};
+    json_t *rows = json_pack("[{s:s, s:s}]", "name", "Acme", "owner", "");
+    TEXT_FREE char *without = table_text(rows, &some, now);
+    assert_string_equal(without, "NAME\nAcme\n");
+    json_object_set_new(json_array_get(rows, 0), "owner", json_string("anna"));
+    TEXT_FREE char *with = table_text(rows, &some, now);
+    assert_string_equal(with, "NAME  OWNER\nAcme  anna\n");
+    json_decref(rows);
+}
+
 static void a_name_cannot_control_the_terminal_from_a_table(void **)
 {
     json_t *rows = json_pack("[{s:s}]", "name", "\033[2J\xc2\x9b\u202e");
-    TEXT_FREE char *text = table_text(rows, &view, now, 0);
+    TEXT_FREE char *text = table_text(rows, &view, now);
     assert_null(strchr(text, '\033'));
     assert_null(strstr(text, "\xc2\x9b"));
     assert_non_null(strstr(text, "\\u001b[2J\\u009b\\u202e"));
@@ -110,6 +122,7 @@ int main(void)
         cmocka_unit_test(json_stays_json_and_controls_nothing),
         cmocka_unit_test(a_duration_is_told_in_seconds),
         cmocka_unit_test(a_table_has_relative_times),
+        cmocka_unit_test(a_column_that_no_row_has_can_be_left_out),
         cmocka_unit_test(a_name_cannot_control_the_terminal_from_a_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,21 @@ static void what_is_no_utf_8_is_a_question_mark(void **)
     expect("\xff\xfe", "??");
 }
 
+static void a_width_is_counted_in_columns_and_cut_between_characters(void **)
+{
+    size_t fitting;
+    setlocale(LC_CTYPE, "C.UTF-8");
+    assert_int_equal(text_width("Müller", 100, &fitting), 6);
+    assert_int_equal(fitting, 7);
+    assert_int_equal(text_width("Müller", 2, &fitting), 6);
+    assert_int_equal(fitting, 3);
+    assert_int_equal(text_width("東京", 3, &fitting), 4);
+    assert_int_equal(fitting, 3);
+    assert_int_equal(text_width("", 0, &fitting), 0);
+    assert_int_equal(text_width("a\xff\xc3", 9, &fitting), 3);
+    assert_int_equal(fitting, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -60,6 +76,7 @@ int main(void)
         cmocka_unit_test(no_control_character_reaches_the_terminal),
         cmocka_unit_test(what_reorders_or_hides_text_is_shown),
         cmocka_unit_test(what_is_no_utf_8_is_a_question_mark),
+        cmocka_unit_test(a_width_is_counted_in_columns_and_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,6 +166,7 @@ static void a_time_is_told_from_now(void **)
         int64_t distance;
         const char *text;
     } cases[] = {{0, "just now"},
+                 {1, "just now"},
                  {-4, "just now"},
                  {-5, "5 s ago"},
                  {-99, "99 s ago"},
@@ -175,7 +176,7 @@ static void a_time_is_told_from_now(void **)
                  {-2 * 86400, "2 days ago"},
                  {-90 * 86400, "90 days ago"},
                  {-91 * 86400, "2026-06-22"},
-                 {1, "in 1 s"},
+                 {2, "in 2 s"},
                  {1199, "in 20 min"},
                  {29 * 86400 - 120, "in 29 days"},
                  {91 * 86400, "2026-12-21"}};

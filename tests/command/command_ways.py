@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Usage and audit, confirmation, who is calling, and what is printed."""
+import os
+import signal
+import subprocess
+
+from driver import COMMAND, Case, DONE, REFUSED, RFC3339, Terminal, UNREACHABLE, USAGE, environment, random_name, run
+
+
+class Usage(Case):
+    def setUp(self):
+        super().setUp()
+        self.name, self.client_id, secret = self.create()
+        token, self.token_file = self.token(self.client_id, secret)
+        for api, roles in (("GET /api/a", "work_creator"), ("GET /api/a", "work_creator"), ("GET /api/a", "user_manager"),
+                           ("POST /api/b", "work_creator")):
+            run("token", "introspect", "--api", api, "--require", roles, stdin=token)
+
+    def test_who_called_what(self):
+        rows = {row["api"]: row for row in self.read("usage", "--credential", self.name)}
+        self.assertEqual((rows["GET /api/a"]["allowed"], rows["GET /api/a"]["denied"]), (2, 1))
+        self.assertEqual((rows["POST /api/b"]["allowed"], rows["POST /api/b"]["denied"]), (1, 0))
+        self.assertRegex(rows["POST /api/b"]["last_use_time"], RFC3339)
+        table = self.ok("usage", "--credential", self.client_id)
+        self.assertRegex(table.split("\n")[0], r"^CREDENTIAL +CLIENT ID +API +ALLOWED +DENIED +FIRST USE +LAST USE")
+        self.assertEqual(self.ok("usage", "--credential", self.name, "--top", "1", "-o", "value"),
+                         f"{self.client_id}\tGET /api/a\t2\t1\n")
+        self.assertEqual(self.ok("usage", "--credential", self.name, "--by", "credential", "-o", "value"),
+                         f"{self.client_id}\t3\t1\n")
+        self.assertEqual(self.ok("usage", "--credential", self.name, "--api", "POST /api/b", "--by", "api", "-o", "value"),
+                         "POST /api/b\t1\t0\n")
+        for by in ("hour", "day"):
+            rows = self.read("usage", "--credential", self.name, "--by", by, "--since", "2h")
+            self.assertEqual(sum(row["allowed"] for row in rows), 3)
+            self.assertRegex(rows[0]["start_time"], RFC3339)
+        self.assertEqual(self.read("usage", "--credential", self.name, "--since", "60d", "--until", "50d"), [])
+
+    def test_what_would_end_is_shown_with_what_it_called(self):
+        text = self.ok("credential", "delete", self.name, "--dry-run")
+        self.assertIn("ends 1 live token.", text)
+        self.assertRegex(text, r"(?m)^ +3 .*GET /api/a")
+
+    def test_top_prints_a_frame(self):
+        for arguments in (["--once"], []):  # standard output is no terminal
+            self.assertRegex(self.ok("top", "--credential", self.name, *arguments), r"(?m)^ +3 +1 .*GET /api/a")
+        rows = self.read("top", "--once", "--credential", self.name)
+        self.assertEqual([row["api"] for row in rows], ["GET /api/a", "POST /api/b"])
+
+    def test_top_lives_until_q_or_control_c(self):
+        for end, code in (("q", DONE), ("\x03", DONE)):
+            terminal = Terminal("top", "--interval", "1s", "--credential", self.name)
+            terminal.expect("GET /api/a")
+            terminal.text = ""
+            terminal.expect(", now ")  # a rate: the second frame
+            terminal.write(end)
+            self.assertEqual(terminal.end(), code)
+            self.assertIn("\033[?1049l", terminal.text)
+
+    def test_top_leaves_the_terminal_as_it_was_when_it_is_ended(self):
+        terminal = Terminal("top", "--interval", "1s")
+        terminal.expect("calls since")
+        os.kill(terminal.pid, signal.SIGTERM)
+        self.assertEqual(terminal.end(), DONE)
+        self.assertIn("\033[?1049l", terminal.text)
+
+    def test_what_makes_no_sense_is_refused(self):
+        self.fails(USAGE, "usage", "--by", "week")
+        self.fails(USAGE, "usage", "--by", "hour,day")
+        self.fails(USAGE, "usage", "--since", "soon")
+        self.fails(USAGE, "usage", "--top", "ten")
+        self.fails(USAGE, "top", "--interval", "0")
+        self.fails(REFUSED, "usage", "--credential", random_name("Nobody"))
+
+
+class Audit(Case):
+    def test_what_was_done_is_in_the_log(self):
+        _, client_id, _ = self.create()
+        events = self.read("audit", "list", "--subject", client_id, "--action", "CreateCredential")
+        self.assertEqual(len(events), 1)
+        self.assertEqual((events[0]["outcome"], events[0]["subject"]), ("OK", client_id))
+        self.assertRegex(events[0]["event_time"], RFC3339)
+        self.assertRegex(events[0]["hash"], r"^[0-9a-f]{64}$")
+        self.assertEqual(self.read("audit", "list", "--subject", client_id, "--outcome", "NOT_FOUND"), [])
+        self.assertEqual(self.read("audit", "list", "--subject", client_id, "--until", "1d"), [])
+        self.assertEqual(len(self.read("audit", "list", "--subject", client_id, "--since", "1h", "--text", "work_creator")),
+                         1)
+        self.assertRegex(self.ok("audit", "list"), r"^ *NO +TIME +ACTOR +ACTION")
+        self.assertEqual(len(self.ok("audit", "list", "--limit", "2", "-o", "value").splitlines()), 2)
+
+    def test_verify(self):
+        self.assertEqual(self.ok("audit", "verify", "-o", "value"), "true\n")
+        self.assertGreater(self.read("audit", "verify")["events_checked"], 0)
+
+
+class Confirmation(Case):
+    def setUp(self):
+        super().setUp()
+        self.name, self.client_id, secret = self.create()
+        _, self.token_file = self.token(self.client_id, secret)
+
+    def test_the_name_or_the_client_id_is_to_be_typed(self):
+        for word in (self.name, self.client_id):
+            terminal = Terminal("credential", "delete", self.name)
+            terminal.expect("to go on: ")
+            self.assertIn(f'Deleting credential "{self.name}" ({self.client_id}) ends ', terminal.text)
+            terminal.write(word + "\n")
+            self.assertEqual(terminal.end(), DONE, terminal.text)
+            self.assertFalse(self.is_active(self.token_file))
+            self.ok("credential", "undelete", self.client_id)
+
+    def test_anything_else_changes_nothing(self):
+        for word in ("", "y", "yes", self.name + "x", self.name[:-1], "\x04"):
+            for command in (("credential", "delete"), ("secret", "regenerate"), ("token", "end-all")):
+                terminal = Terminal(*command, self.name)
+                terminal.expect("to go on: ")
+                terminal.write(word if word == "\x04" else word + "\n")
+                self.assertEqual(terminal.end(), REFUSED, terminal.text)
+                self.assertIn("Nothing was changed", terminal.text)
+        self.assertTrue(self.is_active(self.token_file))
+
+    def test_nobody_at_the_terminal_is_a_refusal(self):
+        for arguments in (["credential", "delete", self.name], ["credential", "revoke", self.name, "team_leader"],
+                          ["credential", "grant", self.name, "work_assigner"], ["secret", "regenerate", self.name],
+                          ["credential", "update", self.name, "--expires", "2020-01-01"],
+                          ["token", "end-all", self.name]):
+            text = self.fails_after_impact(arguments)
+            self.assertIn("--yes", text)
+        self.assertTrue(self.is_active(self.token_file))
+
+    def fails_after_impact(self, arguments):
+        answer = run(*arguments, stdin=self.name + "\n")
+        self.assertEqual(answer.returncode, USAGE, (arguments, answer.stderr))
+        self.assertIn("ends 1 live token.", answer.stderr)
+        return answer.stderr
+
+    def test_what_changed_since_it_was_shown_is_not_done(self):
+        terminal = Terminal("credential", "delete", self.name)
+        terminal.expect("to go on: ")
+        self.ok("credential", "update", self.client_id, "--expires", "30d")
+        terminal.write(self.name + "\n")
+        self.assertEqual(terminal.end(), REFUSED)
+        self.assertIn("STALE_ETAG", terminal.text)
+        self.assertTrue(self.is_active(self.token_file))
+
+    def test_an_expiry_in_the_past_ends_tokens_when_confirmed(self):
+        terminal = Terminal("credential", "update", self.name, "--expires", "2020-01-01")
+        terminal.expect("to go on: ")
+        terminal.write(self.name + "\n")
+        self.assertEqual(terminal.end(), DONE, terminal.text)
+        self.assertFalse(self.is_active(self.token_file))
+
+
+class Caller(Case):
+    NOBODY = {"GATEHOUSE_CLIENT_ID": None, "GATEHOUSE_CLIENT_SECRET_FILE": None}
+
+    def secret(self):
+        with open(os.environ["GATEHOUSE_CLIENT_SECRET_FILE"], encoding="utf-8") as file:
+            return file.read().strip()
+
+    def test_a_caller_can_be_named_in_each_way(self):
+        client_id, secret_file = os.environ["GATEHOUSE_CLIENT_ID"], os.environ["GATEHOUSE_CLIENT_SECRET_FILE"]
+        token, path = self.token(client_id, secret_file)
+        self.addCleanup(run, "token", "revoke", "--token-file", path)
+        self.ok("role", "list", "--client-id", client_id, "--client-secret-file", secret_file, **self.NOBODY)
+        self.ok("--client-id", client_id, "--client-secret-file=-", "role", "list", stdin=self.secret(), **self.NOBODY)
+        self.ok("role", "list", "--client-id", client_id,
+                **{**self.NOBODY, "GATEHOUSE_CLIENT_SECRET": self.secret()})
+        self.ok("role", "list", "--token-file", path, **self.NOBODY)
+        self.ok("role", "list", "--token-file", "-", stdin=token, **self.NOBODY)
+        self.ok("role", "list", **{**self.NOBODY, "GATEHOUSE_TOKEN": token})
+        self.ok("role", "list", **{**self.NOBODY, "GATEHOUSE_TOKEN_FILE": path})
+
+    def test_a_configuration_file_names_server_and_caller(self):
+        folder = os.path.join(self.folder.name, "gatehouse")
+        os.mkdir(folder)
+        path = os.path.join(folder, "config")
+        self.write(path, f'address = "{os.environ["GATEHOUSE_GRPC"]}"\nclient_id = "{os.environ["GATEHOUSE_CLIENT_ID"]}"\n'
+                         f'client_secret_file = "{os.environ["GATEHOUSE_CLIENT_SECRET_FILE"]}"\noutput = "value"\n')
+        alone = {**self.NOBODY, "GATEHOUSE_GRPC": None}
+        self.assertIn("work_creator\n", self.ok("role", "list", XDG_CONFIG_HOME=self.folder.name, **alone))
+        self.assertIn("work_creator\n", self.ok("role", "list", "--config", path, **alone))
+        self.assertIn('"role_id"', self.ok("role", "list", "-o", "json", XDG_CONFIG_HOME=self.folder.name, **alone))
+        self.write(path, "colour = red\n")
+        self.assertIn("config:1", self.fails(USAGE, "role", "list", XDG_CONFIG_HOME=self.folder.name, **alone))
+
+    def test_who_is_nobody_is_told_how_to_say_who_he_is(self):
+        text = self.fails(REFUSED, "role", "list", **self.NOBODY)
+        self.assertIn("CALLER_UNKNOWN", text)
+        self.assertIn("--client-id", text)
+        self.assertIn("--client-secret-file", self.fails(USAGE, "token", "issue", **self.NOBODY))
+
+    def test_who_may_not_is_told_what_he_lacks(self):
+        _, client_id, secret = self.create(roles="work_creator")
+        caller = {"GATEHOUSE_CLIENT_ID": client_id, "GATEHOUSE_CLIENT_SECRET_FILE": secret}
+        text = self.fails(REFUSED, "credential", "list", **caller)
+        self.assertIn("CALLER_NOT_ALLOWED", text)
+        self.assertIn("user_manager", text)
+        self.assertIn("CALLER_NOT_ALLOWED", self.fails(REFUSED, "token", "introspect", stdin="x", **caller))
+
+    def test_a_wrong_secret_is_told(self):
+        path = os.path.join(self.folder.name, "wrong")
+        self.write(path, "gate_sk_" + "x" * 49)
+        self.assertIn("INVALID_CLIENT", self.fails(REFUSED, "role", "list", "--client-secret-file", path))
+
+    def test_files_that_hold_no_secret_are_refused(self):
+        path = os.path.join(self.folder.name, "bad")
+        for text in ("", "\n\n", "two\nlines", "x" * 200, "a\0b"):
+            self.write(path, text)
+            self.assertIn("secret key", self.fails(USAGE, "role", "list", "--client-secret-file", path))
+        self.fails(USAGE, "role", "list", "--client-secret-file", path + "-not-there")
+        self.fails(USAGE, "role", "list", "--client-secret-file", self.folder.name)
+        self.fails(USAGE, "token", "introspect", "--client-id", os.environ["GATEHOUSE_CLIENT_ID"],
+                   "--client-secret-file", "-", stdin="both")
+
+    def test_a_secret_that_others_can_read_is_warned_of(self):
+        _, client_id, secret = self.create(roles="user_manager")
+        os.chmod(secret, 0o644)
+        answer = run("role", "list", "--client-id", client_id, "--client-secret-file", secret)
+        self.assertEqual(answer.returncode, DONE)
+        self.assertIn("chmod 600", answer.stderr)
+
+    def test_a_server_that_is_not_there_is_exit_3(self):
+        for arguments in (["role", "list"], ["token", "issue"], ["top", "--once"]):
+            text = self.fails(UNREACHABLE, "--address", "127.0.0.1:1", "--timeout", "3s", *arguments)
+            self.assertIn("cannot reach the server at 127.0.0.1:1", text)
+            self.assertIn("--address", text)
+        self.fails(UNREACHABLE, "role", "list", "--timeout=3s", GATEHOUSE_ADDRESS="127.0.0.1:1")
+        self.fails(UNREACHABLE, "role", "list", "--timeout=3s", GATEHOUSE_ADDRESS="127.0.0.1:1", GATEHOUSE_TOKEN="x")
+        self.fails(USAGE, "role", "list", "--timeout=soon")
+
+    def test_a_ca_file_that_is_not_there_is_refused(self):
+        self.fails(USAGE, "role", "list", "--ca-file", "/nonexistent.pem")
+
+
+class Output(Case):
+    def test_a_name_controls_no_terminal(self):
+        name = random_name("Evil \u202e")  # a server may take it: it is no control character
+        answer = run("credential", "create", name, "-r", "work_creator", "-o", "value")
+        if answer.returncode != DONE:
+            self.assertIn("INVALID_FIELD", answer.stderr)
+            return
+        self.made.append(answer.stdout.split()[0])
+        for form in ("table", "json", "value"):
+            listed = self.ok("credential", "get", self.made[0], "-o", form)
+            self.assertNotIn("\u202e", listed)
+        self.assertIn("\\u202e", self.ok("credential", "get", self.made[0]))
+        self.assertEqual(self.read("credential", "get", self.made[0])["name"], name)
+
+    def test_control_characters_given_back_in_an_error_are_shown(self):
+        answer = run("credential", "create", "evil \033[2J \u009b31m", "-r", "work_creator")
+        self.assertEqual(answer.returncode, REFUSED)
+        self.assertNotIn("\033", answer.stderr)
+        self.assertNotIn("\u009b", answer.stderr)
+        answer = run("credential", "get", "evil \033[2J")
+        self.assertEqual(answer.returncode, REFUSED)
+        self.assertNotIn("\033", answer.stdout + answer.stderr)
+
+    def test_a_reader_that_goes_away_is_no_crash(self):
+        with subprocess.Popen([COMMAND, "audit", "list", "--limit", "0", "-o", "json"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=environment()) as process:
+            process.stdout.close()
+            process.wait(timeout=60)
+            self.assertNotIn(b"annot write", process.stderr.read())
+
+    def test_a_full_disk_loses_no_secret_silently(self):
+        name = random_name("Full")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            answer = subprocess.run([COMMAND, "credential", "create", name, "-r", "work_creator"], stdout=full,
+                                    stderr=subprocess.PIPE, text=True, check=False, env=environment(), timeout=60)
+        self.assertEqual(answer.returncode, REFUSED)
+        self.assertIn("secret regenerate", answer.stderr)
+        self.made.append(self.read("credential", "get", name)["client_id"])
+
+    def test_without_a_locale_names_are_still_readable(self):
+        name = random_name("Müller")
+        self.create(name=name)
+        answer = subprocess.run([COMMAND, "credential", "list", "--name", name], capture_output=True, check=False,
+                                env=environment(LC_ALL="C"), timeout=60)
+        self.assertIn(name.encode(), answer.stdout)
+
+    def test_revoked_roles_are_grey_at_a_terminal(self):
+        name, _, _ = self.create()
+        self.ok("credential", "revoke", name, "team_leader")
+        terminal = Terminal("credential", "get", name)
+        self.assertEqual(terminal.end(), DONE)
+        self.assertRegex(terminal.text, r"\033\[90m *team_leader|team_leader[^\n]*revoked")
+        self.assertIn("\033[90m", terminal.text)
