@@ -30,6 +30,17 @@ static void set_request_id(struct call *call, const char *given)
         snprintf(call->request_id + 2 * i, 3, "%02x", bytes[i]);
 }
 
+static bool is_traceparent(const char *text)
+{
+    static const char form[] = "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+    if (text == NULL || strlen(text) != sizeof form - 1)
+        return false;
+    for (size_t i = 0; i < sizeof form - 1; i++)
+        if (form[i] == '-' ? text[i] != '-' : strchr("0123456789abcdef", text[i]) == NULL)
+            return false;
+    return true;
+}
+
 struct exchange *exchange_new(const struct rest_options *options, struct http_request *request)
 {
     static const char *const nobody[] = {NULL};
@@ -39,7 +50,8 @@ struct exchange *exchange_new(const struct rest_options *options, struct http_re
     exchange->options = options;
     exchange->request = request;
     exchange->call.authorization = http_header_copy(request, "Authorization");
-    exchange->call.traceparent = http_header_copy(request, "traceparent");
+    if (is_traceparent(http_header(request, "traceparent")))
+        exchange->call.traceparent = http_header_copy(request, "traceparent");
     exchange->call.peer = request->peer;
     exchange->call.identities = nobody;
     exchange->call.deadline = request->deadline;
@@ -125,7 +137,12 @@ void answer_json(struct http_request *request, int code, json_t *json)
 
 void answer_oauth_error(struct http_request *request, int code, const char *error, const char *description)
 {
-    answer_json(request, code, json_pack("{s:s, s:s}", "error", error, "error_description", description));
+    char text[CALL_MESSAGE_MAX];
+    snprintf(text, sizeof text, "%s", description);
+    for (char *c = text; *c != '\0'; c++) /* RFC 6749, section 5.2, says which characters it may have */
+        if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
+            *c = '\'';
+    answer_json(request, code, json_pack("{s:s, s:s}", "error", error, "error_description", text));
 }
 
 void answer_method_not_allowed(struct http_request *request, const char *allow)
@@ -214,5 +231,14 @@ bool content_type_is(const struct http_request *request, const char *wanted)
 {
     const char *type = http_header(request, "Content-Type");
     size_t len = strlen(wanted);
-    return type != NULL && strncasecmp(type, wanted, len) == 0 && strchr(" ;\t", type[len]) != NULL;
+    if (type == NULL || strncasecmp(type, wanted, len) != 0)
+        return false;
+    const char *rest = type + len + strspn(type + len, " \t");
+    if (*rest == '\0')
+        return true;
+    if (*rest != ';')
+        return false;
+    rest += strspn(rest, "; \t");
+    return strncasecmp(rest, "charset=", 8) != 0 || strncasecmp(rest + 8, "utf-8", 5) == 0 ||
+           strncasecmp(rest + 8, "\"utf-8\"", 7) == 0;
 }

@@ -51,7 +51,7 @@ int answer_code_of(struct http_request *request, const struct call_error *error)
 /* {"error": {"code", "status", "message", "details"}}, as google.rpc.Status is in JSON. */
 void answer_status(struct http_request *request, const struct call_error *error);
 
-/* Is the content type `wanted`, in any letter case, with parameters or not? */
+/* Is the content type `wanted`, in any letter case, with parameters or not, and in no charset but UTF-8? */
 bool content_type_is(const struct http_request *request, const char *wanted);
 
 #endif

@@ -39,6 +39,10 @@ static struct oauth *read_form(struct http_request *request)
         answer_oauth_error(request, 415, "invalid_request", "the body must be application/x-www-form-urlencoded");
         return NULL;
     }
+    if (request->query[0] != '\0') { /* section 2.3.1: credentials must not stand in a URL, where they end in logs */
+        answer_oauth_error(request, 400, "invalid_request", "parameters belong in the body, not in the URL");
+        return NULL;
+    }
     if (request->body_len > FORM_BODY_MAX) {
         answer_oauth_error(request, 413, "invalid_request", "the form is too large");
         return NULL;
@@ -61,20 +65,24 @@ static const char *or_empty(const char *text)
     return text == NULL ? "" : text;
 }
 
-/* Client ID and secret from the form or from Basic, not from both (RFC 6749, section 2.3). */
-static bool read_client(struct http_request *request, struct oauth *oauth)
+/* Client ID and secret from the form or from Basic, not from both (RFC 6749, section 2.3). A bearer token may stand in
+ * their place where the endpoint takes one. */
+static bool read_client(struct http_request *request, struct oauth *oauth, bool takes_bearer)
 {
-    const char *credentials = NULL, *authorization = http_header(request, "Authorization");
+    const char *credentials = "", *authorization = http_header(request, "Authorization");
     oauth->client_id = or_empty(form_get(&oauth->form, "client_id"));
     oauth->client_secret = or_empty(form_get(&oauth->form, "client_secret"));
-    if (authorization == NULL || !basic_scheme_is(authorization, "Basic", &credentials))
+    if (authorization == NULL)
         return true;
     if (oauth->client_secret[0] != '\0') {
-        answer_oauth_error(request, 400, "invalid_request", "the client authenticates twice: by Basic and in the form");
+        answer_oauth_error(request, 400, "invalid_request",
+                           "the client authenticates twice: by Authorization and in the form");
         return false;
     }
+    if (takes_bearer && basic_scheme_is(authorization, "Bearer", &credentials))
+        return true;
     oauth->used_basic = true;
-    if (!basic_parse(&oauth->basic, credentials)) {
+    if (!basic_scheme_is(authorization, "Basic", &credentials) || !basic_parse(&oauth->basic, credentials)) {
         http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
         answer_oauth_error(request, 401, "invalid_client", "the Basic credentials cannot be read");
         return false;
@@ -113,7 +121,9 @@ static void answer_failed(struct exchange *exchange)
     bool is_bearer = error->status == STATUS_PERMISSION_DENIED ||
                      (error->status == STATUS_UNAUTHENTICATED && strcmp(error->reason, "INVALID_CLIENT") != 0);
     if (is_bearer && strcmp(error->reason, "NOT_YOUR_TOKEN") != 0)
-        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\"");
+        http_answer_header(request, "WWW-Authenticate",
+                           code == 401 ? "Bearer realm=\"gatehouse\", error=\"invalid_token\""
+                                       : "Bearer realm=\"gatehouse\", error=\"insufficient_scope\"");
     else if (code == 401 && exchange->used_basic)
         http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
     answer_oauth_error(request, code, error_name(error), error->message);
@@ -143,6 +153,14 @@ static void answer_token(struct exchange *exchange, const ProtobufCMessage *mess
                           join(&exchange->request->scratch, token->n_scopes, token->scopes)));
 }
 
+static bool is_scope_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+            return false;
+    return true;
+}
+
 /* scope = scope-token *( SP scope-token ) (RFC 6749, section 3.3). */
 static bool read_scopes(struct http_request *request, const struct oauth *oauth,
                         Gatehouse__V1__IssueTokenRequest *message)
@@ -153,7 +171,7 @@ static bool read_scopes(struct http_request *request, const struct oauth *oauth,
     message->scopes = take(request, SCOPES_MAX * sizeof *message->scopes);
     for (const char *at = scope; message->scopes != NULL; at++) {
         size_t len = strcspn(at, " ");
-        if (len == 0 || message->n_scopes == SCOPES_MAX) {
+        if (len == 0 || message->n_scopes == SCOPES_MAX || !is_scope_token(at, len)) {
             answer_oauth_error(request, 400, "invalid_scope", "scope is role ids with one space between them");
             return false;
         }
@@ -184,7 +202,7 @@ static bool check_grant(struct http_request *request, const struct oauth *oauth)
 static bool start_token(const struct rest_options *options, struct http_request *request)
 {
     struct oauth *oauth = read_form(request);
-    if (oauth == NULL || !read_client(request, oauth) || !check_grant(request, oauth))
+    if (oauth == NULL || !read_client(request, oauth, false) || !check_grant(request, oauth))
         return false;
     struct exchange *exchange = exchange_new(options, request);
     Gatehouse__V1__IssueTokenRequest *message = take(request, sizeof *message);
@@ -219,13 +237,16 @@ static void answer_introspect(struct exchange *exchange, const ProtobufCMessage 
         answer_json(exchange->request, 200, json_pack("{s:b}", "active", 0));
         return;
     }
-    answer_json(exchange->request, 200,
-                json_pack("{s:b, s:s*, s:s, s:s, s:I, s:I, s:s, s:s?}", "active", 1, "scope",
-                          join(&exchange->request->scratch, token->n_roles, token->roles), "client_id",
-                          token->client_id, "token_type", "Bearer", "exp", (json_int_t)token->expire_time->seconds,
-                          "iat", (json_int_t)token->issue_time->seconds, "sub",
-                          token->owner[0] == '\0' ? token->client_id : token->owner, "client_name",
-                          token->credential_name));
+    json_t *json =
+        json_pack("{s:b, s:s*, s:s, s:s, s:s, s:s}", "active", 1, "scope",
+                  join(&exchange->request->scratch, token->n_roles, token->roles), "client_id", token->client_id,
+                  "token_type", "Bearer", "sub", token->owner[0] == '\0' ? token->client_id : token->owner,
+                  "client_name", token->credential_name);
+    if (json != NULL && token->expire_time != NULL) /* a remote service may be of another version */
+        json_object_set_new(json, "exp", json_integer((json_int_t)token->expire_time->seconds));
+    if (json != NULL && token->issue_time != NULL)
+        json_object_set_new(json, "iat", json_integer((json_int_t)token->issue_time->seconds));
+    answer_json(exchange->request, 200, json);
 }
 
 static bool start_introspect(const struct rest_options *options, struct http_request *request)
@@ -274,7 +295,7 @@ static void answer_revoke(struct exchange *exchange, const ProtobufCMessage *mes
 static bool start_revoke(const struct rest_options *options, struct http_request *request)
 {
     struct oauth *oauth = read_form(request);
-    if (oauth == NULL || !read_client(request, oauth))
+    if (oauth == NULL || !read_client(request, oauth, true))
         return false;
     const char *token = form_get(&oauth->form, "token");
     if (token == NULL) {

@@ -77,18 +77,21 @@ static SSL_CTX *read_files(const struct tls *tls, char *error, size_t error_size
 struct tls *tls_new(const char *cert_file, const char *key_file, char *error, size_t error_size)
 {
     struct tls *tls = calloc(1, sizeof *tls);
-    snprintf(error, error_size, "out of memory");
-    if (tls == NULL)
+    char why[256] = "out of memory";
+    if (tls == NULL) {
+        snprintf(error, error_size, "%s", why);
         return NULL;
+    }
     pthread_mutex_init(&tls->lock, NULL);
     tls->cert_file = strdup(cert_file);
     tls->key_file = strdup(key_file);
     if (tls->cert_file != NULL && tls->key_file != NULL) {
         tls->stamp = stamp_now(tls);
-        tls->ctx = read_files(tls, error, error_size);
+        tls->ctx = read_files(tls, why, sizeof why);
     }
     if (tls->ctx != NULL)
         return tls;
+    snprintf(error, error_size, "%s", why);
     tls_free(tls);
     return NULL;
 }
