@@ -213,7 +213,7 @@ grpc_server_credentials *rpc_tls_credentials(struct rpc_tls *tls);
 void rpc_tls_free(struct rpc_tls *tls);
 
 /* watchdog.c: ends the process when its own port takes no connections any more. */
-struct rpc_watchdog *rpc_watchdog_start(const char *address, int port, bool is_tls);
+struct rpc_watchdog *rpc_watchdog_start(const char *address, int port);
 void rpc_watchdog_stop(struct rpc_watchdog *watchdog);
 
 #endif

@@ -5,8 +5,6 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { TRACEPARENT_MAX = 128 }; /* version 00 has 55 characters; later ones may be longer */
@@ -44,12 +42,19 @@ static void read_request_id(struct rpc_call *call, const grpc_slice *value)
         memcpy(call->base.request_id, id, sizeof id);
 }
 
+/* The server's prefix, "-", and a number in hexadecimal: by hand, for every call has one. */
 static void make_request_id(struct rpc_call *call)
 {
     struct rpc_server *server = call->server;
     uint_least64_t number = atomic_fetch_add_explicit(&server->request_count, 1, memory_order_relaxed);
-    snprintf(call->base.request_id, sizeof call->base.request_id, "%s-%" PRIxLEAST64, server->request_id_prefix,
-             number);
+    char digits[2 * sizeof number + 1] = "";
+    char *first = digits + sizeof digits - 1;
+    do
+        *--first = "0123456789abcdef"[number & 15];
+    while ((number >>= 4) != 0);
+    char *end = stpcpy(call->base.request_id, server->request_id_prefix);
+    *end = '-';
+    memcpy(end + 1, first, (size_t)(digits + sizeof digits - first));
 }
 
 static void read_headers(struct rpc_call *call)

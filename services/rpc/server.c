@@ -228,7 +228,7 @@ static void start_threads(struct rpc_server *server)
     for (; server->thread_count < server->options.threads; server->thread_count++)
         if (pthread_create(&server->threads[server->thread_count], NULL, poll_queue, server) != 0)
             abort();
-    server->watchdog = rpc_watchdog_start(server->options.address, server->port, server->tls != NULL);
+    server->watchdog = rpc_watchdog_start(server->options.address, server->port);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

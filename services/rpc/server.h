@@ -58,9 +58,10 @@ void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 
 void rpc_server_free(struct rpc_server *server);
 
-/* For handlers that stream a lot: is there room in the call's queue for one more message? A message beyond ends the
- * call with RESOURCE_EXHAUSTED. on_ready is called, on any thread, each time the queue has run empty; another thread
- * may have ended the call by then, so that it finds its own state under its own lock (as on_cancel does). */
+/* For handlers that stream a lot: may one more message be sent? One too many ends the call with RESOURCE_EXHAUSTED. No
+ * message may be sent to a call that is over, and on_cancel tells of that; on_ready is called, on any thread, each time
+ * the queue has run empty. Both may run while another thread ends the call: the handler finds its own state under its
+ * own lock, and handler_data must not be that state. Neither is called under a lock of this layer's. */
 bool rpc_call_has_room(const struct call *call);
 void rpc_call_on_ready(struct call *call, void (*on_ready)(struct call *call));
 

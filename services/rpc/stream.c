@@ -136,6 +136,8 @@ static void on_sent(struct rpc_tag *tag, bool ok)
     bool is_ready = stream->count == 0 && !stream->ended && !stream->dead;
     void (*on_ready)(struct call *) = is_ready ? stream->on_ready : NULL;
     pthread_mutex_unlock(&stream->lock);
+    if (!ok)
+        rpc_call_tell_cancelled(call);
     if (is_over)
         end(call);
     if (on_ready != NULL)
@@ -306,7 +308,7 @@ bool rpc_call_has_room(const struct call *base)
 {
     struct rpc_call *call = (struct rpc_call *)(uintptr_t)base;
     pthread_mutex_lock(&call->stream.lock);
-    bool has_room = call->stream.count < RPC_STREAM_QUEUE;
+    bool has_room = call->stream.count < RPC_STREAM_QUEUE && !call->stream.dead;
     pthread_mutex_unlock(&call->stream.lock);
     return has_room;
 }

@@ -123,7 +123,8 @@ static grpc_ssl_certificate_config_reload_status fetch(void *data, grpc_ssl_serv
     if (pem.cert == NULL)
         return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     grpc_ssl_pem_key_cert_pair pair = {.private_key = pem.key, .cert_chain = pem.cert};
-    *config = grpc_ssl_server_certificate_config_create(pem.client_ca, &pair, 1);
+    /* Without mutual TLS the roots are not looked at, but gRPC core (1.51) aborts where there are none. */
+    *config = grpc_ssl_server_certificate_config_create(pem.client_ca != NULL ? pem.client_ca : pem.cert, &pair, 1);
     pem_done(&pem);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }

@@ -23,15 +23,10 @@ struct rpc_watchdog {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_stopping; /* under the lock */
-    bool is_tls;
     const char *name; /* for the log; borrowed */
     struct sockaddr_storage address;
     socklen_t address_len;
 };
-
-/* Without TLS the server speaks first (its SETTINGS). With TLS the client does: this is an alert that ends a handshake
- * before it has begun, which the server answers by closing. */
-static const unsigned char tls_alert[] = {21, 3, 1, 0, 2, 1, 0};
 
 static bool dial(const struct rpc_watchdog *watchdog)
 {
@@ -44,8 +39,9 @@ static bool dial(const struct rpc_watchdog *watchdog)
     bool is_open = connect(fd, (const struct sockaddr *)&watchdog->address, watchdog->address_len) == 0 ||
                    (errno == EINPROGRESS && poll(&poller, 1, TIMEOUT_MS) == 1 &&
                     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0);
-    if (is_open && watchdog->is_tls)
-        is_open = send(fd, tls_alert, sizeof tls_alert, MSG_NOSIGNAL) == (ssize_t)sizeof tls_alert;
+    /* Without TLS the server speaks first (its SETTINGS). With TLS it waits for us, and hangs up when we do. */
+    if (is_open)
+        shutdown(fd, SHUT_WR);
     poller.events = POLLIN;
     bool has_answered = is_open && poll(&poller, 1, TIMEOUT_MS) == 1;
     close(fd);
@@ -118,7 +114,7 @@ static void watchdog_free(struct rpc_watchdog *watchdog)
     free(watchdog);
 }
 
-struct rpc_watchdog *rpc_watchdog_start(const char *address, int port, bool is_tls)
+struct rpc_watchdog *rpc_watchdog_start(const char *address, int port)
 {
     struct rpc_watchdog *watchdog = calloc(1, sizeof *watchdog);
     if (watchdog == NULL)
@@ -129,7 +125,6 @@ struct rpc_watchdog *rpc_watchdog_start(const char *address, int port, bool is_t
     pthread_cond_init(&watchdog->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&watchdog->lock, NULL);
-    watchdog->is_tls = is_tls;
     watchdog->name = address;
     if (!resolve(watchdog, address, port) || pthread_create(&watchdog->thread, NULL, run, watchdog) != 0) {
         log_write(LOG_LEVEL_WARN, "grpc_watchdog_off", "address", address, NULL);

@@ -41,7 +41,7 @@ struct test_server {
     int flaky_failed[FLAKY_KEYS];
     int64_t flaky;
     int64_t issued, valid_from; /* tokens are numbered; older ones are dead */
-    atomic_llong cancelled, ended;
+    atomic_llong cancelled, ended, ended_well;
 };
 
 static struct test_server *server_of(struct call *call)
@@ -348,6 +348,7 @@ static void observe(void *arg, const struct call *call, enum status status, int6
 {
     struct test_server *server = arg;
     atomic_fetch_add(&server->ended, 1);
+    atomic_fetch_add(&server->ended_well, status == STATUS_OK && strstr(call->method, "EchoLater") != NULL);
     if (duration_us < 0)
         abort();
     if (strstr(call->method, "GetCounts") != NULL)
@@ -360,11 +361,13 @@ static void observe(void *arg, const struct call *call, enum status status, int6
 
 static void obey(struct test_server *server)
 {
-    char line[64];
+    char line[64], number[32];
     while (fgets(line, sizeof line, stdin) != NULL) {
         const char *answer = "ok";
         if (strncmp(line, "stop ", 5) == 0) {
             rpc_server_stop(server->rpc, atoll(line + 5));
+            snprintf(number, sizeof number, "%lld", atomic_load(&server->ended_well));
+            answer = number;
         } else if (strncmp(line, "serving ", 8) == 0) {
             rpc_server_set_serving(server->rpc, line[8] == '1');
         } else if (strcmp(line, "reload\n") == 0) {
