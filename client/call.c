@@ -266,7 +266,11 @@ static ProtobufCMessage *collect(struct invocation *invocation)
     pthread_mutex_lock(&invocation->owner->lock);
     grpc_call *call = invocation->call;
     invocation->call = NULL;
+    bool is_ours = invocation->is_cancelled;
     pthread_mutex_unlock(&invocation->owner->lock);
+    /* What gRPC core says of a call that reached a server after its shutdown and before its GOAWAY. */
+    if (user->status == GATEHOUSE_CANCELLED && !is_ours && user->reason[0] == '\0')
+        gatehouse_error_set(user, GATEHOUSE_UNAVAILABLE, "the server is shutting down");
     grpc_call_unref(call); /* the trailing metadata's slices are the call's */
     invocation->trailing.count = invocation->initial.count = 0;
     return response;
