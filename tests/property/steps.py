@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every administrative call and every use of a token, with random arguments, right and wrong ones."""
+import copy
+
+from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
+from google.protobuf.field_mask_pb2 import FieldMask
+from harness import NO_CREDENTIAL, Harness, micros, random_expiry
+from model import DAY, HOUR, MINUTE, SECOND, Credential, Secret, not3, passed
+
+INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
+STALE = ("ABORTED", "STALE_ETAG")
+DELETED = ("FAILED_PRECONDITION", "CREDENTIAL_DELETED")
+LAST = ("FAILED_PRECONDITION", "LAST_ADMINISTRATOR")
+NO_ROLE = ("NOT_FOUND", "NO_SUCH_ROLE")
+RETIRED = ("FAILED_PRECONDITION", "ROLE_RETIRED")
+TAKEN = ("ALREADY_EXISTS", "NAME_TAKEN")
+REUSED = ("ABORTED", "REQUEST_ID_REUSED")
+USERS = [f"user-{i}@example.com" for i in range(6)]
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+class CredentialSteps(Harness):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.made = 0
+        self.requests = {}  # request_id: method, request, what it made, when
+
+    def chance(self, probability):
+        return self.random.random() < probability
+
+    def pick(self, is_deleted=False):
+        """A credential, seldom the administrator's."""
+        some = [c for c in self.model.credentials.values() if bool(c.deleted) == is_deleted and
+                (c is not self.administrator or self.chance(0.1))]
+        return self.random.choice(some) if some else None
+
+    def pick_roles(self, most=4):
+        roles = self.random.sample(sorted(self.model.roles), self.random.randrange(1, most))
+        return roles + ["no_such_role"] * self.chance(0.03)
+
+    def role_errors(self, roles, is_grant):
+        errors = [NO_ROLE] * any(role not in self.model.roles for role in roles)
+        return errors + [RETIRED] * (is_grant and any(self.model.roles.get(role) for role in roles))
+
+    def etag_for(self, credential):
+        """An etag to send, and whether it is stale."""
+        if self.chance(0.7):
+            return "", False
+        answer = self.admin("GetCredential", pb.GetCredentialRequest(client_id=credential.client_id))
+        fresh = answer.value.credential.etag if answer.is_ok else "v1"
+        old = [etag for etag in credential.old_etags if etag != fresh]
+        if old and self.chance(0.5):
+            return self.random.choice(old), True
+        return fresh, False
+
+    def living_errors(self, credential, is_stale=False):
+        return [DELETED] * (credential.deleted is not None) + [STALE] * is_stale + \
+            [NO_CREDENTIAL] * credential.is_due
+
+    def step_create(self):
+        rng, model = self.random, self.model
+        if sum(not c.deleted for c in model.credentials.values()) > 30:
+            return self.step_delete()
+        self.made += 1
+        taken = self.pick() if self.chance(0.05) else None
+        is_past, is_dry, roles = self.chance(0.04), self.chance(0.08), self.pick_roles()
+        expires = random_expiry(rng, self.clock.read(), is_past) if is_past or self.chance(0.35) else None
+        owner = rng.choice(USERS) if self.chance(0.5) else ""
+        request = pb.CreateCredentialRequest(
+            credential=pb.Credential(name=taken.name if taken else f"c{self.made}", owner=owner), roles=roles,
+            request_id=f"r{self.made}" if self.chance(0.3) else "", validate_only=is_dry)
+        if expires:
+            request.credential.expire_time.FromMicroseconds(expires)
+        self.note(f"create {request}")
+        answer = self.admin("CreateCredential", request)
+        errors = self.role_errors(roles, True) + [TAKEN] * (taken is not None) + [INVALID] * is_past
+        if not self.judge("create", answer, errors):
+            return
+        message = answer.value.credential
+        credential = Credential(message.client_id, request.credential.name, owner, expires, roles)
+        self.expect(is_dry == (answer.value.secret_key == ""), "the secret key is shown once, and not when asked what if")
+        credential.secrets = [Secret(message.secrets[0].secret_id, answer.value.secret_key)]
+        if not is_dry:
+            self.expect(message.client_id not in model.credentials, "a client ID twice")
+            model.credentials[message.client_id] = credential
+            if request.request_id:
+                self.requests[request.request_id] = ("CreateCredential", request, credential, answer.now)
+        self.same_credential(message, credential, answer.now)
+
+    def step_repeat(self):
+        """A request_id that came before."""
+        if not self.requests:
+            return
+        request_id = self.random.choice(sorted(self.requests))
+        method, request, credential, at = self.requests[request_id]
+        if passed(self.clock_span(), at.plus(23 * HOUR)) is not False or credential.is_due:
+            del self.requests[request_id]
+            return
+        is_other = self.chance(0.3)
+        if is_other:
+            request = copy.deepcopy(request)
+            (request.credential if method == "CreateCredential" else request.overlap).SetInParent()
+            request.validate_only = not request.validate_only
+        self.note(f"repeat {method} {request_id}, with another request: {is_other}")
+        answer = self.admin(method, request)
+        if self.judge("repeat", answer, [REUSED] * is_other + [NO_CREDENTIAL] * credential.is_due):
+            self.expect(answer.value.secret_key == "", "a secret key is shown again")
+            self.same_credential(answer.value.credential, credential, answer.now)
+
+    def clock_span(self):
+        now = self.clock.read()
+        return type(self.administrator_now())(now, now)
+
+    def administrator_now(self):
+        return self.token.used if self.token else self.issue(self.administrator, self.administrator.secrets[0].text).used
+
+    def step_get(self):
+        credential = self.pick(is_deleted=self.chance(0.2))
+        client_id = credential.client_id if credential else NOBODY
+        self.note(f"get {client_id}")
+        answer = self.admin("GetCredential", pb.GetCredentialRequest(client_id=client_id))
+        if credential is None:
+            self.judge("get", answer, [NO_CREDENTIAL])
+        elif self.found("get", credential, answer) and self.judge("get", answer, ()):
+            self.same_credential(answer.value.credential, credential, answer.now)
+
+    def step_list(self):
+        rng, model = self.random, self.model
+        role, owner = rng.choice(sorted(model.roles)), rng.choice(USERS)
+        tests = {
+            "": lambda c, now: not c.deleted,
+            "status=any": lambda c, now: True,
+            "status=deleted": lambda c, now: bool(c.deleted),
+            "status=active": lambda c, now: not3(c.is_expired(now)) if not c.deleted else False,
+            "status=expired": lambda c, now: c.is_expired(now) if not c.deleted else False,
+            f"role={role}": lambda c, now: not c.deleted and role in model.effective(c),
+            f"granted={role}": lambda c, now: not c.deleted and role in c.granted(),
+            f"owner={owner}": lambda c, now: not c.deleted and c.owner == owner,
+            'name:"C1"': lambda c, now: not c.deleted and "c1" in c.name.lower(),
+        }
+        text = rng.choice(sorted(tests))
+        self.note(f"list {text!r}")
+        got, page = [], ""
+        while True:  # small pages, so that they are many
+            answer = self.admin("ListCredentials",
+                                pb.ListCredentialsRequest(filter=text, page_size=7, page_token=page))
+            self.expect(answer.is_ok, "ListCredentials", answer.outcome)
+            got += answer.value.credentials
+            page = answer.value.next_page_token
+            if not page:
+                break
+        self.counts["list"] += 1
+        states = {c.client_id: tests[text](c, answer.now) for c in model.credentials.values()}
+        sure = {i for i, state in states.items() if state and not model.credentials[i].is_due}
+        may = {i for i, state in states.items() if state is not False}
+        ids = [message.client_id for message in got]
+        self.expect(len(ids) == len(set(ids)) and sure <= set(ids) <= may, f"list {text!r}", set(ids) - may,
+                    sure - set(ids))
+        self.expect([m.name.lower() for m in got] == sorted(m.name.lower() for m in got), "the list is not sorted")
+        for message in got:
+            self.same_credential(message, model.credentials[message.client_id], answer.now)
+
+    def step_update(self):
+        rng, model = self.random, self.model
+        credential = self.pick(is_deleted=self.chance(0.05))
+        if credential is None or credential is self.administrator:
+            return
+        etag, is_stale = self.etag_for(credential)
+        is_dry, errors, fields = self.chance(0.15), [], {}
+        if self.chance(0.4):
+            taken = self.pick() if self.chance(0.1) else None
+            self.made += 1
+            fields["name"] = taken.name if taken else f"c{self.made}"
+            errors += [TAKEN] * (taken not in (None, credential))
+        if self.chance(0.4):
+            fields["owner"] = rng.choice(USERS + ["", credential.owner])
+        if self.chance(0.4) or not fields:
+            fields["expires"] = None if self.chance(0.4) else random_expiry(rng, self.clock.read(), self.chance(0.2))
+        request = pb.UpdateCredentialRequest(
+            credential=pb.Credential(client_id=credential.client_id, etag=etag, name=fields.get("name", "ignored"),
+                                     owner=fields.get("owner", "ignored")), validate_only=is_dry,
+            update_mask=FieldMask(paths=[{"expires": "expire_time"}.get(field, field) for field in fields]))
+        if fields.get("expires"):
+            request.credential.expire_time.FromMicroseconds(fields["expires"])
+        self.note(f"update {credential.name}: {fields} dry {is_dry} stale {is_stale}")
+        answer = self.admin("UpdateCredential", request)
+        if not self.found("update", credential, answer) or \
+                not self.judge("update", answer, errors + self.living_errors(credential, is_stale)):
+            return
+        wanted = copy.copy(credential)
+        self.same_impact("update", answer.value.impact, model.update(answer.now, credential, fields, is_dry))
+        for field, value in fields.items():
+            setattr(wanted, field, value)
+        self.same_credential(answer.value.credential, wanted if is_dry else credential, answer.now)
+
+    def step_delete(self):
+        credential = self.pick(is_deleted=self.chance(0.05))
+        if credential is None:
+            return
+        others = [c for c in self.model.administrators(self.clock_span()) if c is not self.administrator]
+        if credential is self.administrator and others:
+            return
+        etag, is_stale = self.etag_for(credential)
+        is_dry = self.chance(0.15)
+        self.note(f"delete {credential.name} dry {is_dry} stale {is_stale}")
+        answer = self.admin("DeleteCredential", pb.DeleteCredentialRequest(
+            client_id=credential.client_id, etag=etag, validate_only=is_dry))
+        errors = self.living_errors(credential, is_stale) + [LAST] * (credential is self.administrator)
+        if self.found("delete", credential, answer) and self.judge("delete", answer, errors):
+            self.same_impact("delete", answer.value.impact, self.model.delete(answer.now, credential, is_dry))
+
+    def step_undelete(self):
+        credential = self.pick(is_deleted=self.chance(0.95))
+        if credential is None:
+            return
+        is_taken = credential.deleted and self.model.named(credential.name)
+        self.note(f"undelete {credential.name}")
+        answer = self.admin("UndeleteCredential", pb.UndeleteCredentialRequest(client_id=credential.client_id))
+        errors = [TAKEN] if is_taken else [] if credential.deleted else [("FAILED_PRECONDITION", "NOT_DELETED")]
+        if self.found("undelete", credential, answer) and self.judge("undelete", answer, errors):
+            credential.deleted, credential.is_due = None, False
+            self.same_credential(answer.value.credential, credential, answer.now)
+
+    def step_regenerate(self):
+        rng, model = self.random, self.model
+        credential = self.pick(is_deleted=self.chance(0.05))
+        if credential is None:
+            return
+        etag, is_stale = self.etag_for(credential)
+        overlap = rng.choice([0, 0, 10 * MINUTE, HOUR, 30 * DAY, 30 * DAY + SECOND])
+        self.made += 1
+        request = pb.RegenerateSecretRequest(client_id=credential.client_id, etag=etag, validate_only=self.chance(0.15),
+                                             request_id=f"r{self.made}" if self.chance(0.3) else "")
+        request.overlap.seconds = overlap // SECOND
+        self.note(f"regenerate {credential.name}: overlap {overlap // SECOND} s dry {request.validate_only}")
+        answer = self.admin("RegenerateSecret", request)
+        errors = [INVALID] * (overlap > 30 * DAY) + self.living_errors(credential, is_stale)
+        if not self.found("regenerate", credential, answer) or not self.judge("regenerate", answer, errors):
+            return
+        message, key = answer.value.credential, answer.value.secret_key
+        secret = None if request.validate_only else Secret(message.secrets[0].secret_id, key)
+        self.expect(bool(key) == (secret is not None), "the secret key is shown once, and not when asked what if")
+        self.same_impact("regenerate", answer.value.impact, model.regenerate(answer.now, credential, overlap, secret))
+        if secret:
+            self.same_credential(message, credential, answer.now)
+        if secret and request.request_id:
+            self.requests[request.request_id] = ("RegenerateSecret", request, credential, answer.now)
+
+    def step_end_secret(self):
+        credential = self.pick()
+        if credential is None or credential is self.administrator:
+            return
+        secret = self.random.choice(credential.secrets)
+        if len(credential.live_secrets(self.clock_span())) < 2 and self.chance(0.7):
+            return
+        self.note(f"end secret {secret.secret_id} of {credential.name}")
+        answer = self.admin("EndSecret", pb.EndSecretRequest(client_id=credential.client_id,
+                                                             secret_id=secret.secret_id))
+        state = secret.is_live(answer.now)
+        errors = [("NOT_FOUND", "NO_SUCH_SECRET")] * (state is not True) + [("OK", "")] * (state is None)
+        if self.judge("end secret", answer, errors):
+            secret.ends = answer.now
+            self.same_credential(answer.value.credential, credential, answer.now)
+
+    def step_change_roles(self):
+        credential = self.pick(is_deleted=self.chance(0.05))
+        if credential is None:
+            return
+        is_grant, is_dry, roles = self.chance(0.5), self.chance(0.15), self.pick_roles()
+        others = [c for c in self.model.administrators(self.clock_span()) if c is not self.administrator]
+        if credential is self.administrator and others:
+            return
+        etag, is_stale = self.etag_for(credential)
+        errors = self.living_errors(credential, is_stale) + self.role_errors(roles, is_grant)
+        if credential is self.administrator:
+            roles = ["user_manager"] if not is_grant else roles
+            if is_grant or self.chance(0.5):
+                return
+            errors = [STALE] * is_stale + [LAST]
+        method = "GrantRoles" if is_grant else "RevokeRoles"
+        self.note(f"{method} {credential.name}: {roles} dry {is_dry} stale {is_stale}")
+        answer = self.admin(method, getattr(pb, method + "Request")(
+            client_id=credential.client_id, roles=roles, etag=etag, validate_only=is_dry))
+        if self.found(method, credential, answer) and self.judge(method, answer, errors):
+            ended = self.model.grant(answer.now, credential, roles, is_grant, is_dry)
+            self.same_impact(method, answer.value.impact, ended)
+            if not is_dry:
+                self.same_credential(answer.value.credential, credential, answer.now)
