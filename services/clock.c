@@ -58,9 +58,11 @@ int64_t clock_now(struct clock *clock)
 {
     pthread_mutex_lock(&clock->lock);
     if (!clock->is_manual) {
+        /* The wall clock first: a thread that is held up between the two must not see it ahead of its time, for this
+         * clock would stay ahead ever after. */
+        int64_t wall = read_clock(CLOCK_REALTIME);
         int64_t monotonic = clock_monotonic();
         int64_t at_least = clock->last + (monotonic - clock->monotonic);
-        int64_t wall = read_clock(CLOCK_REALTIME);
         clock->last = wall > at_least ? wall : at_least;
         clock->monotonic = monotonic;
     }
