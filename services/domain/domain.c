@@ -7,14 +7,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000 };
 
 struct opening {
     struct domain *domain;
     int64_t now;
-    int64_t clock_floor;
     int64_t revision;
     bool has_key;
     struct arena arena;
@@ -92,6 +90,12 @@ static enum status load_credentials(struct store_tx *tx, struct opening *opening
     return STATUS_OK;
 }
 
+static enum status read_clock(struct store_tx *tx, void *arg)
+{
+    *(int64_t *)arg = 0;
+    return store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", read_counter, arg);
+}
+
 static enum status load_tx(struct store_tx *tx, void *arg)
 {
     struct opening *opening = arg;
@@ -101,20 +105,35 @@ static enum status load_tx(struct store_tx *tx, void *arg)
     TRY(role_list(tx, load_role, opening));
     TRY(settings_load(tx, &settings));
     directory_put_settings(directory, &settings);
-    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", read_counter, &opening->clock_floor));
     TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'revision'", read_counter, &opening->revision));
     TRY(load_credentials(tx, opening));
     directory_set_revision(directory, opening->revision);
     return STATUS_OK;
 }
 
-static void start_clock(struct domain *domain, int64_t floor)
+/* Before anything is loaded: what has ended is seen by this clock, not by the system's, which may be behind. */
+static enum status start_clock(struct domain *domain)
 {
+    int64_t floor = 0;
+    TRY(store_read_wait(domain->store, read_clock, &floor));
     domain->clock = clock_new(floor);
+    domain->owns_clock = true;
     int64_t ahead = clock_ahead(domain->clock);
     if (ahead > CLOCK_SECOND)
         log_write(LOG_LEVEL_WARN, "clock_behind", "seconds", log_number(ahead / CLOCK_SECOND).text, "message",
                   "the system's clock is behind the last time that the database saw; going on from that time", NULL);
+    return STATUS_OK;
+}
+
+static enum status load(struct domain *domain)
+{
+    if (domain->clock == NULL)
+        TRY(start_clock(domain));
+    struct opening opening = {.domain = domain, .now = clock_now(domain->clock)};
+    TRY(store_write_wait(domain->store, seed_tx, &opening));
+    enum status status = store_read_wait(domain->store, load_tx, &opening);
+    free(opening.ids);
+    return status;
 }
 
 enum status domain_open(const struct domain_options *options, struct domain **ret_domain)
@@ -129,20 +148,11 @@ enum status domain_open(const struct domain_options *options, struct domain **re
     domain->usage = usage_new();
     domain->audit = audit_queue_new();
     domain->clock = options->clock;
-    struct opening opening = {.domain = domain, .now = time(NULL) * CLOCK_SECOND};
-    if (options->clock != NULL)
-        opening.now = clock_now(options->clock);
-    enum status status = store_write_wait(domain->store, seed_tx, &opening);
-    if (status == STATUS_OK)
-        status = store_read_wait(domain->store, load_tx, &opening);
-    free(opening.ids);
+    enum status status = load(domain);
     if (status != STATUS_OK) {
         domain_close(domain);
         return status;
     }
-    if (domain->clock == NULL)
-        start_clock(domain, opening.clock_floor);
-    domain->owns_clock = options->clock == NULL;
     domain->flusher =
         flusher_new(domain, options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms);
     *ret_domain = domain;
