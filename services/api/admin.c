@@ -29,7 +29,7 @@ static const struct admin_method methods[] = {
     {"ListUsers", list_users, READ, AS_STORED},
     {"DeleteUser", delete_user, WRITE, FRESH},
     {"ListTokens", list_tokens, READ, FRESH},
-    {"EndToken", end_token, WRITE, AS_STORED},
+    {"EndToken", end_token, WRITE, FRESH},
     {"EndTokens", end_tokens, WRITE, FRESH},
     {"GetSettings", get_settings, READ, AS_STORED},
     {"UpdateSettings", update_settings, WRITE, FRESH},
@@ -168,8 +168,10 @@ struct api *api_new(const struct api_options *options)
 
 void api_free(struct api *api)
 {
-    if (api != NULL)
-        throttle_free(api->throttle);
+    if (api == NULL)
+        return;
+    throttle_free(api->throttle);
+    free(api->spare);
     free(api);
 }
 

@@ -94,10 +94,10 @@ enum status end_token(struct admin_call *admin)
     if (!token_key_parse(request->accessor, &key))
         return call_fail_field(call, "accessor", "INVALID_FIELD", "an accessor is %d hexadecimal digits",
                                TOKEN_ACCESSOR_LEN);
-    bool was_there = false;
+    bool was_live = false;
     admin->subject = request->accessor;
-    TRY(token_end(&admin->work, &key, &was_there));
-    admin->work.tokens_ended = admin->work.credentials_affected = was_there;
+    TRY(token_end(&admin->work, &key, &was_live));
+    admin->work.tokens_ended = admin->work.credentials_affected = was_live;
     return admin_impact(admin, 0, &response->impact);
 }
 

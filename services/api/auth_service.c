@@ -3,6 +3,7 @@
 #include "api/internal.h"
 #include "log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,15 @@ struct introspect_answer {
     char *roles[ROLES_MAX];
 };
 
+static enum status read_used_ago(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
+                                 struct introspection *question)
+{
+    directory_lock(api->domain->directory);
+    int64_t idle_timeout = directory_settings(api->domain->directory)->idle_timeout;
+    directory_unlock(api->domain->directory);
+    return check_duration(call, "used_ago", request->used_ago, 0, idle_timeout, 0, &question->used_ago);
+}
+
 static enum status read_introspect(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
                                    struct introspection *question)
 {
@@ -169,10 +179,8 @@ static enum status read_introspect(struct api *api, struct call *call, const Gat
         return call_fail_field(call, "required_roles", "INVALID_FIELD", "more than %d required roles", REQUIRED_MAX);
     if (request->use_count < 0 || request->use_count > USE_COUNT_MAX)
         return call_fail_field(call, "use_count", "INVALID_FIELD", "use_count must be from 0 to %d", USE_COUNT_MAX);
-    directory_lock(api->domain->directory);
-    int64_t idle_timeout = directory_settings(api->domain->directory)->idle_timeout;
-    directory_unlock(api->domain->directory);
-    TRY(check_duration(call, "used_ago", request->used_ago, 0, idle_timeout, 0, &question->used_ago));
+    if (request->used_ago != NULL)
+        TRY(read_used_ago(api, call, request, question));
     for (size_t i = 0; i < request->n_required_roles; i++) {
         TRY(check_length(call, "required_roles", request->required_roles[i], ROLE_ID_MAX));
         int role = directory_role_number(api->domain->directory, request->required_roles[i]);
@@ -235,6 +243,22 @@ struct introspecting {
     struct introspection single;
 };
 
+static struct introspecting *introspecting_new(struct api *api)
+{
+    struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
+    if (introspecting == NULL)
+        introspecting = checked(malloc(sizeof *introspecting));
+    memset(introspecting, 0, sizeof *introspecting);
+    return introspecting;
+}
+
+static void introspecting_free(struct introspecting *introspecting)
+{
+    if (introspecting->questions != &introspecting->single)
+        free(introspecting->questions);
+    free(atomic_exchange(&introspecting->calling.api->spare, introspecting));
+}
+
 static const Gatehouse__V1__IntrospectRequest *request_at(const struct introspecting *introspecting, size_t i)
 {
     if (introspecting->is_batch)
@@ -275,9 +299,7 @@ static void answer_introspecting(struct introspecting *introspecting)
                     &answer);
         introspecting->closure(&answer.message.base, call);
     }
-    if (introspecting->questions != &introspecting->single)
-        free(introspecting->questions);
-    free(introspecting);
+    introspecting_free(introspecting);
 }
 
 static void one_loaded(enum status status, struct introspection *question)
@@ -336,7 +358,7 @@ static enum status introspect(struct api *api, struct call *call, const Protobuf
     size_t count = is_batch ? ((const Gatehouse__V1__BatchIntrospectRequest *)request)->n_requests : 1;
     if (count == 0 || count > BATCH_MAX)
         return call_fail_field(call, "requests", "INVALID_FIELD", "a batch holds 1 to %d requests", BATCH_MAX);
-    struct introspecting *introspecting = checked(calloc(1, sizeof *introspecting));
+    struct introspecting *introspecting = introspecting_new(api);
     introspecting->closure = closure;
     introspecting->request = request;
     introspecting->is_batch = is_batch;
@@ -359,7 +381,6 @@ struct revoking {
     bool has_client; /* it authenticated as `client` */
     struct client client;
     bool is_own; /* the token is the caller's */
-    bool is_found;
 };
 
 static enum status check_revoker(const struct revoking *revoking, const struct token_row *row)
@@ -398,7 +419,8 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
         return STATUS_OK;
     TRY(status);
     TRY(check_revoker(revoking, &row));
-    TRY(token_end(work, &revoking->key, &revoking->is_found));
+    bool was_live = false;
+    TRY(token_end(work, &revoking->key, &was_live));
     return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
 }
 

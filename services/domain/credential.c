@@ -42,6 +42,8 @@ static enum status read_grant(const struct store_row *row, void *arg)
 {
     struct loading *loading = arg;
     struct credential *credential = loading->credential;
+    if (credential->grant_count == ROLES_MAX)
+        return STATUS_INTERNAL;
     struct credential_grant *grant = &credential->grants[credential->grant_count++];
     grant->role = (int)store_row_int(row, 0);
     grant->granted = store_row_int(row, 1);
@@ -50,7 +52,7 @@ static enum status read_grant(const struct store_row *row, void *arg)
     grant->revoked_by = arena_text(loading->arena, store_row_text(row, 4));
     if (grant->revoked == 0)
         role_set_add(&credential->granted, grant->role);
-    return credential->grant_count < ROLES_MAX ? STATUS_OK : STATUS_INTERNAL;
+    return STATUS_OK;
 }
 
 static enum status read_secret(const struct store_row *row, void *arg)
@@ -182,14 +184,15 @@ static enum status save(struct work *work, struct credential *credential)
     return work_change_credential(work, credential_facts_new(credential));
 }
 
-/* Every token of an earlier epoch is dead from the commit on. */
-static enum status move_epoch(struct work *work, struct credential *credential)
+/* Every token of an earlier epoch is dead from the commit on. Where the credential was expired before the change, or is
+ * deleted, they were dead already and are not counted. */
+static enum status move_epoch(struct work *work, struct credential *credential, bool was_expired)
 {
     directory_lock(work->domain->directory);
     struct token_limits limits = settings_limits(directory_settings(work->domain->directory), work->now);
     directory_unlock(work->domain->directory);
     int64_t live = 0;
-    if (credential->deleted == 0)
+    if (credential->deleted == 0 && !was_expired)
         TRY(token_count_live(work->tx, credential->id, credential->epoch, &limits, &live));
     work->tokens_ended += live;
     work->credentials_affected += live > 0;
@@ -283,12 +286,10 @@ enum status credential_update(struct work *work, struct credential *credential)
         status = load_owner(work->tx, credential);
     if (status == STATUS_OK) {
         /* What was expired stays dead when the date moves on; what expires by this edit is counted. */
-        bool ends_tokens = credential_is_expired(before, work->now) || credential_is_expired(credential, work->now) ||
-                           !role_set_equal(&before->effective, &credential->effective);
-        if (ends_tokens && before->deleted == 0 && !credential_is_expired(before, work->now))
-            status = move_epoch(work, credential);
-        else if (ends_tokens)
-            credential->epoch++;
+        bool was_expired = credential_is_expired(before, work->now);
+        if (was_expired || credential_is_expired(credential, work->now) ||
+            !role_set_equal(&before->effective, &credential->effective))
+            status = move_epoch(work, credential, was_expired);
     }
     arena_done(&arena);
     TRY(status);
@@ -297,10 +298,7 @@ enum status credential_update(struct work *work, struct credential *credential)
 
 enum status credential_delete(struct work *work, struct credential *credential)
 {
-    if (credential_is_expired(credential, work->now))
-        credential->epoch++;
-    else
-        TRY(move_epoch(work, credential));
+    TRY(move_epoch(work, credential, credential_is_expired(credential, work->now)));
     credential->deleted = work->now;
     return save(work, credential);
 }
@@ -351,12 +349,8 @@ enum status credential_change_roles(struct work *work, struct credential *creden
     if (role_set_equal(&granted_before, &credential->granted))
         return STATUS_OK;
     compute_effective(credential);
-    if (!role_set_equal(&effective_before, &credential->effective)) {
-        if (credential_is_expired(credential, work->now))
-            credential->epoch++;
-        else
-            TRY(move_epoch(work, credential));
-    }
+    if (!role_set_equal(&effective_before, &credential->effective))
+        TRY(move_epoch(work, credential, credential_is_expired(credential, work->now)));
     return save(work, credential);
 }
 
@@ -375,7 +369,7 @@ enum status credential_regenerate(struct work *work, struct credential *credenti
     credential->secret_count = overlap > 0 && credential->secret_count > 0 ? 1 : 0;
     TRY(add_secret(work, credential, secret));
     if (overlap == 0)
-        TRY(move_epoch(work, credential));
+        TRY(move_epoch(work, credential, credential_is_expired(credential, work->now)));
     return save(work, credential);
 }
 
@@ -395,10 +389,7 @@ enum status credential_end_secret(struct work *work, struct credential *credenti
 
 enum status credential_end_tokens(struct work *work, struct credential *credential)
 {
-    if (credential_is_expired(credential, work->now))
-        credential->epoch++;
-    else
-        TRY(move_epoch(work, credential));
+    TRY(move_epoch(work, credential, credential_is_expired(credential, work->now)));
     return save(work, credential);
 }
 

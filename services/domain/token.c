@@ -102,13 +102,29 @@ static enum status delete_row(struct store_tx *tx, const struct token_key *key)
     return store_run(tx, "DELETE FROM token WHERE key = $1", NULL, NULL, store_blob(key->bytes, TOKEN_KEY_BYTES));
 }
 
-enum status token_end(struct work *work, const struct token_key *key, bool *ret_found)
+/* Under the directory's lock. */
+static bool is_live(struct directory *directory, const struct token_row *row, const struct token_limits *limits,
+                    int64_t now)
 {
-    int64_t removed = 0;
+    struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
+    const struct credential_facts *credential = directory_find_id(directory, row->credential_id);
+    return credential != NULL && !credential->is_purged && token_is_active(&facts, credential, limits, now);
+}
+
+enum status token_end(struct work *work, const struct token_key *key, bool *ret_live)
+{
+    struct directory *directory = work->domain->directory;
+    struct token_row row;
+    *ret_live = false;
+    enum status status = token_load(work->tx, key, &row);
+    if (status != STATUS_OK)
+        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    directory_lock(directory);
+    struct token_limits limits = settings_limits(directory_settings(directory), work->now);
+    *ret_live = is_live(directory, &row, &limits, work->now);
+    directory_unlock(directory);
     TRY(delete_row(work->tx, key));
-    TRY(store_changes(work->tx, &removed));
-    *ret_found = removed > 0;
-    return removed > 0 ? work_change_token(work, key) : STATUS_OK;
+    return work_change_token(work, key);
 }
 
 enum status token_store_use(struct store_tx *tx, const struct token_use *use, const char *api)
@@ -201,11 +217,8 @@ struct reaping {
 static enum status look_at(const struct token_row *row, void *arg)
 {
     struct reaping *reaping = arg;
-    struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
     directory_lock(reaping->domain->directory);
-    const struct credential_facts *credential = directory_find_id(reaping->domain->directory, row->credential_id);
-    bool is_dead = credential == NULL || credential->is_purged ||
-                   !token_is_active(&facts, credential, &reaping->limits, reaping->dead_since);
+    bool is_dead = !is_live(reaping->domain->directory, row, &reaping->limits, reaping->dead_since);
     directory_unlock(reaping->domain->directory);
     if (is_dead)
         reaping->dead[reaping->dead_count++] = row->key;

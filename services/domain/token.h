@@ -33,8 +33,9 @@ enum status token_insert(struct store_tx *tx, const struct token_row *row);
 /* NOT_FOUND. */
 enum status token_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row);
 
-/* Ends it for good. Sets *ret_found; a token that is not there is no error. */
-enum status token_end(struct work *work, const struct token_key *key, bool *ret_found);
+/* Ends it for good. Sets *ret_live: it was live until now, as far as the store knows of its uses. A token that is not
+ * there is no error. */
+enum status token_end(struct work *work, const struct token_key *key, bool *ret_live);
 
 enum status token_store_use(struct store_tx *tx, const struct token_use *use, const char *api);
 
