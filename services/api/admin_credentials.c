@@ -309,8 +309,11 @@ static enum status read_update(struct admin_call *admin, const Gatehouse__V1__Up
         TRY(check_text(call, "owner", wanted->owner, USER_ID_MAX));
         credential->owner = wanted->owner;
     }
-    if (admin_mask_has(request->update_mask, "expire_time"))
+    if (admin_mask_has(request->update_mask, "expire_time")) {
         TRY(check_time(call, "expire_time", wanted->expire_time, 0, &credential->expires));
+        if (wanted->expire_time != NULL && credential->expires == 0) /* 1970 is in the past; 0 would mean never */
+            credential->expires = 1;
+    }
     return STATUS_OK;
 }
 
