@@ -38,7 +38,7 @@ static void take_token(struct calling *calling)
     if (!introspection->is_active)
         return;
     caller->is_known = true;
-    snprintf(caller->name, sizeof caller->name, "%s", introspection->client_id);
+    memcpy(caller->name, introspection->client_id, sizeof introspection->client_id);
     int manager = directory_role_number(directory, ROLE_USER_MANAGER);
     int server = directory_role_number(directory, ROLE_RESOURCE_SERVER);
     caller->may_administer = manager >= 0 && role_set_has(&introspection->roles, manager);

@@ -11,6 +11,8 @@
 #include <gatehouse/v1/auth.pb-c.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
 
+struct introspecting;
+
 struct api {
     ProtobufCService auth;
     ProtobufCService admin;
@@ -18,6 +20,8 @@ struct api {
     const char *const *introspect_identities;
     const char *const *admin_identities;
     struct throttle *throttle;
+    /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
+    _Atomic(struct introspecting *) spare;
 };
 
 /* caller.c */
