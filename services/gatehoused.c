@@ -175,10 +175,12 @@ static void observe(void *arg, const struct call *call, enum status status, int6
     metrics_rpc(daemon->metrics, "grpc", call->method, status, duration_us);
     /* Introspections are too many for a line each. */
     bool is_frequent = status == STATUS_OK && strstr(call->method, "Introspect") != NULL;
-    log_write(is_frequent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "rpc", "request_id", call->request_id, "method",
-              call->method, "peer", call->peer, "status", status_name(status), "reason",
-              call->error.reason[0] == '\0' ? NULL : call->error.reason, "microseconds", log_number(duration_us).text,
-              "traceparent", call->traceparent, NULL);
+    enum log_level level = is_frequent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    if (!log_is_written(level))
+        return;
+    log_write(level, "rpc", "request_id", call->request_id, "method", call->method, "peer", call->peer, "status",
+              status_name(status), "reason", call->error.reason[0] == '\0' ? NULL : call->error.reason, "microseconds",
+              log_number(duration_us).text, "traceparent", call->traceparent, NULL);
 }
 
 static void add_metrics(void *arg, struct metrics_text *text)

@@ -26,6 +26,11 @@ void log_configure(enum log_level least, bool as_json)
     log_settings.as_json = as_json;
 }
 
+bool log_is_written(enum log_level level)
+{
+    return level >= log_settings.least;
+}
+
 static void put(struct line *line, const char *text, size_t len)
 {
     size_t room = sizeof line->text - 4 - line->len; /* always room for the end of the line */
@@ -95,7 +100,7 @@ static void put_time(struct line *line)
 void log_write(enum log_level level, const char *event, ...)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
-    if (level < log_settings.least)
+    if (!log_is_written(level))
         return;
     struct line line = {.len = 0};
     if (log_settings.as_json)

@@ -18,6 +18,9 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 /* Before the first line, and before other threads. Default: INFO, logfmt. */
 void log_configure(enum log_level least, bool as_json);
 
+/* Are lines of this level written? For those who would make values for nothing. */
+bool log_is_written(enum log_level level);
+
 /* key, value, key, value, …, NULL; a NULL value leaves its pair out. */
 void log_write(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
