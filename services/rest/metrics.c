@@ -7,14 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SERIES_MAX = 512, SOURCES_MAX = 8, BUCKETS = 10, LABELS_MAX = 160 };
+enum { SERIES_MAX = 512, SOURCES_MAX = 8, BUCKETS = 10, LABELS_MAX = 320, FIRST_MAX = 32, SECOND_MAX = 128 };
 
 /* Upper bounds in seconds; one more bucket is +Inf. */
 static const double bounds[BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1};
 
+/* What is counted apart: by system and method of an RPC, by method and route of an HTTP request, and how it ended. */
+struct name {
+    const char *first, *second;
+    int code;
+};
+
 /* One labelled histogram. */
 struct series {
-    char labels[LABELS_MAX];
+    char first[FIRST_MAX], second[SECOND_MAX];
+    int code;
+    char labels[LABELS_MAX]; /* of the three; made once, because formatting costs more than counting */
     uint64_t buckets[BUCKETS + 1];
     uint64_t count;
     double sum;
@@ -22,6 +30,7 @@ struct series {
 
 struct family {
     pthread_mutex_t lock;
+    void (*format)(struct series *series); /* makes the labels */
     struct series *series[SERIES_MAX];
     size_t count;
 };
@@ -40,11 +49,30 @@ struct metrics_text {
     char last_name[96]; /* whose help has been written */
 };
 
+static void format_rpc(struct series *series)
+{
+    const char *slash = series->second[0] == '/' ? strrchr(series->second, '/') : NULL;
+    int service_len = slash == NULL ? 5 : (int)(slash - series->second) - 1;
+    snprintf(series->labels, sizeof series->labels,
+             "rpc_system=\"%s\",rpc_service=\"%.*s\",rpc_method=\"%s\",rpc_grpc_status_code=\"%d\"", series->first,
+             service_len, slash == NULL ? "other" : series->second + 1, slash == NULL ? "other" : slash + 1,
+             series->code);
+}
+
+static void format_http(struct series *series)
+{
+    snprintf(series->labels, sizeof series->labels,
+             "http_request_method=\"%s\",http_route=\"%s\",http_response_status_code=\"%d\"", series->first,
+             series->second, series->code);
+}
+
 struct metrics *metrics_new(void)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
     if (metrics == NULL)
         return NULL;
+    metrics->rpc.format = format_rpc;
+    metrics->http.format = format_http;
     pthread_mutex_init(&metrics->rpc.lock, NULL);
     pthread_mutex_init(&metrics->http.lock, NULL);
     return metrics;
@@ -66,27 +94,38 @@ void metrics_free(struct metrics *metrics)
     free(metrics);
 }
 
+static bool is_of(const struct series *series, const struct name *name)
+{
+    return series->code == name->code && strncmp(series->second, name->second, SECOND_MAX - 1) == 0 &&
+           strncmp(series->first, name->first, FIRST_MAX - 1) == 0;
+}
+
 /* The last series takes what does not fit any more, so that nobody makes the table grow. */
-static struct series *find(struct family *family, const char *labels, const char *other)
+static struct series *find(struct family *family, const struct name *name, const struct name *other)
 {
     for (size_t i = 0; i < family->count; i++)
-        if (strcmp(family->series[i]->labels, labels) == 0)
+        if (is_of(family->series[i], name))
             return family->series[i];
     if (family->count == SERIES_MAX)
         return family->series[SERIES_MAX - 1];
     struct series *series = calloc(1, sizeof *series);
     if (series == NULL)
         return NULL;
-    snprintf(series->labels, sizeof series->labels, "%s", family->count == SERIES_MAX - 1 ? other : labels);
+    if (family->count == SERIES_MAX - 1)
+        name = other;
+    snprintf(series->first, sizeof series->first, "%s", name->first);
+    snprintf(series->second, sizeof series->second, "%s", name->second);
+    series->code = name->code;
+    family->format(series);
     family->series[family->count++] = series;
     return series;
 }
 
-static void observe(struct family *family, const char *labels, const char *other, int64_t duration_us)
+static void observe(struct family *family, const struct name *name, const struct name *other, int64_t duration_us)
 {
     double seconds = (double)duration_us / 1e6;
     pthread_mutex_lock(&family->lock);
-    struct series *series = find(family, labels, other);
+    struct series *series = find(family, name, other);
     if (series != NULL) {
         int bucket = 0;
         while (bucket < BUCKETS && seconds > bounds[bucket])
@@ -101,23 +140,16 @@ static void observe(struct family *family, const char *labels, const char *other
 void metrics_rpc(struct metrics *metrics, const char *system, const char *method, enum status status,
                  int64_t duration_us)
 {
-    char labels[LABELS_MAX];
-    const char *slash = method[0] == '/' ? strrchr(method, '/') : NULL;
-    int service_len = slash == NULL ? 5 : (int)(slash - method) - 1;
-    snprintf(labels, sizeof labels,
-             "rpc_system=\"%s\",rpc_service=\"%.*s\",rpc_method=\"%s\",rpc_grpc_status_code=\"%d\"", system,
-             service_len, slash == NULL ? "other" : method + 1, slash == NULL ? "other" : slash + 1, (int)status);
-    observe(&metrics->rpc, labels,
-            "rpc_system=\"grpc\",rpc_service=\"other\",rpc_method=\"other\",rpc_grpc_status_code=\"2\"", duration_us);
+    static const struct name other = {"grpc", "other", STATUS_UNKNOWN};
+    /* A method that is not there was named by a stranger. */
+    const struct name name = {system, status == STATUS_UNIMPLEMENTED ? "other" : method, (int)status};
+    observe(&metrics->rpc, &name, &other, duration_us);
 }
 
 void metrics_http(struct metrics *metrics, const char *method, const char *route, int code, int64_t duration_us)
 {
-    char labels[LABELS_MAX];
-    snprintf(labels, sizeof labels, "http_request_method=\"%s\",http_route=\"%s\",http_response_status_code=\"%d\"",
-             method, route, code);
-    observe(&metrics->http, labels,
-            "http_request_method=\"OTHER\",http_route=\"other\",http_response_status_code=\"0\"", duration_us);
+    static const struct name other = {"OTHER", "other", 0};
+    observe(&metrics->http, &(struct name){method, route, code}, &other, duration_us);
 }
 
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg)
