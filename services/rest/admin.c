@@ -95,7 +95,10 @@ static const struct admin_route *find(struct http_request *request, const char *
 static void answer_bad(struct http_request *request, const char *why)
 {
     struct call_error error = {.status = STATUS_INVALID_ARGUMENT, .reason = "INVALID_FIELD"};
+    const char *colon = strstr(why, ": "); /* "credential.expireTime: is not …" */
     snprintf(error.message, sizeof error.message, "%s", why);
+    if (colon != NULL && strcspn(why, " ") > (size_t)(colon - why))
+        snprintf(error.field, sizeof error.field, "%.*s", (int)(colon - why), why);
     answer_status(request, &error);
 }
 

@@ -95,6 +95,7 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
     char *path = scratch_print(&exchange->request->scratch, "/%s/%s", descriptor->name, method);
     exchange->call.method = path == NULL ? "" : path;
     exchange->answer = answer;
+    exchange->request->data = exchange; /* it is logged as a call */
     service->invoke(service, (unsigned)(found - descriptor->methods), message, answered, &exchange->call);
 }
 

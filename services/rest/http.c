@@ -14,8 +14,16 @@
 
 enum { SWEEP_US = 100000, CERTIFICATE_CHECK_US = 5000000 };
 
+/* Headers and bodies pass through libevent's buffers, and secrets with them. */
+static void wipe_what_libevent_frees(void)
+{
+    event_set_mem_functions(malloc, wiping_realloc, wiping_free);
+}
+
 struct http_server *http_server_new(const struct http_options *options)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, wipe_what_libevent_frees);
     struct http_server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return NULL;
@@ -129,7 +137,7 @@ static bool set_up(struct loop *loop)
 static void *run(void *arg)
 {
     struct loop *loop = arg;
-    loop->thread = pthread_self();
+    loop->self = pthread_self();
     event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
     return NULL;
 }

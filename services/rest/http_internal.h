@@ -22,8 +22,8 @@ struct conn;
 
 struct loop {
     struct http_server *server;
-    pthread_t thread;
-    bool is_running; /* the thread has been started; the starter's */
+    pthread_t thread, self; /* the same; the starter's, and as the thread itself knows it */
+    bool is_running;        /* the thread has been started; the starter's */
     int listen_fd;
     struct event_base *base;
     struct evhttp *evhttp;

@@ -3,6 +3,7 @@
 
 #include "json_special.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,11 +192,13 @@ static bool read_integer(struct reader *reader, const json_t *json, int64_t leas
     if (json_is_integer(json)) {
         *ret_number = json_integer_value(json);
     } else if (json_is_string(json)) {
-        const char *text = json_string_value(json);
-        char *end = NULL;
-        *ret_number = strtoll(text, &end, 10);
-        if (end == text || *end != '\0' || strlen(text) > 20 || text[strspn(text, "-0123456789")] != '\0')
+        const char *text = json_string_value(json), *digits = text + (*text == '-');
+        if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0')
             return fail(reader, "is no whole number");
+        errno = 0;
+        *ret_number = strtoll(text, NULL, 10);
+        if (errno != 0)
+            return fail(reader, "is out of range");
     } else {
         return fail(reader, "must be a whole number");
     }
@@ -209,7 +212,9 @@ static bool read_enum(struct reader *reader, const ProtobufCEnumDescriptor *desc
     if (json_is_string(json))
         value = protobuf_c_enum_descriptor_get_value_by_name(descriptor, json_string_value(json));
     else if (json_is_integer(json))
-        value = protobuf_c_enum_descriptor_get_value(descriptor, (int)json_integer_value(json));
+        value = json_integer_value(json) < 0 || json_integer_value(json) > INT32_MAX
+                    ? NULL
+                    : protobuf_c_enum_descriptor_get_value(descriptor, (int)json_integer_value(json));
     if (value == NULL)
         return fail(reader, "is not one of its names");
     *ret_number = value->value;

@@ -89,58 +89,85 @@ char *json_special_format(struct scratch *scratch, const ProtobufCMessage *messa
     return scratch_print(scratch, "%s%" PRId64 "%ss", is_small_negative ? "-" : "", duration->seconds, fraction);
 }
 
-/* "." and digits, at most nine; *text moves past them. */
-static int parse_fraction(const char **text)
+/* "." and one to nine digits, or nothing; *text moves past them. */
+static bool parse_fraction(const char **text, int *ret_nanos)
 {
-    int nanos = 0, scale = NANOS_PER_SECOND;
+    int scale = NANOS_PER_SECOND;
+    *ret_nanos = 0;
     if (**text != '.')
-        return 0;
-    for (++*text; isdigit((unsigned char)**text); ++*text)
-        if (scale > 1)
-            nanos += (**text - '0') * (scale /= 10);
-    return nanos;
+        return true;
+    const char *digits = ++*text;
+    for (; isdigit((unsigned char)**text) && scale > 1; ++*text)
+        *ret_nanos += (**text - '0') * (scale /= 10);
+    return *text > digits && !isdigit((unsigned char)**text);
+}
+
+/* Exactly two digits. */
+static bool parse_two(const char **text, int *ret_number)
+{
+    const char *at = *text;
+    if (!isdigit((unsigned char)at[0]) || !isdigit((unsigned char)at[1]))
+        return false;
+    *ret_number = (at[0] - '0') * 10 + at[1] - '0';
+    *text += 2;
+    return true;
 }
 
 static bool parse_offset(const char **text, int64_t *ret_seconds)
 {
-    int hours = 0, minutes = 0, used = 0;
+    int hours = 0, minutes = 0, sign = **text == '-' ? -1 : 1;
+    char first = *(*text)++;
     *ret_seconds = 0;
-    if (**text == 'Z' || **text == 'z') {
-        ++*text;
+    if (first == 'Z' || first == 'z')
         return true;
-    }
-    int sign = **text == '+' ? 1 : -1;
-    if ((**text != '+' && **text != '-') || sscanf(*text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5)
+    if ((first != '+' && first != '-') || !parse_two(text, &hours) || *(*text)++ != ':' || !parse_two(text, &minutes))
         return false;
-    *text += 6;
     *ret_seconds = sign * (hours * 3600 + minutes * 60);
-    return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60;
+    return hours < 24 && minutes < 60;
+}
+
+/* YYYY-MM-DDTHH:MM:SS of a day that there is. */
+static bool parse_seconds(const char **text, int64_t *ret_seconds)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd";
+    for (size_t i = 0; i < sizeof form - 1; i++) {
+        char c = (*text)[i];
+        if (form[i] == 'd' ? !isdigit((unsigned char)c) : c != form[i] && !(form[i] == 'T' && c == 't'))
+            return false;
+    }
+    const char *at = *text;
+    int century = 0, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
+    parse_two(&at, &century), parse_two(&at, &year), at++, parse_two(&at, &month), at++, parse_two(&at, &day), at++;
+    parse_two(&at, &hour), at++, parse_two(&at, &minute), at++, parse_two(&at, &second);
+    struct tm parts = {.tm_year = century * 100 + year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    parts.tm_hour = hour, parts.tm_min = minute, parts.tm_sec = second;
+    *ret_seconds = timegm(&parts); /* which puts the 31st of February into March: so look at what became of it */
+    *text = at;
+    return century + year > 0 && month >= 1 && month <= 12 && parts.tm_mon == month - 1 && parts.tm_mday == day &&
+           hour < 24 && minute < 60 && second < 60;
 }
 
 static bool parse_timestamp(const char *text, Google__Protobuf__Timestamp *timestamp)
 {
-    struct tm parts = {0};
-    int64_t offset = 0;
-    const char *at = strlen(text) > 40 ? NULL : strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (at == NULL)
+    int64_t seconds = 0, offset = 0;
+    if (!parse_seconds(&text, &seconds) || !parse_fraction(&text, &timestamp->nanos) || !parse_offset(&text, &offset))
         return false;
-    timestamp->nanos = parse_fraction(&at);
-    if (!parse_offset(&at, &offset) || *at != '\0')
-        return false;
-    timestamp->seconds = timegm(&parts) - offset;
-    return true;
+    timestamp->seconds = seconds - offset;
+    return *text == '\0';
 }
 
 static bool parse_duration(const char *text, Google__Protobuf__Duration *duration)
 {
-    size_t digits = strspn(text + (*text == '-'), "0123456789");
+    int sign = *text == '-' ? -1 : 1;
+    text += *text == '-';
+    size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 12)
         return false;
-    char *end = NULL;
-    duration->seconds = strtoll(text, &end, 10);
-    const char *at = end;
-    duration->nanos = parse_fraction(&at) * (*text == '-' ? -1 : 1);
-    return strcmp(at, "s") == 0;
+    duration->seconds = sign * strtoll(text, NULL, 10);
+    text += digits;
+    bool is_good = parse_fraction(&text, &duration->nanos);
+    duration->nanos *= sign;
+    return is_good && strcmp(text, "s") == 0;
 }
 
 static bool parse_mask(struct scratch *scratch, const char *text, Google__Protobuf__FieldMask *mask)

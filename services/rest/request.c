@@ -98,7 +98,7 @@ void http_reply(struct http_request *request)
 {
     struct http_parked *parked = request->parked;
     struct loop *loop = parked->loop;
-    if (pthread_equal(pthread_self(), loop->thread) && parked->is_handling) {
+    if (pthread_equal(pthread_self(), loop->self) && parked->is_handling) {
         parked->is_answered = true; /* request_handle sends it when it gets it back */
         return;
     }
