@@ -457,6 +457,7 @@ int main(int argc, char **argv)
     server.rpc = rpc_server_new(&options, &why);
     if (server.rpc == NULL) {
         printf("error %s\n", why);
+        free((void *)(uintptr_t)options.descriptor_set);
         return 1;
     }
     rpc_server_add(server.rpc, &server.echo);
