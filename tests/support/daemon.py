@@ -8,6 +8,7 @@
 Environment (tests/CMakeLists.txt sets it): GATEHOUSED, GATEHOUSE_COMMAND, CLOCKSHIFT, and PYTHONPATH with the stubs that
 grpc_tools makes of our .proto files. GATEHOUSE_TEST_STORE=postgresql://… runs the same on another store.
 """
+import ctypes
 import mmap
 import os
 import re
@@ -23,6 +24,10 @@ from gatehouse.v1 import auth_pb2, auth_pb2_grpc, credential_admin_pb2, credenti
 from google.rpc import error_details_pb2, status_pb2
 
 GATEHOUSED = os.environ.get("GATEHOUSED", "gatehoused")
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Daemon:
@@ -71,7 +76,9 @@ class Daemon:
     def start(self, timeout=30):
         self.log = open(self.log_path, "ab")
         begin = os.path.getsize(self.log_path)
-        self.process = subprocess.Popen(self.arguments() + self.extra, stderr=self.log, env=self.environment)
+        # stdout is not ours to give away: CTest waits for whoever holds it. A test that dies takes its daemon along.
+        self.process = subprocess.Popen(self.arguments() + self.extra, stderr=self.log, stdout=subprocess.DEVNULL,
+                                        env=self.environment, preexec_fn=die_with_parent)
         end = time.monotonic() + timeout
         started = None
         while not started:
@@ -117,8 +124,12 @@ class Daemon:
     def __exit__(self, *_):
         if self.channel:
             self.channel.close()
+        status = None
         if self.process and self.process.poll() is None:
-            self.stop()
+            status = self.stop()
+        text = self.log_text() if os.path.exists(self.log_path) else ""
+        if status or "Sanitizer" in text: # also where the test itself found nothing
+            raise AssertionError(f"gatehoused ended with {status}:\n{text[-20000:]}")
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import sys
 import unittest
 import urllib.parse
@@ -39,16 +40,17 @@ class ShimTest(unittest.TestCase):
                 settings={"upstream_client_id": cls.daemon.client_id,
                           "upstream_client_secret_file": cls.daemon.secret_file, **cls.settings},
                 extra=["--rest-only", "--upstream", address])
-            import os
             os.makedirs(cls.shim.folder, exist_ok=True)
             cls.shim.start()
         cls.admin = cls.daemon.admin_token()
 
     @classmethod
     def tearDownClass(cls):
-        if cls.shim is not cls.daemon:
-            cls.shim.__exit__()
-        cls.daemon.__exit__()
+        try:
+            if cls.shim is not cls.daemon:
+                cls.shim.__exit__()
+        finally:
+            cls.daemon.__exit__()
 
     def ask(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=30)
