@@ -60,10 +60,12 @@ static char *format_timestamp(struct scratch *scratch, const Google__Protobuf__T
     char seconds[40], fraction[12];
     struct tm parts;
     time_t time = timestamp->seconds;
-    gmtime_r(&time, &parts);
-    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (gmtime_r(&time, &parts) == NULL)
+        return NULL; /* a year that no int holds */
+    strftime(seconds, sizeof seconds, "-%m-%dT%H:%M:%S", &parts);
     format_fraction(timestamp->nanos, fraction);
-    return scratch_print(scratch, "%s%sZ", seconds, fraction);
+    return scratch_print(scratch, "%04d%s%sZ", parts.tm_year + 1900, seconds,
+                         fraction); /* %Y would write 1, not 0001 */
 }
 
 static char *format_mask(struct scratch *scratch, const Google__Protobuf__FieldMask *mask)
