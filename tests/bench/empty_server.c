@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What our gRPC adapter costs when the method does nothing: AuthService.Revoke, whose answer is an empty message, on
- * services/rpc and nothing else.
+ * What our gRPC adapter costs when the method does nothing, on services/rpc and nothing else: AuthService.Revoke
+ * answers an empty message, Introspect one that is as large as a real one.
  *
  *     empty_server THREADS       prints port=N, and serves until its standard input ends
  */
@@ -14,12 +14,39 @@
 
 extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
 
+enum { METHOD_INTROSPECT = 1 };
+
+static void answer_introspect(ProtobufCClosure closure, void *call)
+{
+    Gatehouse__V1__IntrospectResponse response = GATEHOUSE__V1__INTROSPECT_RESPONSE__INIT;
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    Google__Protobuf__Duration idle_timeout = GOOGLE__PROTOBUF__DURATION__INIT;
+    char role[] = "work_creator", name[] = "credential 0", client_id[] = "5f0c5f6e-0c4b-4a9e-9a44-1f2d3c4b5a69";
+    char accessor[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    time.seconds = 1800000000;
+    time.nanos = 123456000;
+    idle_timeout.seconds = 1200;
+    response.active = response.allowed = true;
+    response.client_id = client_id;
+    response.credential_name = name;
+    response.n_roles = 1;
+    response.roles = (char *[]){role};
+    response.issue_time = response.expire_time = &time;
+    response.idle_timeout = &idle_timeout;
+    response.revision = 1;
+    response.accessor = accessor;
+    closure(&response.base, call);
+}
+
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *call)
 {
-    (void)service, (void)method, (void)request;
+    (void)service, (void)request;
     Gatehouse__V1__RevokeResponse response = GATEHOUSE__V1__REVOKE_RESPONSE__INIT;
-    closure(&response.base, call);
+    if (method == METHOD_INTROSPECT)
+        answer_introspect(closure, call);
+    else
+        closure(&response.base, call);
 }
 
 int main(int argc, char **argv)
