@@ -146,11 +146,12 @@ grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message)
 
 grpc_op rpc_op_status(struct rpc_call *call, struct rpc_trailer *trailer)
 {
-    const struct call_error *error = &call->base.error;
+    struct call_error *error = &call->base.error;
     grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
     *trailer = (struct rpc_trailer){.message = grpc_empty_slice()};
     if (error->status == STATUS_OK)
         return op;
+    rpc_error_clean(error);
     trailer->message = grpc_slice_from_copied_string(error->message);
     trailer->metadata[0].key = grpc_slice_from_static_string("grpc-status-details-bin");
     trailer->metadata[0].value = rpc_details_format(error);

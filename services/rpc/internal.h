@@ -178,6 +178,7 @@ void rpc_metadata_read(struct rpc_call *call, gpr_timespec deadline);
 
 /* details.c: google.rpc.Status for the trailer grpc-status-details-bin. */
 grpc_slice rpc_details_format(const struct call_error *error);
+void rpc_error_clean(struct call_error *error); /* makes UTF-8 of its texts */
 
 /* files.c: the descriptor set. NULL: it cannot be read. */
 struct rpc_file {

@@ -34,7 +34,7 @@ static void pem_done(struct pem *pem)
     wipe_free(pem->cert);
     wipe_free(pem->key);
     wipe_free(pem->client_ca);
-    *pem = (struct pem){NULL};
+    *pem = (struct pem){};
 }
 
 static char *read_file(const char *path)
@@ -101,7 +101,7 @@ struct rpc_tls *rpc_tls_new(const struct rpc_server_options *options)
 
 enum status rpc_tls_load(struct rpc_tls *tls)
 {
-    struct pem pem = {NULL};
+    struct pem pem = {};
     if (!pem_read(tls->options, &pem) || !pem_is_usable(&pem)) {
         pem_done(&pem);
         return STATUS_FAILED_PRECONDITION;
@@ -118,7 +118,7 @@ static grpc_ssl_certificate_config_reload_status fetch(void *data, grpc_ssl_serv
     struct rpc_tls *tls = data;
     pthread_mutex_lock(&tls->lock);
     struct pem pem = tls->next;
-    tls->next = (struct pem){NULL};
+    tls->next = (struct pem){};
     pthread_mutex_unlock(&tls->lock);
     if (pem.cert == NULL)
         return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;

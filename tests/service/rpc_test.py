@@ -137,6 +137,11 @@ class Calls(Case):
         error = self.fails(grpc.StatusCode.INTERNAL, lambda: self.call("Fail", Fail(kind="silent")))
         self.assertEqual(details(error)["ErrorInfo"].reason, "INTERNAL")
 
+    def test_a_message_that_is_cut_in_a_character_is_still_utf_8(self):
+        error = self.fails(grpc.StatusCode.ABORTED, lambda: self.call("Fail", Fail(kind="long")))
+        self.assertRegex(error.details(), r"^é\?\?\?\?€{80,}\?*$")
+        self.assertEqual(details(error)["ErrorInfo"].reason, "LONG")
+
     def test_an_unknown_method_is_unimplemented(self):
         for path in ("/echo.v1.EchoService/Nonsense", "/no.Service/Echo", "/"):
             error = self.fails(

@@ -27,8 +27,13 @@ struct fixture {
 
 static char **arguments; /* of main: cmocka's setup functions take none */
 
-static void server_begin(struct fixture *fixture, const char *address)
+/* `certificates`: a directory with server.pem, server.key and ca.pem for mutual TLS; NULL: no TLS. */
+static void server_begin(struct fixture *fixture, const char *address, const char *certificates)
 {
+    char cert[128], key[128], ca[128];
+    snprintf(cert, sizeof cert, "%s/server.pem", certificates != NULL ? certificates : "");
+    snprintf(key, sizeof key, "%s/server.key", certificates != NULL ? certificates : "");
+    snprintf(ca, sizeof ca, "%s/ca.pem", certificates != NULL ? certificates : "");
     int in[2], out[2];
     assert_int_equal(pipe(in), 0);
     assert_int_equal(pipe(out), 0);
@@ -38,7 +43,11 @@ static void server_begin(struct fixture *fixture, const char *address)
         dup2(out[1], STDOUT_FILENO);
         close(in[1]);
         close(out[0]);
-        execl(arguments[1], arguments[1], "-p", arguments[2], "-a", address, (char *)NULL);
+        if (certificates != NULL)
+            execl(arguments[1], arguments[1], "-p", arguments[2], "-a", address, "-c", cert, "-k", key, "-m", ca,
+                  (char *)NULL);
+        else
+            execl(arguments[1], arguments[1], "-p", arguments[2], "-a", address, (char *)NULL);
         _exit(127);
     }
     close(in[0]);
@@ -54,7 +63,7 @@ static void server_begin(struct fixture *fixture, const char *address)
 static int start_server(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    server_begin(fixture, "127.0.0.1:0");
+    server_begin(fixture, "127.0.0.1:0", NULL);
     *state = fixture;
     return 0;
 }
@@ -280,14 +289,14 @@ static void a_restart_of_the_server_is_ridden_out(void **state)
 {
     (void)state;
     struct fixture server = {0};
-    server_begin(&server, "127.0.0.1:0");
+    server_begin(&server, "127.0.0.1:0", NULL);
     struct gatehouse *gatehouse = open_with(&server, (struct gatehouse_options){.timeout_ms = 30000});
     Echo__V1__GetCountsResponse *counts = get_counts(gatehouse);
     protobuf_c_message_free_unpacked(&counts->base, NULL);
     char address[32];
     memcpy(address, server.address, sizeof address);
     server_end(&server);
-    server_begin(&server, address);
+    server_begin(&server, address, NULL);
     counts = get_counts(gatehouse); /* the connection is broken, and the call is idempotent */
     protobuf_c_message_free_unpacked(&counts->base, NULL);
     gatehouse_close(gatehouse);
@@ -510,6 +519,58 @@ static void other_services_can_be_called(void **state)
     gatehouse_close(gatehouse);
 }
 
+/* An authority, and a certificate each for the server and a client. */
+static const char make_certificates[] =
+    "cd '%s' && exec 2>/dev/null && new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' && "
+    "openssl req -x509 $new -days 2 -subj /CN=authority -keyout ca.key -out ca.pem && "
+    "echo subjectAltName=DNS:localhost >server.ext && echo subjectAltName=DNS:billing.internal >client.ext && "
+    "for name in server client; do "
+    "openssl req -new $new -subj /CN=$name -keyout $name.key -out $name.csr && "
+    "openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $name.ext "
+    "-out $name.pem || exit 1; done";
+
+static void mutual_tls_makes_the_client_known_and_checks_the_servers_name(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/rpc_test_client.XXXXXX", command[1024], ca[128], cert[128], key[128];
+    assert_non_null(mkdtemp(directory));
+    snprintf(command, sizeof command, make_certificates, directory);
+    assert_int_equal(system(command), 0);
+    snprintf(ca, sizeof ca, "%s/ca.pem", directory);
+    snprintf(cert, sizeof cert, "%s/client.pem", directory);
+    snprintf(key, sizeof key, "%s/client.key", directory);
+    struct fixture server = {0};
+    server_begin(&server, "127.0.0.1:0", directory);
+
+    struct gatehouse_options options = {
+        .tls_ca_file = ca, .tls_cert_file = cert, .tls_key_file = key, .tls_server_name = "localhost"};
+    struct gatehouse *gatehouse = open_with(&server, options);
+    struct gatehouse_call call = {.timeout_ms = 60000};
+    Echo__V1__EchoResponse *response = invoke_echo(gatehouse, "Echo", 0, &call);
+    assert_non_null(response);
+    assert_int_equal(response->n_identities, 2);
+    assert_string_equal(response->identities[0], "client");
+    assert_string_equal(response->identities[1], "billing.internal");
+    free_echo(response);
+    gatehouse_close(gatehouse);
+
+    const struct gatehouse_options refused[] = {
+        {.tls_ca_file = ca, .tls_server_name = "localhost"},
+        {.tls_ca_file = ca, .tls_cert_file = cert, .tls_key_file = key, .tls_server_name = "elsewhere"},
+        {.tls_ca_file = cert, .tls_cert_file = cert, .tls_key_file = key, .tls_server_name = "localhost"},
+        {0},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        gatehouse = open_with(&server, refused[i]);
+        assert_null(invoke_echo(gatehouse, "Echo", 0, &call));
+        assert_int_equal(call.status, GATEHOUSE_UNAVAILABLE);
+        gatehouse_close(gatehouse);
+    }
+    server_end(&server);
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    assert_int_equal(system(command), 0);
+}
+
 static void options_that_make_no_sense_are_refused_with_a_reason(void **state)
 {
     (void)state;
@@ -559,6 +620,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(closing_cancels_what_is_under_way),
         cmocka_unit_test(any_thread_may_call_while_tokens_die),
         cmocka_unit_test(other_services_can_be_called),
+        cmocka_unit_test(mutual_tls_makes_the_client_known_and_checks_the_servers_name),
         cmocka_unit_test(options_that_make_no_sense_are_refused_with_a_reason),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -237,6 +237,10 @@ static void fail(const Echo__V1__FailRequest *request, ProtobufCClosure closure,
         (void)call_fail_field(call, "thing.name", "INVALID_FIELD", "too long");
     else if (strcmp(request->kind, "retry") == 0)
         (void)call_fail_retry(call, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY", 1500, "too many");
+    else if (strcmp(request->kind, "long") == 0)
+        (void)call_fail(
+            call, STATUS_ABORTED, "LONG", "é\xff\xe0\x80\x80%s",
+            "€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€");
     closure(NULL, call); /* "silent": without a word, which is a bug of the handler's */
 }
 
