@@ -80,8 +80,8 @@ ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method
     call = call != NULL ? call : &own;
     const ProtobufCMethodDescriptor *found =
         protobuf_c_service_descriptor_get_method_by_name(service->descriptor, method);
-    if (found == NULL || found->input != request->descriptor) {
-        gatehouse_error_set(call, GATEHOUSE_UNIMPLEMENTED, "the service has no such method");
+    if (service->invoke != invoke || found == NULL || found->input != request->descriptor) {
+        gatehouse_error_set(call, GATEHOUSE_UNIMPLEMENTED, "no service of a connection with such a method");
         return NULL;
     }
     struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, NULL};
