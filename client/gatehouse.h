@@ -61,10 +61,10 @@ struct gatehouse_options {
     int64_t timeout_ms;          /* of each call that names none; default 10,000 */
 };
 
-/* One call: closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings must
- * live until the closure was invoked; the request is read before the stub returns. The closure gets the response, valid
- * until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where the call
- * cannot even begin, on the caller's, before the stub returns. It may make further calls. */
+/* One call: closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings
+ * must live until the closure was invoked; the request is read before the stub returns. The closure gets the response,
+ * valid until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where
+ * the call cannot even begin, on the caller's, before the stub returns. It may make further calls. */
 struct gatehouse_call {
     /* Set by the caller. */
     int64_t timeout_ms;        /* 0: the connection's */
