@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times, durations and numbers, as a reader wants them.
+
+export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const dateOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const number = new Intl.NumberFormat();
+
+/** @param {string | number | undefined} value int64 comes as text */
+export const count = (value) => number.format(Number(value ?? 0));
+
+/**
+ * "1 session", "2 sessions"
+ * @param {string | number | undefined} value
+ * @param {string} one
+ * @param {string} [many]
+ */
+export const plural = (value, one, many = one + "s") => `${count(value)} ${Number(value ?? 0) === 1 ? one : many}`;
+
+/** @param {string} time */
+export const local = (time) => dateTime.format(new Date(time));
+/** @param {string} time */
+export const day = (time) => dateOnly.format(new Date(time));
+/** @param {string} time */
+export const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ") + " UTC";
+
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const units = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+
+/** "3 minutes ago", "in 2 months". @param {string} time */
+export function ago(time) {
+  const seconds = (new Date(time).getTime() - Date.now()) / 1000;
+  for (const [unit, size] of units)
+    if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
+  return seconds > 0 ? "in less than a minute" : "just now";
+}
+
+/** "1200s" to 1200. @param {string | undefined} duration */
+export const seconds = (duration) => (duration ? Number.parseFloat(duration) : 0);
+
+/** @type {[string, number][]} */
+const spans = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+/** 5400 to "1 hour 30 minutes". @param {number} value */
+export function span(value) {
+  const parts = [];
+  let left = value;
+  for (const [unit, size] of spans) {
+    const whole = Math.floor(left / size);
+    if (whole > 0) parts.push(plural(whole, unit));
+    left -= whole * size;
+  }
+  return parts.join(" ") || "0 seconds";
+}
+
+/** For <input type="datetime-local">, in the reader's zone or in UTC. @param {Date} date @param {boolean} isUtc */
+export function toInput(date, isUtc) {
+  const shifted = isUtc ? date : new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(0, 16);
+}
+
+/** The other way. @param {string} text @param {boolean} isUtc @returns {Date | null} */
+export function fromInput(text, isUtc) {
+  const date = new Date(isUtc ? text + "Z" : text);
+  return text && !Number.isNaN(date.getTime()) ? date : null;
+}
+
+/** Is it a client ID? @param {string} text */
+export const isClientId = (text) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bars over time, drawn by uPlot. It says in words what it shows; the numbers stand in the table beside it.
+import { h } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+
+/** @typedef {{ time: number, allowed: number, denied: number }} Point time in seconds */
+
+/** @param {string} name of a custom property */
+const color = (name) => {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+};
+
+/** @param {number} width @returns {uPlot.Options} */
+function options(width) {
+  const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const bars = uPlot.paths.bars?.({ size: [0.7, 36], radius: 0.15 });
+  return {
+    width, height: 220, padding: [12, 8, 0, 0],
+    cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+    legend: { live: true },
+    scales: { y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
+    axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000] }],
+    series: [
+      { label: "Time", value: "{DD} {MMM} {HH}:{mm}" },
+      { label: "All", fill: color("--bad-bar"), width: 0, paths: bars, points: { show: false } },
+      { label: "Allowed", fill: color("--accent-bar"), width: 0, paths: bars, points: { show: false } },
+    ],
+  };
+}
+
+/** @param {{ points: Point[], label: string }} props */
+export function Chart({ points, label }) {
+  /** @type {import("preact").RefObject<HTMLDivElement>} */
+  const host = useRef(null);
+  useEffect(() => {
+    const element = host.current;
+    if (!element) return undefined;
+    /** @type {uPlot.AlignedData} */
+    const data = [points.map((p) => p.time), points.map((p) => p.allowed + p.denied), points.map((p) => p.allowed)];
+    let plot = new uPlot(options(element.clientWidth), data, element);
+    const watcher = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: 220 }));
+    watcher.observe(element);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const redraw = () => {
+      plot.destroy();
+      plot = new uPlot(options(element.clientWidth), data, element);
+    };
+    dark.addEventListener("change", redraw);
+    return () => {
+      watcher.disconnect();
+      dark.removeEventListener("change", redraw);
+      plot.destroy();
+    };
+  }, [points]);
+  return h("div", { class: "chart", role: "img", "aria-label": label, ref: host });
+}

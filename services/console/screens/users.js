@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The owners of credentials, and "changes made to a user's roles". Their directory tells them to Gatehouse; here one can
+// see and correct them.
+import { h } from "preact";
+import { useState } from "preact/hooks";
+import { quoted, withQuery } from "../api.js";
+import { ConfirmDialog } from "../dialogs/impact.js";
+import { UserRolesDialog } from "../dialogs/user.js";
+import { count, plural } from "../format.js";
+import { catalogue, useLoad } from "../load.js";
+import { usePages } from "../pages.js";
+import { Button, Card, Failed, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
+import { SelectField } from "../parts/field.js";
+import { Empty, Pager, Skeleton, Table } from "../parts/table.js";
+import { say } from "../parts/toast.js";
+import { go, link, place, refine } from "../router.js";
+import { call } from "../session.js";
+import { useStore } from "../store.js";
+import { Search } from "./credentials.js";
+/** @typedef {import("../types.js").User} User */
+/** @typedef {import("../types.js").Credential} Credential */
+
+/** @param {User} user */
+const rolesOf = (user) => [
+  ...(user.roles ?? []).map((role) => ({ role })),
+  ...(user.revokedRoles ?? []).map((role) => ({ role, state: "GRANTED_ROLE_STATE_REVOKED" })),
+];
+
+/** @type {import("../parts/table.js").Column<User>[]} */
+const columns = [
+  { title: "User", kind: "main", cell: (row) => h("a", { href: link(["users", row.user]) }, row.user) },
+  { title: "Roles", cell: (row) => h(RoleChips, { roles: rolesOf(row), most: 4 }) },
+  { title: "Credentials", kind: "number", cell: (row) => count(row.credentialCount) },
+  { title: "Changed", cell: (row) => h(Time, { at: row.updateTime, isRelative: true }) },
+];
+
+export function UsersScreen() {
+  const { query } = useStore(place);
+  const { roles } = useStore(catalogue);
+  const [isAdding, setAdding] = useState(false);
+  const terms = [query.q && `user:${quoted(query.q)}`, query.role && `role=${query.role}`].filter(Boolean);
+  const { rows, total, error, isLoading, reload, pager } = usePages("v1/users", { filter: terms.join(" AND ") }, 25, (answer) => /** @type {User[]} */ (answer.users ?? []));
+  return h("div", { class: "screen" },
+    h(Heading, { title: "Users", lead: "A credential with an owner never has a role that its owner has not." },
+      h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user")),
+    h("div", { class: "filters", role: "search" },
+      h(Search, { value: query.q ?? "", label: "Search", placeholder: "User", onChange: (q) => refine({ q }) }),
+      h(SelectField, { label: "Role", isHiddenLabel: true, value: query.role ?? "", onChange: (role) => refine({ role }),
+        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))] }),
+      total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "user"))),
+    error && !rows ? h(Failed, { error, onRetry: reload })
+      : !rows ? h(Skeleton, null)
+        : rows.length === 0 ? h(Empty, terms.length > 0 ? { icon: "search", title: "Nothing matches" } : { icon: "people", title: "No users yet" },
+          terms.length === 0 && h("p", null, "They come from your directory, by SetUserRoles, or from here."))
+          : h("div", { class: "table-card" }, h(Table, { label: "Users", columns, rows, rowKey: (row) => row.user, isLoading }), h(Pager, pager)),
+    isAdding && h(UserRolesDialog, { onClose: () => setAdding(false), onSaved: reload }));
+}
+
+/** @type {import("../parts/table.js").Column<Credential>[]} */
+const credentialColumns = [
+  { title: "Name", kind: "main", cell: (row) => h("a", { href: link(["credentials", row.clientId]) }, row.name) },
+  { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [] }) },
+  { title: "Status", cell: (row) => h(StatusBadge, { status: row.status }) },
+];
+
+/** @param {{ id: string }} props */
+export function UserScreen({ id }) {
+  const path = `v1/users/${encodeURIComponent(id)}`;
+  const { data: user, error, reload } = useLoad(path, (answer) => /** @type {User} */ (answer.user));
+  const owned = useLoad(withQuery("v1/credentials", { filter: `owner=${quoted(id)}`, pageSize: 200 }) + `#${user?.etag ?? ""}`,
+    (answer) => /** @type {Credential[]} */ (answer.credentials ?? []));
+  const [open, setOpen] = useState("");
+  const back = { href: link(["users"]), text: "Users" };
+  if (!user) return h("div", { class: "screen" }, h(Heading, { title: id, back }), error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null));
+  return h("div", { class: "screen" },
+    h(Heading, { title: user.user, back, lead: ["Changed ", h(Time, { at: user.updateTime, isRelative: true })] },
+      h(Button, { onClick: () => setOpen("edit") }, "Change roles"), h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete")),
+    h(Card, { title: "Roles" }, h(RoleChips, { roles: rolesOf(user) }), rolesOf(user).length === 0 && h("p", { class: "faint" }, "None.")),
+    h(Card, { title: "Credentials that act for this user" }, (owned.data?.length ?? 0) > 0
+      ? h(Table, { label: "Credentials", columns: credentialColumns, rows: owned.data ?? [], rowKey: (row) => row.clientId })
+      : h("p", { class: "faint" }, "None.")),
+    open === "edit" && h(UserRolesDialog, { user, onClose: () => setOpen(""), onSaved: reload }),
+    open === "delete" && h(ConfirmDialog, { title: `Delete ${user.user}?`, action: "Delete", onClose: () => setOpen(""),
+      preview: () => call("DELETE", withQuery(path, { validateOnly: true }), { isRepeatable: true }),
+      onDo: async () => {
+        await call("DELETE", withQuery(path, { etag: user.etag }));
+        say(`${user.user} is deleted.`);
+        go(link(["users"]));
+      } }, h("p", null, "Credentials that act for this user have no role from then on.")));
+}
