@@ -2,14 +2,16 @@
 // node build.mjs SOURCES OUT: bundles the page, compresses it, and writes what the compiler embeds:
 //   console_files.S    the bytes, of each file as it is and gzip'ed
 //   console_files.inc  a CONSOLE_FILE(symbol, path, content type, ETag) line for each
-// Libraries are found by NODE_PATH, so that node_modules need not be in the checkout.
+// It is run as a copy beside node_modules, which need not be in the checkout.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const [sources, out] = process.argv.slice(2);
+const nodePaths = [join(dirname(fileURLToPath(import.meta.url)), "node_modules")];
 const LIMIT = 80 * 1024; // over the wire, all of it
 
 const files = [
@@ -24,6 +26,7 @@ await build({
   entryPoints: { console: join(sources, "main.js") },
   outdir: out,
   bundle: true,
+  nodePaths,
   format: "esm",
   minify: true,
   target: "es2022",
@@ -34,6 +37,7 @@ await build({
   entryPoints: { console: join(sources, "style/main.css") },
   outdir: out,
   bundle: true,
+  nodePaths,
   minify: true,
   logLevel: "warning",
 });
