@@ -43,7 +43,7 @@ static void answer(struct admin_call *admin, enum status status)
 {
     struct call *call = admin->calling.call;
     if (status != STATUS_OK)
-        status = answer_failure(call, status);
+        answer_failure(call, status);
     admin->closure(status == STATUS_OK ? admin->response : NULL, call);
     work_reset(&admin->work);
     arena_done(&admin->arena);

@@ -38,14 +38,15 @@ size_t answer_roles(struct directory *directory, const struct role_set *roles, c
     return count;
 }
 
-enum status answer_failure(struct call *call, enum status status)
+void answer_failure(struct call *call, enum status status)
 {
     if (call->error.status != STATUS_OK)
-        return call->error.status;
+        return;
     switch (status) {
     case STATUS_UNAVAILABLE:
     case STATUS_UNKNOWN: /* the database went away in the middle of a commit: it may have happened or not */
-        return call_fail_retry(call, STATUS_UNAVAILABLE, "STORE_UNAVAILABLE", 1000, "the store cannot be used now");
+        (void)!call_fail_retry(call, STATUS_UNAVAILABLE, "STORE_UNAVAILABLE", 1000, "the store cannot be used now");
+        return;
     case STATUS_OK:
     case STATUS_CANCELLED:
     case STATUS_INVALID_ARGUMENT:
@@ -63,6 +64,6 @@ enum status answer_failure(struct call *call, enum status status)
     }
     log_write(LOG_LEVEL_ERROR, "internal_error", "request_id", call->request_id, "method", call->method, "status",
               status_name(status), NULL);
-    return call_fail(call, STATUS_INTERNAL, "INTERNAL", "an internal error; the log has more under request id %s",
+    (void)!call_fail(call, STATUS_INTERNAL, "INTERNAL", "an internal error; the log has more under request id %s",
                      call->request_id);
 }

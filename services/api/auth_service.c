@@ -103,7 +103,7 @@ static void insert_done(enum status status, void *arg)
         if (status == STATUS_RESOURCE_EXHAUSTED)
             status = call_fail_retry(issuing->call, status, "TOO_MANY_TOKENS", 60000,
                                      "the credential has as many live tokens as it may have");
-        status = answer_failure(issuing->call, status);
+        answer_failure(issuing->call, status);
         issuing->closure(NULL, issuing->call);
     }
     crypto_wipe(issuing->text, sizeof issuing->text);
@@ -287,8 +287,7 @@ static void answer_introspecting(struct introspecting *introspecting)
 {
     struct call *call = introspecting->calling.call;
     if (introspecting->failure != STATUS_OK) {
-        enum status status = answer_failure(call, (enum status)introspecting->failure);
-        (void)status;
+        answer_failure(call, (enum status)introspecting->failure);
         introspecting->closure(NULL, call);
     } else if (introspecting->is_batch) {
         answer_batch(introspecting);
@@ -431,7 +430,7 @@ static void answer_revoking(struct revoking *revoking, enum status status)
     if (status == STATUS_PERMISSION_DENIED && call->error.status == STATUS_OK)
         status = call_fail(call, status, "NOT_YOUR_TOKEN", "the token was issued to another client");
     if (status != STATUS_OK)
-        status = answer_failure(call, status);
+        answer_failure(call, status);
     revoking->closure(status == STATUS_OK ? &response.base : NULL, call);
     work_reset(&revoking->work);
     arena_done(&revoking->arena);

@@ -76,7 +76,7 @@ Google__Protobuf__Duration *answer_duration(Google__Protobuf__Duration *message,
 size_t answer_roles(struct directory *directory, const struct role_set *roles, char **ids);
 
 /* A failure of the store or of the program, told to the caller. */
-enum status answer_failure(struct call *call, enum status status);
+void answer_failure(struct call *call, enum status status);
 
 /* check.c: what every field must be */
 
