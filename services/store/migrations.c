@@ -160,7 +160,7 @@ static char *replace(const char *text, const struct migration_word *word)
         end = mempcpy(end, text, (size_t)(at - text));
         end = mempcpy(end, word->to, to);
     }
-    strcpy(end, text);
+    memcpy(end, text, strlen(text) + 1);
     return result;
 }
 
