@@ -15,8 +15,9 @@ import { Store } from "./store.js";
  * @property {boolean} isWarned it is about to end
  */
 
-/** @type {Store<Session>} */
-export const session = new Store({ phase: "out", clientId: "", name: "", idleSeconds: 0, why: "", isWarned: false });
+/** @type {Session} */
+const nobody = { phase: "out", clientId: "", name: "", idleSeconds: 0, why: "", isWarned: false };
+export const session = new Store(nobody);
 
 let token = "";
 let lastUse = 0; // when the server saw the token last
@@ -67,7 +68,7 @@ function explainSignIn(error) {
 export async function signOut() {
   const mine = token;
   token = "";
-  session.update({ phase: "out", clientId: "", name: "", why: "", isWarned: false });
+  session.update(nobody);
   await revoke(mine);
 }
 

@@ -113,7 +113,7 @@ export function Actor({ id }) {
   return h("a", { href: link(["credentials", id]), title: id }, known[id] ?? id.slice(0, 8) + "…");
 }
 
-/** @param {{ kind?: "bad"|"warn"|"info", children: Children }} props */
+/** @param {{ kind?: "bad"|"warn"|"info", children?: Children }} props */
 export const Notice = ({ kind = "info", children }) =>
   h("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : undefined }, h("div", null, children));
 
@@ -127,8 +127,7 @@ export const Failed = ({ error, onRetry }) =>
 
 /** The heading of a screen: takes the focus when one gets there. @param {{ title: string, lead?: Children, back?: { href: string, text: string }, children?: Children }} props */
 export function Heading({ title, lead, back, children }) {
-  /** @type {import("preact").RefObject<HTMLHeadingElement>} */
-  const heading = useRef(null);
+  const heading = useRef(/** @type {HTMLHeadingElement | null} */ (null));
   useEffect(() => {
     document.title = `${title} · Gatehouse`;
   }, [title]);
@@ -140,6 +139,6 @@ export function Heading({ title, lead, back, children }) {
       h("div", { class: "actions" }, children)));
 }
 
-/** @param {{ title: string, aside?: Children, children: Children }} props */
+/** @param {{ title: string, aside?: Children, children?: Children }} props */
 export const Card = ({ title, aside, children }) =>
   h("section", { class: "card", "aria-label": title }, h("div", { class: "card-head" }, h("h2", null, title), aside), children);

@@ -36,8 +36,7 @@ function options(width) {
 
 /** @param {{ points: Point[], label: string }} props */
 export function Chart({ points, label }) {
-  /** @type {import("preact").RefObject<HTMLDivElement>} */
-  const host = useRef(null);
+  const host = useRef(/** @type {HTMLDivElement | null} */ (null));
   useEffect(() => {
     const element = host.current;
     if (!element) return undefined;

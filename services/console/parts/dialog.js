@@ -14,20 +14,19 @@ import { Button, Icon } from "./basic.js";
  * @property {boolean} [isWide]
  * @property {(() => void)} [onSubmit] makes the inside a form
  * @property {Children} [footer]
- * @property {Children} children
+ * @property {Children} [children]
  */
 
 /** @param {DialogProps} props */
 export function Dialog({ title, onClose, isDirty, isLocked, isWide, onSubmit, footer, children }) {
-  /** @type {import("preact").RefObject<HTMLDialogElement>} */
-  const dialog = useRef(null);
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const [isAsking, setAsking] = useState(false);
   const id = useId();
   useLayoutEffect(() => {
     const element = dialog.current;
     if (!element) return undefined;
     element.showModal();
-    element.querySelector("[data-focus]")?.focus?.();
+    /** @type {HTMLElement | null} */ (element.querySelector("[data-focus]"))?.focus();
     return () => element.close(); // gives the focus back to where it was
   }, []);
   useEffect(() => {

@@ -14,8 +14,8 @@ import { Icon } from "./basic.js";
  */
 
 /**
- * @template T
- * @param {{ label: string, columns: Column<T>[], rows: T[], rowKey: (row: T) => string, isLoading?: boolean,
+ * (h() cannot tell the type of the rows from the columns; those who define columns say it.)
+ * @param {{ label: string, columns: Column<any>[], rows: any[], rowKey: (row: any) => string, isLoading?: boolean,
  *   orderBy?: string, onSort?: (orderBy: string) => void }} props
  */
 export function Table({ label, columns, rows, rowKey, isLoading, orderBy = "", onSort }) {

@@ -44,8 +44,7 @@ export function SignInScreen() {
 /** Over everything else, so that work in a dialog beneath is not lost. */
 export function SignInAgain() {
   const { clientId, name, why } = useStore(session);
-  /** @type {import("preact").RefObject<HTMLDialogElement>} */
-  const dialog = useRef(null);
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
