@@ -46,10 +46,12 @@ struct call {
     const char *traceparent;       /* W3C Trace Context, or NULL */
     char request_id[CALL_REQUEST_ID_MAX]; /* as sent by the caller (x-request-id, checked) or made up; for the log */
     int64_t deadline;                     /* CLOCK_MONOTONIC, microseconds; INT64_MAX: none */
-    bool (*is_cancelled)(const struct call *call); /* NULL: this transport cannot tell */
+    /* NULL: this transport cannot tell. A unary handler that does not set on_cancel may be told only when it answers.
+     */
+    bool (*is_cancelled)(const struct call *call);
 
-    /* Set by a streaming handler: called once, from any thread, when the call is cancelled or its peer gone. The
-     * handler must still end the call. */
+    /* Set by a handler before it returns: called once, from any thread, when the call is cancelled or its peer gone.
+     * The handler must still end the call. */
     void (*on_cancel)(struct call *call);
     void *handler_data;
 

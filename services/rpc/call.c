@@ -171,8 +171,8 @@ void rpc_trailer_done(struct rpc_trailer *trailer)
         grpc_slice_unref(trailer->metadata[i].value);
 }
 
-/* The whole answer in one batch. `with_close`: nobody has asked yet for the call's end. */
-static void send_answer(struct rpc_call *call, bool with_close)
+/* The whole answer in one batch; also the question for the call's end, if it was not asked yet. */
+static void send_answer(struct rpc_call *call)
 {
     struct rpc_trailer trailer;
     grpc_op ops[4];
@@ -181,7 +181,7 @@ static void send_answer(struct rpc_call *call, bool with_close)
     if (call->response != NULL && call->base.error.status == STATUS_OK)
         ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->response};
     ops[count++] = rpc_op_status(call, &trailer);
-    if (with_close)
+    if (!call->close_started)
         ops[count++] = rpc_op_close(call);
     rpc_call_start(call, ops, count, &call->on_done);
     rpc_trailer_done(&trailer);
@@ -200,7 +200,7 @@ void rpc_call_answer(const ProtobufCMessage *response, void *data)
         (void)call_fail(&call->base, STATUS_INTERNAL, "INTERNAL", "internal error"); /* unless it said why */
     if (atomic_exchange(&call->progress, RPC_ANSWERED) != RPC_WAITING)
         return; /* whoever invoked the handler sends it */
-    send_answer(call, false);
+    send_answer(call);
     rpc_call_unref(call);
 }
 
@@ -257,16 +257,18 @@ static void run_unary(struct rpc_call *call, grpc_byte_buffer *payload)
     else
         atomic_store(&call->progress, RPC_ANSWERED);
 
-    bool at_once = atomic_load(&call->progress) == RPC_ANSWERED;
-    if (!at_once) {
-        /* Only now is it worth a batch of its own to hear of a cancellation. */
-        grpc_op close = rpc_op_close(call);
-        rpc_call_start(call, &close, 1, &call->on_close);
+    if (atomic_load(&call->progress) != RPC_ANSWERED) {
+        /* A batch of its own to hear of a cancellation costs a fifth of a call: only for a handler that wants to. */
+        if (call->base.on_cancel != NULL) {
+            grpc_op close = rpc_op_close(call);
+            call->close_started = true;
+            rpc_call_start(call, &close, 1, &call->on_close);
+        }
         enum rpc_progress expected = RPC_INVOKING;
         if (atomic_compare_exchange_strong(&call->progress, &expected, RPC_WAITING))
             return; /* the handler's reference is the answer's now */
     }
-    send_answer(call, at_once);
+    send_answer(call);
     rpc_call_unref(call);
 }
 
@@ -295,6 +297,7 @@ static void renew(struct rpc_call *call, const struct rpc_method *method)
     call->method = method;
     call->started = clock_monotonic();
     call->was_cancelled = 0;
+    call->close_started = false;
     call->identities[0] = NULL;
     atomic_store_explicit(&call->refs, 1, memory_order_relaxed);
     atomic_store_explicit(&call->progress, RPC_INVOKING, memory_order_relaxed);

@@ -98,7 +98,8 @@ struct rpc_call {
     atomic_uint refs; /* one each: the handler until it has answered, a batch under way, a thread that looks */
     _Atomic enum rpc_progress progress;
     atomic_bool is_cancelled, cancel_told;
-    int was_cancelled; /* written by gRPC core */
+    bool close_started; /* RECV_CLOSE_ON_SERVER of a unary call; written before progress is RPC_WAITING */
+    int was_cancelled;  /* written by gRPC core */
     struct rpc_tag on_done, on_close, on_sent, on_message;
     grpc_byte_buffer *response; /* of a unary call */
     grpc_byte_buffer *received; /* the next one of a stream of requests, */
