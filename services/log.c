@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,10 +61,15 @@ static void put_quoted(struct line *line, const char *text)
     put(line, "\"", 1);
 }
 
+/* Needs a value no quotes? (strspn would make a table of its second argument at every call.) */
 static bool is_plain(const char *text)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+,[]";
-    return *text != '\0' && text[strspn(text, plain)] == '\0';
+    static const char others[UCHAR_MAX + 1] = {
+        ['-'] = 1, ['_'] = 1, ['.'] = 1, [':'] = 1, ['/'] = 1, ['@'] = 1, ['+'] = 1, [','] = 1, ['['] = 1, [']'] = 1};
+    const unsigned char *c = (const unsigned char *)text;
+    while (others[*c] || (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z'))
+        c++;
+    return *text != '\0' && *c == '\0';
 }
 
 static void put_pair(struct line *line, const char *key, const char *value)
