@@ -2,13 +2,11 @@
 /* JSON for every CredentialAdmin method: one table from method and path to RPC, one converter for all messages. */
 #include "form.h"
 #include "json.h"
+#include "path.h"
 #include "routes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum { SEGMENTS_MAX = 4, SEGMENT_FIELD_MAX = 64 };
 
 /* {field} stands for one path segment and names the field of the request that takes it. The body of POST, PATCH and PUT
  * is the request; GET and DELETE take its fields from the query. */
@@ -43,46 +41,12 @@ static const struct admin_route {
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
 
-struct captured {
-    char fields[SEGMENTS_MAX][SEGMENT_FIELD_MAX];
-    char *values[SEGMENTS_MAX];
-    size_t count;
-};
-
-/* Does the path fit the pattern? What stands for {…} is captured, still percent-encoded. */
-static bool fits(struct scratch *scratch, const char *pattern, const char *path, struct captured *captured)
-{
-    captured->count = 0;
-    while (*pattern != '\0') {
-        if (*pattern != '{') {
-            if (*pattern++ != *path++)
-                return false;
-            continue;
-        }
-        size_t name_len = strcspn(pattern, "}");
-        const char *after = pattern + name_len + 1;
-        /* A verb (":end") is part of the last segment: it ends at the last colon. */
-        size_t len = strcspn(path, "/");
-        if (*after == ':') {
-            const char *colon = memrchr(path, ':', len);
-            len = colon == NULL ? 0 : (size_t)(colon - path);
-        }
-        if (len == 0 || captured->count == SEGMENTS_MAX)
-            return false;
-        snprintf(captured->fields[captured->count], SEGMENT_FIELD_MAX, "%.*s", (int)name_len - 1, pattern + 1);
-        captured->values[captured->count++] = scratch_copy(scratch, path, len);
-        path += len;
-        pattern = after;
-    }
-    return *path == '\0';
-}
-
-static const struct admin_route *find(struct http_request *request, const char *path, struct captured *captured,
+static const struct admin_route *find(struct http_request *request, const char *path, struct path_captured *captured,
                                       char allow[static 64])
 {
     allow[0] = '\0';
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (!fits(&request->scratch, routes[i].path, path, captured))
+        if (!path_fits(&request->scratch, routes[i].path, path, captured))
             continue;
         if (strcmp(routes[i].method, request->method) == 0)
             return &routes[i];
@@ -136,17 +100,15 @@ static ProtobufCMessage *read_query(struct http_request *request, const Protobuf
     return message;
 }
 
-static bool set_captured(struct http_request *request, struct captured *captured, ProtobufCMessage *message,
+static bool set_captured(struct http_request *request, struct path_captured *captured, ProtobufCMessage *message,
                          char why[static JSON_WHY_MAX])
 {
     for (size_t i = 0; i < captured->count; i++) {
-        char *value = captured->values[i];
-        char *end = value == NULL ? NULL : form_decode(value, strlen(value), false);
-        if (end == NULL || !form_is_text(value, (size_t)(end - value))) {
+        if (!path_decode(captured->values[i])) {
             snprintf(why, JSON_WHY_MAX, "the path is not well encoded");
             return false;
         }
-        if (!json_set_text(&request->scratch, message, captured->fields[i], value, why))
+        if (!json_set_text(&request->scratch, message, captured->fields[i], captured->values[i], why))
             return false;
     }
     return true;
@@ -161,7 +123,7 @@ static void answer_message(struct exchange *exchange, const ProtobufCMessage *re
 }
 
 static bool start(const struct rest_options *options, struct http_request *request, const struct admin_route *route,
-                  struct captured *captured)
+                  struct path_captured *captured)
 {
     char why[JSON_WHY_MAX] = "out of memory";
     bool has_body = strcmp(route->method, "GET") != 0 && strcmp(route->method, "DELETE") != 0;
@@ -186,7 +148,7 @@ static bool start(const struct rest_options *options, struct http_request *reque
 bool admin_handle(const struct rest_options *options, struct http_request *request, const char *path)
 {
     char allow[64];
-    struct captured captured;
+    struct path_captured captured;
     if (options->admin == NULL)
         return false;
     const struct admin_route *route = find(request, path, &captured, allow);

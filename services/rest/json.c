@@ -339,12 +339,17 @@ static bool read_message(struct reader *reader, const json_t *json, ProtobufCMes
     if (++reader->depth > JSON_DEPTH_MAX)
         return fail(reader, "is nested too deep");
     size_t path_len = strlen(reader->path);
+    uint64_t seen = 0; /* expireTime and expire_time are one field */
     json_object_foreach((json_t *)(uintptr_t)json, name, value)
     {
         snprintf(reader->path + path_len, sizeof reader->path - path_len, "%s%.40s", path_len == 0 ? "" : ".", name);
         const ProtobufCFieldDescriptor *field = find_field(reader, message->descriptor, name);
         if (field == NULL)
             return fail(reader, "there is no such field");
+        uint64_t bit = UINT64_C(1) << (field - message->descriptor->fields); /* no message has more than 64 */
+        if (seen & bit)
+            return fail(reader, "stands twice");
+        seen |= bit;
         if (!read_field(reader, field, value, message))
             return false;
     }

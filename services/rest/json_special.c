@@ -174,13 +174,18 @@ static bool parse_duration(const char *text, Google__Protobuf__Duration *duratio
 
 static bool parse_mask(struct scratch *scratch, const char *text, Google__Protobuf__FieldMask *mask)
 {
+    mask->n_paths = 0;
     mask->paths = scratch_alloc(scratch, PATHS_MAX * sizeof *mask->paths);
     for (const char *at = text; *at != '\0' && mask->paths != NULL;) {
         size_t len = strcspn(at, ",");
         char *path = scratch_copy(scratch, at, len);
-        if (path == NULL || len == 0 || mask->n_paths == PATHS_MAX)
+        char *snake = path == NULL ? NULL : json_snake(scratch, path);
+        char *camel = snake == NULL ? NULL : json_camel(scratch, snake);
+        char *again = camel == NULL ? NULL : json_snake(scratch, camel);
+        /* "a__b" and the like would not come back as they went: no name of a field is so. */
+        if (again == NULL || len == 0 || strcmp(again, snake) != 0 || mask->n_paths == PATHS_MAX)
             return false;
-        mask->paths[mask->n_paths++] = json_snake(scratch, path);
+        mask->paths[mask->n_paths++] = snake;
         at += len + (at[len] == ',');
     }
     return mask->paths != NULL;

@@ -143,6 +143,8 @@ static void what_is_wrong_is_named(void **state)
     assert_refused(update, "{\"credential\":{\"status\":4294967297}}", "credential.status: ");
     assert_refused(update, "{\"updateMask\":[\"name\"]}", "updateMask: ");
     assert_refused(update, "{\"updateMask\":\",\"}", "updateMask: ");
+    assert_refused(update, "{\"updateMask\":\"name\",\"update_mask\":\"owner\"}", "update_mask: ");
+    assert_refused(update, "{\"updateMask\":\"na__me\"}", "updateMask: ");
     assert_refused(update, "[]", "must be an object");
     assert_refused(update, "null", "must be an object");
     const ProtobufCMessageDescriptor *list = &gatehouse__v1__list_credentials_request__descriptor;
