@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+static void a_manual_clock_stands_still_and_never_goes_back(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new_manual(START);
+    assert_int_equal(clock_now(clock), START);
+    clock_advance(clock, -MINUTE);
+    assert_int_equal(clock_now(clock), START);
+    clock_advance(clock, MINUTE);
+    assert_int_equal(clock_now(clock), START + MINUTE);
+    assert_int_equal(clock_ahead(clock), 0);
+    clock_free(clock);
+    clock_free(NULL);
+}
+
+static void a_clock_starts_no_earlier_than_its_floor_and_runs_on_from_there(void **state)
+{
+    (void)state;
+    int64_t floor = time(NULL) * CLOCK_SECOND + 3600 * CLOCK_SECOND;
+    struct clock *clock = clock_new(floor);
+    int64_t first = clock_now(clock), before = clock_monotonic();
+    assert_true(first >= floor);
+    assert_true(clock_ahead(clock) > 3500 * CLOCK_SECOND);
+    int64_t last = first;
+    while (clock_monotonic() - before < 2000) {
+        int64_t now = clock_now(clock);
+        assert_true(now >= last);
+        last = now;
+    }
+    assert_true(last - first >= 1000); /* no slower than the monotonic one */
+    clock_free(clock);
+}
+
+static void a_clock_without_a_floor_is_the_wall_clock(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new(0);
+    int64_t now = clock_now(clock), wall = time(NULL) * CLOCK_SECOND;
+    assert_true(now >= wall - 2 * CLOCK_SECOND && now <= wall + 2 * CLOCK_SECOND);
+    clock_free(clock);
+}
+
+static void *read_it(void *arg)
+{
+    int64_t last = 0;
+    for (int i = 0; i < 20000; i++) {
+        int64_t now = clock_now(arg);
+        if (now < last)
+            return arg;
+        last = now;
+    }
+    return NULL;
+}
+
+static void no_thread_sees_it_go_back(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new(0);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_it, clock), 0);
+    for (int i = 0; i < 4; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    clock_free(clock);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_manual_clock_stands_still_and_never_goes_back),
+        cmocka_unit_test(a_clock_starts_no_earlier_than_its_floor_and_runs_on_from_there),
+        cmocka_unit_test(a_clock_without_a_floor_is_the_wall_clock),
+        cmocka_unit_test(no_thread_sees_it_go_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include <stdatomic.h>
+
+static struct credential_facts nobody = {.id = 1, .epoch = 1};
+
+/* A key of part number `part`, unlike any other of the process. */
+static struct token_key new_key(uint8_t part)
+{
+    struct token_key key;
+    crypto_random(key.bytes, sizeof key.bytes);
+    key.bytes[4] = part;
+    return key;
+}
+
+static bool put(struct token_table *table, const struct token_key *key, int64_t last_used, uint64_t generation)
+{
+    struct token_facts facts = {.key = *key, .credential = &nobody, .last_used = last_used, .epoch = 1};
+    return token_table_put(table, &facts, generation, false, 0);
+}
+
+static bool has(struct token_table *table, const struct token_key *key, uint64_t *ret_generation)
+{
+    struct token_facts facts;
+    uint64_t generation;
+    bool is_there = token_table_get(table, key, &facts, &generation);
+    if (ret_generation != NULL)
+        *ret_generation = generation;
+    assert_true(!is_there || crypto_equal(facts.key.bytes, key->bytes, TOKEN_KEY_BYTES));
+    return is_there;
+}
+
+static uint64_t generation_of(struct token_table *table, const struct token_key *key)
+{
+    uint64_t generation;
+    has(table, key, &generation);
+    return generation;
+}
+
+static void what_is_put_in_is_found_until_it_is_removed(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000 };
+    struct token_table *table = token_table_new(COUNT * 2);
+    struct token_key *keys = calloc(COUNT, sizeof *keys);
+    assert_non_null(keys);
+    for (int i = 0; i < COUNT; i++) {
+        keys[i] = new_key((uint8_t)i);
+        assert_true(put(table, &keys[i], START, generation_of(table, &keys[i])));
+    }
+    assert_int_equal(token_table_count(table), COUNT);
+    for (int i = 0; i < COUNT; i += 2)
+        token_table_remove(table, &keys[i]);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(has(table, &keys[i], NULL) == (i % 2 == 1));
+    assert_int_equal(token_table_count(table), COUNT / 2);
+    token_table_clear(table);
+    assert_int_equal(token_table_count(table), 0);
+    free(keys);
+    token_table_free(table);
+    token_table_free(NULL);
+}
+
+static void what_was_read_before_a_removal_is_not_put_in_after_it(void **state)
+{
+    (void)state;
+    struct token_table *table = token_table_new(1000);
+    struct token_key key = new_key(7), neighbour = new_key(7), elsewhere = new_key(8);
+    uint64_t generation = generation_of(table, &key);
+    token_table_remove(table, &key);
+    assert_false(put(table, &key, START, generation));
+    assert_false(has(table, &key, &generation));
+    assert_true(put(table, &key, START, generation));
+
+    generation = generation_of(table, &neighbour);
+    token_table_remove(table, &elsewhere);
+    assert_true(put(table, &neighbour, START, generation));
+    generation = generation_of(table, &neighbour);
+    token_table_clear(table);
+    assert_false(put(table, &neighbour, START, generation));
+    token_table_free(table);
+}
+
+static void it_keeps_to_its_size_and_keeps_what_is_asked_for(void **state)
+{
+    (void)state;
+    enum { MAX = 6400, COUNT = 100000 };
+    struct token_table *table = token_table_new(MAX);
+    struct token_key favourite = new_key(3);
+    assert_true(put(table, &favourite, START, generation_of(table, &favourite)));
+    for (int i = 0; i < COUNT; i++) {
+        struct token_key key = new_key((uint8_t)i);
+        assert_true(put(table, &key, START, generation_of(table, &key)));
+        if (i % 64 == 3)
+            assert_true(has(table, &favourite, NULL));
+    }
+    assert_in_range(token_table_count(table), MAX / 2, MAX + MAX / 8);
+    assert_true(token_table_bytes(table) < (MAX + 64 * 256) * 150);
+    token_table_free(table);
+}
+
+static void a_use_that_is_not_stored_keeps_its_entry(void **state)
+{
+    (void)state;
+    enum { MAX = 640, USED = 2000 };
+    struct token_table *table = token_table_new(MAX);
+    struct token_key *used = calloc(USED, sizeof *used);
+    assert_non_null(used);
+    for (int i = 0; i < USED; i++) {
+        used[i] = new_key((uint8_t)i);
+        assert_true(put(table, &used[i], START, generation_of(table, &used[i])));
+        token_table_touch(table, &used[i], START + 1 + i, 5);
+    }
+    assert_int_equal(token_table_count(table), USED);
+    token_table_clear(table);
+    assert_int_equal(token_table_count(table), USED);
+    struct token_use *uses = NULL;
+    assert_int_equal(token_table_gather(table, &uses), USED);
+    int64_t sum = 0;
+    for (int i = 0; i < USED; i++)
+        sum += uses[i].used - START - 1;
+    assert_int_equal(sum, (int64_t)USED * (USED - 1) / 2);
+    free(uses);
+    assert_int_equal(token_table_gather(table, &uses), 0);
+    free(uses);
+    for (int i = 0; i < 20000; i++) {
+        struct token_key key = new_key((uint8_t)i);
+        assert_true(put(table, &key, START, generation_of(table, &key)));
+    }
+    assert_true(token_table_count(table) < USED);
+    free(used);
+    token_table_free(table);
+}
+
+static void a_later_use_is_never_replaced_by_an_earlier_one(void **state)
+{
+    (void)state;
+    struct token_table *table = token_table_new(100);
+    struct token_key key = new_key(0);
+    struct token_facts facts;
+    uint64_t generation = generation_of(table, &key);
+    assert_true(put(table, &key, START, generation));
+    token_table_touch(table, &key, START + 10, 1);
+    token_table_touch(table, &key, START + 5, 2);
+    assert_true(put(table, &key, START + 1, generation));
+    assert_true(token_table_get(table, &key, &facts, &generation));
+    assert_int_equal(facts.last_used, START + 10);
+    struct token_use *uses = NULL;
+    assert_int_equal(token_table_gather(table, &uses), 1);
+    assert_int_equal(uses[0].used, START + 10);
+    assert_int_equal(uses[0].api, 1);
+    free(uses);
+    struct token_key absent = new_key(0);
+    token_table_touch(table, &absent, START, 1);
+    assert_int_equal(token_table_count(table), 1);
+    token_table_free(table);
+}
+
+static void a_removed_token_leaves_no_use_to_its_successor(void **state)
+{
+    (void)state;
+    struct token_table *table = token_table_new(100);
+    struct token_key first = new_key(0), second = new_key(0);
+    assert_true(put(table, &first, START, generation_of(table, &first)));
+    token_table_touch(table, &first, START + 1, 1);
+    token_table_remove(table, &first);
+    assert_true(put(table, &second, START, generation_of(table, &second))); /* in the same place */
+    struct token_use *uses = NULL;
+    assert_int_equal(token_table_gather(table, &uses), 0);
+    free(uses);
+    token_table_touch(table, &second, START + 2, 1);
+    assert_int_equal(token_table_gather(table, &uses), 1);
+    assert_memory_equal(uses[0].key.bytes, second.bytes, TOKEN_KEY_BYTES);
+    free(uses);
+    token_table_free(table);
+}
+
+static void an_entry_takes_about_as_many_bytes_as_is_said(void **state)
+{
+    (void)state;
+    enum { COUNT = 200000 };
+    struct token_table *table = token_table_new(COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        struct token_key key = new_key((uint8_t)i);
+        put(table, &key, START, generation_of(table, &key));
+    }
+    size_t bytes = token_table_bytes(table) / token_table_count(table);
+    printf("bytes a token: %zu\n", bytes);
+    assert_in_range(bytes, 60, 130);
+    token_table_free(table);
+}
+
+/* Many threads on few keys. A token that is removed once must never be seen again by who removed it. */
+
+enum { SHARED_KEYS = 200, ROUNDS = 3000 };
+struct shared {
+    struct token_table *table;
+    struct token_key keys[SHARED_KEYS];
+    atomic_bool is_removed[SHARED_KEYS]; /* in the "store" */
+    atomic_int next;
+};
+
+static void *use_shared(void *arg)
+{
+    struct shared *shared = arg;
+    unsigned seed = (unsigned)atomic_fetch_add(&shared->next, 1);
+    for (int i = 0; i < ROUNDS; i++) {
+        seed = seed * 1103515245 + 12345;
+        int which = (int)(seed >> 16) % SHARED_KEYS;
+        const struct token_key *key = &shared->keys[which];
+        uint64_t generation;
+        if (i % 50 == 49) {
+            atomic_store(&shared->is_removed[which], true);
+            token_table_remove(shared->table, key);
+            if (has(shared->table, key, NULL))
+                return arg;
+        } else if (!has(shared->table, key, &generation)) {
+            if (!atomic_load(&shared->is_removed[which])) /* the read of the store */
+                put(shared->table, key, START, generation);
+        } else {
+            token_table_touch(shared->table, key, START + i, 1);
+        }
+        if (i % 100 == 0) {
+            struct token_use *uses = NULL;
+            token_table_gather(shared->table, &uses);
+            free(uses);
+        }
+    }
+    return NULL;
+}
+
+static void many_threads_may_use_it(void **state)
+{
+    (void)state;
+    static struct shared shared;
+    shared.table = token_table_new(SHARED_KEYS / 2);
+    for (int i = 0; i < SHARED_KEYS; i++)
+        shared.keys[i] = new_key((uint8_t)(i % 3));
+    pthread_t threads[6];
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_shared, &shared), 0);
+    for (int i = 0; i < 6; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    for (int i = 0; i < SHARED_KEYS; i++)
+        assert_false(atomic_load(&shared.is_removed[i]) && has(shared.table, &shared.keys[i], NULL));
+    token_table_free(shared.table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_put_in_is_found_until_it_is_removed),
+        cmocka_unit_test(what_was_read_before_a_removal_is_not_put_in_after_it),
+        cmocka_unit_test(it_keeps_to_its_size_and_keeps_what_is_asked_for),
+        cmocka_unit_test(a_use_that_is_not_stored_keeps_its_entry),
+        cmocka_unit_test(a_later_use_is_never_replaced_by_an_earlier_one),
+        cmocka_unit_test(a_removed_token_leaves_no_use_to_its_successor),
+        cmocka_unit_test(an_entry_takes_about_as_many_bytes_as_is_said),
+        cmocka_unit_test(many_threads_may_use_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
