@@ -128,14 +128,14 @@ export function EditDialog({ credential, onClose, onSaved }) {
 /** Revoked before, and ticked again now. @param {import("../types.js").GrantedRole | undefined} role @param {Set<string>} chosen */
 const isRegained = (role, chosen) => role?.state === "GRANTED_ROLE_STATE_REVOKED" && chosen.has(role.role);
 
-/** @param {{ role?: import("../types.js").GrantedRole, isChosen: boolean }} props */
-export function RoleNote({ role, isChosen }) {
+/** @param {{ role?: import("../types.js").GrantedRole, isChosen?: boolean, isLabelled?: boolean }} props isLabelled: what it is stands beside it already */
+export function RoleNote({ role, isChosen, isLabelled }) {
   if (role?.state === "GRANTED_ROLE_STATE_REVOKED")
-    return h("span", { class: "note" }, h("b", null, "Revoked"), " ", h(Time, { at: role.revokeTime }), " by ", h(Actor, { id: role.revokedBy }),
+    return h("span", { class: "note" }, isLabelled ? "Revoked " : [h("b", null, "Revoked"), " "], h(Time, { at: role.revokeTime }), " by ", h(Actor, { id: role.revokedBy }),
       isChosen && ". It will be granted again.");
   if (role?.state === "GRANTED_ROLE_STATE_REVOKED_FROM_OWNER")
-    return h("span", { class: "note" }, h("b", null, "Revoked from its owner"), " ", h(Time, { at: role.revokeTime }));
+    return h("span", { class: "note" }, isLabelled ? "Revoked " : [h("b", null, "Revoked from its owner"), " "], h(Time, { at: role.revokeTime }));
   if (role?.state === "GRANTED_ROLE_STATE_NOT_HELD_BY_OWNER")
-    return h("span", { class: "note" }, h("b", null, "Not held by its owner"), ", so not in its tokens");
+    return h("span", { class: "note" }, isLabelled ? "Granted, but" : h("b", null, "Not held by its owner"), " not in its tokens");
   return null;
 }

@@ -6,13 +6,13 @@ import { ago, fromInput, local, toInput, utc, zone } from "../format.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
 /**
- * @param {{ label: string, hint?: Children, error?: string, isHiddenLabel?: boolean,
+ * @param {{ label: string, hint?: Children, error?: string, isHiddenLabel?: boolean, kind?: string,
  *   children: (attributes: { id: string, "aria-describedby"?: string, "aria-invalid"?: "true" }) => Children }} props
  */
-export function Field({ label, hint, error, isHiddenLabel, children }) {
+export function Field({ label, hint, error, isHiddenLabel, kind, children }) {
   const id = useId();
   const describedBy = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined;
-  return h("div", { class: "field" },
+  return h("div", { class: kind ? `field ${kind}` : "field" },
     h("label", { for: id, class: isHiddenLabel ? "hidden" : undefined }, label),
     children({ id, "aria-describedby": describedBy, "aria-invalid": error ? "true" : undefined }),
     hint && h("p", { class: "hint", id: `${id}-hint` }, hint),

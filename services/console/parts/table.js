@@ -47,6 +47,7 @@ export const Skeleton = ({ lines = 5 }) =>
  * @param {{ page: number, size: number, shown: number, total?: number, hasNext: boolean, onPrevious: () => void, onNext: () => void }} props
  */
 export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext }) {
+  if (total === undefined && page === 0 && !hasNext) return null;
   const first = page * size + 1;
   const text = shown === 0 ? "" : `${first}–${first + shown - 1}${total === undefined ? "" : ` of ${total}`}`;
   return h("nav", { class: "pager", "aria-label": "Pages" },

@@ -74,7 +74,7 @@ function RolesCard({ credential }) {
     h("li", { key: role.role }, h(RoleChip, { role: role.role, state: role.state }), h("div", { class: "hint" },
       role.state === "GRANTED_ROLE_STATE_GRANTED"
         ? ["Granted ", h(Time, { at: role.grantTime }), " by ", h(Actor, { id: role.grantedBy })]
-        : h(RoleNote, { role, isChosen: false }))))),
+        : h(RoleNote, { role, isLabelled: true }))))),
   roles.length === 0 && h("p", { class: "faint" }, "None."));
 }
 

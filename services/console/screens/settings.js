@@ -58,7 +58,7 @@ function check(form) {
  *   onUnit?: (unit: string) => void }} props
  */
 function Amount({ label, hint, error, value, onInput, unit, onUnit }) {
-  return h(Field, { label, hint, error, children: (attributes) => h("div", { class: "row amount" },
+  return h(Field, { kind: "setting", label, hint, error, children: (attributes) => h("div", { class: "row amount" },
     h("input", { ...attributes, inputMode: "decimal", value, autoComplete: "off",
       onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
     onUnit ? h("select", { "aria-label": `${label}, unit`, value: unit, onChange: (/** @type {Event} */ event) => onUnit(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
