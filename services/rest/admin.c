@@ -10,9 +10,7 @@
 
 /* {field} stands for one path segment and names the field of the request that takes it. The body of POST, PATCH and PUT
  * is the request; GET and DELETE take its fields from the query. */
-static const struct admin_route {
-    const char *method, *path, *rpc;
-} routes[] = {
+static const struct admin_route routes[] = {
     {"GET", "/v1/credentials", "ListCredentials"},
     {"POST", "/v1/credentials", "CreateCredential"},
     {"GET", "/v1/credentials/{client_id}", "GetCredential"},
@@ -40,6 +38,12 @@ static const struct admin_route {
     {"GET", "/v1/audit:verify", "VerifyAuditLog"},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
+
+const struct admin_route *admin_routes(size_t *ret_count)
+{
+    *ret_count = ROUTE_COUNT;
+    return routes;
+}
 
 static const struct admin_route *find(struct http_request *request, const char *path, struct path_captured *captured,
                                       char allow[static 64])
