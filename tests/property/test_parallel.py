@@ -223,7 +223,7 @@ class LastAdministrator(unittest.TestCase):
             self.assertEqual(list(daemon.admin.GetUser(pb.GetUserRequest(user="boss"), metadata=metadata).user.roles),
                              ["user_manager"])
 
-    def test_of_parallel_attempts_on_all_of_them_one_is_left(self):
+    def test_parallel_attempts_on_all_of_them_leave_one(self):
         for act in (self.delete, self.revoke, self.expire, self.give_to_nobody):
             with self.subTest(act.__name__), Daemon({"http_address": ""}) as daemon:
                 token = daemon.admin_token()
@@ -231,12 +231,12 @@ class LastAdministrator(unittest.TestCase):
                 callers = [Daemon.bearer(daemon.issue(m.credential.client_id, m.secret_key).access_token) for m in made]
                 ids = [m.credential.client_id for m in made] + [daemon.client_id]
                 calls = [lambda client_id=client_id, caller=caller: act(daemon, client_id, caller)
-                         for client_id in ids for caller in callers[:4]]
+                         for client_id in ids for caller in callers[::4]]
                 random.shuffle(calls)
                 AdminTest.in_parallel(self, calls)
                 left = [m for m in made if self.is_administrator(daemon, m.credential.client_id, m.secret_key)]
                 left += [1] * self.is_administrator(daemon, daemon.client_id, daemon.secret)
-                self.assertEqual(len(left), 1)
+                self.assertGreaterEqual(len(left), 1)  # more where the callers took the role from each other first
 
     def is_administrator(self, daemon, client_id, secret):
         try:
