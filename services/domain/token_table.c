@@ -155,11 +155,12 @@ static void grow_buckets(struct part *part)
     }
 }
 
-/* Drops one that was not asked for lately and whose use is stored; gives up after a few (then the part grows). */
+/* Drops those that were not asked for lately and whose use is stored, until there is room; gives up after a few looks,
+ * and the part grows. As many as that are dropped later: one for one, it would never come back to its size. */
 static void sweep(struct part *part)
 {
     uint32_t total = part->chunk_count * CHUNK;
-    for (int tries = 0; tries < SWEEP; tries++) {
+    for (int tries = 0; tries < SWEEP && part->count >= part->max; tries++) {
         uint32_t index = part->hand++ % total;
         struct entry *entry = entry_at(part, index);
         if (entry->credential == NULL || entry->is_dirty)
@@ -169,7 +170,6 @@ static void sweep(struct part *part)
             continue;
         }
         unlink_entry(part, index);
-        return;
     }
 }
 
