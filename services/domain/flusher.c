@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -121,6 +122,11 @@ static void flush_done(enum status status, void *arg)
     free(flush);
 }
 
+static int compare_uses(const void *a, const void *b)
+{
+    return memcmp(((const struct token_use *)a)->key.bytes, ((const struct token_use *)b)->key.bytes, TOKEN_KEY_BYTES);
+}
+
 void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
 {
     struct domain *domain = flusher->domain;
@@ -132,6 +138,8 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flush->done = done;
     flush->arg = arg;
     flush->use_count = token_table_gather(domain->tokens, &flush->uses);
+    if (flush->use_count > 0) /* in the order of the store's tree: each of its pages is changed once */
+        qsort(flush->uses, flush->use_count, sizeof *flush->uses, compare_uses);
     flush->delta_count = usage_gather(domain->usage, flush->now, &flush->deltas);
     flush->event_count = audit_queue_gather(domain->audit, &flush->arena, &flush->events);
     pthread_mutex_lock(&flusher->lock);
