@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two administrators' changes brought together (services/console/merge.js), without a browser.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+const { changesOf, compare, draftOf, isChanged, merge } = await import(pathToFileURL(`${process.env.CONSOLE_SOURCES}/merge.js`));
+const before = { name: "A", owner: "", expireTime: "2027-01-01T10:00:30Z", roles: ["a", "b"] };
+
+test("what only one of the two changed is kept from both", () => {
+  const merged = merge(before, { ...before, name: "Theirs" }, { ...before, owner: "mine" }, {});
+  assert.deepEqual(merged, { ...before, name: "Theirs", owner: "mine" });
+});
+
+test("what both changed is theirs unless one chooses one's own", () => {
+  const theirs = { ...before, name: "Theirs" };
+  const mine = { ...before, name: "Mine" };
+  assert.equal(compare(before, theirs, mine).fields[0].isConflict, true);
+  assert.equal(merge(before, theirs, mine, {}).name, "Theirs");
+  assert.equal(merge(before, theirs, mine, { name: "theirs" }).name, "Theirs");
+  assert.equal(merge(before, theirs, mine, { name: "mine" }).name, "Mine");
+});
+
+test("the same change by both is no conflict", () => {
+  assert.equal(compare(before, { ...before, name: "X" }, { ...before, name: "X" }).fields[0].isConflict, false);
+});
+
+test("roles granted and revoked by the two add up", () => {
+  const merged = merge(before, { ...before, roles: ["a", "b", "c"] }, { ...before, roles: ["b", "d"] }, {});
+  assert.deepEqual(merged.roles, ["b", "c", "d"]);
+});
+
+test("seconds that a field does not show are no change, a minute is", () => {
+  assert.equal(isChanged(changesOf(before, { ...before, expireTime: "2027-01-01T10:00:00.000Z" })), false);
+  assert.equal(isChanged(changesOf(before, { ...before, expireTime: "2027-01-01T10:01:00.000Z" })), true);
+  assert.equal(isChanged(changesOf(before, { ...before, expireTime: "" })), true);
+});
+
+test("a role that its owner lost is still granted, one that was revoked is not", () => {
+  const roles = [
+    { role: "b", state: "GRANTED_ROLE_STATE_REVOKED_FROM_OWNER" }, { role: "c", state: "GRANTED_ROLE_STATE_REVOKED" },
+    { role: "a", state: "GRANTED_ROLE_STATE_NOT_HELD_BY_OWNER" },
+  ];
+  assert.deepEqual(draftOf({ name: "A", roles }).roles, ["a", "b"]);
+});
