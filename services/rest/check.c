@@ -16,9 +16,7 @@ enum { ROLES_MAX = 32 };
 
 static void challenge(struct http_request *request, int code, const char *error)
 {
-    char *header = scratch_print(&request->scratch, "Bearer realm=\"gatehouse\"%s%s%s",
-                                 error[0] == '\0' ? "" : ", error=\"", error, error[0] == '\0' ? "" : "\"");
-    http_answer_header(request, "WWW-Authenticate", header);
+    answer_challenge(request, error);
     answer_empty(request, code);
 }
 
@@ -116,7 +114,7 @@ static bool start_check(const struct rest_options *options, struct http_request 
         return false;
     }
     if (authorization == NULL || !basic_scheme_is(authorization, "Bearer", &token) || token[0] == '\0') {
-        challenge(request, 401, "");
+        challenge(request, 401, NULL);
         return false;
     }
     message->token = (char *)(uintptr_t)token;

@@ -216,13 +216,23 @@ static json_t *make_details(const struct call_error *error)
     return details;
 }
 
+void answer_challenge(struct http_request *request, const char *error)
+{
+    char *value =
+        error == NULL ? NULL : scratch_print(&request->scratch, "Bearer realm=\"gatehouse\", error=\"%s\"", error);
+    http_answer_header(request, "WWW-Authenticate", value == NULL ? "Bearer realm=\"gatehouse\"" : value);
+}
+
 void answer_status(struct http_request *request, const struct call_error *error)
 {
     int code = answer_code_of(request, error);
-    if (error->status == STATUS_UNAUTHENTICATED) /* RFC 6750, section 3 */
-        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\", error=\"invalid_token\"");
+    const struct exchange *exchange = request->data;
+    if (error->status == STATUS_UNAUTHENTICATED && (exchange == NULL || exchange->call.authorization == NULL))
+        answer_challenge(request, NULL);
+    else if (error->status == STATUS_UNAUTHENTICATED)
+        answer_challenge(request, "invalid_token");
     else if (error->status == STATUS_PERMISSION_DENIED)
-        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\", error=\"insufficient_scope\"");
+        answer_challenge(request, "insufficient_scope");
     answer_json(request, code,
                 json_pack("{s:{s:i, s:s, s:s, s:o}}", "error", "code", code, "status", status_name(error->status),
                           "message", error->message, "details", make_details(error)));

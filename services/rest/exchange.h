@@ -48,6 +48,9 @@ void answer_method_not_allowed(struct http_request *request, const char *allow);
 /* What an error of a call is in HTTP: architecture.md's table. Adds Retry-After where the error has one. */
 int answer_code_of(struct http_request *request, const struct call_error *error);
 
+/* WWW-Authenticate: Bearer (RFC 6750, section 3). error: NULL where the request showed no token at all. */
+void answer_challenge(struct http_request *request, const char *error);
+
 /* {"error": {"code", "status", "message", "details"}}, as google.rpc.Status is in JSON. */
 void answer_status(struct http_request *request, const struct call_error *error);
 

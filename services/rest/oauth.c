@@ -121,9 +121,7 @@ static void answer_failed(struct exchange *exchange)
     bool is_bearer = error->status == STATUS_PERMISSION_DENIED ||
                      (error->status == STATUS_UNAUTHENTICATED && strcmp(error->reason, "INVALID_CLIENT") != 0);
     if (is_bearer && strcmp(error->reason, "NOT_YOUR_TOKEN") != 0)
-        http_answer_header(request, "WWW-Authenticate",
-                           code == 401 ? "Bearer realm=\"gatehouse\", error=\"invalid_token\""
-                                       : "Bearer realm=\"gatehouse\", error=\"insufficient_scope\"");
+        answer_challenge(request, code == 401 ? "invalid_token" : "insufficient_scope");
     else if (code == 401 && exchange->used_basic)
         http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
     answer_oauth_error(request, code, error_name(error), error->message);
@@ -256,7 +254,7 @@ static bool start_introspect(const struct rest_options *options, struct http_req
     if (oauth == NULL)
         return false;
     if (authorization == NULL || !basic_scheme_is(authorization, "Bearer", &rest)) {
-        http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"gatehouse\"");
+        answer_challenge(request, NULL);
         answer_oauth_error(request, 401, "invalid_token", "whoever introspects needs a bearer token of its own");
         return false;
     }
@@ -329,6 +327,11 @@ void oauth_revoke(const struct rest_options *options, struct http_request *reque
 
 void oauth_metadata(const struct rest_options *options, struct http_request *request)
 {
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        answer_method_not_allowed(request, "GET, HEAD");
+        http_reply(request);
+        return;
+    }
     const char *host = http_header(request, "Host");
     char *url = options->public_url != NULL
                     ? scratch_print(&request->scratch, "%s", options->public_url)

@@ -93,7 +93,7 @@ class OpenApi(ShimTest):
             if operation.get("tags") == ["CredentialAdmin"]:
                 answer = self.ask(method, re.sub(r"\{[^}]*\}", "7", path))
                 self.assertEqual(401, answer.code, (method, path, answer.text))
-                self.assertTrue(answer.headers["WWW-Authenticate"].startswith("Bearer "))
+                self.assertEqual('Bearer realm="gatehouse"', answer.headers["WWW-Authenticate"])
                 self.conforms(answer.json, self.schemas["Error"], path)
 
     def test_invented_requests_are_answered_as_the_document_says(self):

@@ -610,10 +610,11 @@ class OAuth(Shim):
         for headers in ((), (basic("good", "x"),), ("Authorization: Bearer",), ("Authorization: Bearer other",)):
             answer = self.token("token=live", *headers, path="/Auth/OAuth/Introspect")
             self.error(answer, 401, "invalid_token")
-            self.assertTrue(answer.headers["www-authenticate"].startswith("Bearer "))
+            was_shown = headers == ("Authorization: Bearer other",)
+            self.assertEqual('Bearer realm="gatehouse"' + (', error="invalid_token"' if was_shown else ""),
+                             answer.headers["www-authenticate"])
 
     def test_introspection_answers_by_the_letter(self):
-        caller = "Authorization: bearer caller"
         answer = self.token("token=live&token_type_hint=access_token", "Authorization: Bearer caller",
                             path="/Auth/OAuth/introspect")
         self.assertEqual(200, answer.code)
@@ -623,7 +624,6 @@ class OAuth(Shim):
         self.assertEqual((200, {"active": False}), (answer.code, answer.json))
         self.error(self.token("", "Authorization: Bearer caller", path="/Auth/OAuth/Introspect"), 400,
                    "invalid_request")
-        del caller
 
     def test_revocation_answers_by_the_letter(self):
         path = "/Auth/OAuth/Revoke"
@@ -825,6 +825,21 @@ class Ending(Case):
             begin = time.monotonic()
             self.assertEqual(0, self.server.stop()[0])
             self.assertGreater(time.monotonic() - begin, 2)
+
+
+class Table(unittest.TestCase):
+    def test_every_test_that_rfc_md_names_is_there(self):
+        folder = os.path.dirname(os.path.abspath(__file__))
+        sources = ""
+        for name in os.listdir(folder):
+            if name.startswith("test_"):
+                with open(folder + "/" + name) as file:
+                    sources += file.read()
+        with open(folder + "/RFC.md") as file:
+            names = re.findall(r"`(\w+_\w+_\w+_\w+)`", file.read())
+        self.assertGreater(len(names), 50)
+        for name in names:
+            self.assertRegex(sources, rf"\b(def|void) {name}\(")
 
 
 if __name__ == "__main__":
