@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CredentialAdmin: credentials, their secret keys and roles. */
 #include "api/admin.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,18 +11,10 @@
 enum { ROLES_PER_REQUEST = 64, CHARACTERS_MAX = 100 };
 #define OVERLAP_MAX (30 * 24 * 3600 * CLOCK_SECOND)
 
-static size_t count_characters(const char *utf8)
-{
-    size_t count = 0;
-    for (; *utf8 != '\0'; utf8++)
-        count += ((unsigned char)*utf8 & 0xc0) != 0x80;
-    return count;
-}
-
 static enum status check_name(struct call *call, const char *name)
 {
     TRY(check_text(call, "name", name, CREDENTIAL_NAME_MAX));
-    if (name[0] == '\0' || count_characters(name) > CHARACTERS_MAX)
+    if (name[0] == '\0' || utf8_count(name) > CHARACTERS_MAX)
         return call_fail_field(call, "name", "INVALID_FIELD", "a name has 1 to %d characters", CHARACTERS_MAX);
     return STATUS_OK;
 }

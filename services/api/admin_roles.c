@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CredentialAdmin: the role catalogue, and users with their roles. */
 #include "api/admin.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,9 +12,7 @@ enum { CHARACTERS_MAX = 100, DESCRIPTION_CHARACTERS_MAX = 500 };
 static enum status check_characters(struct call *call, const char *field, const char *text, size_t least, size_t most)
 {
     TRY(check_text(call, field, text, most * 4));
-    size_t count = 0;
-    for (const char *c = text; *c != '\0'; c++)
-        count += ((unsigned char)*c & 0xc0) != 0x80;
+    size_t count = utf8_count(text);
     if (count < least || count > most)
         return call_fail_field(call, field, "INVALID_FIELD", "%s has %zu to %zu characters", field, least, most);
     return STATUS_OK;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "form.h"
 
+#include "utf8.h"
+
 #include <string.h>
 
 static int hex_value(unsigned char c)
@@ -34,28 +36,11 @@ char *form_decode(char *text, size_t len, bool with_plus)
     return out;
 }
 
-/* How many bytes the character at `text` has; 0: it is not UTF-8 (overlong, surrogate, over U+10FFFF, cut off). */
-static size_t utf8_len(const unsigned char *text, size_t len)
-{
-    if (text[0] < 0x80)
-        return 1;
-    size_t need = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-    if (text[0] < 0xc2 || text[0] > 0xf4 || len < need)
-        return 0;
-    for (size_t i = 1; i < need; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-        (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return need;
-}
-
 bool form_is_text(const char *text, size_t len)
 {
     const unsigned char *c = (const unsigned char *)text, *end = c + len;
     while (c < end) {
-        size_t step = utf8_len(c, (size_t)(end - c));
+        size_t step = utf8_character((const char *)c, (size_t)(end - c));
         if (step == 0 || *c < ' ' || *c == 0x7f || (step == 2 && c[0] == 0xc2 && c[1] < 0xa0))
             return false;
         c += step;

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 #include "rpc/internal.h"
+#include "rpc/strings.h"
 
 #include <grpc/byte_buffer_reader.h>
 #include <stdlib.h>
@@ -204,6 +205,12 @@ void rpc_call_answer(const ProtobufCMessage *response, void *data)
     rpc_call_unref(call);
 }
 
+static ProtobufCMessage *unpack_bytes(const ProtobufCMessageDescriptor *type, ProtobufCAllocator *allocator, size_t len,
+                                      const uint8_t *data)
+{
+    return strings_are_valid(type, data, len) ? protobuf_c_message_unpack(type, allocator, len, data) : NULL;
+}
+
 static ProtobufCMessage *unpack(const struct rpc_method *method, ProtobufCAllocator *allocator,
                                 grpc_byte_buffer *payload)
 {
@@ -219,12 +226,12 @@ static ProtobufCMessage *unpack(const struct rpc_method *method, ProtobufCAlloca
     if (!grpc_byte_buffer_reader_peek(&reader, &first))
         first = NULL;
     if (first != NULL && GRPC_SLICE_LENGTH(*first) == len) { /* the common case: no copy */
-        message = protobuf_c_message_unpack(type, allocator, len, GRPC_SLICE_START_PTR(*first));
+        message = unpack_bytes(type, allocator, len, GRPC_SLICE_START_PTR(*first));
     } else {
         grpc_byte_buffer_reader_destroy(&reader); /* the peek went past the first piece */
         grpc_byte_buffer_reader_init(&reader, payload);
         grpc_slice joined = grpc_byte_buffer_reader_readall(&reader);
-        message = protobuf_c_message_unpack(type, allocator, len, GRPC_SLICE_START_PTR(joined));
+        message = unpack_bytes(type, allocator, len, GRPC_SLICE_START_PTR(joined));
         grpc_slice_unref(joined);
     }
     grpc_byte_buffer_reader_destroy(&reader);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/internal.h"
+#include "utf8.h"
 
 #include <google/rpc/error_details.pb-c.h>
 #include <google/rpc/status.pb-c.h>
+#include <string.h>
 
 enum { DETAIL_MAX = CALL_MESSAGE_MAX + CALL_FIELD_MAX + CALL_REASON_MAX + 64 };
 
@@ -54,25 +56,11 @@ static void add_retry_info(struct details *details, const struct call_error *err
     add(details, &retry.base, "type.googleapis.com/google.rpc.RetryInfo");
 }
 
-/* The length of the UTF-8 character that text begins with; 0: it is none. */
-static size_t character(const unsigned char *text)
-{
-    size_t len = text[0] < 0x80 ? 1 : text[0] >= 0xc2 && text[0] < 0xe0 ? 2 : (text[0] & 0xf0) == 0xe0 ? 3 : 4;
-    if (len == 4 && (text[0] < 0xf0 || text[0] > 0xf4))
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_bad = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-                  (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f);
-    return is_bad ? 0 : len; /* too long a form, a surrogate, or beyond Unicode */
-}
-
 /* A message may have been cut in the middle of a character, and a client may refuse the whole status for that. */
 static void make_utf8(char *text)
 {
     while (*text != '\0') {
-        size_t len = character((unsigned char *)text);
+        size_t len = utf8_character(text, strlen(text));
         if (len == 0)
             *text = '?';
         text += len > 0 ? len : 1;

@@ -53,7 +53,8 @@ void rpc_server_set_serving(struct rpc_server *server, bool is_serving);
 enum status rpc_server_reload(struct rpc_server *server);
 
 /* Drains: NOT_SERVING, GOAWAY, no new calls; waits for the accepted ones, cancels what is left after grace_ms; then
- * joins the threads. Blocking; once. */
+ * joins the threads. Blocking; once. A call that arrives before its client has read the GOAWAY never gets to a handler,
+ * and gRPC core tells its client CANCELLED; health watchers and streams of requests are ended with UNAVAILABLE. */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 
 void rpc_server_free(struct rpc_server *server);
