@@ -206,7 +206,7 @@ static bool is_same(const struct audit_event *a, const struct audit_event *b)
 {
     return strcmp(text_of(a->action), text_of(b->action)) == 0 &&
            strcmp(text_of(a->subject), text_of(b->subject)) == 0 && strcmp(text_of(a->peer), text_of(b->peer)) == 0 &&
-           strcmp(text_of(a->actor), text_of(b->actor)) == 0;
+           strcmp(text_of(a->actor), text_of(b->actor)) == 0 && strcmp(text_of(a->outcome), text_of(b->outcome)) == 0;
 }
 
 static void enqueue(struct audit_queue *queue, const struct audit_event *event)
