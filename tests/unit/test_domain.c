@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The domain as a whole: loads that race with revocations, a store that fails, what is removed and when. */
+#include "fixture.h"
+
+#include "faulty.h"
+
+static enum status end_it(struct work *work, void *arg)
+{
+    bool was_live = false;
+    enum status status = token_end(work, arg, &was_live);
+    if (status == STATUS_OK)
+        work->tokens_ended = was_live;
+    return status;
+}
+
+/* A driver whose reads stop, when told to, after they have seen the token's row. */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_closed, is_reached;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void set_gate(bool is_closed)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.is_closed = is_closed;
+    gate.is_reached = false;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void wait_until_reached(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.is_reached)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+/* The first that comes waits, the others pass. */
+static void pass_gate(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    bool waits = gate.is_closed && !gate.is_reached;
+    gate.is_reached = true;
+    pthread_cond_broadcast(&gate.changed);
+    while (waits && gate.is_closed)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static enum status gated_run(struct connection *connection, const char *sql, const struct store_value *values,
+                             size_t count, store_row_fn *each, void *arg)
+{
+    enum status status = sqlite_driver.run(connection, sql, values, count, each, arg);
+    if (strstr(sql, "FROM token WHERE key =") != NULL)
+        pass_gate();
+    return status;
+}
+
+struct asking {
+    struct fixture *fixture;
+    const struct token_key *key;
+    bool is_active;
+};
+
+static void *ask(void *arg)
+{
+    struct asking *asking = arg;
+    asking->is_active = is_active(asking->fixture, asking->key, true);
+    return NULL;
+}
+
+static enum status end_all(struct work *work, void *arg)
+{
+    struct credential *credential = NULL;
+    TRY(credential_load_id(work->tx, work->arena, *(int64_t *)arg, work->now, &credential));
+    return credential_end_tokens(work, credential);
+}
+
+/* The row is read; then the token ends, by `fn`; then the load goes on. Whatever it says (it may say what was when it
+ * was asked), the token is dead from then on. */
+static void race(const char *file, bool by_epoch)
+{
+    struct driver driver = sqlite_driver;
+    struct fixture fixture;
+    pthread_t thread;
+    driver.run = gated_run;
+    fixture_open(&fixture, file, &driver);
+    struct credential *credential = make_credential(&fixture, "race", "work_creator");
+    struct token_key key = make_token(&fixture, credential);
+    struct asking asking = {&fixture, &key, false};
+    set_gate(true);
+    assert_int_equal(pthread_create(&thread, NULL, ask, &asking), 0);
+    wait_until_reached();
+    enum status status =
+        by_epoch ? do_work(&fixture, end_all, &credential->id, NULL) : do_work(&fixture, end_it, &key, NULL);
+    assert_int_equal(status, STATUS_OK);
+    set_gate(false);
+    pthread_join(thread, NULL);
+    assert_false(asking.is_active); /* it was asked again, or judged by the epoch of now */
+    assert_false(is_active(&fixture, &key, true));
+    assert_int_equal(token_table_count(fixture.domain->tokens), 0);
+    fixture_close(&fixture);
+}
+
+static void a_load_in_flight_does_not_bring_a_revoked_token_back(void **state)
+{
+    (void)state;
+    race("race-revoke.db", false);
+}
+
+static void nor_one_that_a_change_of_epoch_ended(void **state)
+{
+    (void)state;
+    race("race-epoch.db", true);
+}
+
+static void uses_that_could_not_be_stored_are_stored_later(void **state)
+{
+    (void)state;
+    struct faulty faulty;
+    struct fixture fixture;
+    faulty_init(&faulty, &sqlite_driver);
+    fixture_open(&fixture, "faulty.db", &faulty.driver);
+    struct credential *credential = make_credential(&fixture, "faulty", "work_creator");
+    struct token_key key = make_token(&fixture, credential);
+    clock_advance(fixture.clock, 15 * MINUTE);
+    assert_true(is_active(&fixture, &key, true));
+    struct audit_event refused = {.at = START, .action = "ClientRefused", .outcome = "UNAUTHENTICATED"};
+    audit_queue_add(fixture.domain->audit, &refused);
+    faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
+    assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE);
+    assert_true(faulty_disarm(&faulty));
+    struct token_use *uses = NULL;
+    struct usage_delta *deltas = NULL;
+    struct audit_event *events = NULL;
+    assert_int_equal(token_table_gather(fixture.domain->tokens, &uses), 1);
+    assert_int_equal(uses[0].used, START + 15 * MINUTE);
+    token_table_touch(fixture.domain->tokens, &uses[0].key, uses[0].used, uses[0].api);
+    size_t count = usage_gather(fixture.domain->usage, START, &deltas);
+    assert_int_equal(count, 1);
+    assert_int_equal(deltas[0].allowed, 1);
+    usage_give_back(fixture.domain->usage, deltas, count);
+    assert_int_equal(audit_queue_gather(fixture.domain->audit, &fixture.arena, &events), 1);
+    audit_queue_add(fixture.domain->audit, &events[0]);
+    free(uses);
+    free(deltas);
+    assert_int_equal(flush(&fixture), STATUS_OK);
+    fixture_crash(&fixture, "faulty.db");
+    clock_advance(fixture.clock, 15 * MINUTE);
+    assert_true(is_active(&fixture, &key, false)); /* 30 minutes after its issue, 15 after its use */
+    fixture_close(&fixture);
+}
+
+static void a_use_that_was_not_stored_is_lost_in_a_crash_and_no_revocation_is(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "crash.db", NULL);
+    struct credential *credential = make_credential(&fixture, "crash", "work_creator");
+    struct token_key used = make_token(&fixture, credential), ended = make_token(&fixture, credential);
+    clock_advance(fixture.clock, 15 * MINUTE);
+    assert_true(is_active(&fixture, &used, true) && is_active(&fixture, &ended, true));
+    int64_t count = 0;
+    assert_int_equal(do_work(&fixture, end_it, &ended, &count), STATUS_OK);
+    assert_int_equal(count, 1);
+    fixture_crash(&fixture, "crash.db");
+    assert_false(is_active(&fixture, &ended, false));
+    assert_true(is_active(&fixture, &used, false));
+    clock_advance(fixture.clock, 5 * MINUTE); /* early by what was lost, never late */
+    assert_false(is_active(&fixture, &used, false));
+    fixture_close(&fixture);
+}
+
+static enum status read_number(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status count_tokens(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT count(*) FROM token", read_number, arg);
+}
+
+static void the_reaper_takes_what_is_dead_and_only_that(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "reaper.db", NULL);
+    struct credential *credential = make_credential(&fixture, "reaper", "work_creator");
+    enum { COUNT = 2500 };
+    for (int i = 0; i < COUNT; i++)
+        (void)make_token(&fixture, credential);
+    clock_advance(fixture.clock, 10 * MINUTE);
+    struct token_key living = make_token(&fixture, credential);
+    clock_advance(fixture.clock, 10 * MINUTE);
+    int seen = 0, removed = 0, total = 0;
+    assert_int_equal(flusher_reap(fixture.domain->flusher, &seen, &removed), STATUS_OK);
+    assert_int_equal(removed, 0); /* dead, but a replica may know of a later use */
+    clock_advance(fixture.clock, 2 * MINUTE);
+    for (int round = 0; round < 6; round++) {
+        assert_int_equal(flusher_reap(fixture.domain->flusher, &seen, &removed), STATUS_OK);
+        assert_in_range(seen, 0, 1000);
+        total += removed;
+    }
+    assert_int_equal(total, COUNT);
+    assert_int_equal(query_number(&fixture, count_tokens), 1);
+    assert_true(is_active(&fixture, &living, false));
+    fixture_close(&fixture);
+}
+
+struct secrets {
+    int64_t credential_id;
+    int count;
+};
+
+static enum status regenerate(struct work *work, void *arg)
+{
+    const struct secrets *secrets = arg;
+    char secret[SECRET_TEXT_LEN + 1];
+    struct credential *credential = NULL;
+    TRY(credential_load_id(work->tx, work->arena, secrets->credential_id, work->now, &credential));
+    return credential_regenerate(work, credential, 0, secret);
+}
+
+static void what_ended_this_second_does_not_keep_the_domain_from_opening(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "secrets.db", NULL);
+    struct secrets secrets = {make_credential(&fixture, "secrets", "work_creator")->id, 0};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(do_work(&fixture, regenerate, &secrets, NULL), STATUS_OK);
+    fixture_crash(&fixture, "secrets.db");
+    directory_lock(fixture.domain->directory);
+    assert_int_equal(directory_find_id(fixture.domain->directory, secrets.credential_id)->secret_count, 1);
+    directory_unlock(fixture.domain->directory);
+    fixture_close(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_load_in_flight_does_not_bring_a_revoked_token_back),
+        cmocka_unit_test(nor_one_that_a_change_of_epoch_ended),
+        cmocka_unit_test(uses_that_could_not_be_stored_are_stored_later),
+        cmocka_unit_test(a_use_that_was_not_stored_is_lost_in_a_crash_and_no_revocation_is),
+        cmocka_unit_test(the_reaper_takes_what_is_dead_and_only_that),
+        cmocka_unit_test(what_ended_this_second_does_not_keep_the_domain_from_opening),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
