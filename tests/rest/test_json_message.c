@@ -47,12 +47,12 @@ static void what_is_written_is_read_again(void **state)
     (void)state;
     static const char *const texts[] = {
         "{}",
-        "{\"credential\":{\"clientId\":\"a\",\"name\":\"H\303\251 \\\"x\\\"\",\"expireTime\":\"2030-02-28T23:59:59Z\","
-        "\"roles\":[{\"role\":\"r\",\"state\":\"GRANTED_ROLE_STATE_REVOKED\"}],\"secrets\":[{\"secretId\":"
-        "\"9223372036854775807\"}],\"status\":\"CREDENTIAL_STATUS_ACTIVE\"},\"updateMask\":\"name,expireTime\","
-        "\"validateOnly\":true}",
-        "{\"credential\":{\"createTime\":\"0001-01-01T00:00:00Z\",\"updateTime\":\"9999-12-31T23:59:59.123456789Z\","
-        "\"deleteTime\":\"2024-02-29T00:00:00.500Z\",\"purgeTime\":\"1969-12-31T23:59:59.000001Z\"}}",
+        ("{\"credential\":{\"clientId\":\"a\",\"name\":\"H\303\251 \\\"x\\\"\",\"expireTime\":\"2030-02-28T23:59:59Z\","
+         "\"roles\":[{\"role\":\"r\",\"state\":\"GRANTED_ROLE_STATE_REVOKED\"}],\"secrets\":[{\"secretId\":"
+         "\"9223372036854775807\"}],\"status\":\"CREDENTIAL_STATUS_ACTIVE\"},\"updateMask\":\"name,expireTime\","
+         "\"validateOnly\":true}"),
+        ("{\"credential\":{\"createTime\":\"0001-01-01T00:00:00Z\",\"updateTime\":\"9999-12-31T23:59:59.123456789Z\","
+         "\"deleteTime\":\"2024-02-29T00:00:00.500Z\",\"purgeTime\":\"1969-12-31T23:59:59.000001Z\"}}"),
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         ProtobufCMessage *message = read(&gatehouse__v1__update_credential_request__descriptor, texts[i]);
