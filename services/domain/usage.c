@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/usage.h"
 
+#include "utf8.h"
+
 #include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -150,6 +152,15 @@ static void append(char normal[static API_MAX + 1], size_t *len, const char *tex
     *len += text_len;
 }
 
+/* Without the part of a character that the last bytes may be: {id} is longer than what it stands for. */
+static size_t whole_characters(const char *text, size_t len)
+{
+    size_t last = len;
+    while (last > 0 && ((unsigned char)text[last - 1] & 0xc0) == 0x80)
+        last--;
+    return last > 0 && utf8_character(text + last - 1, len - last + 1) == len - last + 1 ? len : last - (last > 0);
+}
+
 void usage_normalise(const char *api, char normal[static API_MAX + 1])
 {
     size_t out = 0;
@@ -164,6 +175,8 @@ void usage_normalise(const char *api, char normal[static API_MAX + 1])
             break;
         append(normal, &out, api++, 1);
     }
+    if (out == API_MAX)
+        out = whole_characters(normal, out);
     while (out > 0 && normal[out - 1] == ' ')
         out--;
     normal[out] = '\0';
