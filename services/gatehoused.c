@@ -24,7 +24,13 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-enum { EXIT_USAGE = 2, SETTINGS_MAX = 64, FILES_WANTED = 65536, SECRET_FILE_MAX = 256 };
+enum {
+    EXIT_USAGE = 2,
+    SETTINGS_MAX = 64,
+    FILES_WANTED = 65536,
+    SECRET_FILE_MAX = 256,
+    MESSAGE_MAX = 320 * 1024, /* the largest BatchIntrospect */
+};
 
 extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
 
@@ -148,7 +154,8 @@ static bool open_store(struct daemon *daemon, bool create)
     struct store_options store_options = {.url = daemon->config.store, .create = create};
     enum status status = store_open(&store_options, &daemon->store, why);
     if (status != STATUS_OK) {
-        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", daemon->config.store, "message", why, NULL);
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", daemon->config.store, "message", why, "try",
+                  status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);
         return false;
     }
     struct domain_options domain_options = {
@@ -225,6 +232,7 @@ static bool start_rpc(struct daemon *daemon)
         .tls_key_file = or_null(config->grpc_key),
         .tls_client_ca_file = or_null(config->grpc_client_ca),
         .threads = (int)config->grpc_threads,
+        .max_message_bytes = MESSAGE_MAX,
         .max_concurrent_streams = config_is_loopback(config->grpc_address) ? 256 : 100,
         .descriptor_set = gatehouse_protoset,
         .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),

@@ -74,11 +74,12 @@ class Daemon:
                               env=self.environment, timeout=60)
 
     def start(self, timeout=30):
-        self.log = open(self.log_path, "ab")
+        log = open(self.log_path, "ab")
         begin = os.path.getsize(self.log_path)
         # stdout is not ours to give away: CTest waits for whoever holds it. A test that dies takes its daemon along.
-        self.process = subprocess.Popen(self.arguments() + self.extra, stderr=self.log, stdout=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self.arguments() + self.extra, stderr=log, stdout=subprocess.DEVNULL,
                                         env=self.environment, preexec_fn=die_with_parent)
+        log.close()
         end = time.monotonic() + timeout
         started = None
         while not started:

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks that fill up, files that cannot be used: a documented error, nothing lost, and recovery when the cause is gone."""
+import contextlib
+import os
+import sqlite3
+import subprocess
+import tempfile
+import time
+import unittest
+
+from daemon import Daemon, error_of
+from gatehouse.v1 import credential_admin_pb2 as pb
+
+OFF = {"http_address": "", "flush_interval_ms": "100"}
+UNAVAILABLE = ("UNAVAILABLE", "STORE_UNAVAILABLE", "")
+
+
+class Disk(unittest.TestCase):
+    def refused_to_start(self, daemon, sentence):
+        with self.assertRaisesRegex(RuntimeError, sentence):
+            daemon.start()
+
+    def test_a_full_disk_is_unavailable_and_nothing_is_lost(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small disk needs root")
+        folder = tempfile.mkdtemp(prefix="gatehouse-full-")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
+        try:
+            with Daemon({**OFF, "store": f"sqlite:{folder}/g.db"}) as daemon:
+                token = daemon.admin_token()
+                live = [daemon.issue().access_token for _ in range(20)]
+                with open(folder + "/filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                    while True:
+                        filler.write(bytes(4096))
+                refused = False
+                for number in range(2000):  # what is left in the write-ahead log takes a while
+                    try:
+                        live.append(daemon.issue().access_token)
+                    except Exception:
+                        refused = True
+                        break
+                self.assertTrue(refused, "the disk is full and tokens are still issued")
+                self.assertEqual(error_of(daemon.issue), UNAVAILABLE)
+                self.assertTrue(all(daemon.introspect(token, text).active for text in live))  # reading goes on
+                os.unlink(folder + "/filler")
+                end = time.monotonic() + 20
+                while True:
+                    try:
+                        live.append(daemon.issue().access_token)
+                        break
+                    except Exception:
+                        self.assertLess(time.monotonic(), end, "no recovery")
+                        time.sleep(0.1)
+                daemon.kill()
+                daemon.start()
+                caller = daemon.admin_token()
+                self.assertTrue(all(daemon.introspect(caller, text).active for text in live))
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+            os.rmdir(folder)
+
+    def test_a_database_that_another_process_locks_is_unavailable_until_it_lets_go(self):
+        with Daemon(OFF) as daemon:
+            token = daemon.admin_token()
+            other = sqlite3.connect(daemon.folder + "/gatehouse.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            self.assertEqual(error_of(daemon.issue), UNAVAILABLE)
+            self.assertTrue(daemon.introspect(token, token).active)
+            other.execute("ROLLBACK")
+            other.close()
+            self.assertTrue(daemon.issue().access_token)
+
+    def test_two_daemons_on_one_file(self):
+        with Daemon(OFF) as first:
+            second = Daemon(OFF, folder=first.folder, init=False, start=False)
+            second.log_path += "2"
+            self.refused_to_start(second, "in use|another")
+            self.assertTrue(first.issue().access_token)
+
+    def test_a_database_that_is_not_there_is_told_with_what_to_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            daemon = Daemon(OFF, folder=folder, init=False, start=False)
+            self.refused_to_start(daemon, "gatehoused init")
+
+    def test_a_newer_database_is_refused_in_a_sentence(self):
+        with Daemon(OFF, start=False) as daemon:
+            with sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
+                database.execute("INSERT INTO schema_version VALUES (9999, 0)")
+            database.close()
+            self.refused_to_start(daemon, "newer than this program")
+
+    def test_a_damaged_or_foreign_file_is_refused(self):
+        for content in (b"this is no database" * 1000, b""):
+            with tempfile.TemporaryDirectory() as folder:
+                with open(folder + "/gatehouse.db", "wb") as file:
+                    file.write(content)
+                self.refused_to_start(Daemon(OFF, folder=folder, init=False, start=False), "store_cannot_be_opened")
+
+    def test_init_does_not_make_the_same_administrator_twice(self):
+        with Daemon(OFF, start=False) as daemon:
+            again = daemon.run("init", "--secret-file", daemon.folder + "/again", check=False)
+            self.assertEqual(again.returncode, 1)
+            self.assertIn("already", again.stderr)
+            daemon.start()
+            self.assertEqual(len(daemon.admin.ListCredentials(
+                pb.ListCredentialsRequest(), metadata=Daemon.bearer(daemon.admin_token())).credentials), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
