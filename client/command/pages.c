@@ -11,7 +11,7 @@
 #include "report.h"
 #include "text.h"
 
-enum { PAGE_SIZE = 200 };
+enum { PAGE_SIZE = 100 };
 
 bool pages_limit(struct context *context, enum option_id id, int64_t otherwise, int64_t *ret_limit)
 {

@@ -113,13 +113,13 @@ class Credentials(Case):
 
     def test_the_list_reads_all_pages(self):
         mark = uuid.uuid4().hex[:12]
-        names = [f"Page {mark} {number:03}" for number in range(205)]
+        names = [f"Page {mark} {number:03}" for number in range(105)]
         for name in names:
             self.create(name=name, roles="work_creator")
         listed = self.read("credential", "list", "--name", mark)
         self.assertEqual([item["name"] for item in listed], names)
-        cut = run("credential", "list", "--name", mark, "--limit", "203")
-        self.assertEqual(len(cut.stdout.splitlines()), 204)
+        cut = run("credential", "list", "--name", mark, "--limit", "103")
+        self.assertEqual(len(cut.stdout.splitlines()), 104)
         self.assertIn("--limit=0", cut.stderr)
 
     def test_get_by_id_and_by_name(self):
