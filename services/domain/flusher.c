@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum {
@@ -124,7 +123,11 @@ static void flush_done(enum status status, void *arg)
 
 static int compare_uses(const void *a, const void *b)
 {
-    return memcmp(((const struct token_use *)a)->key.bytes, ((const struct token_use *)b)->key.bytes, TOKEN_KEY_BYTES);
+    const uint8_t *key_a = ((const struct token_use *)a)->key.bytes, *key_b = ((const struct token_use *)b)->key.bytes;
+    int i = 0;
+    while (i < TOKEN_KEY_BYTES - 1 && key_a[i] == key_b[i])
+        i++;
+    return key_a[i] - key_b[i];
 }
 
 void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
