@@ -2,6 +2,7 @@
 // A native modal <dialog>. It is open as long as it is there.
 import { h } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Banners } from "./banners.js";
 import { Button, Icon } from "./basic.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
@@ -64,6 +65,7 @@ export function Dialog({ title, onClose, isDirty, isLocked, isWide, onSubmit, fo
     h("header", { class: "dialog-head" }, h("h2", { id }, title),
       !isLocked && h("button", { type: "button", class: "button quiet", "aria-label": "Close", title: "Close", onClick: wish },
         h(Icon, { name: "close" }))),
+    h(Banners, null),
     isAsking && isDirty && h("div", { class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
       h("span", null, "Discard what you entered?"),
       h(Button, { kind: "danger", onClick: onClose }, "Discard"),

@@ -2,12 +2,12 @@
 // The frame: who is signed in, where one can go, what is there.
 import { h } from "preact";
 import { useEffect } from "preact/hooks";
-import { connection } from "../api.js";
 import { catalogue, loadCatalogue } from "../load.js";
+import { Banners } from "../parts/banners.js";
 import { Button, Icon } from "../parts/basic.js";
 import { Toast } from "../parts/toast.js";
 import { link, place } from "../router.js";
-import { session, signOut, stay } from "../session.js";
+import { session, signOut } from "../session.js";
 import { useStore } from "../store.js";
 import { AuditScreen } from "./audit.js";
 import { CredentialScreen } from "./credential.js";
@@ -33,8 +33,7 @@ export function App() {
 }
 
 function Frame() {
-  const { phase, clientId, name, isWarned } = useStore(session);
-  const { isLost } = useStore(connection);
+  const { phase, clientId, name } = useStore(session);
   const { path } = useStore(place);
   useStore(catalogue); // names of roles are everywhere
   useEffect(() => {
@@ -51,9 +50,7 @@ function Frame() {
         h("div", { class: "who", title: clientId }, h("small", null, "Signed in as"), h("strong", null, name || clientId.slice(0, 8) + "…")),
         h(Button, { kind: "quiet", icon: "exit", label: "Sign out", onClick: () => void signOut() }))),
     h("main", { id: "main", tabIndex: -1 },
-      isLost && h("div", { class: "banner", role: "status" }, h("span", { class: "spinner" }), "The server does not answer. Trying again…"),
-      isWarned && h("div", { class: "banner", role: "alert" }, "Your session is about to end because it is not used.",
-        h(Button, { onClick: () => void stay() }, "Stay signed in")),
+      h(Banners, null),
       h(Screen, { key: path.slice(0, 2).join("/"), section, id: path[1] })),
     h(Toast, null),
     phase === "ended" && h(SignInAgain, null));
