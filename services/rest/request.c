@@ -21,6 +21,8 @@ const char *http_reason(int code)
     } reasons[] = {{200, "OK"},
                    {201, "Created"},
                    {204, "No Content"},
+                   {304, "Not Modified"},
+                   {308, "Permanent Redirect"},
                    {400, "Bad Request"},
                    {401, "Unauthorized"},
                    {403, "Forbidden"},
