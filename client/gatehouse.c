@@ -46,7 +46,7 @@ static grpc_channel *create_channel(const char *address, const struct gatehouse_
     args[count++] = integer_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     args[count++] = integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     args[count++] = integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-    args[count++] = integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+    args[count++] = integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
     args[count++] = integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
     args[count++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
     args[count++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
