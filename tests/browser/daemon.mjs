@@ -21,8 +21,8 @@ export async function until(what, ask, timeout = 20_000) {
 }
 
 export class Daemon {
-  /** prefix: of every path. clock: may moveClock. */
-  static async start({ prefix = "", clock = false } = {}) {
+  /** prefix: of every path. clock: may moveClock. ahead: by how many seconds its clock is ahead from the first. */
+  static async start({ prefix = "", clock = false, ahead = 0 } = {}) {
     const daemon = new Daemon();
     daemon.prefix = prefix;
     daemon.folder = mkdtempSync(join(tmpdir(), "gatehouse-browser-"));
@@ -33,6 +33,7 @@ export class Daemon {
     daemon.environment = { ...process.env };
     if (clock) {
       writeFileSync(at("clock"), Buffer.alloc(8));
+      daemon.moveClock(ahead);
       Object.assign(daemon.environment, { LD_PRELOAD: process.env.CLOCKSHIFT, CLOCKSHIFT_FILE: at("clock") });
     }
     const init = daemon.run("init", "--secret-file", at("secret"));

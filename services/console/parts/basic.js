@@ -46,6 +46,13 @@ export function Time({ at, none = "–", isRelative }) {
     isRelative ? ago(at) : local(at));
 }
 
+const SOON = 14 * 86_400_000;
+/** Says it louder when it is soon. @param {{ at?: string }} props */
+export function Expiry({ at }) {
+  const left = at ? new Date(at).getTime() - Date.now() : Infinity;
+  return h("div", { class: "name" }, h(Time, { at, none: "Never" }), left > 0 && left < SOON && at && h("small", { class: "soon" }, ago(at)));
+}
+
 /** Copies without showing. @param {{ text: string, label: string, onCopied?: () => void }} props */
 export function CopyButton({ text, label, onCopied }) {
   const [state, setState] = useState("");

@@ -33,7 +33,7 @@ function options(width, step) {
     width, height: 220, padding: [12, 8, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
+    scales: { x: { range: (_, min, max) => [min - step / 2, max + step / 2] }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
     axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, times) => times.map((time) => short.format(time * 1000)) }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000] }],
     series: [
       { label: "Time", value: shown((plot, at) => local(new Date(Number(plot.data[0][at]) * 1000).toISOString())) },

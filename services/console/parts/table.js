@@ -47,12 +47,12 @@ export const Skeleton = ({ lines = 5 }) =>
  * @param {{ page: number, size: number, shown: number, total?: number, hasNext: boolean, onPrevious: () => void, onNext: () => void }} props
  */
 export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext }) {
-  if (total === undefined && page === 0 && !hasNext) return null;
+  if (page === 0 && !hasNext) return null;
   const first = page * size + 1;
   const text = shown === 0 ? "" : `${first}–${first + shown - 1}${total === undefined ? "" : ` of ${total}`}`;
   return h("nav", { class: "pager", "aria-label": "Pages" },
     h("span", { role: "status" }, text),
-    (page > 0 || hasNext) && h("span", { class: "actions" },
+    h("span", { class: "actions" },
       h("button", { type: "button", class: "button small", disabled: page === 0, onClick: onPrevious }, "Previous"),
       h("button", { type: "button", class: "button small", disabled: !hasNext, onClick: onNext }, "Next")));
 }

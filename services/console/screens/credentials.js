@@ -7,7 +7,7 @@ import { CreateDialog } from "../dialogs/create.js";
 import { isClientId, plural } from "../format.js";
 import { catalogue, noteNames } from "../load.js";
 import { usePages } from "../pages.js";
-import { Button, Failed, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
+import { Button, Expiry, Failed, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
 import { SelectField, TextField } from "../parts/field.js";
 import { Empty, Pager, Skeleton, Table } from "../parts/table.js";
 import { link, place, refine } from "../router.js";
@@ -28,7 +28,7 @@ const columns = [
   { title: "Name", sort: "name", kind: "main", cell: (row) => h("div", { class: "name" },
     h("a", { href: link(["credentials", row.clientId]) }, row.name), h("span", { class: "mono faint" }, row.clientId)) },
   { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [], most: 3 }) },
-  { title: "Expires", sort: "expire_time", cell: (row) => h(Time, { at: row.expireTime, none: "Never" }) },
+  { title: "Expires", sort: "expire_time", cell: (row) => h(Expiry, { at: row.expireTime }) },
   { title: "Status", cell: (row) => h(StatusBadge, { status: row.status }) },
   { title: "Last used", sort: "last_use_time", cell: (row) => h(Time, { at: row.lastUseTime, none: "Never", isRelative: true }) },
 ];
