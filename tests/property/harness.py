@@ -8,7 +8,7 @@ import grpc
 from daemon import Daemon
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 from google.rpc import error_details_pb2, status_pb2
-from model import HOUR, SECOND, Credential, Model, Secret, Span, Token
+from model import HOUR, MINUTE, SECOND, Credential, Model, Secret, Span, Token
 
 OK = ("OK", "")
 NO_CREDENTIAL = ("NOT_FOUND", "NO_SUCH_CREDENTIAL")
@@ -277,4 +277,6 @@ class Harness:
 
 
 def random_expiry(rng, now, is_past):
-    return now - rng.randrange(1, 48) * HOUR if is_past else now + rng.randrange(1, 48 * 60) * 60 * SECOND + HOUR
+    if is_past:
+        return now - rng.randrange(1, 48) * HOUR
+    return now + rng.randrange(1, rng.choice([20, 48 * 60])) * MINUTE

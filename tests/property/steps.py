@@ -162,6 +162,9 @@ class CredentialSteps(Harness):
         credential = self.pick(is_deleted=self.chance(0.05))
         if credential is None or credential is self.administrator:
             return
+        expired = [c for c in model.credentials.values() if not c.deleted and c.is_expired(self.clock_span())]
+        if expired and self.chance(0.3):
+            credential = rng.choice(expired)
         etag, is_stale = self.etag_for(credential)
         is_dry, errors, fields = self.chance(0.15), [], {}
         if self.chance(0.4):

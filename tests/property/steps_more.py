@@ -159,6 +159,9 @@ class Steps(CredentialSteps):
             api = APIS[request.api]
             self.model.use(token, now, api, micros(request.used_ago))
             self.model.count(token, api, response.allowed, request.use_count or 1)
+        expires = self.model.expires(token)
+        self.expect(is_within(micros(response.expire_time), expires), "expire_time after a use",
+                    response.expire_time, expires)
 
     def step_introspect(self):
         token, request = self.question()

@@ -137,6 +137,16 @@ class Usage(AdminTest):
         self.assertTrue(595 < now.seconds - rows[0].first_use_time.seconds < 660)
         self.assertEqual(self.get(credential).last_use_time, now)
 
+    def test_a_name_that_is_cut_or_is_no_utf8_spoils_no_answer(self):
+        credential, secret = self.create("utf-8")
+        token = self.issue(credential, secret).access_token
+        for i in range(4):
+            self.use(token, "GET" + "x" * i + "/1" * 30 + "/" + "\u00e9" * 90)
+        raw = self.daemon.channel.unary_unary("/gatehouse.v1.AuthService/Introspect")
+        request = auth.IntrospectRequest(token=token).SerializeToString() + b"\x12\x02\xff\xfe"
+        self.assertEqual(error_of(lambda: raw(request, metadata=Daemon.bearer(self.token)))[0], "INVALID_ARGUMENT")
+        self.assertEqual(len(self.rows(credential)), 4)
+
     def test_a_flood_of_apis_is_bounded_and_counted_as_other(self):
         credential, secret = self.create("flood")
         token = self.issue(credential, secret).access_token
