@@ -161,7 +161,7 @@ static void add_operation(json_t *paths, const char *path, const char *method, j
 {
     json_t *item = json_object_get(paths, path);
     char lower[8] = "";
-    for (size_t i = 0; method[i] != '\0' && i < sizeof lower - 1; i++)
+    for (size_t i = 0; i < sizeof lower - 1 && method[i] != '\0'; i++)
         lower[i] = (char)(method[i] | 0x20);
     if (item == NULL) {
         item = json_object();
