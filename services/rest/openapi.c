@@ -8,6 +8,7 @@
 
 #include <google/protobuf/duration.pb-c.h>
 #include <google/protobuf/timestamp.pb-c.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A field's name, with ! where it is required. */
@@ -160,9 +161,10 @@ static json_t *answers(json_t *schema, const char *error)
 static void add_operation(json_t *paths, const char *path, const char *method, json_t *operation)
 {
     json_t *item = json_object_get(paths, path);
-    char lower[8] = "";
-    for (size_t i = 0; i < sizeof lower - 1 && method[i] != '\0'; i++)
-        lower[i] = (char)(method[i] | 0x20);
+    char lower[8];
+    snprintf(lower, sizeof lower, "%s", method);
+    for (char *c = lower; *c != '\0'; c++)
+        *c = (char)(*c | 0x20);
     if (item == NULL) {
         item = json_object();
         json_object_set_new(paths, path, item);
