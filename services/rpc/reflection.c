@@ -190,7 +190,7 @@ static void answer_services(struct answer *answer, const struct rpc_server *serv
     size_t count = 0;
     for (const struct rpc_method *method = server->methods; method != NULL; method = method->next)
         count += method->index == 0;
-    Grpc__Reflection__V1__ServiceResponse services[count], *list[count];
+    Grpc__Reflection__V1__ServiceResponse services[count + 1], *list[count + 1]; /* never of no size */
     size_t i = count; /* the list of methods is the latest first */
     for (const struct rpc_method *method = server->methods; method != NULL; method = method->next)
         if (method->index == 0) {
