@@ -42,7 +42,8 @@ function sentence(text) {
 const words = {
   NAME_TAKEN: "Another credential has this name already.",
   ROLE_RETIRED: "One of these roles is retired and cannot be granted any more.",
-  LAST_ADMINISTRATOR: "This is the last credential with the role User Manager. Without it nobody could administer Gatehouse.",
+  LAST_ADMINISTRATOR:
+    "This is the last credential with the role User Manager. Without it nobody could administer Gatehouse.",
   STORE_UNAVAILABLE: "The server cannot reach its database at the moment. Nothing is lost; try again in a moment.",
   DRAINING: "The server is restarting. Try again in a moment.",
   CALLER_NOT_ALLOWED: "Your credential does not hold the role User Manager any more.",
@@ -66,7 +67,8 @@ function readError(code, body) {
   const fields = {};
   for (const detail of error?.details ?? []) {
     reason ||= detail.reason ?? "";
-    for (const violation of detail.fieldViolations ?? []) fields[violation.field] = sentence(violation.description ?? "");
+    for (const violation of detail.fieldViolations ?? [])
+      fields[violation.field] = sentence(violation.description ?? "");
   }
   if (reason === "NAME_TAKEN") fields.name = words.NAME_TAKEN;
   const message = words[reason] ?? sentence(error?.message ?? `The server answered ${code}`);
@@ -90,7 +92,10 @@ export async function exchange(path, init, isRepeatable) {
     let pause = RETRY_MS[attempt];
     try {
       const response = await fetch(new URL(path, base), {
-        ...init, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...init,
+        cache: "no-store",
+        credentials: "omit",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await response.text();
       const body = text && response.headers.get("content-type")?.startsWith("application/json") ? JSON.parse(text) : {};
@@ -103,7 +108,10 @@ export async function exchange(path, init, isRepeatable) {
       if (response.status < 502 || response.status > 504) throw failure;
     } catch (error) {
       if (error instanceof ApiError && !error.isUnknown) throw error;
-      failure = error instanceof ApiError ? error : new ApiError(0, "", "The server could not be reached. Check the connection and try again.");
+      failure =
+        error instanceof ApiError
+          ? error
+          : new ApiError(0, "", "The server could not be reached. Check the connection and try again.");
     }
     connection.update({ isLost: true });
     if (!isRepeatable || attempt >= RETRY_MS.length) throw failure;

@@ -51,7 +51,10 @@ for (const { symbol, path, file, type } of files) {
   const packed = gzipSync(plain, { level: 9 });
   total += packed.length;
   writeFileSync(join(out, file + ".gz"), packed);
-  for (const [suffix, name] of [["", file], ["_gz", file + ".gz"]]) {
+  for (const [suffix, name] of [
+    ["", file],
+    ["_gz", file + ".gz"],
+  ]) {
     const label = `console_${symbol}${suffix}`;
     assembly += `.global ${label}\n.hidden ${label}\n${label}:\n.incbin "${join(out, name)}"\n`;
     assembly += `.global ${label}_end\n.hidden ${label}_end\n${label}_end:\n`;

@@ -26,7 +26,13 @@ export const day = (time) => dateOnly.format(new Date(time));
 export const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ") + " UTC";
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
-const units = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+const units = [
+  ["year", 31_557_600],
+  ["month", 2_629_800],
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+];
 
 /** "3 minutes ago", "in 2 months". @param {string} time */
 export function ago(time) {
@@ -40,7 +46,12 @@ export function ago(time) {
 export const seconds = (duration) => (duration ? Number.parseFloat(duration) : 0);
 
 /** @type {[string, number][]} */
-const spans = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const spans = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
 
 /** 5400 to "1 hour 30 minutes". @param {number} value */
 export function span(value) {

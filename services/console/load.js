@@ -29,7 +29,9 @@ export function asApiError(error) {
  * @returns {Loaded<T>}
  */
 export function useLoad(path, pick) {
-  const [state, setState] = useState(/** @type {{ data?: T, error?: ApiError, isLoading: boolean }} */ ({ isLoading: true }));
+  const [state, setState] = useState(
+    /** @type {{ data?: T, error?: ApiError, isLoading: boolean }} */ ({ isLoading: true }),
+  );
   const turn = useRef(0);
   const reload = useCallback(async () => {
     const mine = ++turn.current; // only the newest may say something
@@ -100,5 +102,5 @@ export async function learnName(clientId) {
 
 /** @param {import("./types.js").Credential[]} credentials */
 export function noteNames(credentials) {
-  for (const { clientId, name } of credentials) asked.add(clientId), (names.value[clientId] = name);
+  for (const { clientId, name } of credentials) (asked.add(clientId), (names.value[clientId] = name));
 }

@@ -6,11 +6,17 @@
 
 /** The roles that a credential was granted and not revoked from it. @param {Credential} credential */
 export const grantedRoles = (credential) =>
-  (credential.roles ?? []).filter((role) => role.state !== "GRANTED_ROLE_STATE_REVOKED").map((role) => role.role).sort();
+  (credential.roles ?? [])
+    .filter((role) => role.state !== "GRANTED_ROLE_STATE_REVOKED")
+    .map((role) => role.role)
+    .sort();
 
 /** @param {Credential} credential @returns {Draft} */
 export const draftOf = (credential) => ({
-  name: credential.name, owner: credential.owner ?? "", expireTime: credential.expireTime ?? "", roles: grantedRoles(credential),
+  name: credential.name,
+  owner: credential.owner ?? "",
+  expireTime: credential.expireTime ?? "",
+  roles: grantedRoles(credential),
 });
 
 /** @param {string} a @param {string} b */
@@ -55,7 +61,13 @@ export function compare(before, theirs, mine) {
   const fields = [];
   for (const field of /** @type {const} */ (["name", "owner", "expireTime"]))
     if (their[field])
-      fields.push({ field, before: before[field], theirs: theirs[field], mine: mine[field], isConflict: my[field] && against[field] });
+      fields.push({
+        field,
+        before: before[field],
+        theirs: theirs[field],
+        mine: mine[field],
+        isConflict: my[field] && against[field],
+      });
   return { fields, added: their.added, removed: their.removed };
 }
 

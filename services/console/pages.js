@@ -17,12 +17,24 @@ export function usePages(path, query, size, pick) {
   const tokens = at.key === key ? at.tokens : [""];
   const { data, error, isLoading, reload } = useLoad(
     withQuery(path, { ...query, pageSize: size, pageToken: tokens[tokens.length - 1] }),
-    (answer) => ({ rows: pick(answer), next: String(answer.nextPageToken ?? ""), total: answer.totalSize === undefined ? undefined : Number(answer.totalSize) }),
+    (answer) => ({
+      rows: pick(answer),
+      next: String(answer.nextPageToken ?? ""),
+      total: answer.totalSize === undefined ? undefined : Number(answer.totalSize),
+    }),
   );
   return {
-    rows: data?.rows, total: data?.total, error, isLoading, reload,
+    rows: data?.rows,
+    total: data?.total,
+    error,
+    isLoading,
+    reload,
     pager: {
-      page: tokens.length - 1, size, shown: data?.rows.length ?? 0, total: data?.total, hasNext: !!data?.next,
+      page: tokens.length - 1,
+      size,
+      shown: data?.rows.length ?? 0,
+      total: data?.total,
+      hasNext: !!data?.next,
       onPrevious: () => setAt({ key, tokens: tokens.slice(0, -1) }),
       onNext: () => data && setAt({ key, tokens: [...tokens, data.next] }),
     },

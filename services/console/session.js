@@ -34,17 +34,30 @@ const form = (fields) => ({ method: "POST", body: new URLSearchParams(fields) })
 export async function signIn(clientId, secret) {
   let answer;
   try {
-    answer = await exchange("OAuth/Token", form({
-      grant_type: "client_credentials", client_id: clientId, client_secret: secret, scope: "user_manager",
-    }), true);
+    answer = await exchange(
+      "OAuth/Token",
+      form({
+        grant_type: "client_credentials",
+        client_id: clientId,
+        client_secret: secret,
+        scope: "user_manager",
+      }),
+      true,
+    );
   } catch (error) {
     throw explainSignIn(error);
   }
   const isAnother = session.value.phase === "ended" && session.value.clientId !== clientId;
   token = answer.access_token;
   lastUse = Date.now();
-  session.update({ phase: "in", clientId, name: isAnother ? "" : session.value.name, why: "", isWarned: false,
-    idleSeconds: answer.expires_in });
+  session.update({
+    phase: "in",
+    clientId,
+    name: isAnother ? "" : session.value.name,
+    why: "",
+    isWarned: false,
+    idleSeconds: answer.expires_in,
+  });
   for (const go of waiting) go();
   waiting.clear();
   call("GET", `v1/credentials/${clientId}`)
@@ -56,9 +69,17 @@ export async function signIn(clientId, secret) {
 function explainSignIn(error) {
   if (!(error instanceof ApiError)) return error;
   if (error.reason === "invalid_client")
-    return new ApiError(error.code, error.reason, "The client ID or the secret key is wrong, or the credential has expired or was deleted.");
+    return new ApiError(
+      error.code,
+      error.reason,
+      "The client ID or the secret key is wrong, or the credential has expired or was deleted.",
+    );
   if (error.reason === "invalid_scope")
-    return new ApiError(error.code, error.reason, "This credential does not hold the role User Manager, which the console asks for.");
+    return new ApiError(
+      error.code,
+      error.reason,
+      "This credential does not hold the role User Manager, which the console asks for.",
+    );
   if (error.code === 429)
     return new ApiError(error.code, error.reason, "There were too many attempts. Wait a moment, then try again.");
   return error;
@@ -114,9 +135,14 @@ export async function call(method, path, { body, isRepeatable = method === "GET"
       return answer;
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 401) throw error;
-      if (mine === token) end("Your session has ended: it was not used for too long, or it was ended by an administrator.");
+      if (mine === token)
+        end("Your session has ended: it was not used for too long, or it was ended by an administrator.");
       if (method !== "GET")
-        throw new ApiError(401, "SESSION_ENDED", "Your session had ended, so nothing was changed. Do it again once you are signed in.");
+        throw new ApiError(
+          401,
+          "SESSION_ENDED",
+          "Your session had ended, so nothing was changed. Do it again once you are signed in.",
+        );
     }
   }
 }

@@ -9,7 +9,10 @@ let daemon, browser, clientId;
 before(async () => {
   daemon = await Daemon.start();
   browser = await launch();
-  const made = await daemon.create("Acme Billing", ["work_creator", "service_agent", "team_leader"], { owner: "ann", expireTime: "2031-01-01T00:00:00Z" });
+  const made = await daemon.create("Acme Billing", ["work_creator", "service_agent", "team_leader"], {
+    owner: "ann",
+    expireTime: "2031-01-01T00:00:00Z",
+  });
   ({ clientId } = made);
   await daemon.call("PUT", "v1/users/ann/roles", { roles: ["work_creator", "service_agent", "team_leader"] });
   await daemon.call("PUT", "v1/users/ann/roles", { roles: ["work_creator", "service_agent"] });
@@ -22,7 +25,16 @@ after(async () => {
   await daemon?.remove();
 });
 
-const screens = () => ["credentials", `credentials/${clientId}`, "usage", "users", "users/ann", "audit", "settings", "credentials?q=nothing"];
+const screens = () => [
+  "credentials",
+  `credentials/${clientId}`,
+  "usage",
+  "users",
+  "users/ann",
+  "audit",
+  "settings",
+  "credentials?q=nothing",
+];
 
 async function settled(page) {
   await page.locator(".skeleton").first().waitFor({ state: "detached" });
@@ -66,11 +78,19 @@ for (const colorScheme of ["light", "dark"])
 for (const width of [640, 320])
   test(`nothing has to be scrolled sideways at ${width} pixels`, async () => {
     const page = await newPage(browser, { viewport: { width, height: 450 } });
-    const overflow = () => page.evaluate(() => {
-      const wide = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > innerWidth + 1
-        && !element.closest("nav, .hidden, .chart, thead"));
-      return document.scrollingElement.scrollWidth > innerWidth ? wide.slice(0, 3).map((element) => element.outerHTML.slice(0, 160)).concat("page") : [];
-    });
+    const overflow = () =>
+      page.evaluate(() => {
+        const wide = [...document.querySelectorAll("body *")].filter(
+          (element) =>
+            element.getBoundingClientRect().right > innerWidth + 1 && !element.closest("nav, .hidden, .chart, thead"),
+        );
+        return document.scrollingElement.scrollWidth > innerWidth
+          ? wide
+              .slice(0, 3)
+              .map((element) => element.outerHTML.slice(0, 160))
+              .concat("page")
+          : [];
+      });
     await signIn(page, daemon);
     for (const screen of screens()) {
       await visit(page, screen);
@@ -96,10 +116,11 @@ for (const width of [640, 320])
 test("a credential is created with the keyboard alone", async () => {
   const page = await newPage(browser);
   const { keyboard } = page;
-  const focused = () => page.evaluate(() => {
-    const element = document.activeElement;
-    return element?.getAttribute("aria-label") ?? element?.labels?.[0]?.textContent ?? element?.textContent ?? "";
-  });
+  const focused = () =>
+    page.evaluate(() => {
+      const element = document.activeElement;
+      return element?.getAttribute("aria-label") ?? element?.labels?.[0]?.textContent ?? element?.textContent ?? "";
+    });
   /** Tab until it is there, as a person would. */
   async function tabTo(text, key = "Tab") {
     for (let i = 0; i < 60; i++) {
@@ -149,7 +170,9 @@ test("what is focused is seen", async () => {
     const seen = await page.evaluate(() => {
       const element = document.activeElement;
       const { outlineStyle, outlineWidth } = getComputedStyle(element);
-      return element === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2) ? "" : element.outerHTML.slice(0, 120);
+      return element === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2)
+        ? ""
+        : element.outerHTML.slice(0, 120);
     });
     assert.equal(seen, "");
   }

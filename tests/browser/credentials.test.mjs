@@ -28,7 +28,8 @@ const button = (name, within = page) => within.getByRole("button", { name, exact
 const row = (name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
 
 async function open(name) {
-  const { clientId } = (await daemon.call("GET", `v1/credentials?filter=${encodeURIComponent(`name:"${name}"`)}`)).credentials[0];
+  const { clientId } = (await daemon.call("GET", `v1/credentials?filter=${encodeURIComponent(`name:"${name}"`)}`))
+    .credentials[0];
   await visit(page, `credentials/${clientId}`);
   await page.getByRole("heading", { name, level: 1 }).waitFor();
   return clientId;
@@ -161,7 +162,10 @@ test("a name that looks like HTML stays text", async () => {
 });
 
 test("the list is searched, filtered, sorted and paged", async () => {
-  for (let i = 10; i < 40; i++) await daemon.create(`Bulk ${i}`, [i % 2 ? "team_leader" : "work_assigner"], { expireTime: `20${i + 20}-01-01T00:00:00Z` });
+  for (let i = 10; i < 40; i++)
+    await daemon.create(`Bulk ${i}`, [i % 2 ? "team_leader" : "work_assigner"], {
+      expireTime: `20${i + 20}-01-01T00:00:00Z`,
+    });
   const search = page.getByRole("searchbox", { name: "Search" });
   await search.fill("bulk");
   await page.getByText("30 credentials", { exact: true }).waitFor();
@@ -223,7 +227,10 @@ test("revoking a role says which sessions it ends, then the role is grey and lab
   await gone.getByText("administrator").waitFor();
   assert.ok((await gone.locator("time").getAttribute("title")).endsWith("UTC"));
   const colour = (label) => label.locator("strong").evaluate((element) => getComputedStyle(element).color);
-  const [grey, ink] = [await colour(gone), await colour(dialog(page).locator("label.role", { hasText: "Work Creator" }))];
+  const [grey, ink] = [
+    await colour(gone),
+    await colour(dialog(page).locator("label.role", { hasText: "Work Creator" })),
+  ];
   assert.notEqual(grey, ink);
   const [red, green, blue] = grey.match(/\d+/g).map(Number);
   assert.ok(Math.max(red, green, blue) - Math.min(red, green, blue) < 40, `${grey} is no grey`);
@@ -244,7 +251,10 @@ test("a role that the owner lost is grey too", async () => {
   await row("Owned").locator(".chip.gone", { hasText: "Team Leader" }).getByText("revoked from owner").waitFor();
   await open("Owned");
   await button("Edit").click();
-  await dialog(page).locator("label.role.gone", { hasText: "Team Leader" }).getByText("Revoked from its owner").waitFor();
+  await dialog(page)
+    .locator("label.role.gone", { hasText: "Team Leader" })
+    .getByText("Revoked from its owner")
+    .waitFor();
 });
 
 test("a new key with an overlap leaves the old one working, one at once ends it and its sessions", async () => {

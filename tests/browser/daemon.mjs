@@ -27,8 +27,29 @@ export class Daemon {
     daemon.prefix = prefix;
     daemon.folder = mkdtempSync(join(tmpdir(), "gatehouse-browser-"));
     const at = (name) => join(daemon.folder, name);
-    execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-      "-keyout", at("key.pem"), "-out", at("cert.pem"), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], { stdio: "ignore" });
+    execFileSync(
+      "openssl",
+      [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-keyout",
+        at("key.pem"),
+        "-out",
+        at("cert.pem"),
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+      ],
+      { stdio: "ignore" },
+    );
     daemon.ca = readFileSync(at("cert.pem"));
     daemon.environment = { ...process.env };
     if (clock) {
@@ -45,8 +66,15 @@ export class Daemon {
 
   /** Port 0 the first time; the same again after a restart, for the page knows it by that. */
   arguments() {
-    const settings = { store: `sqlite:${this.folder}/gatehouse.db`, grpc_address: "", metrics_address: "",
-      http_address: `127.0.0.1:${this.port ?? 0}`, http_cert: join(this.folder, "cert.pem"), http_key: join(this.folder, "key.pem"), http_prefix: this.prefix };
+    const settings = {
+      store: `sqlite:${this.folder}/gatehouse.db`,
+      grpc_address: "",
+      metrics_address: "",
+      http_address: `127.0.0.1:${this.port ?? 0}`,
+      http_cert: join(this.folder, "cert.pem"),
+      http_key: join(this.folder, "key.pem"),
+      http_prefix: this.prefix,
+    };
     return Object.entries(settings).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
   }
 
@@ -104,7 +132,12 @@ export class Daemon {
         answer.on("end", () => {
           const bytes = Buffer.concat(parts);
           const isJson = answer.headers["content-type"]?.startsWith("application/json");
-          resolve({ code: answer.statusCode, headers: answer.headers, bytes, json: isJson && bytes.length > 0 ? JSON.parse(bytes) : undefined });
+          resolve({
+            code: answer.statusCode,
+            headers: answer.headers,
+            bytes,
+            json: isJson && bytes.length > 0 ? JSON.parse(bytes) : undefined,
+          });
         });
         answer.on("error", reject);
       });
@@ -114,7 +147,9 @@ export class Daemon {
   }
 
   async issue(clientId = this.clientId, secret = this.secret) {
-    return this.http("POST", "OAuth/Token", { form: { grant_type: "client_credentials", client_id: clientId, client_secret: secret } });
+    return this.http("POST", "OAuth/Token", {
+      form: { grant_type: "client_credentials", client_id: clientId, client_secret: secret },
+    });
   }
 
   /** A call of the JSON API as the first administrator; throws unless it succeeds. */
@@ -131,12 +166,18 @@ export class Daemon {
 
   /** { clientId, secretKey } */
   async create(name, roles = ["work_creator"], fields = {}) {
-    const { credential, secretKey } = await this.call("POST", "v1/credentials", { credential: { name, ...fields }, roles });
+    const { credential, secretKey } = await this.call("POST", "v1/credentials", {
+      credential: { name, ...fields },
+      roles,
+    });
     return { clientId: credential.clientId, secretKey };
   }
 
   async use(token, api, roles = []) {
-    const asked = await this.http("POST", "OAuth/Introspect", { form: { token, api, ...(roles.length > 0 && { required_scope: roles.join(" ") }) }, token: this.token });
+    const asked = await this.http("POST", "OAuth/Introspect", {
+      form: { token, api, ...(roles.length > 0 && { required_scope: roles.join(" ") }) },
+      token: this.token,
+    });
     return asked.json;
   }
 }

@@ -49,8 +49,15 @@ test("a page that is known already is not sent again", async () => {
 test("nothing inline, nothing from elsewhere, in no frame", async () => {
   const { headers, bytes } = await daemon.http("GET", "");
   const policy = headers["content-security-policy"];
-  for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'",
-    "base-uri 'none'", "form-action 'none'"])
+  for (const rule of [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ])
     assert.ok(policy.split("; ").includes(rule), rule);
   assert.ok(!policy.includes("unsafe"));
   assert.equal(headers["x-content-type-options"], "nosniff");
@@ -88,7 +95,10 @@ test("the page works below a prefix, and asks nobody else for anything", async (
     await signIn(page, daemon);
     await page.getByRole("link", { name: "administrator" }).first().waitFor();
     assert.ok(asked.length > 5);
-    assert.deepEqual(asked.filter((url) => !url.startsWith(daemon.url)), []);
+    assert.deepEqual(
+      asked.filter((url) => !url.startsWith(daemon.url)),
+      [],
+    );
     assert.deepEqual(page.complaints, []);
   } finally {
     await browser.close();

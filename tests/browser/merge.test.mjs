@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
-const { changesOf, compare, draftOf, isChanged, merge } = await import(pathToFileURL(`${process.env.CONSOLE_SOURCES}/merge.js`));
+const { changesOf, compare, draftOf, isChanged, merge } = await import(
+  pathToFileURL(`${process.env.CONSOLE_SOURCES}/merge.js`)
+);
 const before = { name: "A", owner: "", expireTime: "2027-01-01T10:00:30Z", roles: ["a", "b"] };
 
 test("what only one of the two changed is kept from both", () => {
@@ -38,7 +40,8 @@ test("seconds that a field does not show are no change, a minute is", () => {
 
 test("a role that its owner lost is still granted, one that was revoked is not", () => {
   const roles = [
-    { role: "b", state: "GRANTED_ROLE_STATE_REVOKED_FROM_OWNER" }, { role: "c", state: "GRANTED_ROLE_STATE_REVOKED" },
+    { role: "b", state: "GRANTED_ROLE_STATE_REVOKED_FROM_OWNER" },
+    { role: "c", state: "GRANTED_ROLE_STATE_REVOKED" },
     { role: "a", state: "GRANTED_ROLE_STATE_NOT_HELD_BY_OWNER" },
   ];
   assert.deepEqual(draftOf({ name: "A", roles }).roles, ["a", "b"]);

@@ -37,10 +37,13 @@ test("usage says which API was called by whom and how often, in a chart and in a
   const row = table.getByRole("row").filter({ hasText: "POST /api/cases" });
   await row.getByRole("cell", { name: "7", exact: true }).waitFor();
   await page.getByRole("img", { name: "Last 30 days: 9 calls, 0 refused" }).waitFor();
-  assert.ok(await page.locator(".chart canvas").evaluate((canvas) => {
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    return data.some((value) => value > 0);
-  }), "nothing is drawn");
+  assert.ok(
+    await page.locator(".chart canvas").evaluate((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value) => value > 0);
+    }),
+    "nothing is drawn",
+  );
 
   await visit(page, "usage");
   await page.getByRole("searchbox", { name: "API" }).fill("GET /api/queues");
@@ -82,7 +85,9 @@ test("a user is added, and changing roles says which sessions of which credentia
   await dialog(page).getByLabel("Team Leader").check();
   await button("Save").click();
   await page.getByRole("link", { name: "eve@example.com" }).waitFor();
-  const { clientId, secretKey } = await daemon.create("Eve's", ["work_creator", "team_leader"], { owner: "eve@example.com" });
+  const { clientId, secretKey } = await daemon.create("Eve's", ["work_creator", "team_leader"], {
+    owner: "eve@example.com",
+  });
   const token = (await daemon.issue(clientId, secretKey)).json.access_token;
 
   await page.getByRole("link", { name: "eve@example.com" }).click();
@@ -167,7 +172,16 @@ test("the audit log is searched, and says whether it was altered", async () => {
   await page.getByRole("searchbox", { name: "On (client ID, user, role)" }).fill(clientId);
   await table.getByText("Grant roles").waitFor();
   // It is written a moment after.
-  await until("the refused token in the log", async () => (await daemon.call("GET", `v1/audit?filter=${encodeURIComponent(`subject="${clientId}" AND outcome=UNAUTHENTICATED`)}`)).events?.length);
+  await until(
+    "the refused token in the log",
+    async () =>
+      (
+        await daemon.call(
+          "GET",
+          `v1/audit?filter=${encodeURIComponent(`subject="${clientId}" AND outcome=UNAUTHENTICATED`)}`,
+        )
+      ).events?.length,
+  );
   await page.getByLabel("Outcome").selectOption("Unauthenticated");
   await table.getByRole("row").filter({ hasText: "unauthenticated" }).first().waitFor();
   await table.getByText("Grant roles").waitFor({ state: "detached" });

@@ -12,11 +12,21 @@ mkdirSync(folder, { recursive: true });
 const DAY = 86_400;
 const LIMIT = 150 * 1024;
 
-const users = { "alice.meyer": ["service_agent", "work_creator", "work_assigner", "team_leader"], "carol.ortiz": ["master_builder", "release_manager"] };
+const users = {
+  "alice.meyer": ["service_agent", "work_creator", "work_assigner", "team_leader"],
+  "carol.ortiz": ["master_builder", "release_manager"],
+};
 /** name, roles, owner, days until it expires, APIs, calls a day */
 const systems = [
   ["Acme Billing", ["work_creator", "service_agent"], "", 212, ["POST /api/cases", "GET /api/cases"], 14],
-  ["Contoso ERP sync", ["work_creator", "work_assigner", "team_leader"], "alice.meyer", 310, ["GET /api/queues", "PATCH /api/work-items"], 11],
+  [
+    "Contoso ERP sync",
+    ["work_creator", "work_assigner", "team_leader"],
+    "alice.meyer",
+    310,
+    ["GET /api/queues", "PATCH /api/work-items"],
+    11,
+  ],
   ["Field Service app", ["self_service_user", "work_creator"], "", 45, ["POST /api/tickets", "GET /api/tickets"], 8],
   ["Globex ticket import", ["work_creator"], "", 3, ["POST /api/tickets"], 5],
   ["HR onboarding portal", ["self_service_user"], "", 0, ["GET /api/profile"], 2],
@@ -46,7 +56,11 @@ async function fill(daemon, days) {
       const share = [0.75, 1, 1.1, 0.9, 1.2, 0.35, 0.3][(day + 2) % 7];
       for (let i = 0; i < Math.round(calls * share * (1 + ((day * 7 + index * 5) % 5) / 8)); i++)
         await daemon.use(answer.json.access_token, apis[i % apis.length]);
-      if (day < days - 1) await daemon.http("POST", "OAuth/Revoke", { form: { token: answer.json.access_token }, token: answer.json.access_token });
+      if (day < days - 1)
+        await daemon.http("POST", "OAuth/Revoke", {
+          form: { token: answer.json.access_token },
+          token: answer.json.access_token,
+        });
     }
     if (day < days - 1) daemon.moveClock(DAY);
   }
@@ -65,7 +79,10 @@ const daemon = await Daemon.start({ clock: true, ahead: -(days - 1) * DAY }); //
 const browser = await launch();
 try {
   const made = await fill(daemon, days);
-  for (const [suffix, colorScheme] of [["", "light"], ["-dark", "dark"]]) {
+  for (const [suffix, colorScheme] of [
+    ["", "light"],
+    ["-dark", "dark"],
+  ]) {
     const page = await newPage(browser, { colorScheme, viewport: { width: 1280, height: 720 } });
     const take = async (name) => {
       await page.waitForLoadState("networkidle");

@@ -25,7 +25,8 @@ afterEach(async () => {
 
 const button = (name, within = page) => within.getByRole("button", { name, exact: true });
 const again = () => page.getByRole("dialog", { name: "Sign in again" });
-const find = async (name) => (await daemon.call("GET", `v1/credentials?filter=${encodeURIComponent(`name:"${name}"`)}`)).credentials?.[0];
+const find = async (name) =>
+  (await daemon.call("GET", `v1/credentials?filter=${encodeURIComponent(`name:"${name}"`)}`)).credentials?.[0];
 
 async function beginToCreate(name) {
   await button("New credential").click();
@@ -131,7 +132,12 @@ test("on a slow network nothing is made twice by impatience", async () => {
   const network = await page.context().newCDPSession(page);
   await signIn(page, daemon);
   await network.send("Network.enable");
-  await network.send("Network.emulateNetworkConditions", { offline: false, latency: 700, downloadThroughput: 40_000, uploadThroughput: 20_000 });
+  await network.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 700,
+    downloadThroughput: 40_000,
+    uploadThroughput: 20_000,
+  });
   await beginToCreate("Impatient");
   const generate = button("Generate key");
   await generate.click();
@@ -166,7 +172,10 @@ test("a stale edit shows what changed, and one chooses", async () => {
   await signIn(page, daemon);
   await visit(page, `credentials/${clientId}`);
   await button("Edit").click();
-  await daemon.call("PATCH", `v1/credentials/${clientId}`, { credential: { name: "Theirs", expireTime: "2031-01-01T00:00:00Z" }, updateMask: "name,expireTime" });
+  await daemon.call("PATCH", `v1/credentials/${clientId}`, {
+    credential: { name: "Theirs", expireTime: "2031-01-01T00:00:00Z" },
+    updateMask: "name,expireTime",
+  });
   await daemon.call("POST", `v1/credentials/${clientId}:grantRoles`, { roles: ["team_leader"] });
   await dialog(page).getByLabel("Name").fill("Mine");
   await dialog(page).getByLabel("Service Agent").check();
@@ -212,7 +221,10 @@ test("a stale change of the settings shows theirs, and one chooses", async () =>
   await visit(page, "settings");
   const usage = page.getByLabel("Usage is kept for");
   await usage.fill("500");
-  await daemon.call("PATCH", "v1/settings", { settings: { usageRetention: `${300 * 86_400}s` }, updateMask: "usageRetention" });
+  await daemon.call("PATCH", "v1/settings", {
+    settings: { usageRetention: `${300 * 86_400}s` },
+    updateMask: "usageRetention",
+  });
   await button("Save").click();
   await page.getByText("usage kept 300 days").waitFor();
   await button("Keep mine").click();

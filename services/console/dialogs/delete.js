@@ -29,12 +29,43 @@ export function DeleteDialog({ credential, onClose, onDone }) {
       onClose();
     });
   }
-  return h(Dialog, {
-    title: `Delete ${credential.name}?`, onClose, onSubmit: submit,
-    footer: [h(Button, { onClick: onClose }, "Cancel"), h(Button, { kind: "danger", type: "submit", isBusy }, "Delete")],
-  },
-  error && !error.fields.name && h(ErrorNotice, { error: error.reason === "STALE_ETAG" ? new Error("It was changed in the meantime. Close this and look at it before you delete it.") : error }),
-  preview.error ? h(ErrorNotice, { error: preview.error }) : h(ImpactNotice, { impact: preview.impact, also: "Its secret keys stop working." }),
-  h("p", null, retention === undefined ? "" : retention > 0 ? `It can be brought back for ${span(retention)}; then it is gone for good.` : "It is gone for good then."),
-  h(TextField, { label: `Type its name to confirm: ${credential.name}`, value: typed, onInput: setTyped, isFirst: true, error: error?.fields.name }));
+  return h(
+    Dialog,
+    {
+      title: `Delete ${credential.name}?`,
+      onClose,
+      onSubmit: submit,
+      footer: [
+        h(Button, { onClick: onClose }, "Cancel"),
+        h(Button, { kind: "danger", type: "submit", isBusy }, "Delete"),
+      ],
+    },
+    error &&
+      !error.fields.name &&
+      h(ErrorNotice, {
+        error:
+          error.reason === "STALE_ETAG"
+            ? new Error("It was changed in the meantime. Close this and look at it before you delete it.")
+            : error,
+      }),
+    preview.error
+      ? h(ErrorNotice, { error: preview.error })
+      : h(ImpactNotice, { impact: preview.impact, also: "Its secret keys stop working." }),
+    h(
+      "p",
+      null,
+      retention === undefined
+        ? ""
+        : retention > 0
+          ? `It can be brought back for ${span(retention)}; then it is gone for good.`
+          : "It is gone for good then.",
+    ),
+    h(TextField, {
+      label: `Type its name to confirm: ${credential.name}`,
+      value: typed,
+      onInput: setTyped,
+      isFirst: true,
+      error: error?.fields.name,
+    }),
+  );
 }

@@ -42,8 +42,15 @@ async function send(credential, draft, validateOnly, onStep) {
     if (tokensEnded(answer.impact) > tokensEnded(most)) most = answer.impact ?? {};
   }
   if (mask.length > 0)
-    await step(call("PATCH", path, { body: { updateMask: mask.join(","), validateOnly,
-      credential: { name: draft.name, owner: draft.owner, expireTime: draft.expireTime || undefined, etag } } }));
+    await step(
+      call("PATCH", path, {
+        body: {
+          updateMask: mask.join(","),
+          validateOnly,
+          credential: { name: draft.name, owner: draft.owner, expireTime: draft.expireTime || undefined, etag },
+        },
+      }),
+    );
   if (changes.added.length > 0)
     await step(call("POST", `${path}:grantRoles`, { body: { roles: changes.added, etag, validateOnly } }));
   if (changes.removed.length > 0)
@@ -108,21 +115,55 @@ export function EditDialog({ credential, onClose, onSaved }) {
   if (theirs) return h(Conflict, { before: draftOf(base), theirs, mine: draft, onSettle: settle, onClose });
   const fields = error?.fields ?? {};
   const states = new Map((base.roles ?? []).map((role) => [role.role, role]));
-  return h(Dialog, {
-    title: `Edit ${base.name}`, onClose, isWide: true, isDirty, onSubmit: submit,
-    footer: [h(Button, { onClick: onClose }, "Cancel"), h(Button, { kind: impact ? "danger" : "primary", type: "submit", isBusy },
-      impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save")],
-  },
-  error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
-  h("div", { class: "two" },
-    h(TextField, { label: "Name", value: name, onInput: editing(setName), isFirst: true, maxLength: 100, error: fields.name }),
-    h(TextField, { label: "Owner (optional)", value: owner, onInput: editing(setOwner), list: "owners", error: fields.owner })),
-  h(OwnerList, { id: "owners" }),
-  h(ExpiryField, { value: expiry, onChange: editing(setExpiry), error: fields.expire_time }),
-  h(RolePicker, { roles: roles.filter((role) => !role.retired || states.has(role.roleId)), chosen, onChange: editing(setChosen), error: fields.roles,
-    isGone: (id) => !!states.get(id)?.revokeTime && !isRegained(states.get(id), chosen),
-    note: (id) => h(RoleNote, { role: states.get(id), isChosen: chosen.has(id) }) }),
-  impact && h(ImpactNotice, { impact }));
+  return h(
+    Dialog,
+    {
+      title: `Edit ${base.name}`,
+      onClose,
+      isWide: true,
+      isDirty,
+      onSubmit: submit,
+      footer: [
+        h(Button, { onClick: onClose }, "Cancel"),
+        h(
+          Button,
+          { kind: impact ? "danger" : "primary", type: "submit", isBusy },
+          impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save",
+        ),
+      ],
+    },
+    error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
+    h(
+      "div",
+      { class: "two" },
+      h(TextField, {
+        label: "Name",
+        value: name,
+        onInput: editing(setName),
+        isFirst: true,
+        maxLength: 100,
+        error: fields.name,
+      }),
+      h(TextField, {
+        label: "Owner (optional)",
+        value: owner,
+        onInput: editing(setOwner),
+        list: "owners",
+        error: fields.owner,
+      }),
+    ),
+    h(OwnerList, { id: "owners" }),
+    h(ExpiryField, { value: expiry, onChange: editing(setExpiry), error: fields.expire_time }),
+    h(RolePicker, {
+      roles: roles.filter((role) => !role.retired || states.has(role.roleId)),
+      chosen,
+      onChange: editing(setChosen),
+      error: fields.roles,
+      isGone: (id) => !!states.get(id)?.revokeTime && !isRegained(states.get(id), chosen),
+      note: (id) => h(RoleNote, { role: states.get(id), isChosen: chosen.has(id) }),
+    }),
+    impact && h(ImpactNotice, { impact }),
+  );
 }
 
 /** Revoked before, and ticked again now. @param {import("../types.js").GrantedRole | undefined} role @param {Set<string>} chosen */
@@ -131,11 +172,28 @@ const isRegained = (role, chosen) => role?.state === "GRANTED_ROLE_STATE_REVOKED
 /** @param {{ role?: import("../types.js").GrantedRole, isChosen?: boolean, isLabelled?: boolean }} props isLabelled: what it is stands beside it already */
 export function RoleNote({ role, isChosen, isLabelled }) {
   if (role?.state === "GRANTED_ROLE_STATE_REVOKED")
-    return h("span", { class: "note" }, isLabelled ? "Revoked " : [h("b", null, "Revoked"), " "], h(Time, { at: role.revokeTime }), " by ", h(Actor, { id: role.revokedBy }),
-      isChosen && ". It will be granted again.");
+    return h(
+      "span",
+      { class: "note" },
+      isLabelled ? "Revoked " : [h("b", null, "Revoked"), " "],
+      h(Time, { at: role.revokeTime }),
+      " by ",
+      h(Actor, { id: role.revokedBy }),
+      isChosen && ". It will be granted again.",
+    );
   if (role?.state === "GRANTED_ROLE_STATE_REVOKED_FROM_OWNER")
-    return h("span", { class: "note" }, isLabelled ? "Revoked " : [h("b", null, "Revoked from its owner"), " "], h(Time, { at: role.revokeTime }));
+    return h(
+      "span",
+      { class: "note" },
+      isLabelled ? "Revoked " : [h("b", null, "Revoked from its owner"), " "],
+      h(Time, { at: role.revokeTime }),
+    );
   if (role?.state === "GRANTED_ROLE_STATE_NOT_HELD_BY_OWNER")
-    return h("span", { class: "note" }, isLabelled ? "Granted, but" : h("b", null, "Not held by its owner"), " not in its tokens");
+    return h(
+      "span",
+      { class: "note" },
+      isLabelled ? "Granted, but" : h("b", null, "Not held by its owner"),
+      " not in its tokens",
+    );
   return null;
 }

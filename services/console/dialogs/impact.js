@@ -18,12 +18,36 @@ export function ImpactNotice({ impact, also }) {
   const tokens = tokensEnded(impact);
   const credentials = Number(impact.credentialsAffected ?? 0);
   const usage = (impact.recentUsage ?? []).slice(0, 5);
-  return h(Notice, { kind: tokens > 0 ? "warn" : "info" },
-    h("p", { role: "status", class: "impact" }, tokens > 0
-      ? ["This ends ", h("strong", null, plural(tokens, "live session")), credentials > 1 && ` of ${plural(credentials, "credential")}`, " at once."]
-      : "No live session ends.", also && [" ", also]),
-    tokens > 0 && usage.length > 0 && h("p", null, "Called in the last 30 days: ", usage.map((row, index) =>
-      [index > 0 && ", ", h("code", null, row.api ?? "(no API named)"), ` (${count(row.allowed)})`]), "."));
+  return h(
+    Notice,
+    { kind: tokens > 0 ? "warn" : "info" },
+    h(
+      "p",
+      { role: "status", class: "impact" },
+      tokens > 0
+        ? [
+            "This ends ",
+            h("strong", null, plural(tokens, "live session")),
+            credentials > 1 && ` of ${plural(credentials, "credential")}`,
+            " at once.",
+          ]
+        : "No live session ends.",
+      also && [" ", also],
+    ),
+    tokens > 0 &&
+      usage.length > 0 &&
+      h(
+        "p",
+        null,
+        "Called in the last 30 days: ",
+        usage.map((row, index) => [
+          index > 0 && ", ",
+          h("code", null, row.api ?? "(no API named)"),
+          ` (${count(row.allowed)})`,
+        ]),
+        ".",
+      ),
+  );
 }
 
 /**
@@ -52,14 +76,25 @@ export function useImpact(key, ask) {
  */
 export function ConfirmDialog({ title, action, isDanger = true, preview, also, onDo, onClose, children }) {
   const { isBusy, error, run } = useWork();
-  return h(Dialog, { title, onClose, onSubmit: () => run(async () => {
-    await onDo();
-    onClose();
-  }), footer: [h(Button, { onClick: onClose }, "Cancel"),
-    h(Button, { kind: isDanger ? "danger" : "primary", type: "submit", isBusy }, action)] },
-  h(ErrorNotice, { error }),
-  children,
-  preview && h(Preview, { preview, also }));
+  return h(
+    Dialog,
+    {
+      title,
+      onClose,
+      onSubmit: () =>
+        run(async () => {
+          await onDo();
+          onClose();
+        }),
+      footer: [
+        h(Button, { onClick: onClose }, "Cancel"),
+        h(Button, { kind: isDanger ? "danger" : "primary", type: "submit", isBusy }, action),
+      ],
+    },
+    h(ErrorNotice, { error }),
+    children,
+    preview && h(Preview, { preview, also }),
+  );
 }
 
 /** @param {{ preview: () => Promise<{ impact?: Impact }>, also?: Children }} props */

@@ -11,21 +11,60 @@ export function KeyDialog({ clientId, name, secretKey, isNew, onClose }) {
   const [isCopied, setCopied] = useState(false);
   const [isStored, setStored] = useState(false);
   const mayClose = isCopied || isStored || !secretKey;
-  return h(Dialog, {
-    title: isNew ? "Copy the secret key now" : "Copy the new secret key now", onClose, isLocked: !mayClose,
-    footer: h(Button, { kind: "primary", isDisabled: !mayClose, onClick: onClose }, "Done"),
-  },
-  secretKey
-    ? h(Notice, { kind: "warn" }, "This is the only time the secret key of ", h("strong", null, name),
-      " is shown. If it is lost, you can generate a new one.")
-    : h(Notice, { kind: "warn" }, "The credential was saved, but the answer with its secret key got lost on the way. Generate a new key for it."),
-  h("dl", { class: "keys" },
-    h("dt", null, "Client ID"), h("dd", null, h("code", { tabIndex: 0 }, clientId), h(CopyButton, { text: clientId, label: "Copy the client ID" })),
-    secretKey && h("dt", null, "Secret key"),
-    secretKey && h("dd", null, h("code", { tabIndex: 0, class: "secret" }, secretKey),
-      h(CopyButton, { text: secretKey, label: "Copy the secret key", onCopied: () => setCopied(true) }))),
-  secretKey && h("p", { class: "hint" }, "The third-party system sends both to ", h("code", null, new URL("OAuth/Token", document.baseURI).href),
-    " with grant_type=client_credentials, and gets a bearer token."),
-  secretKey && h("label", { class: "check" },
-    h("input", { type: "checkbox", checked: isStored, onChange: () => setStored(!isStored) }), "I have stored the secret key in a safe place"));
+  return h(
+    Dialog,
+    {
+      title: isNew ? "Copy the secret key now" : "Copy the new secret key now",
+      onClose,
+      isLocked: !mayClose,
+      footer: h(Button, { kind: "primary", isDisabled: !mayClose, onClick: onClose }, "Done"),
+    },
+    secretKey
+      ? h(
+          Notice,
+          { kind: "warn" },
+          "This is the only time the secret key of ",
+          h("strong", null, name),
+          " is shown. If it is lost, you can generate a new one.",
+        )
+      : h(
+          Notice,
+          { kind: "warn" },
+          "The credential was saved, but the answer with its secret key got lost on the way. Generate a new key for it.",
+        ),
+    h(
+      "dl",
+      { class: "keys" },
+      h("dt", null, "Client ID"),
+      h(
+        "dd",
+        null,
+        h("code", { tabIndex: 0 }, clientId),
+        h(CopyButton, { text: clientId, label: "Copy the client ID" }),
+      ),
+      secretKey && h("dt", null, "Secret key"),
+      secretKey &&
+        h(
+          "dd",
+          null,
+          h("code", { tabIndex: 0, class: "secret" }, secretKey),
+          h(CopyButton, { text: secretKey, label: "Copy the secret key", onCopied: () => setCopied(true) }),
+        ),
+    ),
+    secretKey &&
+      h(
+        "p",
+        { class: "hint" },
+        "The third-party system sends both to ",
+        h("code", null, new URL("OAuth/Token", document.baseURI).href),
+        " with grant_type=client_credentials, and gets a bearer token.",
+      ),
+    secretKey &&
+      h(
+        "label",
+        { class: "check" },
+        h("input", { type: "checkbox", checked: isStored, onChange: () => setStored(!isStored) }),
+        "I have stored the secret key in a safe place",
+      ),
+  );
 }

@@ -24,13 +24,18 @@ export function UserRolesDialog({ user, onClose, onSaved }) {
   const [isStale, setStale] = useState(false);
   const { isBusy, error, setError, run } = useWork();
   const path = `v1/users/${encodeURIComponent(id.trim())}`;
-  const isDirty = user ? [...chosen].sort().join() !== [...(base?.roles ?? [])].sort().join() : id !== "" || chosen.size > 0;
+  const isDirty = user
+    ? [...chosen].sort().join() !== [...(base?.roles ?? [])].sort().join()
+    : id !== "" || chosen.size > 0;
   async function save() {
     const body = { roles: [...chosen], etag: base?.etag };
     try {
       if (!user && !impact) await refuseExisting(path);
       if (!impact) {
-        const preview = await call("PUT", `${path}/roles`, { body: { ...body, validateOnly: true }, isRepeatable: true });
+        const preview = await call("PUT", `${path}/roles`, {
+          body: { ...body, validateOnly: true },
+          isRepeatable: true,
+        });
         if (tokensEnded(preview.impact) > 0) return setImpact(preview.impact);
       }
       await call("PUT", `${path}/roles`, { body });
@@ -50,18 +55,58 @@ export function UserRolesDialog({ user, onClose, onSaved }) {
   }
   const fields = error?.fields ?? {};
   const revoked = new Set(base?.revokedRoles ?? []);
-  return h(Dialog, { title: user ? `Roles of ${user.user}` : "Add user", onClose, isDirty, isWide: true, onSubmit: submit,
-    footer: [h(Button, { onClick: onClose }, "Cancel"), h(Button, { kind: impact ? "danger" : "primary", type: "submit", isBusy },
-      impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save")] },
-  error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
-  isStale && h(Notice, { kind: "warn" }, "Somebody else changed this user's roles in the meantime. They are now: ",
-    h("strong", null, (base?.roles ?? []).map(roleName).join(", ") || "none"), ". Below is your choice; saving it replaces theirs. ",
-    h("div", { class: "actions" }, h(Button, { onClick: () => (setChosen(new Set(base?.roles ?? [])), setStale(false)) }, "Take theirs"))),
-  !user && h(TextField, { label: "User", value: id, onInput: (value) => (setId(value), setImpact(undefined)), isFirst: true, error: fields.user, hint: "The ID that your directory uses, such as an e-mail address." }),
-  h(RolePicker, { roles, chosen, onChange: (next) => (setChosen(next), setImpact(undefined)), error: fields.roles,
-    isGone: (role) => revoked.has(role) && !chosen.has(role),
-    note: (role) => revoked.has(role) && h("span", { class: "note" }, h("b", null, "Revoked"), chosen.has(role) && ". It will be granted again.") }),
-  impact && h(ImpactNotice, { impact }));
+  return h(
+    Dialog,
+    {
+      title: user ? `Roles of ${user.user}` : "Add user",
+      onClose,
+      isDirty,
+      isWide: true,
+      onSubmit: submit,
+      footer: [
+        h(Button, { onClick: onClose }, "Cancel"),
+        h(
+          Button,
+          { kind: impact ? "danger" : "primary", type: "submit", isBusy },
+          impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save",
+        ),
+      ],
+    },
+    error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
+    isStale &&
+      h(
+        Notice,
+        { kind: "warn" },
+        "Somebody else changed this user's roles in the meantime. They are now: ",
+        h("strong", null, (base?.roles ?? []).map(roleName).join(", ") || "none"),
+        ". Below is your choice; saving it replaces theirs. ",
+        h(
+          "div",
+          { class: "actions" },
+          h(Button, { onClick: () => (setChosen(new Set(base?.roles ?? [])), setStale(false)) }, "Take theirs"),
+        ),
+      ),
+    !user &&
+      h(TextField, {
+        label: "User",
+        value: id,
+        onInput: (value) => (setId(value), setImpact(undefined)),
+        isFirst: true,
+        error: fields.user,
+        hint: "The ID that your directory uses, such as an e-mail address.",
+      }),
+    h(RolePicker, {
+      roles,
+      chosen,
+      onChange: (next) => (setChosen(next), setImpact(undefined)),
+      error: fields.roles,
+      isGone: (role) => revoked.has(role) && !chosen.has(role),
+      note: (role) =>
+        revoked.has(role) &&
+        h("span", { class: "note" }, h("b", null, "Revoked"), chosen.has(role) && ". It will be granted again."),
+    }),
+    impact && h(ImpactNotice, { impact }),
+  );
 }
 
 /** Adding is not to change one that is there. @param {string} path */

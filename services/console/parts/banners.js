@@ -11,8 +11,19 @@ export function Banners() {
   const { isLost } = useStore(connection);
   const { isWarned } = useStore(session);
   return [
-    isLost && h("div", { key: "lost", class: "banner", role: "status" }, h("span", { class: "spinner" }), "The server does not answer. Trying again…"),
-    isWarned && h("div", { key: "idle", class: "banner", role: "alert" }, "Your session is about to end because it is not used.",
-      h(Button, { onClick: () => void stay() }, "Stay signed in")),
+    isLost &&
+      h(
+        "div",
+        { key: "lost", class: "banner", role: "status" },
+        h("span", { class: "spinner" }),
+        "The server does not answer. Trying again…",
+      ),
+    isWarned &&
+      h(
+        "div",
+        { key: "idle", class: "banner", role: "alert" },
+        "Your session is about to end because it is not used.",
+        h(Button, { onClick: () => void stay() }, "Stay signed in"),
+      ),
   ];
 }

@@ -12,7 +12,8 @@ import { useStore } from "../store.js";
 const paths = {
   key: "M8 20a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM11 13l9-9M15.5 8.5l3 3M18 6l2.5 2.5",
   chart: "M4 20V11M10 20V4M16 20v-6M21 20H3",
-  people: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6M18 14a6.5 6.5 0 0 1 3.5 6",
+  people:
+    "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6M18 14a6.5 6.5 0 0 1 3.5 6",
   list: "M8 6h13M8 12h13M8 18h13M3.5 6h.01M3.5 12h.01M3.5 18h.01",
   gear: "M4 7h10M18 7h2M4 17h2M10 17h10M16 9.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM8 19.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5z",
   plus: "M12 5v14M5 12h14",
@@ -33,24 +34,42 @@ export const Icon = ({ name }) =>
 export function Button({ kind = "plain", icon, isBusy, isDisabled, type = "button", label, form, onClick, children }) {
   return h(
     "button",
-    { type, form, class: `button ${kind}`, disabled: isDisabled, "aria-busy": isBusy ? "true" : undefined,
-      "aria-label": label, title: label, onClick: isBusy && type === "button" ? undefined : onClick },
-    icon && h(Icon, { name: icon }), children && h("span", null, children), isBusy && h("span", { class: "spinner" }),
+    {
+      type,
+      form,
+      class: `button ${kind}`,
+      disabled: isDisabled,
+      "aria-busy": isBusy ? "true" : undefined,
+      "aria-label": label,
+      title: label,
+      onClick: isBusy && type === "button" ? undefined : onClick,
+    },
+    icon && h(Icon, { name: icon }),
+    children && h("span", null, children),
+    isBusy && h("span", { class: "spinner" }),
   );
 }
 
 /** A time in the reader's zone, in UTC on hover. @param {{ at?: string, none?: string, isRelative?: boolean }} props */
 export function Time({ at, none = "–", isRelative }) {
   if (!at) return h("span", { class: "faint" }, none);
-  return h("time", { dateTime: at, title: isRelative ? `${local(at)} (${zone})\n${utc(at)}` : utc(at) },
-    isRelative ? ago(at) : local(at));
+  return h(
+    "time",
+    { dateTime: at, title: isRelative ? `${local(at)} (${zone})\n${utc(at)}` : utc(at) },
+    isRelative ? ago(at) : local(at),
+  );
 }
 
 const SOON = 14 * 86_400_000;
 /** Says it louder when it is soon. @param {{ at?: string }} props */
 export function Expiry({ at }) {
   const left = at ? new Date(at).getTime() - Date.now() : Infinity;
-  return h("div", { class: "name" }, h(Time, { at, none: "Never" }), left > 0 && left < SOON && at && h("small", { class: "soon" }, ago(at)));
+  return h(
+    "div",
+    { class: "name" },
+    h(Time, { at, none: "Never" }),
+    left > 0 && left < SOON && at && h("small", { class: "soon" }, ago(at)),
+  );
 }
 
 /** Copies without showing. @param {{ text: string, label: string, onCopied?: () => void }} props */
@@ -69,10 +88,17 @@ export function CopyButton({ text, label, onCopied }) {
     const timer = setTimeout(() => setState(""), 2500);
     return () => clearTimeout(timer);
   }, [state]);
-  return h("span", { class: "copy" },
-    h("button", { type: "button", class: "button quiet small", "aria-label": label, title: label, onClick: copy },
-      h(Icon, { name: state === "Copied" ? "check" : "copy" }), h("span", null, state === "Copied" ? "Copied" : "Copy")),
-    h("span", { class: "hidden", role: "status" }, state));
+  return h(
+    "span",
+    { class: "copy" },
+    h(
+      "button",
+      { type: "button", class: "button quiet small", "aria-label": label, title: label, onClick: copy },
+      h(Icon, { name: state === "Copied" ? "check" : "copy" }),
+      h("span", null, state === "Copied" ? "Copied" : "Copy"),
+    ),
+    h("span", { class: "hidden", role: "status" }, state),
+  );
 }
 
 /** @type {Record<string, [string, string]>} */
@@ -104,9 +130,13 @@ export function RoleChip({ role, state = "" }) {
 export function RoleChips({ roles, most = 99 }) {
   const sorted = [...roles].sort((a, b) => Number(!!roleStates[a.state ?? ""]) - Number(!!roleStates[b.state ?? ""]));
   const rest = sorted.slice(most);
-  return h("span", { class: "chips" },
+  return h(
+    "span",
+    { class: "chips" },
     sorted.slice(0, most).map((one) => h(RoleChip, { key: one.role, ...one })),
-    rest.length > 0 && h("span", { class: "chip more", title: rest.map((one) => roleName(one.role)).join(", ") }, `+${rest.length}`));
+    rest.length > 0 &&
+      h("span", { class: "chip more", title: rest.map((one) => roleName(one.role)).join(", ") }, `+${rest.length}`),
+  );
 }
 
 /** Who did it: a credential's name, or whatever else the API calls the actor. @param {{ id?: string }} props */
@@ -129,8 +159,13 @@ export const ErrorNotice = ({ error }) => (error ? h(Notice, { kind: "bad" }, er
 
 /** What a screen says that could not be read. @param {{ error: Error, onRetry: () => void }} props */
 export const Failed = ({ error, onRetry }) =>
-  h("div", { class: "empty" }, h("h2", null, "This could not be loaded"), h("p", { role: "alert" }, error.message),
-    h(Button, { onClick: onRetry }, "Try again"));
+  h(
+    "div",
+    { class: "empty" },
+    h("h2", null, "This could not be loaded"),
+    h("p", { role: "alert" }, error.message),
+    h(Button, { onClick: onRetry }, "Try again"),
+  );
 
 /** The heading of a screen: takes the focus when one gets there. @param {{ title: string, lead?: Children, back?: { href: string, text: string }, children?: Children }} props */
 export function Heading({ title, lead, back, children }) {
@@ -139,13 +174,24 @@ export function Heading({ title, lead, back, children }) {
     document.title = `${title} · Gatehouse`;
   }, [title]);
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
-  return h("header", { class: "heading" },
+  return h(
+    "header",
+    { class: "heading" },
     back && h("a", { class: "back", href: back.href }, h(Icon, { name: "back" }), back.text),
-    h("div", { class: "heading-row" },
+    h(
+      "div",
+      { class: "heading-row" },
       h("div", null, h("h1", { ref: heading, tabIndex: -1 }, title), lead && h("p", { class: "lead" }, lead)),
-      h("div", { class: "actions" }, children)));
+      h("div", { class: "actions" }, children),
+    ),
+  );
 }
 
 /** @param {{ title: string, aside?: Children, children?: Children }} props */
 export const Card = ({ title, aside, children }) =>
-  h("section", { class: "card", "aria-label": title }, h("div", { class: "card-head" }, h("h2", null, title), aside), children);
+  h(
+    "section",
+    { class: "card", "aria-label": title },
+    h("div", { class: "card-head" }, h("h2", null, title), aside),
+    children,
+  );

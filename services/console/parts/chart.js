@@ -27,18 +27,54 @@ function options(width, step) {
   const shown = (text) => (plot, _, __, at) => (at === null || at === undefined ? "" : text(plot, at));
   const sum = (/** @type {uPlot} */ plot, /** @type {number} */ at) => Number(plot.data[1][at] ?? 0);
   const allowed = (/** @type {uPlot} */ plot, /** @type {number} */ at) => Number(plot.data[2][at] ?? 0);
-  const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: `12px ${getComputedStyle(document.body).fontFamily}` };
+  const axis = {
+    stroke: color("--soft"),
+    grid: { stroke: color("--line"), width: 1 },
+    ticks: { show: false },
+    font: `12px ${getComputedStyle(document.body).fontFamily}`,
+  };
   const bars = uPlot.paths.bars?.({ size: [0.7, 36], radius: 0.15 });
   return {
-    width, height: 220, padding: [12, 8, 0, 0],
+    width,
+    height: 220,
+    padding: [12, 8, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     legend: { live: true },
-    scales: { x: { range: (_, min, max) => [min - step / 2, max + step / 2] }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
-    axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, times) => times.map((time) => short.format(time * 1000)) }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000] }],
+    scales: {
+      x: { range: (_, min, max) => [min - step / 2, max + step / 2] },
+      y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] },
+    },
+    axes: [
+      {
+        ...axis,
+        grid: { show: false },
+        space: 64,
+        values: (_, times) => times.map((time) => short.format(time * 1000)),
+      },
+      {
+        ...axis,
+        size: 56,
+        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000],
+      },
+    ],
     series: [
       { label: "Time", value: shown((plot, at) => local(new Date(Number(plot.data[0][at]) * 1000).toISOString())) },
-      { label: "Refused", value: shown((plot, at) => count(sum(plot, at) - allowed(plot, at))), fill: color("--bad-bar"), width: 0, paths: bars, points: { show: false } },
-      { label: "Allowed", value: shown((plot, at) => count(allowed(plot, at))), fill: color("--accent-bar"), width: 0, paths: bars, points: { show: false } },
+      {
+        label: "Refused",
+        value: shown((plot, at) => count(sum(plot, at) - allowed(plot, at))),
+        fill: color("--bad-bar"),
+        width: 0,
+        paths: bars,
+        points: { show: false },
+      },
+      {
+        label: "Allowed",
+        value: shown((plot, at) => count(allowed(plot, at))),
+        fill: color("--accent-bar"),
+        width: 0,
+        paths: bars,
+        points: { show: false },
+      },
     ],
   };
 }

@@ -46,7 +46,9 @@ export function Dialog({ title, onClose, isDirty, isLocked, isWide, onSubmit, fo
   return h(
     "dialog",
     {
-      ref: dialog, class: isWide ? "wide" : undefined, "aria-labelledby": id,
+      ref: dialog,
+      class: isWide ? "wide" : undefined,
+      "aria-labelledby": id,
       // The browser would let a second Esc through.
       onKeyDown: (/** @type {KeyboardEvent} */ event) => {
         if (event.key !== "Escape") return;
@@ -59,25 +61,46 @@ export function Dialog({ title, onClose, isDirty, isLocked, isWide, onSubmit, fo
         wish();
       },
       onClose: (/** @type {Event} */ event) => {
-        if (event.target === dialog.current && dialog.current?.isConnected) onClosedByBrowser(dialog.current, isLocked, onClose);
+        if (event.target === dialog.current && dialog.current?.isConnected)
+          onClosedByBrowser(dialog.current, isLocked, onClose);
       },
     },
-    h("header", { class: "dialog-head" }, h("h2", { id }, title),
-      !isLocked && h("button", { type: "button", class: "button quiet", "aria-label": "Close", title: "Close", onClick: wish },
-        h(Icon, { name: "close" }))),
+    h(
+      "header",
+      { class: "dialog-head" },
+      h("h2", { id }, title),
+      !isLocked &&
+        h(
+          "button",
+          { type: "button", class: "button quiet", "aria-label": "Close", title: "Close", onClick: wish },
+          h(Icon, { name: "close" }),
+        ),
+    ),
     h(Banners, null),
-    isAsking && isDirty && h("div", { class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
-      h("span", null, "Discard what you entered?"),
-      h(Button, { kind: "danger", onClick: onClose }, "Discard"),
-      h(Button, { onClick: () => setAsking(false) }, "Keep editing")),
-    h(onSubmit ? "form" : "div",
-      { class: "dialog-form", noValidate: true,
-        onSubmit: onSubmit && ((/** @type {Event} */ event) => {
-          event.preventDefault();
-          onSubmit();
-        }) },
+    isAsking &&
+      isDirty &&
+      h(
+        "div",
+        { class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
+        h("span", null, "Discard what you entered?"),
+        h(Button, { kind: "danger", onClick: onClose }, "Discard"),
+        h(Button, { onClick: () => setAsking(false) }, "Keep editing"),
+      ),
+    h(
+      onSubmit ? "form" : "div",
+      {
+        class: "dialog-form",
+        noValidate: true,
+        onSubmit:
+          onSubmit &&
+          ((/** @type {Event} */ event) => {
+            event.preventDefault();
+            onSubmit();
+          }),
+      },
       h("div", { class: "dialog-body" }, children),
-      footer && h("footer", { class: "dialog-foot" }, footer)),
+      footer && h("footer", { class: "dialog-foot" }, footer),
+    ),
   );
 }
 

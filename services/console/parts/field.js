@@ -12,11 +12,14 @@ import { ago, fromInput, local, toInput, utc, zone } from "../format.js";
 export function Field({ label, hint, error, isHiddenLabel, kind, children }) {
   const id = useId();
   const describedBy = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined;
-  return h("div", { class: kind ? `field ${kind}` : "field" },
+  return h(
+    "div",
+    { class: kind ? `field ${kind}` : "field" },
     h("label", { for: id, class: isHiddenLabel ? "hidden" : undefined }, label),
     children({ id, "aria-describedby": describedBy, "aria-invalid": error ? "true" : undefined }),
     hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
-    error && h("p", { class: "wrong", id: `${id}-error`, role: "alert" }, error));
+    error && h("p", { class: "wrong", id: `${id}-error`, role: "alert" }, error),
+  );
 }
 
 /**
@@ -24,11 +27,35 @@ export function Field({ label, hint, error, isHiddenLabel, kind, children }) {
  *   isHiddenLabel?: boolean, isFirst?: boolean, isMono?: boolean, list?: string, placeholder?: string, maxLength?: number,
  *   autoComplete?: string }} props
  */
-export function TextField({ value, onInput, type = "text", isFirst, isMono, list, placeholder, maxLength, autoComplete = "off", ...field }) {
-  return h(Field, { ...field, children: (attributes) =>
-    h("input", { ...attributes, type, value, list, placeholder, maxLength, autoComplete, spellcheck: false,
-      class: isMono ? "mono" : undefined, "data-focus": isFirst || undefined,
-      onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value) }) });
+export function TextField({
+  value,
+  onInput,
+  type = "text",
+  isFirst,
+  isMono,
+  list,
+  placeholder,
+  maxLength,
+  autoComplete = "off",
+  ...field
+}) {
+  return h(Field, {
+    ...field,
+    children: (attributes) =>
+      h("input", {
+        ...attributes,
+        type,
+        value,
+        list,
+        placeholder,
+        maxLength,
+        autoComplete,
+        spellcheck: false,
+        class: isMono ? "mono" : undefined,
+        "data-focus": isFirst || undefined,
+        onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+      }),
+  });
 }
 
 /**
@@ -36,9 +63,20 @@ export function TextField({ value, onInput, type = "text", isFirst, isMono, list
  *   error?: string, isHiddenLabel?: boolean }} props
  */
 export function SelectField({ value, onChange, options, ...field }) {
-  return h(Field, { ...field, children: (attributes) =>
-    h("select", { ...attributes, value, onChange: (/** @type {Event} */ event) => onChange(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
-      options.map(([key, text]) => h("option", { key, value: key, selected: key === value }, text))) });
+  return h(Field, {
+    ...field,
+    children: (attributes) =>
+      h(
+        "select",
+        {
+          ...attributes,
+          value,
+          onChange: (/** @type {Event} */ event) =>
+            onChange(/** @type {HTMLSelectElement} */ (event.currentTarget).value),
+        },
+        options.map(([key, text]) => h("option", { key, value: key, selected: key === value }, text)),
+      ),
+  });
 }
 
 /** @typedef {{ text: string, isUtc: boolean, isNever: boolean }} Expiry */
@@ -52,7 +90,11 @@ export function expiryTime(expiry) {
   return fromInput(expiry.text, expiry.isUtc)?.toISOString() ?? null;
 }
 
-const presets = /** @type {[string, number][]} */ ([["30 days", 30], ["90 days", 90], ["1 year", 365]]);
+const presets = /** @type {[string, number][]} */ ([
+  ["30 days", 30],
+  ["90 days", 90],
+  ["1 year", 365],
+]);
 
 /** Date, time and zone. @param {{ value: Expiry, onChange: (value: Expiry) => void, error?: string }} props */
 export function ExpiryField({ value, onChange, error }) {
@@ -60,26 +102,68 @@ export function ExpiryField({ value, onChange, error }) {
   const time = expiryTime(value);
   const date = fromInput(value.text, value.isUtc);
   /** @param {number} days */
-  const after = (days) => onChange({ ...value, isNever: false, text: toInput(new Date(Date.now() + days * 86_400_000), value.isUtc) });
-  return h("fieldset", { class: "plain expiry", "aria-describedby": `${id}-hint` },
+  const after = (days) =>
+    onChange({ ...value, isNever: false, text: toInput(new Date(Date.now() + days * 86_400_000), value.isUtc) });
+  return h(
+    "fieldset",
+    { class: "plain expiry", "aria-describedby": `${id}-hint` },
     h("legend", null, "Expiry date"),
-    h("div", { class: "row" },
-      h("input", { type: "datetime-local", "aria-label": "Expiry date and time", value: value.text, disabled: value.isNever,
-        "aria-invalid": error ? "true" : undefined, "aria-describedby": error ? `${id}-error` : undefined,
-        onInput: (/** @type {Event} */ event) => onChange({ ...value, text: /** @type {HTMLInputElement} */ (event.currentTarget).value }) }),
-      h("select", { "aria-label": "Time zone", disabled: value.isNever, value: value.isUtc ? "utc" : "local",
-        onChange: (/** @type {Event} */ event) => {
-          const isUtc = /** @type {HTMLSelectElement} */ (event.currentTarget).value === "utc";
-          onChange({ ...value, isUtc, text: date ? toInput(date, isUtc) : value.text });
-        } },
-        h("option", { value: "local" }, zone), h("option", { value: "utc" }, "UTC"))),
-    h("div", { class: "row presets" },
-      presets.map(([text, days]) => h("button", { type: "button", key: text, class: "button small", onClick: () => after(days) }, text)),
-      h("label", { class: "check" },
-        h("input", { type: "checkbox", checked: value.isNever, onChange: () => onChange({ ...value, isNever: !value.isNever }) }), "Never expires")),
-    h("p", { class: "hint", id: `${id}-hint` },
-      value.isNever ? "It can be used until it is deleted." : time ? `Expires ${ago(time)}: ${value.isUtc ? `${local(time)} in ${zone}` : utc(time)}.` : "After this moment it gets no token, and its live sessions end."),
-    error && h("p", { class: "wrong", id: `${id}-error`, role: "alert" }, error));
+    h(
+      "div",
+      { class: "row" },
+      h("input", {
+        type: "datetime-local",
+        "aria-label": "Expiry date and time",
+        value: value.text,
+        disabled: value.isNever,
+        "aria-invalid": error ? "true" : undefined,
+        "aria-describedby": error ? `${id}-error` : undefined,
+        onInput: (/** @type {Event} */ event) =>
+          onChange({ ...value, text: /** @type {HTMLInputElement} */ (event.currentTarget).value }),
+      }),
+      h(
+        "select",
+        {
+          "aria-label": "Time zone",
+          disabled: value.isNever,
+          value: value.isUtc ? "utc" : "local",
+          onChange: (/** @type {Event} */ event) => {
+            const isUtc = /** @type {HTMLSelectElement} */ (event.currentTarget).value === "utc";
+            onChange({ ...value, isUtc, text: date ? toInput(date, isUtc) : value.text });
+          },
+        },
+        h("option", { value: "local" }, zone),
+        h("option", { value: "utc" }, "UTC"),
+      ),
+    ),
+    h(
+      "div",
+      { class: "row presets" },
+      presets.map(([text, days]) =>
+        h("button", { type: "button", key: text, class: "button small", onClick: () => after(days) }, text),
+      ),
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          checked: value.isNever,
+          onChange: () => onChange({ ...value, isNever: !value.isNever }),
+        }),
+        "Never expires",
+      ),
+    ),
+    h(
+      "p",
+      { class: "hint", id: `${id}-hint` },
+      value.isNever
+        ? "It can be used until it is deleted."
+        : time
+          ? `Expires ${ago(time)}: ${value.isUtc ? `${local(time)} in ${zone}` : utc(time)}.`
+          : "After this moment it gets no token, and its live sessions end.",
+    ),
+    error && h("p", { class: "wrong", id: `${id}-error`, role: "alert" }, error),
+  );
 }
 
 /**
@@ -96,15 +180,37 @@ export function RolePicker({ roles, chosen, onChange, error, note, isGone }) {
     if (!next.delete(role)) next.add(role);
     onChange(next);
   }
-  return h("div", { class: "roles", "aria-describedby": error ? id : undefined },
-    groups.map((group) => h("fieldset", { key: group, class: "plain" }, h("legend", null, group),
-      roles.filter((role) => role.group === group).map((role) =>
-        h("label", { key: role.roleId, class: isGone?.(role.roleId) ? "role gone" : "role" },
-          h("input", { type: "checkbox", checked: chosen.has(role.roleId), disabled: role.retired && !chosen.has(role.roleId),
-            onChange: () => toggle(role.roleId) }),
-          h("span", null,
-            h("strong", null, role.name, role.retired && h("small", { class: "tag" }, "retired")),
-            h("span", { class: "hint" }, role.description),
-            note?.(role.roleId)))))),
-    error && h("p", { class: "wrong", id, role: "alert" }, error));
+  return h(
+    "div",
+    { class: "roles", "aria-describedby": error ? id : undefined },
+    groups.map((group) =>
+      h(
+        "fieldset",
+        { key: group, class: "plain" },
+        h("legend", null, group),
+        roles
+          .filter((role) => role.group === group)
+          .map((role) =>
+            h(
+              "label",
+              { key: role.roleId, class: isGone?.(role.roleId) ? "role gone" : "role" },
+              h("input", {
+                type: "checkbox",
+                checked: chosen.has(role.roleId),
+                disabled: role.retired && !chosen.has(role.roleId),
+                onChange: () => toggle(role.roleId),
+              }),
+              h(
+                "span",
+                null,
+                h("strong", null, role.name, role.retired && h("small", { class: "tag" }, "retired")),
+                h("span", { class: "hint" }, role.description),
+                note?.(role.roleId),
+              ),
+            ),
+          ),
+      ),
+    ),
+    error && h("p", { class: "wrong", id, role: "alert" }, error),
+  );
 }

@@ -19,12 +19,36 @@ import { Icon } from "./basic.js";
  *   orderBy?: string, onSort?: (orderBy: string) => void }} props
  */
 export function Table({ label, columns, rows, rowKey, isLoading, orderBy = "", onSort }) {
-  return h("table", { role: "table", "aria-label": label, "aria-busy": isLoading ? "true" : undefined },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      columns.map((column) => h(HeadCell, { key: column.title, column, orderBy, onSort })))),
-    h("tbody", { role: "rowgroup" }, rows.map((row) => h("tr", { role: "row", key: rowKey(row) },
-      columns.map((column) => h("td", { role: "cell", key: column.title, class: column.kind, "data-label": column.title },
-        h("div", null, column.cell(row))))))));
+  return h(
+    "table",
+    { role: "table", "aria-label": label, "aria-busy": isLoading ? "true" : undefined },
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        columns.map((column) => h(HeadCell, { key: column.title, column, orderBy, onSort })),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      rows.map((row) =>
+        h(
+          "tr",
+          { role: "row", key: rowKey(row) },
+          columns.map((column) =>
+            h(
+              "td",
+              { role: "cell", key: column.title, class: column.kind, "data-label": column.title },
+              h("div", null, column.cell(row)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** @param {{ column: Column<any>, orderBy: string, onSort?: (orderBy: string) => void }} props */
@@ -33,15 +57,31 @@ function HeadCell({ column, orderBy, onSort }) {
   if (sort === undefined || !onSort) return h("th", { role: "columnheader", scope: "col", class: kind }, title);
   const isDown = orderBy === `${sort} desc`;
   const isUp = orderBy === sort;
-  return h("th", { role: "columnheader", scope: "col", class: kind, "aria-sort": isUp ? "ascending" : isDown ? "descending" : undefined },
-    h("button", { type: "button", class: "sort", onClick: () => onSort(isUp ? `${sort} desc` : sort) },
-      title, h("span", { class: isUp ? "arrow up" : isDown ? "arrow down" : "arrow", "aria-hidden": "true" })));
+  return h(
+    "th",
+    {
+      role: "columnheader",
+      scope: "col",
+      class: kind,
+      "aria-sort": isUp ? "ascending" : isDown ? "descending" : undefined,
+    },
+    h(
+      "button",
+      { type: "button", class: "sort", onClick: () => onSort(isUp ? `${sort} desc` : sort) },
+      title,
+      h("span", { class: isUp ? "arrow up" : isDown ? "arrow down" : "arrow", "aria-hidden": "true" }),
+    ),
+  );
 }
 
 /** Some grey lines where rows will be. @param {{ lines?: number }} props */
 export const Skeleton = ({ lines = 5 }) =>
-  h("div", { class: "skeleton", role: "status" }, h("span", { class: "hidden" }, "Loading…"),
-    Array.from({ length: lines }, (_, index) => h("i", { key: index })));
+  h(
+    "div",
+    { class: "skeleton", role: "status" },
+    h("span", { class: "hidden" }, "Loading…"),
+    Array.from({ length: lines }, (_, index) => h("i", { key: index })),
+  );
 
 /**
  * @param {{ page: number, size: number, shown: number, total?: number, hasNext: boolean, onPrevious: () => void, onNext: () => void }} props
@@ -50,13 +90,25 @@ export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext })
   if (page === 0 && !hasNext) return null;
   const first = page * size + 1;
   const text = shown === 0 ? "" : `${first}–${first + shown - 1}${total === undefined ? "" : ` of ${total}`}`;
-  return h("nav", { class: "pager", "aria-label": "Pages" },
+  return h(
+    "nav",
+    { class: "pager", "aria-label": "Pages" },
     h("span", { role: "status" }, text),
-    h("span", { class: "actions" },
+    h(
+      "span",
+      { class: "actions" },
       h("button", { type: "button", class: "button small", disabled: page === 0, onClick: onPrevious }, "Previous"),
-      h("button", { type: "button", class: "button small", disabled: !hasNext, onClick: onNext }, "Next")));
+      h("button", { type: "button", class: "button small", disabled: !hasNext, onClick: onNext }, "Next"),
+    ),
+  );
 }
 
 /** Nothing there yet, and what to do about it. @param {{ icon: string, title: string, children?: Children }} props */
 export const Empty = ({ icon, title, children }) =>
-  h("div", { class: "empty" }, h("div", { class: "empty-icon" }, h(Icon, { name: icon })), h("h2", null, title), children);
+  h(
+    "div",
+    { class: "empty" },
+    h("div", { class: "empty-icon" }, h(Icon, { name: icon })),
+    h("h2", null, title),
+    children,
+  );

@@ -36,13 +36,24 @@ function fill(rows, start, step) {
 /** @type {import("./table.js").Column<UsageRow>[]} */
 const figures = [
   { title: "Calls", kind: "number", cell: (row) => count(row.allowed) },
-  { title: "Refused", kind: "number", cell: (row) => (Number(row.denied ?? 0) > 0 ? h("span", { class: "bad-text" }, count(row.denied)) : "0") },
+  {
+    title: "Refused",
+    kind: "number",
+    cell: (row) => (Number(row.denied ?? 0) > 0 ? h("span", { class: "bad-text" }, count(row.denied)) : "0"),
+  },
   { title: "Last call", cell: (row) => h(Time, { at: row.lastUseTime, isRelative: true }) },
 ];
 /** @type {import("./table.js").Column<UsageRow>} */
-const apiColumn = { title: "API", kind: "main", cell: (row) => (row.api ? h("code", null, row.api) : h("span", { class: "faint" }, "(not named)")) };
+const apiColumn = {
+  title: "API",
+  kind: "main",
+  cell: (row) => (row.api ? h("code", null, row.api) : h("span", { class: "faint" }, "(not named)")),
+};
 /** @type {import("./table.js").Column<UsageRow>} */
-const whoColumn = { title: "Credential", cell: (row) => h("a", { href: link(["credentials", row.clientId ?? ""]) }, row.credentialName || row.clientId) };
+const whoColumn = {
+  title: "Credential",
+  cell: (row) => h("a", { href: link(["credentials", row.clientId ?? ""]) }, row.credentialName || row.clientId),
+};
 
 /** @param {{ clientId?: string, api?: string }} props none: of all */
 export function UsagePanel({ clientId, api }) {
@@ -51,24 +62,57 @@ export function UsagePanel({ clientId, api }) {
   // To the hour, so that the same question stays the same.
   const start = useMemo(() => Math.floor(Date.now() / 1000 / HOUR) * HOUR - seconds, [range]);
   const query = { clientId, api, startTime: new Date(start * 1000).toISOString() };
-  const chart = useLoad(withQuery("v1/usage", { ...query, groupBy: grouping, pageSize: 1000 }),
-    (answer) => fill(answer.rows ?? [], start, step));
-  const table = usePages("v1/usage", { ...query, orderByUses: "true" }, 20, (answer) => /** @type {UsageRow[]} */ (answer.rows ?? []));
+  const chart = useLoad(withQuery("v1/usage", { ...query, groupBy: grouping, pageSize: 1000 }), (answer) =>
+    fill(answer.rows ?? [], start, step),
+  );
+  const table = usePages(
+    "v1/usage",
+    { ...query, orderByUses: "true" },
+    20,
+    (answer) => /** @type {UsageRow[]} */ (answer.rows ?? []),
+  );
   const calls = (chart.data ?? []).reduce((sum, point) => sum + point.allowed, 0);
   const refused = (chart.data ?? []).reduce((sum, point) => sum + point.denied, 0);
   const error = chart.error ?? table.error;
-  return h("div", { class: "usage" },
-    h("div", { class: "usage-head" },
-      h("div", { class: "figures", role: "status" },
+  return h(
+    "div",
+    { class: "usage" },
+    h(
+      "div",
+      { class: "usage-head" },
+      h(
+        "div",
+        { class: "figures", role: "status" },
         h("div", null, h("strong", null, count(calls)), h("span", null, "calls")),
-        h("div", null, h("strong", null, count(refused)), h("span", null, "refused for a missing role"))),
-      h(SelectField, { label: "Period", isHiddenLabel: true, value: range, onChange: setRange,
-        options: Object.entries(ranges).map(([key, one]) => /** @type {[string, string]} */ ([key, one.text])) })),
+        h("div", null, h("strong", null, count(refused)), h("span", null, "refused for a missing role")),
+      ),
+      h(SelectField, {
+        label: "Period",
+        isHiddenLabel: true,
+        value: range,
+        onChange: setRange,
+        options: Object.entries(ranges).map(([key, one]) => /** @type {[string, string]} */ ([key, one.text])),
+      }),
+    ),
     h(ErrorNotice, { error }),
-    chart.data && h(Chart, { points: chart.data, label: `${text}: ${count(calls)} calls, ${count(refused)} refused. The table has the numbers.` }),
-    !table.rows ? h(Skeleton, { lines: 3 })
-      : table.rows.length === 0 ? h("p", { class: "faint" }, "No call in this period.")
-        : [h(Table, { label: "Calls by API", rows: table.rows, isLoading: table.isLoading,
-          columns: clientId ? [apiColumn, ...figures] : [apiColumn, whoColumn, ...figures],
-          rowKey: (row) => `${row.clientId} ${row.api}` }), h(Pager, table.pager)]);
+    chart.data &&
+      h(Chart, {
+        points: chart.data,
+        label: `${text}: ${count(calls)} calls, ${count(refused)} refused. The table has the numbers.`,
+      }),
+    !table.rows
+      ? h(Skeleton, { lines: 3 })
+      : table.rows.length === 0
+        ? h("p", { class: "faint" }, "No call in this period.")
+        : [
+            h(Table, {
+              label: "Calls by API",
+              rows: table.rows,
+              isLoading: table.isLoading,
+              columns: clientId ? [apiColumn, ...figures] : [apiColumn, whoColumn, ...figures],
+              rowKey: (row) => `${row.clientId} ${row.api}`,
+            }),
+            h(Pager, table.pager),
+          ],
+  );
 }

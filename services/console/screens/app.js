@@ -40,20 +40,52 @@ function Frame() {
     loadCatalogue().catch(() => {}); // role IDs are shown then
   }, []);
   const section = sections.some(({ id }) => id === path[0]) ? path[0] : "credentials";
-  return h("div", { class: phase === "ended" ? "frame ended" : "frame" },
+  return h(
+    "div",
+    { class: phase === "ended" ? "frame ended" : "frame" },
     h("a", { class: "skip", href: "#main", onClick: skip }, "Skip to the content"),
-    h("aside", { class: "sidebar" },
-      h("a", { class: "brand", href: link(["credentials"]) }, h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }), "Gatehouse"),
-      h("nav", { "aria-label": "Sections" }, sections.map(({ id, text, icon }) =>
-        h("a", { key: id, href: link([id]), "aria-current": id === section ? "page" : undefined }, h(Icon, { name: icon }), h("span", null, text)))),
-      h("div", { class: "account" },
-        h("div", { class: "who", title: clientId }, h("small", null, "Signed in as"), h("strong", null, name || clientId.slice(0, 8) + "…")),
-        h(Button, { kind: "quiet", icon: "exit", label: "Sign out", onClick: () => void signOut() }))),
-    h("main", { id: "main", tabIndex: -1 },
+    h(
+      "aside",
+      { class: "sidebar" },
+      h(
+        "a",
+        { class: "brand", href: link(["credentials"]) },
+        h("img", { src: "icon.svg", alt: "", width: 28, height: 28 }),
+        "Gatehouse",
+      ),
+      h(
+        "nav",
+        { "aria-label": "Sections" },
+        sections.map(({ id, text, icon }) =>
+          h(
+            "a",
+            { key: id, href: link([id]), "aria-current": id === section ? "page" : undefined },
+            h(Icon, { name: icon }),
+            h("span", null, text),
+          ),
+        ),
+      ),
+      h(
+        "div",
+        { class: "account" },
+        h(
+          "div",
+          { class: "who", title: clientId },
+          h("small", null, "Signed in as"),
+          h("strong", null, name || clientId.slice(0, 8) + "…"),
+        ),
+        h(Button, { kind: "quiet", icon: "exit", label: "Sign out", onClick: () => void signOut() }),
+      ),
+    ),
+    h(
+      "main",
+      { id: "main", tabIndex: -1 },
       h(Banners, null),
-      h(Screen, { key: path.slice(0, 2).join("/"), section, id: path[1] })),
+      h(Screen, { key: path.slice(0, 2).join("/"), section, id: path[1] }),
+    ),
     h(Toast, null),
-    phase === "ended" && h(SignInAgain, null));
+    phase === "ended" && h(SignInAgain, null),
+  );
 }
 
 /** @param {Event} event */

@@ -9,7 +9,19 @@ import { ConfirmDialog } from "../dialogs/impact.js";
 import { RegenerateDialog } from "../dialogs/regenerate.js";
 import { catalogue, noteNames, roleName, useLoad, useWork } from "../load.js";
 import { usePages } from "../pages.js";
-import { Actor, Button, Card, CopyButton, ErrorNotice, Failed, Heading, Notice, RoleChip, StatusBadge, Time } from "../parts/basic.js";
+import {
+  Actor,
+  Button,
+  Card,
+  CopyButton,
+  ErrorNotice,
+  Failed,
+  Heading,
+  Notice,
+  RoleChip,
+  StatusBadge,
+  Time,
+} from "../parts/basic.js";
 import { Pager, Skeleton, Table } from "../parts/table.js";
 import { say } from "../parts/toast.js";
 import { UsagePanel } from "../parts/usage.js";
@@ -21,48 +33,93 @@ import { EventTable } from "./audit.js";
 
 /** @param {{ id: string }} props */
 export function CredentialScreen({ id }) {
-  const { data: credential, error, reload } = useLoad(`v1/credentials/${encodeURIComponent(id)}`, (answer) => /** @type {Credential} */ (answer.credential));
+  const {
+    data: credential,
+    error,
+    reload,
+  } = useLoad(`v1/credentials/${encodeURIComponent(id)}`, (answer) => /** @type {Credential} */ (answer.credential));
   const [open, setOpen] = useState("");
   useEffect(() => {
     if (credential) noteNames([credential]);
   }, [credential]);
   const back = { href: link(["credentials"]), text: "Application credentials" };
   if (!credential)
-    return h("div", { class: "screen" }, h(Heading, { title: "Credential", back }), error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null));
+    return h(
+      "div",
+      { class: "screen" },
+      h(Heading, { title: "Credential", back }),
+      error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null),
+    );
   const isDeleted = credential.status === "CREDENTIAL_STATUS_DELETED";
   const close = () => setOpen("");
-  return h("div", { class: "screen" },
-    h(Heading, { title: credential.name, back, lead: h("span", { class: "mono" }, credential.clientId, h(CopyButton, { text: credential.clientId, label: "Copy the client ID" })) },
+  return h(
+    "div",
+    { class: "screen" },
+    h(
+      Heading,
+      {
+        title: credential.name,
+        back,
+        lead: h(
+          "span",
+          { class: "mono" },
+          credential.clientId,
+          h(CopyButton, { text: credential.clientId, label: "Copy the client ID" }),
+        ),
+      },
       h(StatusBadge, { status: credential.status }),
-      isDeleted ? null : [
-        h(Button, { key: "edit", onClick: () => setOpen("edit") }, "Edit"),
-        h(Button, { key: "new", icon: "key", onClick: () => setOpen("regenerate") }, "New key"),
-        h(Button, { key: "delete", kind: "danger", onClick: () => setOpen("delete") }, "Delete")]),
+      isDeleted
+        ? null
+        : [
+            h(Button, { key: "edit", onClick: () => setOpen("edit") }, "Edit"),
+            h(Button, { key: "new", icon: "key", onClick: () => setOpen("regenerate") }, "New key"),
+            h(Button, { key: "delete", kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
+          ],
+    ),
     isDeleted && h(Deleted, { credential, onDone: reload }),
-    h("div", { class: "columns" },
+    h(
+      "div",
+      { class: "columns" },
       h(RolesCard, { credential }),
-      h("div", { class: "stack" }, h(FactsCard, { credential }), h(KeysCard, { credential, onChange: reload }))),
+      h("div", { class: "stack" }, h(FactsCard, { credential }), h(KeysCard, { credential, onChange: reload })),
+    ),
     !isDeleted && h(SessionsCard, { credential }),
     h(Card, { title: "Usage" }, h(UsagePanel, { clientId: credential.clientId })),
     h(HistoryCard, { credential }),
     open === "edit" && h(EditDialog, { credential, onClose: close, onSaved: reload }),
     open === "regenerate" && h(RegenerateDialog, { credential, onClose: close, onDone: reload }),
-    open === "delete" && h(DeleteDialog, { credential, onClose: close, onDone: reload }));
+    open === "delete" && h(DeleteDialog, { credential, onClose: close, onDone: reload }),
+  );
 }
 
 /** @param {{ credential: Credential, onDone: () => void }} props */
 function Deleted({ credential, onDone }) {
   const { isBusy, error, run } = useWork();
-  const undelete = () => run(async () => {
-    await call("POST", `v1/credentials/${credential.clientId}:undelete`, { body: {} });
-    say(`${credential.name} is back.`);
-    onDone();
-  });
-  return h(Notice, { kind: "warn" },
-    h("div", { class: "heading-row" },
-      h("span", null, "Deleted ", h(Time, { at: credential.deleteTime }), ". It can be brought back until ", h(Time, { at: credential.purgeTime }), "."),
-      h(Button, { onClick: undelete, isBusy }, "Undelete")),
-    h(ErrorNotice, { error }));
+  const undelete = () =>
+    run(async () => {
+      await call("POST", `v1/credentials/${credential.clientId}:undelete`, { body: {} });
+      say(`${credential.name} is back.`);
+      onDone();
+    });
+  return h(
+    Notice,
+    { kind: "warn" },
+    h(
+      "div",
+      { class: "heading-row" },
+      h(
+        "span",
+        null,
+        "Deleted ",
+        h(Time, { at: credential.deleteTime }),
+        ". It can be brought back until ",
+        h(Time, { at: credential.purgeTime }),
+        ".",
+      ),
+      h(Button, { onClick: undelete, isBusy }, "Undelete"),
+    ),
+    h(ErrorNotice, { error }),
+  );
 }
 
 /** @param {{ credential: Credential }} props */
@@ -70,48 +127,121 @@ function RolesCard({ credential }) {
   useStore(catalogue);
   const order = catalogue.value.roles.map((role) => role.roleId);
   const roles = [...(credential.roles ?? [])].sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
-  return h(Card, { title: "Roles" }, h("ul", { class: "plain-list" }, roles.map((role) =>
-    h("li", { key: role.role }, h(RoleChip, { role: role.role, state: role.state }), h("div", { class: "hint" },
-      role.state === "GRANTED_ROLE_STATE_GRANTED"
-        ? ["Granted ", h(Time, { at: role.grantTime }), " by ", h(Actor, { id: role.grantedBy })]
-        : h(RoleNote, { role, isLabelled: true }))))),
-  roles.length === 0 && h("p", { class: "faint" }, "None."));
+  return h(
+    Card,
+    { title: "Roles" },
+    h(
+      "ul",
+      { class: "plain-list" },
+      roles.map((role) =>
+        h(
+          "li",
+          { key: role.role },
+          h(RoleChip, { role: role.role, state: role.state }),
+          h(
+            "div",
+            { class: "hint" },
+            role.state === "GRANTED_ROLE_STATE_GRANTED"
+              ? ["Granted ", h(Time, { at: role.grantTime }), " by ", h(Actor, { id: role.grantedBy })]
+              : h(RoleNote, { role, isLabelled: true }),
+          ),
+        ),
+      ),
+    ),
+    roles.length === 0 && h("p", { class: "faint" }, "None."),
+  );
 }
 
 /** @param {{ credential: Credential }} props */
 function FactsCard({ credential }) {
-  return h(Card, { title: "Details" }, h("dl", { class: "facts" },
-    h("dt", null, "Expires"), h("dd", null, h(Time, { at: credential.expireTime, none: "Never" })),
-    h("dt", null, "Owner"), h("dd", null, credential.owner ? h("a", { href: link(["users", credential.owner]) }, credential.owner) : h("span", { class: "faint" }, "None")),
-    h("dt", null, "Last used"), h("dd", null, h(Time, { at: credential.lastUseTime, none: "Never", isRelative: true })),
-    h("dt", null, "Created"), h("dd", null, h(Time, { at: credential.createTime }), " by ", h(Actor, { id: credential.createdBy }))));
+  return h(
+    Card,
+    { title: "Details" },
+    h(
+      "dl",
+      { class: "facts" },
+      h("dt", null, "Expires"),
+      h("dd", null, h(Time, { at: credential.expireTime, none: "Never" })),
+      h("dt", null, "Owner"),
+      h(
+        "dd",
+        null,
+        credential.owner
+          ? h("a", { href: link(["users", credential.owner]) }, credential.owner)
+          : h("span", { class: "faint" }, "None"),
+      ),
+      h("dt", null, "Last used"),
+      h("dd", null, h(Time, { at: credential.lastUseTime, none: "Never", isRelative: true })),
+      h("dt", null, "Created"),
+      h("dd", null, h(Time, { at: credential.createTime }), " by ", h(Actor, { id: credential.createdBy })),
+    ),
+  );
 }
 
 /** @param {{ credential: Credential, onChange: () => void }} props */
 function KeysCard({ credential, onChange }) {
   const [ending, setEnding] = useState(/** @type {import("../types.js").SecretInfo | undefined} */ (undefined));
   const secrets = credential.secrets ?? [];
-  return h(Card, { title: "Secret keys" },
-    h("ul", { class: "plain-list" }, secrets.map((secret) =>
-      h("li", { key: secret.secretId, class: "heading-row" },
-        h("div", null, h("code", null, `…${secret.hint}`), h("div", { class: "hint" },
-          "Made ", h(Time, { at: secret.createTime }), secret.expireTime && [", ends ", h(Time, { at: secret.expireTime })],
-          ". Last used ", h(Time, { at: secret.lastUseTime, none: "never", isRelative: true }), ".")),
-        secrets.length > 1 && h(Button, { kind: "quiet", label: `End the key …${secret.hint}`, onClick: () => setEnding(secret) }, "End")))),
+  return h(
+    Card,
+    { title: "Secret keys" },
+    h(
+      "ul",
+      { class: "plain-list" },
+      secrets.map((secret) =>
+        h(
+          "li",
+          { key: secret.secretId, class: "heading-row" },
+          h(
+            "div",
+            null,
+            h("code", null, `…${secret.hint}`),
+            h(
+              "div",
+              { class: "hint" },
+              "Made ",
+              h(Time, { at: secret.createTime }),
+              secret.expireTime && [", ends ", h(Time, { at: secret.expireTime })],
+              ". Last used ",
+              h(Time, { at: secret.lastUseTime, none: "never", isRelative: true }),
+              ".",
+            ),
+          ),
+          secrets.length > 1 &&
+            h(Button, { kind: "quiet", label: `End the key …${secret.hint}`, onClick: () => setEnding(secret) }, "End"),
+        ),
+      ),
+    ),
     secrets.length === 0 && h("p", { class: "faint" }, "None is live. Generate a new one."),
-    ending && h(ConfirmDialog, { title: `End the key …${ending.hint}?`, action: "End key", onClose: () => setEnding(undefined),
-      onDo: async () => {
-        await call("DELETE", `v1/credentials/${credential.clientId}/secrets/${ending.secretId}`, { isRepeatable: true });
-        say("The key has ended.");
-        onChange();
-      } }, h("p", null, "No new token is issued for it from then on. Live sessions go on.")));
+    ending &&
+      h(
+        ConfirmDialog,
+        {
+          title: `End the key …${ending.hint}?`,
+          action: "End key",
+          onClose: () => setEnding(undefined),
+          onDo: async () => {
+            await call("DELETE", `v1/credentials/${credential.clientId}/secrets/${ending.secretId}`, {
+              isRepeatable: true,
+            });
+            say("The key has ended.");
+            onChange();
+          },
+        },
+        h("p", null, "No new token is issued for it from then on. Live sessions go on."),
+      ),
+  );
 }
 
 /** @param {{ credential: Credential }} props */
 function SessionsCard({ credential }) {
   const path = `v1/credentials/${credential.clientId}`;
-  const { rows, total, error, isLoading, reload, pager } = usePages(`${path}/tokens`, {}, 10,
-    (answer) => /** @type {import("../types.js").TokenInfo[]} */ (answer.tokens ?? []));
+  const { rows, total, error, isLoading, reload, pager } = usePages(
+    `${path}/tokens`,
+    {},
+    10,
+    (answer) => /** @type {import("../types.js").TokenInfo[]} */ (answer.tokens ?? []),
+  );
   const [ending, setEnding] = useState(/** @type {string | undefined} */ (undefined)); // an accessor, or "all"
   /** @type {import("../parts/table.js").Column<import("../types.js").TokenInfo>[]} */
   const columns = [
@@ -120,31 +250,78 @@ function SessionsCard({ credential }) {
     { title: "For", cell: (row) => (row.lastApi ? h("code", null, row.lastApi) : h("span", { class: "faint" }, "–")) },
     { title: "Roles", cell: (row) => (row.roles ?? []).map(roleName).join(", ") },
     { title: "Ends if unused", cell: (row) => h(Time, { at: row.expireTime, isRelative: true }) },
-    { title: "End", kind: "end", cell: (row) => h(Button, { kind: "quiet", label: `End the session started ${new Date(row.issueTime).toLocaleString()}`, onClick: () => setEnding(row.accessor) }, "End") },
+    {
+      title: "End",
+      kind: "end",
+      cell: (row) =>
+        h(
+          Button,
+          {
+            kind: "quiet",
+            label: `End the session started ${new Date(row.issueTime).toLocaleString()}`,
+            onClick: () => setEnding(row.accessor),
+          },
+          "End",
+        ),
+    },
   ];
-  return h(Card, { title: "Live sessions", aside: h("span", { class: "actions" },
-    h(Button, { kind: "quiet", onClick: reload, isBusy: isLoading }, "Refresh"),
-    (rows?.length ?? 0) > 0 && h(Button, { onClick: () => setEnding("all") }, `End all${total === undefined ? "" : ` ${total}`}`)) },
-  error && h(ErrorNotice, { error }),
-  rows && (rows.length === 0 ? h("p", { class: "faint" }, "Nobody is using it at the moment.")
-    : [h(Table, { label: "Live sessions", columns, rows, rowKey: (row) => row.accessor, isLoading }), h(Pager, pager)]),
-  ending && h(ConfirmDialog, {
-    title: ending === "all" ? "End all sessions?" : "End this session?", action: ending === "all" ? "End all" : "End session",
-    preview: ending === "all" ? () => call("POST", `${path}:endTokens`, { body: { validateOnly: true }, isRepeatable: true }) : undefined,
-    onClose: () => setEnding(undefined),
-    onDo: async () => {
-      await call("POST", ending === "all" ? `${path}:endTokens` : `v1/tokens/${ending}:end`, { body: {}, isRepeatable: true });
-      say(ending === "all" ? "All its sessions have ended." : "The session has ended.");
-      reload();
-    } }, h("p", null, "The third-party system can get a new token with its secret key at any time.")));
+  return h(
+    Card,
+    {
+      title: "Live sessions",
+      aside: h(
+        "span",
+        { class: "actions" },
+        h(Button, { kind: "quiet", onClick: reload, isBusy: isLoading }, "Refresh"),
+        (rows?.length ?? 0) > 0 &&
+          h(Button, { onClick: () => setEnding("all") }, `End all${total === undefined ? "" : ` ${total}`}`),
+      ),
+    },
+    error && h(ErrorNotice, { error }),
+    rows &&
+      (rows.length === 0
+        ? h("p", { class: "faint" }, "Nobody is using it at the moment.")
+        : [
+            h(Table, { label: "Live sessions", columns, rows, rowKey: (row) => row.accessor, isLoading }),
+            h(Pager, pager),
+          ]),
+    ending &&
+      h(
+        ConfirmDialog,
+        {
+          title: ending === "all" ? "End all sessions?" : "End this session?",
+          action: ending === "all" ? "End all" : "End session",
+          preview:
+            ending === "all"
+              ? () => call("POST", `${path}:endTokens`, { body: { validateOnly: true }, isRepeatable: true })
+              : undefined,
+          onClose: () => setEnding(undefined),
+          onDo: async () => {
+            await call("POST", ending === "all" ? `${path}:endTokens` : `v1/tokens/${ending}:end`, {
+              body: {},
+              isRepeatable: true,
+            });
+            say(ending === "all" ? "All its sessions have ended." : "The session has ended.");
+            reload();
+          },
+        },
+        h("p", null, "The third-party system can get a new token with its secret key at any time."),
+      ),
+  );
 }
 
 /** @param {{ credential: Credential }} props */
 function HistoryCard({ credential }) {
   const filter = `subject=${quoted(credential.clientId)}`;
   // Read again whenever the credential was.
-  const { data, error } = useLoad(withQuery("v1/audit", { filter, pageSize: 8 }) + `#${credential.etag}`,
-    (answer) => /** @type {import("../types.js").AuditEvent[]} */ (answer.events ?? []));
-  return h(Card, { title: "History", aside: h("a", { href: link(["audit"], { subject: credential.clientId }) }, "All events") },
-    h(ErrorNotice, { error }), data && h(EventTable, { events: data, isShort: true }));
+  const { data, error } = useLoad(
+    withQuery("v1/audit", { filter, pageSize: 8 }) + `#${credential.etag}`,
+    (answer) => /** @type {import("../types.js").AuditEvent[]} */ (answer.events ?? []),
+  );
+  return h(
+    Card,
+    { title: "History", aside: h("a", { href: link(["audit"], { subject: credential.clientId }) }, "All events") },
+    h(ErrorNotice, { error }),
+    data && h(EventTable, { events: data, isShort: true }),
+  );
 }

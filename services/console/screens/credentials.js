@@ -25,12 +25,26 @@ function filterOf({ q, status, role }) {
 
 /** @type {import("../parts/table.js").Column<Credential>[]} */
 const columns = [
-  { title: "Name", sort: "name", kind: "main", cell: (row) => h("div", { class: "name" },
-    h("a", { href: link(["credentials", row.clientId]) }, row.name), h("span", { class: "mono faint" }, row.clientId)) },
+  {
+    title: "Name",
+    sort: "name",
+    kind: "main",
+    cell: (row) =>
+      h(
+        "div",
+        { class: "name" },
+        h("a", { href: link(["credentials", row.clientId]) }, row.name),
+        h("span", { class: "mono faint" }, row.clientId),
+      ),
+  },
   { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [], most: 3 }) },
   { title: "Expires", sort: "expire_time", cell: (row) => h(Expiry, { at: row.expireTime }) },
   { title: "Status", cell: (row) => h(StatusBadge, { status: row.status }) },
-  { title: "Last used", sort: "last_use_time", cell: (row) => h(Time, { at: row.lastUseTime, none: "Never", isRelative: true }) },
+  {
+    title: "Last used",
+    sort: "last_use_time",
+    cell: (row) => h(Time, { at: row.lastUseTime, none: "Never", isRelative: true }),
+  },
 ];
 
 export function CredentialsScreen() {
@@ -38,38 +52,95 @@ export function CredentialsScreen() {
   const { roles } = useStore(catalogue);
   const [isCreating, setCreating] = useState(false);
   const filter = filterOf(query);
-  const { rows, total, error, isLoading, reload, pager } = usePages("v1/credentials",
-    { filter, orderBy: query.sort }, 25, (answer) => /** @type {Credential[]} */ (answer.credentials ?? []));
+  const { rows, total, error, isLoading, reload, pager } = usePages(
+    "v1/credentials",
+    { filter, orderBy: query.sort },
+    25,
+    (answer) => /** @type {Credential[]} */ (answer.credentials ?? []),
+  );
   useEffect(() => noteNames(rows ?? []), [rows]);
   const create = h(Button, { kind: "primary", icon: "plus", onClick: () => setCreating(true) }, "New credential");
-  return h("div", { class: "screen" },
-    h(Heading, { title: "Application credentials",
-      lead: "Each gives one third-party system its own client ID, secret key and roles." }, create),
-    h("div", { class: "filters", role: "search" },
-      h(Search, { value: query.q ?? "", label: "Search", placeholder: "Name or client ID", onChange: (q) => refine({ q }) }),
-      h(SelectField, { label: "Status", isHiddenLabel: true, value: query.status ?? "", onChange: (status) => refine({ status }),
-        options: [["", "Not deleted"], ["active", "Active"], ["expired", "Expired"], ["deleted", "Deleted"], ["any", "All"]] }),
-      h(SelectField, { label: "Role", isHiddenLabel: true, value: query.role ?? "", onChange: (role) => refine({ role }),
-        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))] }),
-      total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "credential"))),
-    error && !rows ? h(Failed, { error, onRetry: reload })
-      : !rows ? h(Skeleton, null)
-        : rows.length === 0 ? h(Nothing, { isFiltered: filter !== "", onCreate: () => setCreating(true) })
-          : h("div", { class: "table-card" },
-            h(Table, { label: "Application credentials", columns, rows, rowKey: (row) => row.clientId, isLoading,
-              orderBy: query.sort || "name", onSort: (sort) => refine({ sort }) }),
-            h(Pager, pager)),
-    isCreating && h(CreateDialog, { onClose: () => setCreating(false), onCreated: reload }));
+  return h(
+    "div",
+    { class: "screen" },
+    h(
+      Heading,
+      {
+        title: "Application credentials",
+        lead: "Each gives one third-party system its own client ID, secret key and roles.",
+      },
+      create,
+    ),
+    h(
+      "div",
+      { class: "filters", role: "search" },
+      h(Search, {
+        value: query.q ?? "",
+        label: "Search",
+        placeholder: "Name or client ID",
+        onChange: (q) => refine({ q }),
+      }),
+      h(SelectField, {
+        label: "Status",
+        isHiddenLabel: true,
+        value: query.status ?? "",
+        onChange: (status) => refine({ status }),
+        options: [
+          ["", "Not deleted"],
+          ["active", "Active"],
+          ["expired", "Expired"],
+          ["deleted", "Deleted"],
+          ["any", "All"],
+        ],
+      }),
+      h(SelectField, {
+        label: "Role",
+        isHiddenLabel: true,
+        value: query.role ?? "",
+        onChange: (role) => refine({ role }),
+        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))],
+      }),
+      total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "credential")),
+    ),
+    error && !rows
+      ? h(Failed, { error, onRetry: reload })
+      : !rows
+        ? h(Skeleton, null)
+        : rows.length === 0
+          ? h(Nothing, { isFiltered: filter !== "", onCreate: () => setCreating(true) })
+          : h(
+              "div",
+              { class: "table-card" },
+              h(Table, {
+                label: "Application credentials",
+                columns,
+                rows,
+                rowKey: (row) => row.clientId,
+                isLoading,
+                orderBy: query.sort || "name",
+                onSort: (sort) => refine({ sort }),
+              }),
+              h(Pager, pager),
+            ),
+    isCreating && h(CreateDialog, { onClose: () => setCreating(false), onCreated: reload }),
+  );
 }
 
 /** @param {{ isFiltered: boolean, onCreate: () => void }} props */
 function Nothing({ isFiltered, onCreate }) {
   if (isFiltered)
-    return h(Empty, { icon: "search", title: "Nothing matches" }, h("p", null, "No credential fits this search."),
-      h(Button, { onClick: () => refine({ q: "", status: "", role: "" }) }, "Show all"));
-  return h(Empty, { icon: "key", title: "No credentials yet" },
+    return h(
+      Empty,
+      { icon: "search", title: "Nothing matches" },
+      h("p", null, "No credential fits this search."),
+      h(Button, { onClick: () => refine({ q: "", status: "", role: "" }) }, "Show all"),
+    );
+  return h(
+    Empty,
+    { icon: "key", title: "No credentials yet" },
     h("p", null, "Create one for each third-party system that is to call your APIs."),
-    h(Button, { kind: "primary", icon: "plus", onClick: onCreate }, "New credential"));
+    h(Button, { kind: "primary", icon: "plus", onClick: onCreate }, "New credential"),
+  );
 }
 
 /** Asks a moment after the last key. @param {{ label: string, value: string, placeholder: string, onChange: (text: string) => void }} props */
@@ -81,5 +152,9 @@ export function Search({ label, value, placeholder, onChange }) {
     const timer = setTimeout(() => onChange(text), 250);
     return () => clearTimeout(timer);
   }, [text]);
-  return h("div", { class: "search" }, h(TextField, { label, isHiddenLabel: true, value: text, onInput: setText, placeholder, type: "search" }));
+  return h(
+    "div",
+    { class: "search" },
+    h(TextField, { label, isHiddenLabel: true, value: text, onInput: setText, placeholder, type: "search" }),
+  );
 }

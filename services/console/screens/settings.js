@@ -15,7 +15,11 @@ import { call, setIdleSeconds } from "../session.js";
 /** @typedef {import("../types.js").Settings} Settings */
 /** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string }} Form */
 
-const units = /** @type {[string, string][]} */ ([["60", "minutes"], ["3600", "hours"], ["86400", "days"]]);
+const units = /** @type {[string, string][]} */ ([
+  ["60", "minutes"],
+  ["3600", "hours"],
+  ["86400", "days"],
+]);
 
 /** The largest unit that leaves no rest. @param {number} value @returns {[string, string]} */
 function split(value) {
@@ -27,8 +31,15 @@ function split(value) {
 function formOf(settings) {
   const [idle, idleUnit] = split(seconds(settings.idleSessionTimeout));
   const [life, lifeUnit] = split(seconds(settings.maxTokenLife));
-  return { idle, idleUnit, life, lifeUnit, tokens: settings.maxTokensPerCredential ? String(settings.maxTokensPerCredential) : "",
-    deletion: String(seconds(settings.deletionRetention) / 86_400), usage: String(seconds(settings.usageRetention) / 86_400) };
+  return {
+    idle,
+    idleUnit,
+    life,
+    lifeUnit,
+    tokens: settings.maxTokensPerCredential ? String(settings.maxTokensPerCredential) : "",
+    deletion: String(seconds(settings.deletionRetention) / 86_400),
+    usage: String(seconds(settings.usageRetention) / 86_400),
+  };
 }
 
 /** @param {string} text @param {string | number} unit */
@@ -36,8 +47,14 @@ const duration = (text, unit) => (text.trim() ? `${Math.round(Number(text) * Num
 
 /** @param {Form} form @param {string} etag */
 function settingsOf(form, etag) {
-  return { idleSessionTimeout: duration(form.idle, form.idleUnit), maxTokenLife: duration(form.life, form.lifeUnit),
-    maxTokensPerCredential: Number(form.tokens || 0), deletionRetention: duration(form.deletion, 86_400), usageRetention: duration(form.usage, 86_400), etag };
+  return {
+    idleSessionTimeout: duration(form.idle, form.idleUnit),
+    maxTokenLife: duration(form.life, form.lifeUnit),
+    maxTokensPerCredential: Number(form.tokens || 0),
+    deletionRetention: duration(form.deletion, 86_400),
+    usageRetention: duration(form.usage, 86_400),
+    etag,
+  };
 }
 
 /** @param {Form} form */
@@ -47,7 +64,8 @@ function check(form) {
   const isNumber = (/** @type {string} */ text) => text.trim() !== "" && Number(text) >= 0;
   if (!isNumber(form.idle)) fields.idle_session_timeout = "Enter a number.";
   if (form.life.trim() && !isNumber(form.life)) fields.max_token_life = "Enter a number, or leave it empty.";
-  if (form.tokens.trim() && !Number.isInteger(Number(form.tokens))) fields.max_tokens_per_credential = "Enter a whole number, or leave it empty.";
+  if (form.tokens.trim() && !Number.isInteger(Number(form.tokens)))
+    fields.max_tokens_per_credential = "Enter a whole number, or leave it empty.";
   if (!isNumber(form.deletion)) fields.deletion_retention = "Enter a number.";
   if (!isNumber(form.usage)) fields.usage_retention = "Enter a number.";
   return fields;
@@ -58,19 +76,51 @@ function check(form) {
  *   onUnit?: (unit: string) => void }} props
  */
 function Amount({ label, hint, error, value, onInput, unit, onUnit }) {
-  return h(Field, { kind: "setting", label, hint, error, children: (attributes) => h("div", { class: "row amount" },
-    h("input", { ...attributes, inputMode: "decimal", value, autoComplete: "off",
-      onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
-    onUnit ? h("select", { "aria-label": `${label}, unit`, value: unit, onChange: (/** @type {Event} */ event) => onUnit(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
-      units.map(([key, text]) => h("option", { key, value: key }, text))) : h("span", { class: "unit" }, unit)) });
+  return h(Field, {
+    kind: "setting",
+    label,
+    hint,
+    error,
+    children: (attributes) =>
+      h(
+        "div",
+        { class: "row amount" },
+        h("input", {
+          ...attributes,
+          inputMode: "decimal",
+          value,
+          autoComplete: "off",
+          onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+        }),
+        onUnit
+          ? h(
+              "select",
+              {
+                "aria-label": `${label}, unit`,
+                value: unit,
+                onChange: (/** @type {Event} */ event) =>
+                  onUnit(/** @type {HTMLSelectElement} */ (event.currentTarget).value),
+              },
+              units.map(([key, text]) => h("option", { key, value: key }, text)),
+            )
+          : h("span", { class: "unit" }, unit),
+      ),
+  });
 }
 
 export function SettingsScreen() {
   const { data, error, reload } = useLoad("v1/settings", (answer) => /** @type {Settings} */ (answer.settings));
-  return h("div", { class: "screen narrow" },
+  return h(
+    "div",
+    { class: "screen narrow" },
     h(Heading, { title: "Settings", lead: "They hold for every credential, and at once: for live sessions as well." }),
-    data ? h(SettingsForm, { settings: data, onSaved: reload }) : error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null),
-    h(RolesCard, null));
+    data
+      ? h(SettingsForm, { settings: data, onSaved: reload })
+      : error
+        ? h(Failed, { error, onRetry: reload })
+        : h(Skeleton, null),
+    h(RolesCard, null),
+  );
 }
 
 const mask = "idleSessionTimeout,maxTokenLife,maxTokensPerCredential,deletionRetention,usageRetention";
@@ -84,7 +134,7 @@ function SettingsForm({ settings, onSaved }) {
   const { isBusy, error, setError, run } = useWork();
   const isDirty = JSON.stringify(form) !== JSON.stringify(formOf(base));
   useEffect(() => {
-    if (!isDirty) setBase(settings), setForm(formOf(settings));
+    if (!isDirty) (setBase(settings), setForm(formOf(settings)));
   }, [settings]);
   /** @param {keyof Form} name */
   const set = (name) => (/** @type {string} */ value) => {
@@ -95,7 +145,10 @@ function SettingsForm({ settings, onSaved }) {
     const body = { settings: settingsOf(form, base.etag), updateMask: mask };
     try {
       if (!impact) {
-        const preview = await call("PATCH", "v1/settings", { body: { ...body, validateOnly: true }, isRepeatable: true });
+        const preview = await call("PATCH", "v1/settings", {
+          body: { ...body, validateOnly: true },
+          isRepeatable: true,
+        });
         if (tokensEnded(preview.impact) > 0) return setImpact(preview.impact);
       }
       const answer = await call("PATCH", "v1/settings", { body });
@@ -117,29 +170,91 @@ function SettingsForm({ settings, onSaved }) {
     return run(save);
   }
   const fields = error?.fields ?? {};
-  return h("form", { onSubmit: submit, noValidate: true }, h(Card, { title: "General Settings" },
-    error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
-    isStale && h(StaleSettings, { mine: form, theirs: settings,
-      onChoose: (/** @type {Form} */ chosen) => (setBase(settings), setForm(chosen), setStale(false)) }),
-    h(Amount, { label: "Idle Session Timeout", value: form.idle, onInput: set("idle"), unit: form.idleUnit, onUnit: set("idleUnit"),
-      error: fields.idle_session_timeout, hint: "A bearer token that is not used to call an API for this long expires." }),
-    h(Amount, { label: "Longest life of a token", value: form.life, onInput: set("life"), unit: form.lifeUnit, onUnit: set("lifeUnit"),
-      error: fields.max_token_life, hint: "Used or not. Empty: no limit." }),
-    h(Amount, { label: "Live tokens of one credential", value: form.tokens, onInput: set("tokens"), unit: "at most",
-      error: fields.max_tokens_per_credential, hint: "One more is refused. Empty: no limit." }),
-    h(Amount, { label: "Deleted credentials can be brought back for", value: form.deletion, onInput: set("deletion"), unit: "days", error: fields.deletion_retention, hint: "Then they are gone for good." }),
-    h(Amount, { label: "Usage is kept for", value: form.usage, onInput: set("usage"), unit: "days", error: fields.usage_retention, hint: "Older counts are removed." }),
-    impact && h(ImpactNotice, { impact }),
-    h("div", { class: "actions end" },
-      isDirty && h(Button, { onClick: () => (setForm(formOf(base)), setImpact(undefined), setError(undefined)) }, "Undo"),
-      h(Button, { kind: impact ? "danger" : "primary", type: "submit", isBusy, isDisabled: !isDirty },
-        impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save"))));
+  return h(
+    "form",
+    { onSubmit: submit, noValidate: true },
+    h(
+      Card,
+      { title: "General Settings" },
+      error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
+      isStale &&
+        h(StaleSettings, {
+          mine: form,
+          theirs: settings,
+          onChoose: (/** @type {Form} */ chosen) => (setBase(settings), setForm(chosen), setStale(false)),
+        }),
+      h(Amount, {
+        label: "Idle Session Timeout",
+        value: form.idle,
+        onInput: set("idle"),
+        unit: form.idleUnit,
+        onUnit: set("idleUnit"),
+        error: fields.idle_session_timeout,
+        hint: "A bearer token that is not used to call an API for this long expires.",
+      }),
+      h(Amount, {
+        label: "Longest life of a token",
+        value: form.life,
+        onInput: set("life"),
+        unit: form.lifeUnit,
+        onUnit: set("lifeUnit"),
+        error: fields.max_token_life,
+        hint: "Used or not. Empty: no limit.",
+      }),
+      h(Amount, {
+        label: "Live tokens of one credential",
+        value: form.tokens,
+        onInput: set("tokens"),
+        unit: "at most",
+        error: fields.max_tokens_per_credential,
+        hint: "One more is refused. Empty: no limit.",
+      }),
+      h(Amount, {
+        label: "Deleted credentials can be brought back for",
+        value: form.deletion,
+        onInput: set("deletion"),
+        unit: "days",
+        error: fields.deletion_retention,
+        hint: "Then they are gone for good.",
+      }),
+      h(Amount, {
+        label: "Usage is kept for",
+        value: form.usage,
+        onInput: set("usage"),
+        unit: "days",
+        error: fields.usage_retention,
+        hint: "Older counts are removed.",
+      }),
+      impact && h(ImpactNotice, { impact }),
+      h(
+        "div",
+        { class: "actions end" },
+        isDirty &&
+          h(Button, { onClick: () => (setForm(formOf(base)), setImpact(undefined), setError(undefined)) }, "Undo"),
+        h(
+          Button,
+          { kind: impact ? "danger" : "primary", type: "submit", isBusy, isDisabled: !isDirty },
+          impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save",
+        ),
+      ),
+    ),
+  );
 }
 
 /** @param {{ mine: Form, theirs: Settings, onChoose: (form: Form) => void }} props */
 function StaleSettings({ mine, theirs, onChoose }) {
-  const now = `Idle Session Timeout ${span(seconds(theirs.idleSessionTimeout))}; longest life ${theirs.maxTokenLife ? span(seconds(theirs.maxTokenLife)) : "no limit"}; ` +
+  const now =
+    `Idle Session Timeout ${span(seconds(theirs.idleSessionTimeout))}; longest life ${theirs.maxTokenLife ? span(seconds(theirs.maxTokenLife)) : "no limit"}; ` +
     `live tokens ${theirs.maxTokensPerCredential || "no limit"}; deleted kept ${span(seconds(theirs.deletionRetention))}; usage kept ${span(seconds(theirs.usageRetention))}`;
-  return h(Notice, { kind: "warn" }, h("p", null, "Somebody else changed the settings in the meantime. They are now: ", now, "."),
-    h("div", { class: "actions" }, h(Button, { onClick: () => onChoose(formOf(theirs)) }, "Take theirs"), h(Button, { onClick: () => onChoose(mine) }, "Keep mine")));
+  return h(
+    Notice,
+    { kind: "warn" },
+    h("p", null, "Somebody else changed the settings in the meantime. They are now: ", now, "."),
+    h(
+      "div",
+      { class: "actions" },
+      h(Button, { onClick: () => onChoose(formOf(theirs)) }, "Take theirs"),
+      h(Button, { onClick: () => onChoose(mine) }, "Keep mine"),
+    ),
+  );
 }

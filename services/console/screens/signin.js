@@ -20,11 +20,29 @@ function SignInForm({ clientId = "" }) {
     }
     run(() => signIn(id.trim(), secret.trim()));
   }
-  return h("form", { onSubmit: submit, noValidate: true },
+  return h(
+    "form",
+    { onSubmit: submit, noValidate: true },
     h(ErrorNotice, { error }),
-    h(TextField, { label: "Client ID", value: id, onInput: setId, isMono: true, isFirst: !clientId, autoComplete: "username" }),
-    h(TextField, { label: "Secret key", value: secret, onInput: setSecret, type: "password", isMono: true, isFirst: !!clientId, autoComplete: "current-password" }),
-    h(Button, { kind: "primary", type: "submit", isBusy }, "Sign in"));
+    h(TextField, {
+      label: "Client ID",
+      value: id,
+      onInput: setId,
+      isMono: true,
+      isFirst: !clientId,
+      autoComplete: "username",
+    }),
+    h(TextField, {
+      label: "Secret key",
+      value: secret,
+      onInput: setSecret,
+      type: "password",
+      isMono: true,
+      isFirst: !!clientId,
+      autoComplete: "current-password",
+    }),
+    h(Button, { kind: "primary", type: "submit", isBusy }, "Sign in"),
+  );
 }
 
 export function SignInScreen() {
@@ -32,13 +50,19 @@ export function SignInScreen() {
     document.title = "Sign in · Gatehouse";
     /** @type {HTMLElement | null} */ (document.querySelector("[data-focus]"))?.focus();
   }, []);
-  return h("main", { class: "signin" },
-    h("div", { class: "signin-card" },
+  return h(
+    "main",
+    { class: "signin" },
+    h(
+      "div",
+      { class: "signin-card" },
       h("img", { src: "icon.svg", alt: "", width: 44, height: 44 }),
       h("h1", null, "Sign in to Gatehouse"),
       h("p", { class: "lead" }, "With an application credential that holds the role User Manager."),
       h(SignInForm, null),
-      h("p", { class: "hint" }, "Your session is kept in this page only. Closing or reloading it signs you out.")));
+      h("p", { class: "hint" }, "Your session is kept in this page only. Closing or reloading it signs you out."),
+    ),
+  );
 }
 
 /** Over everything else, so that work in a dialog beneath is not lost. */
@@ -51,14 +75,35 @@ export function SignInAgain() {
     /** @type {HTMLElement | null | undefined} */ (element?.querySelector("[data-focus]"))?.focus();
     return () => element?.close();
   }, []);
-  return h("dialog", { ref: dialog, class: "again", "aria-labelledby": "again",
-    onKeyDown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && event.preventDefault(),
-    onCancel: (/** @type {Event} */ event) => event.preventDefault(),
-    onClose: () => dialog.current?.isConnected && dialog.current.showModal() },
-  h("header", { class: "dialog-head" }, h("h2", { id: "again" }, "Sign in again")),
-  h("div", { class: "dialog-body" },
-    h("p", { role: "alert" }, why),
-    h("p", null, "Sign in as ", h("strong", null, name || clientId), " to go on where you were. What you entered is still here."),
-    h(SignInForm, { clientId }),
-    h("p", { class: "hint" }, h("button", { type: "button", class: "linklike", onClick: () => void signOut() }, "Leave instead"), ", and lose what is open.")));
+  return h(
+    "dialog",
+    {
+      ref: dialog,
+      class: "again",
+      "aria-labelledby": "again",
+      onKeyDown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && event.preventDefault(),
+      onCancel: (/** @type {Event} */ event) => event.preventDefault(),
+      onClose: () => dialog.current?.isConnected && dialog.current.showModal(),
+    },
+    h("header", { class: "dialog-head" }, h("h2", { id: "again" }, "Sign in again")),
+    h(
+      "div",
+      { class: "dialog-body" },
+      h("p", { role: "alert" }, why),
+      h(
+        "p",
+        null,
+        "Sign in as ",
+        h("strong", null, name || clientId),
+        " to go on where you were. What you entered is still here.",
+      ),
+      h(SignInForm, { clientId }),
+      h(
+        "p",
+        { class: "hint" },
+        h("button", { type: "button", class: "linklike", onClick: () => void signOut() }, "Leave instead"),
+        ", and lose what is open.",
+      ),
+    ),
+  );
 }

@@ -10,12 +10,38 @@ import { Search } from "./credentials.js";
 
 export function UsageScreen() {
   const { query } = useStore(place);
-  const { data } = useLoad("v1/credentials?pageSize=1000", (answer) => /** @type {import("../types.js").Credential[]} */ (answer.credentials ?? []));
-  return h("div", { class: "screen" },
+  const { data } = useLoad(
+    "v1/credentials?pageSize=1000",
+    (answer) => /** @type {import("../types.js").Credential[]} */ (answer.credentials ?? []),
+  );
+  return h(
+    "div",
+    { class: "screen" },
     h(Heading, { title: "Usage", lead: "Which third party calls which API, how often, and when it did last." }),
-    h("div", { class: "filters", role: "search" },
-      h(Search, { label: "API", placeholder: "API, such as POST /api/cases", value: query.api ?? "", onChange: (api) => refine({ api }) }),
-      h(SelectField, { label: "Credential", isHiddenLabel: true, value: query.credential ?? "", onChange: (credential) => refine({ credential }),
-        options: [["", "All credentials"], ...(data ?? []).map((one) => /** @type {[string, string]} */ ([one.clientId, one.name]))] })),
-    h(Card, { title: "Calls" }, h(UsagePanel, { key: `${query.credential} ${query.api}`, clientId: query.credential, api: query.api })));
+    h(
+      "div",
+      { class: "filters", role: "search" },
+      h(Search, {
+        label: "API",
+        placeholder: "API, such as POST /api/cases",
+        value: query.api ?? "",
+        onChange: (api) => refine({ api }),
+      }),
+      h(SelectField, {
+        label: "Credential",
+        isHiddenLabel: true,
+        value: query.credential ?? "",
+        onChange: (credential) => refine({ credential }),
+        options: [
+          ["", "All credentials"],
+          ...(data ?? []).map((one) => /** @type {[string, string]} */ ([one.clientId, one.name])),
+        ],
+      }),
+    ),
+    h(
+      Card,
+      { title: "Calls" },
+      h(UsagePanel, { key: `${query.credential} ${query.api}`, clientId: query.credential, api: query.api }),
+    ),
+  );
 }

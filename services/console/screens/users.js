@@ -39,21 +39,53 @@ export function UsersScreen() {
   const { roles } = useStore(catalogue);
   const [isAdding, setAdding] = useState(false);
   const terms = [query.q && `user:${quoted(query.q)}`, query.role && `role=${query.role}`].filter(Boolean);
-  const { rows, total, error, isLoading, reload, pager } = usePages("v1/users", { filter: terms.join(" AND ") }, 25, (answer) => /** @type {User[]} */ (answer.users ?? []));
-  return h("div", { class: "screen" },
-    h(Heading, { title: "Users", lead: "A credential with an owner never has a role that its owner has not." },
-      h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user")),
-    h("div", { class: "filters", role: "search" },
+  const { rows, total, error, isLoading, reload, pager } = usePages(
+    "v1/users",
+    { filter: terms.join(" AND ") },
+    25,
+    (answer) => /** @type {User[]} */ (answer.users ?? []),
+  );
+  return h(
+    "div",
+    { class: "screen" },
+    h(
+      Heading,
+      { title: "Users", lead: "A credential with an owner never has a role that its owner has not." },
+      h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user"),
+    ),
+    h(
+      "div",
+      { class: "filters", role: "search" },
       h(Search, { value: query.q ?? "", label: "Search", placeholder: "User", onChange: (q) => refine({ q }) }),
-      h(SelectField, { label: "Role", isHiddenLabel: true, value: query.role ?? "", onChange: (role) => refine({ role }),
-        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))] }),
-      total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "user"))),
-    error && !rows ? h(Failed, { error, onRetry: reload })
-      : !rows ? h(Skeleton, null)
-        : rows.length === 0 ? h(Empty, terms.length > 0 ? { icon: "search", title: "Nothing matches" } : { icon: "people", title: "No users yet" },
-          terms.length === 0 && h("p", null, "They come from your directory, by SetUserRoles, or from here."))
-          : h("div", { class: "table-card" }, h(Table, { label: "Users", columns, rows, rowKey: (row) => row.user, isLoading }), h(Pager, pager)),
-    isAdding && h(UserRolesDialog, { onClose: () => setAdding(false), onSaved: reload }));
+      h(SelectField, {
+        label: "Role",
+        isHiddenLabel: true,
+        value: query.role ?? "",
+        onChange: (role) => refine({ role }),
+        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))],
+      }),
+      total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "user")),
+    ),
+    error && !rows
+      ? h(Failed, { error, onRetry: reload })
+      : !rows
+        ? h(Skeleton, null)
+        : rows.length === 0
+          ? h(
+              Empty,
+              terms.length > 0
+                ? { icon: "search", title: "Nothing matches" }
+                : { icon: "people", title: "No users yet" },
+              terms.length === 0 && h("p", null, "They come from your directory, by SetUserRoles, or from here."),
+            )
+          : h(
+              "div",
+              { class: "table-card" },
+              h(Table, { label: "Users", columns, rows, rowKey: (row) => row.user, isLoading }),
+              h(Pager, pager),
+            ),
+    isAdding && h(UserRolesDialog, { onClose: () => setAdding(false), onSaved: reload }),
+  );
 }
 
 /** @type {import("../parts/table.js").Column<Credential>[]} */
@@ -67,24 +99,62 @@ const credentialColumns = [
 export function UserScreen({ id }) {
   const path = `v1/users/${encodeURIComponent(id)}`;
   const { data: user, error, reload } = useLoad(path, (answer) => /** @type {User} */ (answer.user));
-  const owned = useLoad(withQuery("v1/credentials", { filter: `owner=${quoted(id)}`, pageSize: 200 }) + `#${user?.etag ?? ""}`,
-    (answer) => /** @type {Credential[]} */ (answer.credentials ?? []));
+  const owned = useLoad(
+    withQuery("v1/credentials", { filter: `owner=${quoted(id)}`, pageSize: 200 }) + `#${user?.etag ?? ""}`,
+    (answer) => /** @type {Credential[]} */ (answer.credentials ?? []),
+  );
   const [open, setOpen] = useState("");
   const back = { href: link(["users"]), text: "Users" };
-  if (!user) return h("div", { class: "screen" }, h(Heading, { title: id, back }), error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null));
-  return h("div", { class: "screen" },
-    h(Heading, { title: user.user, back, lead: ["Changed ", h(Time, { at: user.updateTime, isRelative: true })] },
-      h(Button, { onClick: () => setOpen("edit") }, "Change roles"), h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete")),
-    h(Card, { title: "Roles" }, h(RoleChips, { roles: rolesOf(user) }), rolesOf(user).length === 0 && h("p", { class: "faint" }, "None.")),
-    h(Card, { title: "Credentials that act for this user" }, (owned.data?.length ?? 0) > 0
-      ? h(Table, { label: "Credentials", columns: credentialColumns, rows: owned.data ?? [], rowKey: (row) => row.clientId })
-      : h("p", { class: "faint" }, "None.")),
+  if (!user)
+    return h(
+      "div",
+      { class: "screen" },
+      h(Heading, { title: id, back }),
+      error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null),
+    );
+  return h(
+    "div",
+    { class: "screen" },
+    h(
+      Heading,
+      { title: user.user, back, lead: ["Changed ", h(Time, { at: user.updateTime, isRelative: true })] },
+      h(Button, { onClick: () => setOpen("edit") }, "Change roles"),
+      h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
+    ),
+    h(
+      Card,
+      { title: "Roles" },
+      h(RoleChips, { roles: rolesOf(user) }),
+      rolesOf(user).length === 0 && h("p", { class: "faint" }, "None."),
+    ),
+    h(
+      Card,
+      { title: "Credentials that act for this user" },
+      (owned.data?.length ?? 0) > 0
+        ? h(Table, {
+            label: "Credentials",
+            columns: credentialColumns,
+            rows: owned.data ?? [],
+            rowKey: (row) => row.clientId,
+          })
+        : h("p", { class: "faint" }, "None."),
+    ),
     open === "edit" && h(UserRolesDialog, { user, onClose: () => setOpen(""), onSaved: reload }),
-    open === "delete" && h(ConfirmDialog, { title: `Delete ${user.user}?`, action: "Delete", onClose: () => setOpen(""),
-      preview: () => call("DELETE", withQuery(path, { validateOnly: true }), { isRepeatable: true }),
-      onDo: async () => {
-        await call("DELETE", withQuery(path, { etag: user.etag }));
-        say(`${user.user} is deleted.`);
-        go(link(["users"]));
-      } }, h("p", null, "Credentials that act for this user have no role from then on.")));
+    open === "delete" &&
+      h(
+        ConfirmDialog,
+        {
+          title: `Delete ${user.user}?`,
+          action: "Delete",
+          onClose: () => setOpen(""),
+          preview: () => call("DELETE", withQuery(path, { validateOnly: true }), { isRepeatable: true }),
+          onDo: async () => {
+            await call("DELETE", withQuery(path, { etag: user.etag }));
+            say(`${user.user} is deleted.`);
+            go(link(["users"]));
+          },
+        },
+        h("p", null, "Credentials that act for this user have no role from then on."),
+      ),
+  );
 }
