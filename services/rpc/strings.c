@@ -65,7 +65,7 @@ static bool check_message(const ProtobufCMessageDescriptor *type, struct input i
     enum { VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 };
     uint64_t tag, number;
     while (input.at < input.end) {
-        if (depth > DEPTH_MAX || !read_varint(&input, &tag) || tag >> 3 > UINT32_MAX)
+        if (depth > DEPTH_MAX || !read_varint(&input, &tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX)
             return false;
         bool is_good = false;
         switch (tag & 7) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Protobuf requests: the first byte chooses the message, the rest is unpacked, packed and unpacked again. */
+/* Protobuf requests: the first byte chooses the message, the rest is checked and unpacked as the server does it, then
+ * packed and unpacked again. */
+#include "rpc/strings.h"
+
 #include <gatehouse/v1/auth.pb-c.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <stdlib.h>
@@ -17,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     const ProtobufCMessageDescriptor *descriptor = choose(data[0]);
+    if (!strings_are_valid(descriptor, data + 1, size - 1))
+        return 0;
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, size - 1, data + 1);
     if (message == NULL)
         return 0;
