@@ -24,7 +24,7 @@ class Load:
         self.lock = threading.Lock()
         self.live, self.dead, self.unknown, self.created, self.deleted = set(), set(), set(), {}, set()
         self.roles = None  # of self.changing, once acknowledged; "?" while a change is under way
-        self.stop = threading.Event()
+        self.stop, self.errors = threading.Event(), []
         made = daemon.create(token, name + " changing", ("work_creator",))
         self.changing, self.changing_secret = made.credential.client_id, made.secret_key
 
@@ -41,7 +41,7 @@ class Load:
                 act(number)
             except grpc.RpcError as error:
                 if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-                    raise
+                    self.errors.append(error)
                 return
             number += 1
 
@@ -53,7 +53,7 @@ class Load:
                 self.live.discard(text)
                 self.unknown.add(text)  # until it is acknowledged
             self.daemon.auth.Revoke(auth_pb2.RevokeRequest(
-                token=text, client_id=self.credential, client_secret=self.secret), timeout=20)
+                token=text, client_id=self.credential, client_secret=self.secret), timeout=30)
             with self.lock:
                 self.unknown.discard(text)
                 self.dead.add(text)
@@ -65,14 +65,14 @@ class Load:
         if number % 3 == 2:
             del self.created[client_id]
             self.daemon.admin.DeleteCredential(pb.DeleteCredentialRequest(client_id=client_id),
-                                               metadata=Daemon.bearer(self.token), timeout=20)
+                                               metadata=Daemon.bearer(self.token), timeout=30)
             self.deleted.add(client_id)
 
     def change_roles(self, number):
         grant, self.roles = number % 2 == 0, "?"
         method, request = (self.daemon.admin.GrantRoles, pb.GrantRolesRequest) if grant else \
             (self.daemon.admin.RevokeRoles, pb.RevokeRolesRequest)
-        method(request(client_id=self.changing, roles=["team_leader"]), metadata=Daemon.bearer(self.token), timeout=20)
+        method(request(client_id=self.changing, roles=["team_leader"]), metadata=Daemon.bearer(self.token), timeout=30)
         self.roles = ["team_leader", "work_creator"] if grant else ["work_creator"]
 
 
@@ -91,8 +91,9 @@ class Kill(unittest.TestCase):
                 daemon.kill()
                 load.stop.set()
                 for thread in load.threads:
-                    thread.join(60)
+                    thread.join(100)
                     self.assertFalse(thread.is_alive())
+                self.assertEqual(load.errors, [])
                 daemon.start()
                 self.check(daemon, load)
                 acknowledged += len(load.live) + len(load.dead) + len(load.created) + len(load.deleted)

@@ -24,6 +24,7 @@ from gatehouse.v1 import auth_pb2, auth_pb2_grpc, credential_admin_pb2, credenti
 from google.rpc import error_details_pb2, status_pb2
 
 GATEHOUSED = os.environ.get("GATEHOUSED", "gatehoused")
+DEADLINE = 60  # seconds: an answer that never comes is a failure, not a wait for ever
 
 
 def die_with_parent():
@@ -152,7 +153,8 @@ class Daemon:
 
     def issue(self, client_id=None, secret=None, scopes=()):
         return self.auth.IssueToken(auth_pb2.IssueTokenRequest(
-            client_id=client_id or self.client_id, client_secret=secret or self.secret, scopes=scopes))
+            client_id=client_id or self.client_id, client_secret=secret or self.secret, scopes=scopes),
+            timeout=DEADLINE)
 
     def admin_token(self):
         return self.issue().access_token
@@ -165,10 +167,11 @@ class Daemon:
         return self.admin.CreateCredential(
             credential_admin_pb2.CreateCredentialRequest(
                 credential=credential_admin_pb2.Credential(name=name, **fields), roles=roles),
-            metadata=self.bearer(token))
+            metadata=self.bearer(token), timeout=DEADLINE)
 
     def introspect(self, caller, token, **fields):
-        return self.auth.Introspect(auth_pb2.IntrospectRequest(token=token, **fields), metadata=self.bearer(caller))
+        return self.auth.Introspect(auth_pb2.IntrospectRequest(token=token, **fields), metadata=self.bearer(caller),
+                                    timeout=DEADLINE)
 
 
 def error_of(call):
