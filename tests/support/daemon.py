@@ -8,7 +8,6 @@
 Environment (tests/CMakeLists.txt sets it): GATEHOUSED, GATEHOUSE_COMMAND, CLOCKSHIFT, and PYTHONPATH with the stubs that
 grpc_tools makes of our .proto files. GATEHOUSE_TEST_STORE=postgresql://… runs the same on another store.
 """
-import ctypes
 import mmap
 import os
 import re
@@ -26,9 +25,9 @@ from google.rpc import error_details_pb2, status_pb2
 GATEHOUSED = os.environ.get("GATEHOUSED", "gatehoused")
 DEADLINE = 60  # seconds: an answer that never comes is a failure, not a wait for ever
 
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+# A test that dies takes what it started along. Not by preexec_fn: that is Python after a fork, which now and then waits for
+# ever for a lock that a thread of gRPC's held.
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 class Daemon:
@@ -77,9 +76,9 @@ class Daemon:
     def start(self, timeout=30):
         log = open(self.log_path, "ab")
         begin = os.path.getsize(self.log_path)
-        # stdout is not ours to give away: CTest waits for whoever holds it. A test that dies takes its daemon along.
-        self.process = subprocess.Popen(self.arguments() + self.extra, stderr=log, stdout=subprocess.DEVNULL,
-                                        env=self.environment, preexec_fn=die_with_parent)
+        # stdout is not ours to give away: CTest waits for whoever holds it.
+        self.process = subprocess.Popen([*LEASH, *self.arguments(), *self.extra], stderr=log, stdout=subprocess.DEVNULL,
+                                        env=self.environment)
         log.close()
         end = time.monotonic() + timeout
         started = None
