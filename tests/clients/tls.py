@@ -18,12 +18,14 @@ def make_certificate(folder):
 
 
 class TlsTest(unittest.TestCase):
+    tls = True
+
     @classmethod
     def setUpClass(cls):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="gatehouse-clients-"))
         cls.certificate, cls.key = make_certificate(cls.folder)
-        cls.daemon = cls.enterClassContext(Daemon(settings={
-            "http_cert": cls.certificate, "http_key": cls.key, "http_prefix": "/Auth"}))
+        tls = {"http_cert": cls.certificate, "http_key": cls.key} if cls.tls else {}
+        cls.daemon = cls.enterClassContext(Daemon(settings={"http_prefix": "/Auth", **tls}))
         cls.admin = cls.daemon.admin_token()
         role = pb.Role(role_id="work_reader", name="Work Reader", group="Access Rights")
         cls.daemon.admin.CreateRole(pb.CreateRoleRequest(role=role), metadata=cls.daemon.bearer(cls.admin))

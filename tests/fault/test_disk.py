@@ -70,6 +70,24 @@ class Disk(unittest.TestCase):
             other.close()
             self.assertTrue(daemon.issue().access_token)
 
+    def test_a_read_only_file_system_is_told_and_nothing_is_lost(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting a disk needs root")
+        folder = tempfile.mkdtemp(prefix="gatehouse-read-only-")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], check=True)
+        try:
+            with Daemon({**OFF, "store": f"sqlite:{folder}/g.db"}) as daemon:
+                text = daemon.admin_token()
+                daemon.stop()
+                subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+                self.refused_to_start(daemon, "store_cannot_be_opened.*(read-only|Read-only|readonly|not writable)")
+                subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+                daemon.start()
+                self.assertTrue(daemon.introspect(text, text).active)
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+            os.rmdir(folder)
+
     def test_two_daemons_on_one_file(self):
         with Daemon(OFF) as first:
             second = Daemon(OFF, folder=first.folder, init=False, start=False)

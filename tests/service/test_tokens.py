@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens over gRPC: issued, looked at, slid, ended."""
+import unittest
+
+from daemon import Daemon, auth_pb2, error_of
+from gatehouse.v1 import credential_admin_pb2 as pb
+
+OFF = {"http_address": ""}
+NOTHING = auth_pb2.IntrospectResponse()
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        self.daemon = self.enterContext(Daemon(OFF, clock=True))
+        self.caller = self.daemon.admin_token()
+
+    def make(self, name, roles=("work_creator",), **fields):
+        made = self.daemon.create(self.caller, name, roles, **fields)
+        return made.credential.client_id, made.secret_key
+
+    def ask(self, token, **fields):
+        return self.daemon.introspect(self.caller, token, **fields)
+
+    def admin(self, method, request):
+        return getattr(self.daemon.admin, method)(request, metadata=Daemon.bearer(self.caller))
+
+    def later(self, seconds):
+        self.daemon.move_clock(seconds)
+        self.caller = self.daemon.admin_token()
+
+    def settings(self, **fields):
+        self.admin("UpdateSettings", pb.UpdateSettingsRequest(settings=pb.Settings(**fields),
+                                                              update_mask={"paths": list(fields)}))
+
+
+class Callers(Base):
+    def test_who_is_unknown_or_not_allowed_is_refused_before_existence(self):
+        client, secret = self.make("plain")
+        plain = self.daemon.issue(client, secret).access_token
+        for text in (plain, "gate_at_" + "0" * 55, ""):
+            ask = auth_pb2.IntrospectRequest(token=text)
+            self.assertEqual(error_of(lambda: self.daemon.auth.Introspect(ask))[:2], ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
+            self.assertEqual(error_of(lambda: self.daemon.introspect(plain, text))[:2],
+                             ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"))
+
+    def test_revoking_is_for_the_client_the_bearer_and_an_administrator(self):
+        client, secret = self.make("one")
+        other, other_secret = self.make("two")
+        revoke = self.daemon.auth.Revoke
+        text = self.daemon.issue(client, secret).access_token
+        foreign = self.daemon.issue(other, other_secret).access_token
+        for call in (lambda: revoke(auth_pb2.RevokeRequest(token=text, client_id=other, client_secret=other_secret)),
+                     lambda: revoke(auth_pb2.RevokeRequest(token=text), metadata=Daemon.bearer(foreign))):
+            self.assertEqual(error_of(call)[:2], ("PERMISSION_DENIED", "NOT_YOUR_TOKEN"))
+        self.assertEqual(error_of(lambda: revoke(auth_pb2.RevokeRequest(token=text)))[:2],
+                         ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
+        self.assertTrue(self.ask(text).active)
+        for how in (lambda t: revoke(auth_pb2.RevokeRequest(token=t, client_id=client, client_secret=secret)),
+                    lambda t: revoke(auth_pb2.RevokeRequest(token=t), metadata=Daemon.bearer(t)),
+                    lambda t: revoke(auth_pb2.RevokeRequest(token=t), metadata=Daemon.bearer(self.caller))):
+            text = self.daemon.issue(client, secret).access_token
+            how(text)
+            self.assertEqual(self.ask(text), NOTHING)
+
+
+class Life(Base):
+    def test_a_use_slides_the_timeout_and_a_look_does_not(self):
+        client, secret = self.make("slides")
+        used, looked = (self.daemon.issue(client, secret).access_token for _ in range(2))
+        self.later(15 * 60)
+        self.assertTrue(self.ask(used).active and self.ask(looked, no_touch=True).active)
+        self.later(10 * 60)
+        self.assertTrue(self.ask(used).active)
+        self.assertEqual(self.ask(looked), NOTHING)
+
+    def test_a_use_that_is_reported_late_slides_to_when_it_was(self):
+        client, secret = self.make("late")
+        text = self.daemon.issue(client, secret).access_token
+        self.later(15 * 60)
+        self.assertTrue(self.ask(text, used_ago={"seconds": 600}).active)
+        self.later(11 * 60)
+        self.assertEqual(self.ask(text), NOTHING)
+
+    def test_a_setting_applies_to_live_tokens_and_the_dead_stay_dead(self):
+        client, secret = self.make("setting")
+        text = self.daemon.issue(client, secret).access_token
+        self.later(5 * 60)
+        self.settings(idle_session_timeout={"seconds": 60})
+        self.assertEqual(self.ask(text), NOTHING)
+        self.settings(idle_session_timeout={"seconds": 3600})
+        self.assertEqual(self.ask(text), NOTHING)
+
+    def test_expiry_and_caps(self):
+        self.settings(max_token_life={"seconds": 1800}, max_tokens_per_credential=2)
+        client, secret = self.make("capped")
+        texts = [self.daemon.issue(client, secret).access_token for _ in range(2)]
+        self.assertEqual(error_of(lambda: self.daemon.issue(client, secret))[:2], ("RESOURCE_EXHAUSTED", "TOO_MANY_TOKENS"))
+        self.settings(max_tokens_per_credential=0)  # it holds for the administrator's credential too
+        for _ in range(2):
+            self.later(14 * 60)
+            self.assertTrue(self.ask(texts[0]).active)
+        self.later(3 * 60)
+        self.assertEqual(self.ask(texts[0]), NOTHING)
+
+    def test_deletion_and_a_new_secret_end_tokens_at_once(self):
+        client, secret = self.make("deleted")
+        text = self.daemon.issue(client, secret).access_token
+        fresh = self.admin("RegenerateSecret", pb.RegenerateSecretRequest(client_id=client)).secret_key
+        self.assertEqual(self.ask(text), NOTHING)
+        self.assertEqual(error_of(lambda: self.daemon.issue(client, secret))[:2], ("UNAUTHENTICATED", "INVALID_CLIENT"))
+        text = self.daemon.issue(client, fresh).access_token
+        self.admin("DeleteCredential", pb.DeleteCredentialRequest(client_id=client))
+        self.assertEqual(self.ask(text), NOTHING)
+
+
+class Roles(Base):
+    def test_an_effective_change_ends_all_tokens_and_none_ends_none(self):
+        client, secret = self.make("roles", ("work_creator", "team_leader"), owner="ann")
+        self.assertEqual(list(self.daemon.issue(client, secret).scopes), [])
+        self.admin("SetUserRoles", pb.SetUserRolesRequest(user="ann", roles=["work_creator"]))
+        issued = self.daemon.issue(client, secret)
+        text = issued.access_token
+        self.assertEqual(list(issued.scopes), ["work_creator"])
+        self.admin("GrantRoles", pb.GrantRolesRequest(client_id=client, roles=["team_leader"]))
+        self.admin("SetUserRoles", pb.SetUserRolesRequest(user="ann", roles=["work_creator", "work_assigner"]))
+        self.admin("RevokeRoles", pb.RevokeRolesRequest(client_id=client, roles=["team_leader"]))
+        self.assertTrue(self.ask(text).active)
+        self.admin("SetUserRoles", pb.SetUserRolesRequest(user="ann", roles=[]))
+        self.assertEqual(self.ask(text), NOTHING)
+
+    def test_scopes_narrow_and_what_is_not_held_is_refused(self):
+        client, secret = self.make("scopes", ("work_creator", "team_leader"))
+        text = self.daemon.issue(client, secret, ["team_leader"]).access_token
+        answer = self.ask(text, required_roles=["team_leader", "work_creator", "no_such"])
+        self.assertEqual((answer.allowed, list(answer.roles), list(answer.missing_roles)),
+                         (False, ["team_leader"], ["work_creator", "no_such"]))
+        self.assertEqual(error_of(lambda: self.daemon.issue(client, secret, ["user_manager"]))[:2],
+                         ("INVALID_ARGUMENT", "INVALID_SCOPE"))
+
+
+if __name__ == "__main__":
+    unittest.main()
