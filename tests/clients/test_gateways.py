@@ -58,7 +58,8 @@ class Gateways:
         """(allowed, denied) of this API; it is polled, since uses are counted in the background."""
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            answer = self.daemon.admin.QueryUsage(pb.QueryUsageRequest(api=api), metadata=self.daemon.bearer(self.admin))
+            answer = self.daemon.admin.QueryUsage(pb.QueryUsageRequest(api=api),
+                                                  metadata=self.daemon.bearer(self.admin))
             if answer.rows:
                 return sum(row.allowed for row in answer.rows), sum(row.denied for row in answer.rows)
             time.sleep(0.05)
@@ -93,7 +94,8 @@ class Gateways:
     def test_the_headers_of_gatehouse_cannot_be_forged(self):
         code, _, text, _ = self.ask(path="/not-forged", token=self.token, headers=FORGED)
         self.assertEqual(code, 200)
-        told = [(key, value) for key, value in json.loads(text)["headers"] if key.replace("_", "-").startswith("x-auth-")]
+        told = [(key, value) for key, value in json.loads(text)["headers"]
+                if key.replace("_", "-").startswith("x-auth-")]
         self.assertEqual(len(told), len(dict(told)))
         self.assertEqual(dict(told)["x-auth-client-id"], self.client_id)
         self.assertEqual([value for _, value in told if value in ("forged", "user_manager")], [])
@@ -142,7 +144,8 @@ class Nginx(Gateways, TlsTest):
     file = "nginx.conf"
     code_without_gatehouse = 500  # what auth_request makes of anything but 2xx, 401 and 403
     # As anyone may run it, who need not be root.
-    arguments = ["/usr/sbin/nginx", "-e", "stderr", "-p", ".", "-g", "daemon off; master_process off; pid nginx.pid;", "-c"]
+    arguments = ["/usr/sbin/nginx", "-e", "stderr", "-p", ".", "-g",
+                 "daemon off; master_process off; pid nginx.pid;", "-c"]
     changes = [("http {\n", "http {\naccess_log off;\n" + "".join(
         f"{name}_temp_path {name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")))]
     tls_changes = [("http://gatehouse/", "https://gatehouse/"), ("# proxy_ssl", "proxy_ssl")]
