@@ -18,76 +18,41 @@ function Value({ field, value }) {
   return h("span", null, value || "(none)");
 }
 
+/** @typedef {Partial<Record<Difference["field"], "mine" | "theirs">>} Choices */
+
 /**
  * @param {{ before: import("../merge.js").Draft, theirs: import("../types.js").Credential, mine: import("../merge.js").Draft,
- *   onSettle: (choice: Partial<Record<Difference["field"], "mine" | "theirs">>) => void, onClose: () => void }} props
+ *   onSettle: (choice: Choices) => void, onClose: () => void }} props
  */
 export function Conflict({ before, theirs, mine, onSettle, onClose }) {
   const { fields, added, removed } = compare(before, draftOf(theirs), mine);
-  const [choice, setChoice] = useState(/** @type {Partial<Record<Difference["field"], "mine" | "theirs">>} */ ({}));
-  const { data } = useLoad(
-    withQuery("v1/audit", { filter: `subject=${quoted(theirs.clientId)} AND outcome=OK`, pageSize: 1 }),
-    (answer) => /** @type {import("../types.js").AuditEvent[]} */ (answer.events ?? []),
-  );
+  const [choice, setChoice] = useState(/** @type {Choices} */ ({}));
   const isOpen = fields.some(({ field, isConflict }) => isConflict && !choice[field]);
+  const dialog = {
+    title: "Changed by somebody else",
+    onClose,
+    isDirty: true,
+    isWide: true,
+    onSubmit: () => isOpen || onSettle(choice),
+    footer: [
+      h(Button, { key: "discard", onClick: onClose }, "Discard mine"),
+      h(Button, { key: "do", kind: "primary", type: "submit", isDisabled: isOpen }, "Continue"),
+    ],
+  };
+  const hasRoles = added.length > 0 || removed.length > 0;
   return h(
     Dialog,
-    {
-      title: "Changed by somebody else",
-      onClose,
-      isDirty: true,
-      isWide: true,
-      onSubmit: () => isOpen || onSettle(choice),
-      footer: [
-        h(Button, { onClick: onClose }, "Discard mine"),
-        h(Button, { kind: "primary", type: "submit", isDisabled: isOpen }, "Continue"),
-      ],
-    },
-    h(
-      "p",
-      null,
-      "While you were editing, ",
-      data?.[0]
-        ? [
-            h(Actor, { id: data[0].actor }),
-            " saved a change (",
-            h(Time, { at: data[0].eventTime, isRelative: true }),
-            ").",
-          ]
-        : "this credential was changed.",
-      " Nothing of yours was saved yet.",
+    dialog,
+    h(LastChange, { clientId: theirs.clientId }),
+    fields.map((difference) =>
+      h(DifferenceBox, {
+        key: difference.field,
+        difference,
+        chosen: choice[difference.field],
+        onChoose: (key) => setChoice({ ...choice, [difference.field]: key }),
+      }),
     ),
-    fields.map(({ field, before: was, theirs: now, mine: my, isConflict }) =>
-      h(
-        "fieldset",
-        { key: field, class: "difference" },
-        h("legend", null, titles[field]),
-        h("p", { class: "hint" }, "It was ", h(Value, { field, value: was }), "."),
-        isConflict
-          ? [/** @type {const} */ (["theirs", now, "Theirs"]), /** @type {const} */ (["mine", my, "Yours"])].map(
-              ([key, value, text]) =>
-                h(
-                  "label",
-                  { key, class: "choice" },
-                  h("input", {
-                    type: "radio",
-                    name: field,
-                    checked: choice[field] === key,
-                    onChange: () => setChoice({ ...choice, [field]: key }),
-                  }),
-                  h("span", null, h("small", null, text), h(Value, { field, value })),
-                ),
-            )
-          : h(
-              "p",
-              null,
-              "It is now ",
-              h("strong", null, h(Value, { field, value: now })),
-              ". You did not change it, so this is kept.",
-            ),
-      ),
-    ),
-    (added.length > 0 || removed.length > 0) &&
+    hasRoles &&
       h(
         "fieldset",
         { class: "difference" },
@@ -97,8 +62,49 @@ export function Conflict({ before, theirs, mine, onSettle, onClose }) {
         h("p", { class: "hint" }, "Your own changes to roles come on top of these."),
       ),
     fields.length === 0 &&
-      added.length === 0 &&
-      removed.length === 0 &&
+      !hasRoles &&
       h("p", { class: "hint" }, "None of it is in the fields that you edit (a new key, perhaps). You can go on."),
+  );
+}
+
+/** Who it was, from the audit log. @param {{ clientId: string }} props */
+function LastChange({ clientId }) {
+  const filter = `subject=${quoted(clientId)} AND outcome=OK`;
+  const pick = (/** @type {any} */ answer) => /** @type {import("../types.js").AuditEvent[]} */ (answer.events ?? []);
+  const { data } = useLoad(withQuery("v1/audit", { filter, pageSize: 1 }), pick);
+  const event = data?.[0];
+  const who = event && [
+    h(Actor, { id: event.actor }),
+    " saved a change (",
+    h(Time, { at: event.eventTime, isRelative: true }),
+    ").",
+  ];
+  return h(
+    "p",
+    null,
+    "While you were editing, ",
+    who ?? "this credential was changed.",
+    " Nothing of yours was saved yet.",
+  );
+}
+
+/** @param {{ difference: Difference, chosen?: "mine" | "theirs", onChoose: (key: "mine" | "theirs") => void }} props */
+function DifferenceBox({ difference: { field, before, theirs, mine, isConflict }, chosen, onChoose }) {
+  /** @param {"mine" | "theirs"} key @param {string} text @param {string} value */
+  const choice = (key, text, value) =>
+    h(
+      "label",
+      { class: "choice" },
+      h("input", { type: "radio", name: field, checked: chosen === key, onChange: () => onChoose(key) }),
+      h("span", null, h("small", null, text), h(Value, { field, value })),
+    );
+  return h(
+    "fieldset",
+    { class: "difference" },
+    h("legend", null, titles[field]),
+    h("p", { class: "hint" }, "It was ", h(Value, { field, value: before }), "."),
+    isConflict
+      ? [choice("theirs", "Theirs", theirs), choice("mine", "Yours", mine)]
+      : h("p", null, "It is now ", h("strong", null, h(Value, { field, value: theirs })), ", which is kept."),
   );
 }

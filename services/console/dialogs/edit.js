@@ -6,15 +6,14 @@ import { useState } from "preact/hooks";
 import { ApiError } from "../api.js";
 import { asApiError, catalogue, useWork } from "../load.js";
 import { changesOf, draftOf, grantedRoles, isChanged, merge } from "../merge.js";
-import { Actor, Button, ErrorNotice, Time } from "../parts/basic.js";
+import { Actor, Button, FormError, Time } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
-import { expiryOf, ExpiryField, expiryTime, RolePicker, TextField } from "../parts/field.js";
+import { expiryOf, expiryTime } from "../parts/field.js";
 import { say } from "../parts/toast.js";
 import { call } from "../session.js";
 import { useStore } from "../store.js";
-import { plural } from "../format.js";
 import { Conflict } from "./conflict.js";
-import { checkForm, OwnerList } from "./create.js";
+import { checkForm, CredentialFields, SaveButton } from "./fields.js";
 import { ImpactNotice, tokensEnded } from "./impact.js";
 /** @typedef {import("../types.js").Credential} Credential */
 /** @typedef {import("../types.js").Impact} Impact */
@@ -58,33 +57,41 @@ async function send(credential, draft, validateOnly, onStep) {
   return most;
 }
 
-/** @param {{ credential: Credential, onClose: () => void, onSaved: () => void }} props */
-export function EditDialog({ credential, onClose, onSaved }) {
-  const { roles } = useStore(catalogue);
+/** @param {Credential} credential @returns {import("./fields.js").Form} */
+const formOf = (credential) => ({
+  name: credential.name,
+  owner: credential.owner ?? "",
+  expiry: expiryOf(credential.expireTime),
+  roles: new Set(grantedRoles(credential)),
+});
+
+/** @param {import("./fields.js").Form} form @returns {Draft} */
+const draftOfForm = ({ name, owner, expiry, roles }) => ({
+  name: name.trim(),
+  owner,
+  expireTime: expiryTime(expiry) ?? "",
+  roles: [...roles].sort(),
+});
+
+/** What editing does, without how it looks. @param {{ credential: Credential, onClose: () => void, onSaved: () => void }} props */
+function useEdit({ credential, onClose, onSaved }) {
   const [base, setBase] = useState(credential);
-  const [name, setName] = useState(credential.name);
-  const [owner, setOwner] = useState(credential.owner ?? "");
-  const [expiry, setExpiry] = useState(expiryOf(credential.expireTime));
-  const [chosen, setChosen] = useState(new Set(grantedRoles(credential)));
+  const [form, setForm] = useState(() => formOf(credential));
   const [impact, setImpact] = useState(/** @type {Impact | undefined} */ (undefined));
   const [theirs, setTheirs] = useState(/** @type {Credential | undefined} */ (undefined));
   const { isBusy, error, setError, run } = useWork();
-  const time = expiryTime(expiry);
-  /** @type {Draft} */
-  const draft = { name: name.trim(), owner, expireTime: time ?? "", roles: [...chosen].sort() };
-  const isDirty = time === null || isChanged(changesOf(draftOf(base), draft));
+  const draft = draftOfForm(form);
+  const isDirty = expiryTime(form.expiry) === null || isChanged(changesOf(draftOf(base), draft));
 
-  /** Anything that is edited makes the preview old. @template T @param {(value: T) => void} set */
-  const editing = (set) => (/** @type {T} */ value) => {
-    set(value);
+  /** The preview was of something else then. @param {import("./fields.js").Form} next */
+  function change(next) {
+    setForm(next);
     setImpact(undefined);
-  };
+  }
   async function save() {
     try {
-      if (!impact) {
-        const preview = await send(base, draft, true, () => {});
-        if (tokensEnded(preview) > 0) return setImpact(preview);
-      }
+      const preview = impact ? {} : await send(base, draft, true, () => {});
+      if (tokensEnded(preview) > 0) return setImpact(preview);
       await send(base, draft, false, setBase);
       say("Saved.");
       onSaved();
@@ -96,8 +103,8 @@ export function EditDialog({ credential, onClose, onSaved }) {
     }
   }
   function submit() {
-    const fields = checkForm(name, time, new Set(["any"]));
-    if (Object.keys(fields).length > 0) return setError(new ApiError(400, "", "", fields));
+    const wrong = checkForm(form, false);
+    if (Object.keys(wrong).length > 0) return setError(new ApiError(400, "", "", wrong));
     return isDirty ? run(save) : onClose();
   }
   /** @param {Partial<Record<"name" | "owner" | "expireTime", "mine" | "theirs">>} choice */
@@ -105,62 +112,39 @@ export function EditDialog({ credential, onClose, onSaved }) {
     if (!theirs) return;
     const merged = merge(draftOf(base), draftOf(theirs), draft, choice);
     setBase(theirs);
-    setName(merged.name);
-    setOwner(merged.owner);
-    setExpiry(expiryOf(merged.expireTime || undefined));
-    setChosen(new Set(merged.roles));
+    change({ ...merged, expiry: expiryOf(merged.expireTime || undefined), roles: new Set(merged.roles) });
     setTheirs(undefined);
     onSaved();
   }
+  return { base, form, change, draft, theirs, settle, impact, isDirty, isBusy, error, submit };
+}
+
+/** @param {{ credential: Credential, onClose: () => void, onSaved: () => void }} props */
+export function EditDialog(props) {
+  const { base, form, change, draft, theirs, settle, impact, isDirty, isBusy, error, submit } = useEdit(props);
+  const { roles } = useStore(catalogue);
+  const { onClose } = props;
   if (theirs) return h(Conflict, { before: draftOf(base), theirs, mine: draft, onSettle: settle, onClose });
-  const fields = error?.fields ?? {};
   const states = new Map((base.roles ?? []).map((role) => [role.role, role]));
+  const dialog = {
+    title: `Edit ${base.name}`,
+    onClose,
+    isWide: true,
+    isDirty,
+    onSubmit: submit,
+    footer: [h(Button, { key: "cancel", onClick: onClose }, "Cancel"), h(SaveButton, { key: "save", impact, isBusy })],
+  };
   return h(
     Dialog,
-    {
-      title: `Edit ${base.name}`,
-      onClose,
-      isWide: true,
-      isDirty,
-      onSubmit: submit,
-      footer: [
-        h(Button, { onClick: onClose }, "Cancel"),
-        h(
-          Button,
-          { kind: impact ? "danger" : "primary", type: "submit", isBusy },
-          impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save",
-        ),
-      ],
-    },
-    error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
-    h(
-      "div",
-      { class: "two" },
-      h(TextField, {
-        label: "Name",
-        value: name,
-        onInput: editing(setName),
-        isFirst: true,
-        maxLength: 100,
-        error: fields.name,
-      }),
-      h(TextField, {
-        label: "Owner (optional)",
-        value: owner,
-        onInput: editing(setOwner),
-        list: "owners",
-        error: fields.owner,
-      }),
-    ),
-    h(OwnerList, { id: "owners" }),
-    h(ExpiryField, { value: expiry, onChange: editing(setExpiry), error: fields.expire_time }),
-    h(RolePicker, {
+    dialog,
+    h(FormError, { error }),
+    h(CredentialFields, {
+      form,
+      onChange: change,
+      wrong: error?.fields ?? {},
       roles: roles.filter((role) => !role.retired || states.has(role.roleId)),
-      chosen,
-      onChange: editing(setChosen),
-      error: fields.roles,
-      isGone: (id) => !!states.get(id)?.revokeTime && !isRegained(states.get(id), chosen),
-      note: (id) => h(RoleNote, { role: states.get(id), isChosen: chosen.has(id) }),
+      isGone: (id) => !!states.get(id)?.revokeTime && !isRegained(states.get(id), form.roles),
+      note: (id) => h(RoleNote, { role: states.get(id), isChosen: form.roles.has(id) }),
     }),
     impact && h(ImpactNotice, { impact }),
   );

@@ -6,7 +6,9 @@ import { useState } from "preact/hooks";
 import { Button, CopyButton, Notice } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 
-/** @param {{ clientId: string, name: string, secretKey: string, isNew?: boolean, onClose: () => void }} props */
+/** secretKey: "" where it got lost. @typedef {{ clientId: string, name: string, secretKey: string }} Made */
+
+/** @param {Made & { isNew?: boolean, onClose: () => void }} props */
 export function KeyDialog({ clientId, name, secretKey, isNew, onClose }) {
   const [isCopied, setCopied] = useState(false);
   const [isStored, setStored] = useState(false);

@@ -34,79 +34,81 @@ export function RegenerateDialog({ credential, onClose, onDone }) {
   );
   if (secretKey !== undefined)
     return h(KeyDialog, { clientId: credential.clientId, name: credential.name, secretKey, onClose });
-  const secrets = credential.secrets ?? [];
-  const ended = isOverlapping ? secrets.slice(1) : secrets;
   const submit = () =>
     run(async () => {
       const answer = await call("POST", path, { body: { overlap, requestId }, isRepeatable: true });
       setSecretKey(answer.secretKey ?? "");
       onDone();
     });
+  const dialog = {
+    title: `New secret key for ${credential.name}`,
+    onClose,
+    onSubmit: submit,
+    footer: [
+      h(Button, { key: "cancel", onClick: onClose }, "Cancel"),
+      h(Button, { key: "do", kind: isOverlapping ? "primary" : "danger", type: "submit", isBusy }, "Generate key"),
+    ],
+  };
   return h(
     Dialog,
-    {
-      title: `New secret key for ${credential.name}`,
-      onClose,
-      onSubmit: submit,
-      footer: [
-        h(Button, { onClick: onClose }, "Cancel"),
-        h(Button, { kind: isOverlapping ? "primary" : "danger", type: "submit", isBusy }, "Generate key"),
-      ],
-    },
+    dialog,
     h(ErrorNotice, { error }),
-    h(
-      "fieldset",
-      { class: "plain" },
-      h("legend", null, "The key it has now"),
-      h(
-        "label",
-        { class: "choice" },
-        h("input", {
-          type: "radio",
-          name: "overlap",
-          checked: isOverlapping,
-          onChange: () => setOverlapping(true),
-          "data-focus": true,
-        }),
-        h(
-          "span",
-          null,
-          h("strong", null, "Goes on for a while"),
-          h("span", { class: "hint" }, "Time to put the new key in place. Live sessions go on."),
-        ),
-      ),
-      isOverlapping &&
-        h(
-          "div",
-          { class: "indent" },
-          h(SelectField, { label: "For how long", value: length, onChange: setLength, options: overlaps }),
-        ),
-      h(
-        "label",
-        { class: "choice" },
-        h("input", { type: "radio", name: "overlap", checked: !isOverlapping, onChange: () => setOverlapping(false) }),
-        h(
-          "span",
-          null,
-          h("strong", null, "Ends at once"),
-          h("span", { class: "hint" }, "If it may be in wrong hands. Live sessions end too."),
-        ),
-      ),
-    ),
-    ended.length > 0 &&
-      h(
-        "p",
-        null,
-        ended.length === 1 ? "The key " : "The keys ",
-        ended.map((secret, index) => [
-          index > 0 && " and ",
-          h("code", null, `…${secret.hint}`),
-          " (made ",
-          h(Time, { at: secret.createTime }),
-          ")",
-        ]),
-        ended.length === 1 ? " stops working." : " stop working.",
-      ),
+    h(OverlapChoice, { isOverlapping, setOverlapping, length, setLength }),
+    h(EndedKeys, { secrets: (credential.secrets ?? []).slice(isOverlapping ? 1 : 0) }),
     preview.error ? h(ErrorNotice, { error: preview.error }) : h(ImpactNotice, { impact: preview.impact }),
   );
+}
+
+/** @param {{ title: string, hint: string, isChecked: boolean, onChoose: () => void, isFirst?: boolean }} props */
+const Choice = ({ title, hint, isChecked, onChoose, isFirst }) =>
+  h(
+    "label",
+    { class: "choice" },
+    h("input", { type: "radio", name: "overlap", checked: isChecked, onChange: onChoose, "data-focus": isFirst }),
+    h("span", null, h("strong", null, title), h("span", { class: "hint" }, hint)),
+  );
+
+/**
+ * @param {{ isOverlapping: boolean, setOverlapping: (isOverlapping: boolean) => void, length: string,
+ *   setLength: (length: string) => void }} props
+ */
+function OverlapChoice({ isOverlapping, setOverlapping, length, setLength }) {
+  return h(
+    "fieldset",
+    { class: "plain" },
+    h("legend", null, "The key it has now"),
+    h(Choice, {
+      title: "Goes on for a while",
+      hint: "Time to put the new key in place. Live sessions go on.",
+      isChecked: isOverlapping,
+      onChoose: () => setOverlapping(true),
+      isFirst: true,
+    }),
+    isOverlapping &&
+      h(
+        "div",
+        { class: "indent" },
+        h(SelectField, { label: "For how long", value: length, onChange: setLength, options: overlaps }),
+      ),
+    h(Choice, {
+      title: "Ends at once",
+      hint: "If it may be in wrong hands. Live sessions end too.",
+      isChecked: !isOverlapping,
+      onChoose: () => setOverlapping(false),
+    }),
+  );
+}
+
+/** @param {{ secrets: import("../types.js").SecretInfo[] }} props */
+function EndedKeys({ secrets }) {
+  if (secrets.length === 0) return null;
+  const listed = secrets.map((secret, index) => [
+    index > 0 && " and ",
+    h("code", null, `…${secret.hint}`),
+    " (made ",
+    h(Time, { at: secret.createTime }),
+    ")",
+  ]);
+  const isOne = secrets.length === 1;
+  return h("p", null, isOne ? "The key " : "The keys ", listed, isOne ? " stops working." : " stop working.");
 }

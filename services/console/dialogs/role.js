@@ -3,7 +3,7 @@
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { catalogue, loadCatalogue, useWork } from "../load.js";
-import { Button, Card, ErrorNotice } from "../parts/basic.js";
+import { Button, Card, ErrorNotice, FormError } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 import { TextField } from "../parts/field.js";
 import { Table } from "../parts/table.js";
@@ -67,59 +67,22 @@ function RoleDialog({ role, onClose }) {
       say("Saved.");
       onClose();
     });
-  const fields = error?.fields ?? {};
+  const stale = "Somebody else changed it in the meantime. Close this and open it again.";
+  const dialog = {
+    title: role ? `Edit ${role.name}` : "Add role",
+    onClose,
+    isDirty: form.name !== (role?.name ?? ""),
+    onSubmit: submit,
+    footer: [
+      h(Button, { key: "cancel", onClick: onClose }, "Cancel"),
+      h(Button, { key: "do", kind: "primary", type: "submit", isBusy }, "Save"),
+    ],
+  };
   return h(
     Dialog,
-    {
-      title: role ? `Edit ${role.name}` : "Add role",
-      onClose,
-      isDirty: form.name !== (role?.name ?? ""),
-      onSubmit: submit,
-      footer: [
-        h(Button, { onClick: onClose }, "Cancel"),
-        h(Button, { kind: "primary", type: "submit", isBusy }, "Save"),
-      ],
-    },
-    error &&
-      Object.keys(fields).length === 0 &&
-      h(ErrorNotice, {
-        error:
-          error.reason === "STALE_ETAG"
-            ? new Error("Somebody else changed it in the meantime. Close this and open it again.")
-            : error,
-      }),
-    !role &&
-      h(TextField, {
-        label: "ID",
-        value: form.roleId,
-        onInput: set("roleId"),
-        isFirst: true,
-        isMono: true,
-        error: fields.role_id,
-        hint: "Small letters, digits and _; it cannot be changed later.",
-      }),
-    h(TextField, { label: "Name", value: form.name, onInput: set("name"), isFirst: !!role, error: fields.name }),
-    h(TextField, {
-      label: "Group",
-      value: form.group,
-      onInput: set("group"),
-      list: "groups",
-      error: fields.group,
-      hint: "The heading that it stands under.",
-    }),
-    h(
-      "datalist",
-      { id: "groups" },
-      [...new Set(catalogue.value.roles.map((one) => one.group))].map((group) =>
-        h("option", { key: group, value: group }),
-      ),
-    ),
-    h(TextField, {
-      label: "Description",
-      value: form.description,
-      onInput: set("description"),
-      error: fields.description,
-    }),
+    dialog,
+    error?.reason === "STALE_ETAG" ? h(ErrorNotice, { error: new Error(stale) }) : h(FormError, { error }),
+    h(RoleFields, { form, set, wrong: error?.fields ?? {}, isNew: !role }),
     role &&
       h(
         "label",
@@ -128,4 +91,34 @@ function RoleDialog({ role, onClose }) {
         "Retired: not granted any more; who holds it keeps it",
       ),
   );
+}
+
+/** @typedef {{ roleId: string, name: string, group: string, description: string, retired: boolean }} Form */
+
+/**
+ * @param {{ form: Form, set: (name: keyof Form) => (value: string | boolean) => void, wrong: Record<string, string>,
+ *   isNew: boolean }} props
+ */
+function RoleFields({ form, set, wrong, isNew }) {
+  const groups = [...new Set(catalogue.value.roles.map((one) => one.group))];
+  /** @param {"roleId" | "name" | "group" | "description"} name @param {string} label @param {object} [more] */
+  const text = (name, label, more) =>
+    h(TextField, { key: name, label, value: form[name], onInput: set(name), ...more });
+  return [
+    isNew &&
+      text("roleId", "ID", {
+        isFirst: true,
+        isMono: true,
+        error: wrong.role_id,
+        hint: "Small letters, digits and _; it cannot be changed later.",
+      }),
+    text("name", "Name", { isFirst: !isNew, error: wrong.name }),
+    text("group", "Group", { list: "groups", error: wrong.group, hint: "The heading that it stands under." }),
+    h(
+      "datalist",
+      { key: "groups", id: "groups" },
+      groups.map((group) => h("option", { key: group, value: group })),
+    ),
+    text("description", "Description", { error: wrong.description }),
+  ];
 }

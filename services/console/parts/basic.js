@@ -30,7 +30,10 @@ const paths = {
 export const Icon = ({ name }) =>
   h("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, h("path", { d: paths[name] }));
 
-/** @param {{ kind?: "primary"|"danger"|"quiet"|"plain", icon?: string, isBusy?: boolean, isDisabled?: boolean, type?: "submit"|"button", label?: string, form?: string, onClick?: () => void, children?: Children }} props */
+/**
+ * @param {{ kind?: "primary" | "danger" | "quiet" | "plain", icon?: string, isBusy?: boolean, isDisabled?: boolean,
+ *   type?: "submit" | "button", label?: string, form?: string, onClick?: () => void, children?: Children }} props
+ */
 export function Button({ kind = "plain", icon, isBusy, isDisabled, type = "button", label, form, onClick, children }) {
   return h(
     "button",
@@ -157,6 +160,10 @@ export const Notice = ({ kind = "info", children }) =>
 /** @param {{ error?: Error }} props */
 export const ErrorNotice = ({ error }) => (error ? h(Notice, { kind: "bad" }, error.message) : null);
 
+/** What is wrong as a whole; what is wrong with a field is said there. @param {{ error?: import("../api.js").ApiError }} props */
+export const FormError = ({ error }) =>
+  error && Object.keys(error.fields).length === 0 ? h(ErrorNotice, { error }) : null;
+
 /** What a screen says that could not be read. @param {{ error: Error, onRetry: () => void }} props */
 export const Failed = ({ error, onRetry }) =>
   h(
@@ -167,7 +174,10 @@ export const Failed = ({ error, onRetry }) =>
     h(Button, { onClick: onRetry }, "Try again"),
   );
 
-/** The heading of a screen: takes the focus when one gets there. @param {{ title: string, lead?: Children, back?: { href: string, text: string }, children?: Children }} props */
+/**
+ * The heading of a screen: takes the focus when one gets there.
+ * @param {{ title: string, lead?: Children, back?: { href: string, text: string }, children?: Children }} props
+ */
 export function Heading({ title, lead, back, children }) {
   const heading = useRef(/** @type {HTMLHeadingElement | null} */ (null));
   useEffect(() => {

@@ -3,7 +3,7 @@
 import { h } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Banners } from "./banners.js";
-import { Button, Icon } from "./basic.js";
+import { Button } from "./basic.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
 /**
@@ -19,93 +19,92 @@ import { Button, Icon } from "./basic.js";
  */
 
 /** @param {DialogProps} props */
-export function Dialog({ title, onClose, isDirty, isLocked, isWide, onSubmit, footer, children }) {
-  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+export function Dialog({ title, onClose, isDirty = false, isLocked = false, isWide, onSubmit, footer, children }) {
   const [isAsking, setAsking] = useState(false);
   const id = useId();
-  useLayoutEffect(() => {
-    const element = dialog.current;
-    if (!element) return undefined;
-    element.showModal();
-    /** @type {HTMLElement | null} */ (element.querySelector("[data-focus]"))?.focus();
-    return () => element.close(); // gives the focus back to where it was
-  }, []);
-  useEffect(() => {
-    if (!isDirty && !isLocked) return undefined;
-    /** @param {BeforeUnloadEvent} event */
-    const hold = (event) => event.preventDefault();
-    addEventListener("beforeunload", hold);
-    return () => removeEventListener("beforeunload", hold);
-  }, [isDirty, isLocked]);
-
   function wish() {
     if (isLocked) return;
     if (isDirty && !isAsking) setAsking(true);
     else onClose();
   }
+  const modal = useModal(wish, isLocked, onClose);
+  useHold(isDirty || isLocked);
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    onSubmit?.();
+  };
   return h(
     "dialog",
-    {
-      ref: dialog,
-      class: isWide ? "wide" : undefined,
-      "aria-labelledby": id,
-      // The browser would let a second Esc through.
-      onKeyDown: (/** @type {KeyboardEvent} */ event) => {
-        if (event.key !== "Escape") return;
-        event.preventDefault();
-        event.stopPropagation();
-        wish();
-      },
-      onCancel: (/** @type {Event} */ event) => {
-        event.preventDefault();
-        wish();
-      },
-      onClose: (/** @type {Event} */ event) => {
-        if (event.target === dialog.current && dialog.current?.isConnected)
-          onClosedByBrowser(dialog.current, isLocked, onClose);
-      },
-    },
+    { ...modal, class: isWide ? "wide" : undefined, "aria-labelledby": id },
     h(
       "header",
       { class: "dialog-head" },
       h("h2", { id }, title),
-      !isLocked &&
-        h(
-          "button",
-          { type: "button", class: "button quiet", "aria-label": "Close", title: "Close", onClick: wish },
-          h(Icon, { name: "close" }),
-        ),
+      !isLocked && h(Button, { kind: "quiet", icon: "close", label: "Close", onClick: wish }),
     ),
     h(Banners, null),
-    isAsking &&
-      isDirty &&
-      h(
-        "div",
-        { class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
-        h("span", null, "Discard what you entered?"),
-        h(Button, { kind: "danger", onClick: onClose }, "Discard"),
-        h(Button, { onClick: () => setAsking(false) }, "Keep editing"),
-      ),
+    isAsking && isDirty && h(Discard, { onDiscard: onClose, onKeep: () => setAsking(false) }),
     h(
       onSubmit ? "form" : "div",
-      {
-        class: "dialog-form",
-        noValidate: true,
-        onSubmit:
-          onSubmit &&
-          ((/** @type {Event} */ event) => {
-            event.preventDefault();
-            onSubmit();
-          }),
-      },
+      { class: "dialog-form", noValidate: true, onSubmit: onSubmit && submit },
       h("div", { class: "dialog-body" }, children),
       footer && h("footer", { class: "dialog-foot" }, footer),
     ),
   );
 }
 
-/** @param {HTMLDialogElement} element @param {boolean | undefined} isLocked @param {() => void} onClose */
-function onClosedByBrowser(element, isLocked, onClose) {
-  if (isLocked) element.showModal();
-  else onClose();
+/** @param {{ onDiscard: () => void, onKeep: () => void }} props */
+const Discard = ({ onDiscard, onKeep }) =>
+  h(
+    "div",
+    { class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
+    h("span", null, "Discard what you entered?"),
+    h(Button, { kind: "danger", onClick: onDiscard }, "Discard"),
+    h(Button, { onClick: onKeep }, "Keep editing"),
+  );
+
+/**
+ * What a <dialog> needs to be modal while it is there, and to close only when we say so.
+ * @param {() => void} wish somebody pressed Esc
+ * @param {boolean} isLocked
+ * @param {() => void} onClose
+ */
+function useModal(wish, isLocked, onClose) {
+  const ref = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useLayoutEffect(() => {
+    const element = ref.current;
+    if (!element) return undefined;
+    element.showModal();
+    /** @type {HTMLElement | null} */ (element.querySelector("[data-focus]"))?.focus();
+    return () => element.close(); // gives the focus back to where it was
+  }, []);
+  return {
+    ref,
+    onKeyDown: (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault(); // the browser would let a second Esc through
+      event.stopPropagation();
+      wish();
+    },
+    onCancel: (/** @type {Event} */ event) => {
+      event.preventDefault();
+      wish();
+    },
+    onClose: (/** @type {Event} */ event) => {
+      const element = ref.current;
+      if (event.target !== element || !element?.isConnected) return;
+      if (isLocked) element.showModal();
+      else onClose();
+    },
+  };
+}
+
+/** Leaving the page asks first. @param {boolean} isHeld */
+function useHold(isHeld) {
+  useEffect(() => {
+    if (!isHeld) return undefined;
+    const hold = (/** @type {BeforeUnloadEvent} */ event) => event.preventDefault();
+    addEventListener("beforeunload", hold);
+    return () => removeEventListener("beforeunload", hold);
+  }, [isHeld]);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A table that becomes cards where there is no room. The roles are said, for such a layout takes them away.
 import { h } from "preact";
-import { Icon } from "./basic.js";
+import { Failed, Icon } from "./basic.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
 /**
@@ -112,3 +112,15 @@ export const Empty = ({ icon, title, children }) =>
     h("h2", null, title),
     children,
   );
+
+/**
+ * A list of the API in each of its states: not there yet, not to be had, empty, there.
+ * @param {{ list: { rows?: unknown[], error?: Error, reload: () => void, pager: Parameters<typeof Pager>[0] }, empty: Children,
+ *   children?: Children }} props
+ */
+export function Listing({ list: { rows, error, reload, pager }, empty, children }) {
+  if (error && !rows) return h(Failed, { error, onRetry: reload });
+  if (!rows) return h(Skeleton, null);
+  if (rows.length === 0) return h("div", null, empty);
+  return h("div", { class: "table-card" }, children, h(Pager, pager));
+}

@@ -6,37 +6,52 @@ import { quoted } from "../api.js";
 import { count, fromInput, isClientId, plural } from "../format.js";
 import { useWork } from "../load.js";
 import { usePages } from "../pages.js";
-import { Actor, Button, ErrorNotice, Failed, Heading, Notice, Time } from "../parts/basic.js";
+import { Actor, Button, ErrorNotice, Heading, Notice, Time } from "../parts/basic.js";
 import { Field, SelectField } from "../parts/field.js";
-import { Empty, Pager, Skeleton, Table } from "../parts/table.js";
+import { Empty, Listing, Table } from "../parts/table.js";
 import { place, refine } from "../router.js";
 import { call } from "../session.js";
 import { useStore } from "../store.js";
 import { Search } from "./credentials.js";
 /** @typedef {import("../types.js").AuditEvent} AuditEvent */
 
-const actions = [
-  "CreateCredential",
-  "UpdateCredential",
-  "DeleteCredential",
-  "UndeleteCredential",
-  "RegenerateSecret",
-  "EndSecret",
-  "GrantRoles",
-  "RevokeRoles",
-  "EndToken",
-  "EndTokens",
-  "SetUserRoles",
-  "DeleteUser",
-  "CreateRole",
-  "UpdateRole",
-  "UpdateSettings",
-  "Revoke",
-  "TokenRefused",
-  "CallerRefused",
-];
 /** "CreateCredential" to "Create credential". @param {string} action */
 const inWords = (action) => action.replace(/(?<=[a-z])[A-Z]/g, (letter) => " " + letter.toLowerCase());
+
+/** @type {[string, string][]} */
+const actions = [
+  ["", "Anything"],
+  ...[
+    "CreateCredential",
+    "UpdateCredential",
+    "DeleteCredential",
+    "UndeleteCredential",
+    "RegenerateSecret",
+    "EndSecret",
+    "GrantRoles",
+    "RevokeRoles",
+    "EndToken",
+    "EndTokens",
+    "SetUserRoles",
+    "DeleteUser",
+    "CreateRole",
+    "UpdateRole",
+    "UpdateSettings",
+    "Revoke",
+    "TokenRefused",
+    "CallerRefused",
+  ].map((action) => /** @type {[string, string]} */ ([action, inWords(action)])),
+];
+/** @type {[string, string][]} */
+const outcomes = [
+  ["", "Any"],
+  ["OK", "OK"],
+  ["UNAUTHENTICATED", "Unauthenticated"],
+  ["PERMISSION_DENIED", "Permission denied"],
+  ["INVALID_ARGUMENT", "Invalid argument"],
+  ["ABORTED", "Aborted"],
+  ["FAILED_PRECONDITION", "Failed precondition"],
+];
 
 /** @param {{ event: AuditEvent }} props */
 function Outcome({ event }) {
@@ -113,73 +128,49 @@ const Moment = ({ label, name, value = "" }) =>
       }),
   });
 
+/** @param {{ label: string, name: string, value?: string }} props */
+const Text = ({ label, name, value = "" }) =>
+  h(
+    "div",
+    null,
+    h("span", { class: "small-label", "aria-hidden": "true" }, label),
+    h(Search, { label, placeholder: "", value, onChange: (text) => refine({ [name]: text }) }),
+  );
+
+/** @param {{ label: string, name: string, value?: string, options: [string, string][] }} props */
+const Choice = ({ label, name, value = "", options }) =>
+  h(SelectField, { label, value, onChange: (chosen) => refine({ [name]: chosen }), options });
+
+/** @param {{ query: Record<string, string> }} props */
+const Filters = ({ query }) =>
+  h(
+    "div",
+    { class: "filters tall", role: "search" },
+    h(Text, { label: "Details contain", name: "q", value: query.q }),
+    h(Choice, { label: "What", name: "action", value: query.action, options: actions }),
+    h(Text, { label: "By (client ID)", name: "actor", value: query.actor }),
+    h(Text, { label: "On (client ID, user, role)", name: "subject", value: query.subject }),
+    h(Choice, { label: "Outcome", name: "outcome", value: query.outcome, options: outcomes }),
+    h(Moment, { label: "Since", name: "since", value: query.since }),
+    h(Moment, { label: "Until", name: "until", value: query.until }),
+  );
+
+const pick = (/** @type {any} */ answer) => /** @type {AuditEvent[]} */ (answer.events ?? []);
+const lead = "Every administrative act and every security event. No secret and no token is in it.";
+
 export function AuditScreen() {
   const { query } = useStore(place);
-  const filter = filterOf(query);
-  const { rows, error, isLoading, reload, pager } = usePages(
-    "v1/audit",
-    { filter },
-    50,
-    (answer) => /** @type {AuditEvent[]} */ (answer.events ?? []),
-  );
-  /** @param {string} name @param {string} label */
-  const text = (name, label) =>
-    h(
-      "div",
-      null,
-      h("span", { class: "small-label", "aria-hidden": "true" }, label),
-      h(Search, { label, placeholder: "", value: query[name] ?? "", onChange: (value) => refine({ [name]: value }) }),
-    );
+  const list = usePages("v1/audit", { filter: filterOf(query) }, 50, pick);
   return h(
     "div",
     { class: "screen" },
+    h(Heading, { title: "Audit log", lead }, h(Verify, null)),
+    h(Filters, { query }),
     h(
-      Heading,
-      {
-        title: "Audit log",
-        lead: "Every administrative act and every security event. No secret and no token is in it.",
-      },
-      h(Verify, null),
+      Listing,
+      { list, empty: h(Empty, { icon: "search", title: "No event fits this search" }) },
+      h(EventTable, { events: list.rows ?? [], isLoading: list.isLoading }),
     ),
-    h(
-      "div",
-      { class: "filters tall", role: "search" },
-      text("q", "Details contain"),
-      h(SelectField, {
-        label: "What",
-        value: query.action ?? "",
-        onChange: (action) => refine({ action }),
-        options: [
-          ["", "Anything"],
-          ...actions.map((action) => /** @type {[string, string]} */ ([action, inWords(action)])),
-        ],
-      }),
-      text("actor", "By (client ID)"),
-      text("subject", "On (client ID, user, role)"),
-      h(SelectField, {
-        label: "Outcome",
-        value: query.outcome ?? "",
-        onChange: (outcome) => refine({ outcome }),
-        options: [
-          ["", "Any"],
-          ["OK", "OK"],
-          ["UNAUTHENTICATED", "Unauthenticated"],
-          ["PERMISSION_DENIED", "Permission denied"],
-          ["INVALID_ARGUMENT", "Invalid argument"],
-          ["ABORTED", "Aborted"],
-          ["FAILED_PRECONDITION", "Failed precondition"],
-        ],
-      }),
-      h(Moment, { label: "Since", name: "since", value: query.since }),
-      h(Moment, { label: "Until", name: "until", value: query.until }),
-    ),
-    error && !rows
-      ? h(Failed, { error, onRetry: reload })
-      : !rows
-        ? h(Skeleton, null)
-        : rows.length === 0
-          ? h(Empty, { icon: "search", title: "No event fits this search" })
-          : h("div", { class: "table-card" }, h(EventTable, { events: rows, isLoading }), h(Pager, pager)),
   );
 }
 

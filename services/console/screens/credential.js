@@ -30,6 +30,7 @@ import { call } from "../session.js";
 import { useStore } from "../store.js";
 import { EventTable } from "./audit.js";
 /** @typedef {import("../types.js").Credential} Credential */
+/** @typedef {import("../types.js").TokenInfo} TokenInfo */
 
 /** @param {{ id: string }} props */
 export function CredentialScreen({ id }) {
@@ -233,80 +234,69 @@ function KeysCard({ credential, onChange }) {
   );
 }
 
+/** @param {(accessor: string) => void} onEnd @returns {import("../parts/table.js").Column<TokenInfo>[]} */
+const sessionColumns = (onEnd) => [
+  { title: "Started", cell: (row) => h(Time, { at: row.issueTime }) },
+  { title: "Last used", cell: (row) => h(Time, { at: row.lastUseTime, none: "not yet", isRelative: true }) },
+  { title: "For", cell: (row) => (row.lastApi ? h("code", null, row.lastApi) : h("span", { class: "faint" }, "–")) },
+  { title: "Roles", cell: (row) => (row.roles ?? []).map(roleName).join(", ") },
+  { title: "Ends if unused", cell: (row) => h(Time, { at: row.expireTime, isRelative: true }) },
+  {
+    title: "End",
+    kind: "end",
+    cell: ({ issueTime, accessor }) => {
+      const label = `End the session started ${new Date(issueTime).toLocaleString()}`;
+      return h(Button, { kind: "quiet", label, onClick: () => onEnd(accessor) }, "End");
+    },
+  },
+];
+
 /** @param {{ credential: Credential }} props */
 function SessionsCard({ credential }) {
   const path = `v1/credentials/${credential.clientId}`;
-  const { rows, total, error, isLoading, reload, pager } = usePages(
-    `${path}/tokens`,
-    {},
-    10,
-    (answer) => /** @type {import("../types.js").TokenInfo[]} */ (answer.tokens ?? []),
-  );
+  const pick = (/** @type {any} */ answer) => /** @type {TokenInfo[]} */ (answer.tokens ?? []);
+  const { rows, total, error, isLoading, reload, pager } = usePages(`${path}/tokens`, {}, 10, pick);
   const [ending, setEnding] = useState(/** @type {string | undefined} */ (undefined)); // an accessor, or "all"
-  /** @type {import("../parts/table.js").Column<import("../types.js").TokenInfo>[]} */
-  const columns = [
-    { title: "Started", cell: (row) => h(Time, { at: row.issueTime }) },
-    { title: "Last used", cell: (row) => h(Time, { at: row.lastUseTime, none: "not yet", isRelative: true }) },
-    { title: "For", cell: (row) => (row.lastApi ? h("code", null, row.lastApi) : h("span", { class: "faint" }, "–")) },
-    { title: "Roles", cell: (row) => (row.roles ?? []).map(roleName).join(", ") },
-    { title: "Ends if unused", cell: (row) => h(Time, { at: row.expireTime, isRelative: true }) },
-    {
-      title: "End",
-      kind: "end",
-      cell: (row) =>
-        h(
-          Button,
-          {
-            kind: "quiet",
-            label: `End the session started ${new Date(row.issueTime).toLocaleString()}`,
-            onClick: () => setEnding(row.accessor),
-          },
-          "End",
-        ),
-    },
-  ];
+  const columns = sessionColumns(setEnding);
+  const aside = h(
+    "span",
+    { class: "actions" },
+    h(Button, { kind: "quiet", onClick: reload, isBusy: isLoading }, "Refresh"),
+    (rows?.length ?? 0) > 0 && h(Button, { onClick: () => setEnding("all") }, `End all ${total ?? ""}`.trim()),
+  );
   return h(
     Card,
-    {
-      title: "Live sessions",
-      aside: h(
-        "span",
-        { class: "actions" },
-        h(Button, { kind: "quiet", onClick: reload, isBusy: isLoading }, "Refresh"),
-        (rows?.length ?? 0) > 0 &&
-          h(Button, { onClick: () => setEnding("all") }, `End all${total === undefined ? "" : ` ${total}`}`),
-      ),
-    },
+    { title: "Live sessions", aside },
     error && h(ErrorNotice, { error }),
+    rows?.length === 0 && h("p", { class: "faint" }, "Nobody is using it at the moment."),
     rows &&
-      (rows.length === 0
-        ? h("p", { class: "faint" }, "Nobody is using it at the moment.")
-        : [
-            h(Table, { label: "Live sessions", columns, rows, rowKey: (row) => row.accessor, isLoading }),
-            h(Pager, pager),
-          ]),
-    ending &&
-      h(
-        ConfirmDialog,
-        {
-          title: ending === "all" ? "End all sessions?" : "End this session?",
-          action: ending === "all" ? "End all" : "End session",
-          preview:
-            ending === "all"
-              ? () => call("POST", `${path}:endTokens`, { body: { validateOnly: true }, isRepeatable: true })
-              : undefined,
-          onClose: () => setEnding(undefined),
-          onDo: async () => {
-            await call("POST", ending === "all" ? `${path}:endTokens` : `v1/tokens/${ending}:end`, {
-              body: {},
-              isRepeatable: true,
-            });
-            say(ending === "all" ? "All its sessions have ended." : "The session has ended.");
-            reload();
-          },
-        },
-        h("p", null, "The third-party system can get a new token with its secret key at any time."),
-      ),
+      rows.length > 0 &&
+      h(Table, { label: "Live sessions", columns, rows, rowKey: (row) => row.accessor, isLoading }),
+    h(Pager, pager),
+    ending && h(EndSessions, { path, ending, onClose: () => setEnding(undefined), onDone: reload }),
+  );
+}
+
+/** @param {{ path: string, ending: string, onClose: () => void, onDone: () => void }} props ending: an accessor, or "all" */
+function EndSessions({ path, ending, onClose, onDone }) {
+  const isAll = ending === "all";
+  /** @param {boolean} validateOnly */
+  const endAll = (validateOnly) => call("POST", `${path}:endTokens`, { body: { validateOnly }, isRepeatable: true });
+  async function onDo() {
+    await (isAll ? endAll(false) : call("POST", `v1/tokens/${ending}:end`, { body: {}, isRepeatable: true }));
+    say(isAll ? "All its sessions have ended." : "The session has ended.");
+    onDone();
+  }
+  return h(
+    ConfirmDialog,
+    {
+      title: isAll ? "End all sessions?" : "End this session?",
+      action: isAll ? "End all" : "End session",
+      preview: isAll ? () => endAll(true) : undefined,
+      onClose,
+      onDo,
+    },
+    h("p", null, "The third-party system can get a new token with its secret key at any time."),
   );
 }
 

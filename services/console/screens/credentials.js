@@ -7,9 +7,9 @@ import { CreateDialog } from "../dialogs/create.js";
 import { isClientId, plural } from "../format.js";
 import { catalogue, noteNames } from "../load.js";
 import { usePages } from "../pages.js";
-import { Button, Expiry, Failed, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
+import { Button, Expiry, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
 import { SelectField, TextField } from "../parts/field.js";
-import { Empty, Pager, Skeleton, Table } from "../parts/table.js";
+import { Empty, Listing, Table } from "../parts/table.js";
 import { link, place, refine } from "../router.js";
 import { useStore } from "../store.js";
 /** @typedef {import("../types.js").Credential} Credential */
@@ -47,83 +47,88 @@ const columns = [
   },
 ];
 
+const pick = (/** @type {any} */ answer) => /** @type {Credential[]} */ (answer.credentials ?? []);
+const lead = "Each gives one third-party system its own client ID, secret key and roles.";
+
 export function CredentialsScreen() {
   const { query } = useStore(place);
-  const { roles } = useStore(catalogue);
   const [isCreating, setCreating] = useState(false);
   const filter = filterOf(query);
-  const { rows, total, error, isLoading, reload, pager } = usePages(
-    "v1/credentials",
-    { filter, orderBy: query.sort },
-    25,
-    (answer) => /** @type {Credential[]} */ (answer.credentials ?? []),
-  );
-  useEffect(() => noteNames(rows ?? []), [rows]);
-  const create = h(Button, { kind: "primary", icon: "plus", onClick: () => setCreating(true) }, "New credential");
+  const list = usePages("v1/credentials", { filter, orderBy: query.sort }, 25, pick);
+  const { rows = [], total, isLoading, reload } = list;
+  useEffect(() => noteNames(rows), [rows]);
+  const create = () => setCreating(true);
   return h(
     "div",
     { class: "screen" },
     h(
       Heading,
-      {
-        title: "Application credentials",
-        lead: "Each gives one third-party system its own client ID, secret key and roles.",
-      },
-      create,
+      { title: "Application credentials", lead },
+      h(Button, { kind: "primary", icon: "plus", onClick: create }, "New credential"),
     ),
+    h(Filters, { query, total }),
     h(
-      "div",
-      { class: "filters", role: "search" },
-      h(Search, {
-        value: query.q ?? "",
-        label: "Search",
-        placeholder: "Name or client ID",
-        onChange: (q) => refine({ q }),
+      Listing,
+      { list, empty: h(Nothing, { isFiltered: filter !== "", onCreate: create }) },
+      h(Table, {
+        label: "Application credentials",
+        columns,
+        rows,
+        rowKey: (row) => row.clientId,
+        isLoading,
+        orderBy: query.sort || "name",
+        onSort: (sort) => refine({ sort }),
       }),
-      h(SelectField, {
-        label: "Status",
-        isHiddenLabel: true,
-        value: query.status ?? "",
-        onChange: (status) => refine({ status }),
-        options: [
-          ["", "Not deleted"],
-          ["active", "Active"],
-          ["expired", "Expired"],
-          ["deleted", "Deleted"],
-          ["any", "All"],
-        ],
-      }),
-      h(SelectField, {
-        label: "Role",
-        isHiddenLabel: true,
-        value: query.role ?? "",
-        onChange: (role) => refine({ role }),
-        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))],
-      }),
-      total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "credential")),
     ),
-    error && !rows
-      ? h(Failed, { error, onRetry: reload })
-      : !rows
-        ? h(Skeleton, null)
-        : rows.length === 0
-          ? h(Nothing, { isFiltered: filter !== "", onCreate: () => setCreating(true) })
-          : h(
-              "div",
-              { class: "table-card" },
-              h(Table, {
-                label: "Application credentials",
-                columns,
-                rows,
-                rowKey: (row) => row.clientId,
-                isLoading,
-                orderBy: query.sort || "name",
-                onSort: (sort) => refine({ sort }),
-              }),
-              h(Pager, pager),
-            ),
     isCreating && h(CreateDialog, { onClose: () => setCreating(false), onCreated: reload }),
   );
+}
+
+/** @type {[string, string][]} */
+const statuses = [
+  ["", "Not deleted"],
+  ["active", "Active"],
+  ["expired", "Expired"],
+  ["deleted", "Deleted"],
+  ["any", "All"],
+];
+
+/** @param {{ query: Record<string, string>, total?: number }} props */
+function Filters({ query, total }) {
+  return h(
+    "div",
+    { class: "filters", role: "search" },
+    h(Search, {
+      value: query.q ?? "",
+      label: "Search",
+      placeholder: "Name or client ID",
+      onChange: (q) => refine({ q }),
+    }),
+    h(SelectField, {
+      label: "Status",
+      isHiddenLabel: true,
+      value: query.status ?? "",
+      onChange: (status) => refine({ status }),
+      options: statuses,
+    }),
+    h(RoleFilter, { value: query.role }),
+    total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "credential")),
+  );
+}
+
+/** @param {{ value?: string }} props */
+export function RoleFilter({ value = "" }) {
+  const { roles } = useStore(catalogue);
+  /** @type {[string, string][]} */
+  const options = roles.map((role) => [role.roleId, role.name]);
+  const onChange = (/** @type {string} */ role) => refine({ role });
+  return h(SelectField, {
+    label: "Role",
+    isHiddenLabel: true,
+    value,
+    onChange,
+    options: [["", "Any role"], ...options],
+  });
 }
 
 /** @param {{ isFiltered: boolean, onCreate: () => void }} props */

@@ -3,11 +3,12 @@
 import { h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api.js";
+import { SaveButton } from "../dialogs/fields.js";
 import { ImpactNotice, tokensEnded } from "../dialogs/impact.js";
 import { RolesCard } from "../dialogs/role.js";
-import { plural, seconds, span } from "../format.js";
-import { useLoad, useWork } from "../load.js";
-import { Button, Card, ErrorNotice, Failed, Heading, Notice } from "../parts/basic.js";
+import { seconds, span } from "../format.js";
+import { asApiError, useLoad, useWork } from "../load.js";
+import { Button, Card, Failed, FormError, Heading, Notice } from "../parts/basic.js";
 import { Field } from "../parts/field.js";
 import { Skeleton } from "../parts/table.js";
 import { say } from "../parts/toast.js";
@@ -125,117 +126,126 @@ export function SettingsScreen() {
 
 const mask = "idleSessionTimeout,maxTokenLife,maxTokensPerCredential,deletionRetention,usageRetention";
 
-/** @param {{ settings: Settings, onSaved: () => void }} props */
-function SettingsForm({ settings, onSaved }) {
+/** What editing them does, without how it looks. @param {{ settings: Settings, onSaved: () => void }} props */
+function useSettings({ settings, onSaved }) {
   const [base, setBase] = useState(settings);
   const [form, setForm] = useState(formOf(settings));
   const [impact, setImpact] = useState(/** @type {import("../types.js").Impact | undefined} */ (undefined));
   const [isStale, setStale] = useState(false);
   const { isBusy, error, setError, run } = useWork();
   const isDirty = JSON.stringify(form) !== JSON.stringify(formOf(base));
+
+  /** @param {Settings} from @param {Form} next */
+  function begin(from, next) {
+    setBase(from);
+    setForm(next);
+    setImpact(undefined);
+    setError(undefined);
+    setStale(false);
+  }
   useEffect(() => {
-    if (!isDirty) (setBase(settings), setForm(formOf(settings)));
+    if (!isDirty) begin(settings, formOf(settings));
   }, [settings]);
+
+  async function save() {
+    const body = { settings: settingsOf(form, base.etag), updateMask: mask };
+    const dry = { body: { ...body, validateOnly: true }, isRepeatable: true };
+    try {
+      const preview = impact ? {} : await call("PATCH", "v1/settings", dry);
+      if (tokensEnded(preview.impact) > 0) return setImpact(preview.impact);
+      const { settings: saved } = await call("PATCH", "v1/settings", { body });
+      begin(saved, formOf(saved));
+      setIdleSeconds(seconds(saved.idleSessionTimeout));
+      say("The settings are saved.");
+    } catch (failure) {
+      setImpact(undefined);
+      if (asApiError(failure).reason !== "STALE_ETAG") throw failure;
+      setStale(true);
+      onSaved();
+    }
+  }
+  function submit(/** @type {Event} */ event) {
+    event.preventDefault();
+    const wrong = check(form);
+    if (Object.keys(wrong).length > 0) return setError(new ApiError(400, "", "", wrong));
+    return run(save);
+  }
   /** @param {keyof Form} name */
   const set = (name) => (/** @type {string} */ value) => {
     setForm({ ...form, [name]: value });
     setImpact(undefined);
   };
-  async function save() {
-    const body = { settings: settingsOf(form, base.etag), updateMask: mask };
-    try {
-      if (!impact) {
-        const preview = await call("PATCH", "v1/settings", {
-          body: { ...body, validateOnly: true },
-          isRepeatable: true,
-        });
-        if (tokensEnded(preview.impact) > 0) return setImpact(preview.impact);
-      }
-      const answer = await call("PATCH", "v1/settings", { body });
-      setBase(answer.settings);
-      setForm(formOf(answer.settings));
-      setIdleSeconds(seconds(answer.settings.idleSessionTimeout));
-      say("The settings are saved.");
-    } catch (failure) {
-      if (!(failure instanceof ApiError) || failure.reason !== "STALE_ETAG") throw failure;
-      setStale(true);
-      onSaved();
-    }
-    setImpact(undefined);
-  }
-  function submit(/** @type {Event} */ event) {
-    event.preventDefault();
-    const fields = check(form);
-    if (Object.keys(fields).length > 0) return setError(new ApiError(400, "", "", fields));
-    return run(save);
-  }
-  const fields = error?.fields ?? {};
+  return { base, form, set, begin, impact, isStale, isDirty, isBusy, error, submit };
+}
+
+/** @type {{ name: keyof Form, unit: keyof Form | "days" | "at most", field: string, label: string, hint: string }[]} */
+const amounts = [
+  {
+    name: "idle",
+    unit: "idleUnit",
+    field: "idle_session_timeout",
+    label: "Idle Session Timeout",
+    hint: "A bearer token that is not used to call an API for this long expires.",
+  },
+  {
+    name: "life",
+    unit: "lifeUnit",
+    field: "max_token_life",
+    label: "Longest life of a token",
+    hint: "Used or not. Empty: no limit.",
+  },
+  {
+    name: "tokens",
+    unit: "at most",
+    field: "max_tokens_per_credential",
+    label: "Live tokens of one credential",
+    hint: "One more is refused. Empty: no limit.",
+  },
+  {
+    name: "deletion",
+    unit: "days",
+    field: "deletion_retention",
+    label: "Deleted credentials can be brought back for",
+    hint: "Then they are gone for good.",
+  },
+  {
+    name: "usage",
+    unit: "days",
+    field: "usage_retention",
+    label: "Usage is kept for",
+    hint: "Older counts are removed.",
+  },
+];
+
+/** @param {{ settings: Settings, onSaved: () => void }} props */
+function SettingsForm(props) {
+  const { base, form, set, begin, impact, isStale, isDirty, isBusy, error, submit } = useSettings(props);
+  const { settings } = props;
   return h(
     "form",
     { onSubmit: submit, noValidate: true },
     h(
       Card,
       { title: "General Settings" },
-      error && Object.keys(fields).length === 0 && h(ErrorNotice, { error }),
-      isStale &&
-        h(StaleSettings, {
-          mine: form,
-          theirs: settings,
-          onChoose: (/** @type {Form} */ chosen) => (setBase(settings), setForm(chosen), setStale(false)),
+      h(FormError, { error }),
+      isStale && h(StaleSettings, { mine: form, theirs: settings, onChoose: (chosen) => begin(settings, chosen) }),
+      amounts.map(({ name, unit, field, label, hint }) =>
+        h(Amount, {
+          key: name,
+          label,
+          hint,
+          value: form[name],
+          onInput: set(name),
+          error: error?.fields[field],
+          ...(unit === "days" || unit === "at most" ? { unit } : { unit: form[unit], onUnit: set(unit) }),
         }),
-      h(Amount, {
-        label: "Idle Session Timeout",
-        value: form.idle,
-        onInput: set("idle"),
-        unit: form.idleUnit,
-        onUnit: set("idleUnit"),
-        error: fields.idle_session_timeout,
-        hint: "A bearer token that is not used to call an API for this long expires.",
-      }),
-      h(Amount, {
-        label: "Longest life of a token",
-        value: form.life,
-        onInput: set("life"),
-        unit: form.lifeUnit,
-        onUnit: set("lifeUnit"),
-        error: fields.max_token_life,
-        hint: "Used or not. Empty: no limit.",
-      }),
-      h(Amount, {
-        label: "Live tokens of one credential",
-        value: form.tokens,
-        onInput: set("tokens"),
-        unit: "at most",
-        error: fields.max_tokens_per_credential,
-        hint: "One more is refused. Empty: no limit.",
-      }),
-      h(Amount, {
-        label: "Deleted credentials can be brought back for",
-        value: form.deletion,
-        onInput: set("deletion"),
-        unit: "days",
-        error: fields.deletion_retention,
-        hint: "Then they are gone for good.",
-      }),
-      h(Amount, {
-        label: "Usage is kept for",
-        value: form.usage,
-        onInput: set("usage"),
-        unit: "days",
-        error: fields.usage_retention,
-        hint: "Older counts are removed.",
-      }),
+      ),
       impact && h(ImpactNotice, { impact }),
       h(
         "div",
         { class: "actions end" },
-        isDirty &&
-          h(Button, { onClick: () => (setForm(formOf(base)), setImpact(undefined), setError(undefined)) }, "Undo"),
-        h(
-          Button,
-          { kind: impact ? "danger" : "primary", type: "submit", isBusy, isDisabled: !isDirty },
-          impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save",
-        ),
+        isDirty && h(Button, { onClick: () => begin(base, formOf(base)) }, "Undo"),
+        h(SaveButton, { impact, isBusy, isDisabled: !isDirty }),
       ),
     ),
   );
@@ -243,9 +253,13 @@ function SettingsForm({ settings, onSaved }) {
 
 /** @param {{ mine: Form, theirs: Settings, onChoose: (form: Form) => void }} props */
 function StaleSettings({ mine, theirs, onChoose }) {
-  const now =
-    `Idle Session Timeout ${span(seconds(theirs.idleSessionTimeout))}; longest life ${theirs.maxTokenLife ? span(seconds(theirs.maxTokenLife)) : "no limit"}; ` +
-    `live tokens ${theirs.maxTokensPerCredential || "no limit"}; deleted kept ${span(seconds(theirs.deletionRetention))}; usage kept ${span(seconds(theirs.usageRetention))}`;
+  const now = [
+    `Idle Session Timeout ${span(seconds(theirs.idleSessionTimeout))}`,
+    `longest life ${theirs.maxTokenLife ? span(seconds(theirs.maxTokenLife)) : "no limit"}`,
+    `live tokens ${theirs.maxTokensPerCredential || "no limit"}`,
+    `deleted kept ${span(seconds(theirs.deletionRetention))}`,
+    `usage kept ${span(seconds(theirs.usageRetention))}`,
+  ].join("; ");
   return h(
     Notice,
     { kind: "warn" },

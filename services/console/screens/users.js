@@ -7,16 +7,15 @@ import { quoted, withQuery } from "../api.js";
 import { ConfirmDialog } from "../dialogs/impact.js";
 import { UserRolesDialog } from "../dialogs/user.js";
 import { count, plural } from "../format.js";
-import { catalogue, useLoad } from "../load.js";
+import { useLoad } from "../load.js";
 import { usePages } from "../pages.js";
 import { Button, Card, Failed, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
-import { SelectField } from "../parts/field.js";
-import { Empty, Pager, Skeleton, Table } from "../parts/table.js";
+import { Empty, Listing, Skeleton, Table } from "../parts/table.js";
 import { say } from "../parts/toast.js";
 import { go, link, place, refine } from "../router.js";
 import { call } from "../session.js";
 import { useStore } from "../store.js";
-import { Search } from "./credentials.js";
+import { RoleFilter, Search } from "./credentials.js";
 /** @typedef {import("../types.js").User} User */
 /** @typedef {import("../types.js").Credential} Credential */
 
@@ -34,56 +33,35 @@ const columns = [
   { title: "Changed", cell: (row) => h(Time, { at: row.updateTime, isRelative: true }) },
 ];
 
+const pick = (/** @type {any} */ answer) => /** @type {User[]} */ (answer.users ?? []);
+const lead = "A credential with an owner never has a role that its owner has not.";
+
 export function UsersScreen() {
   const { query } = useStore(place);
-  const { roles } = useStore(catalogue);
   const [isAdding, setAdding] = useState(false);
   const terms = [query.q && `user:${quoted(query.q)}`, query.role && `role=${query.role}`].filter(Boolean);
-  const { rows, total, error, isLoading, reload, pager } = usePages(
-    "v1/users",
-    { filter: terms.join(" AND ") },
-    25,
-    (answer) => /** @type {User[]} */ (answer.users ?? []),
-  );
+  const list = usePages("v1/users", { filter: terms.join(" AND ") }, 25, pick);
+  const { rows = [], total, isLoading, reload } = list;
+  const empty =
+    terms.length > 0
+      ? h(Empty, { icon: "search", title: "Nothing matches" })
+      : h(
+          Empty,
+          { icon: "people", title: "No users yet" },
+          h("p", null, "They come from your directory, by SetUserRoles, or from here."),
+        );
   return h(
     "div",
     { class: "screen" },
-    h(
-      Heading,
-      { title: "Users", lead: "A credential with an owner never has a role that its owner has not." },
-      h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user"),
-    ),
+    h(Heading, { title: "Users", lead }, h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user")),
     h(
       "div",
       { class: "filters", role: "search" },
       h(Search, { value: query.q ?? "", label: "Search", placeholder: "User", onChange: (q) => refine({ q }) }),
-      h(SelectField, {
-        label: "Role",
-        isHiddenLabel: true,
-        value: query.role ?? "",
-        onChange: (role) => refine({ role }),
-        options: [["", "Any role"], ...roles.map((role) => /** @type {[string, string]} */ ([role.roleId, role.name]))],
-      }),
+      h(RoleFilter, { value: query.role }),
       total !== undefined && h("span", { class: "total", role: "status" }, plural(total, "user")),
     ),
-    error && !rows
-      ? h(Failed, { error, onRetry: reload })
-      : !rows
-        ? h(Skeleton, null)
-        : rows.length === 0
-          ? h(
-              Empty,
-              terms.length > 0
-                ? { icon: "search", title: "Nothing matches" }
-                : { icon: "people", title: "No users yet" },
-              terms.length === 0 && h("p", null, "They come from your directory, by SetUserRoles, or from here."),
-            )
-          : h(
-              "div",
-              { class: "table-card" },
-              h(Table, { label: "Users", columns, rows, rowKey: (row) => row.user, isLoading }),
-              h(Pager, pager),
-            ),
+    h(Listing, { list, empty }, h(Table, { label: "Users", columns, rows, rowKey: (row) => row.user, isLoading })),
     isAdding && h(UserRolesDialog, { onClose: () => setAdding(false), onSaved: reload }),
   );
 }

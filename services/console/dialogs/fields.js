@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What creating and editing a credential have in common.
+import { h } from "preact";
+import { plural } from "../format.js";
+import { useLoad } from "../load.js";
+import { Button } from "../parts/basic.js";
+import { ExpiryField, expiryTime, RolePicker, TextField } from "../parts/field.js";
+import { tokensEnded } from "./impact.js";
+/** @typedef {import("preact").ComponentChildren} Children */
+
+/** As it is being filled in. @typedef {{ name: string, owner: string, expiry: import("../parts/field.js").Expiry, roles: Set<string> }} Form */
+
+/** What is wrong before the API is asked; it says the same otherwise. @param {Form} form @param {boolean} needsRole */
+export function checkForm(form, needsRole) {
+  /** @type {Record<string, string>} */
+  const fields = {};
+  if (!form.name.trim()) fields.name = "Enter a name.";
+  if (expiryTime(form.expiry) === null) fields.expire_time = "Enter a date and time, or choose Never expires.";
+  if (needsRole && form.roles.size === 0) fields.roles = "Choose at least one role.";
+  return fields;
+}
+
+/** Users to choose an owner from. */
+function OwnerList() {
+  const pick = (/** @type {any} */ answer) => /** @type {import("../types.js").User[]} */ (answer.users ?? []);
+  const { data } = useLoad("v1/users?pageSize=200", pick);
+  return h(
+    "datalist",
+    { id: "owners" },
+    (data ?? []).map(({ user }) => h("option", { key: user, value: user })),
+  );
+}
+
+/**
+ * @param {{ form: Form, onChange: (form: Form) => void, wrong: Record<string, string>, roles: import("../types.js").Role[],
+ *   note?: (role: string) => Children, isGone?: (role: string) => boolean }} props
+ */
+export function CredentialFields({ form, onChange, wrong, roles, note, isGone }) {
+  return [
+    h(
+      "div",
+      { class: "two", key: "names" },
+      h(TextField, {
+        label: "Name",
+        value: form.name,
+        onInput: (name) => onChange({ ...form, name }),
+        isFirst: true,
+        maxLength: 100,
+        error: wrong.name,
+        hint: "Such as the system that will use it.",
+      }),
+      h(TextField, {
+        label: "Owner (optional)",
+        value: form.owner,
+        onInput: (owner) => onChange({ ...form, owner }),
+        list: "owners",
+        error: wrong.owner,
+        hint: "The user it acts for. It never has a role that this user has not.",
+      }),
+    ),
+    h(OwnerList, { key: "owners" }),
+    h(ExpiryField, {
+      key: "expiry",
+      value: form.expiry,
+      onChange: (expiry) => onChange({ ...form, expiry }),
+      error: wrong.expire_time,
+    }),
+    h(RolePicker, {
+      key: "roles",
+      roles,
+      chosen: form.roles,
+      onChange: (chosen) => onChange({ ...form, roles: chosen }),
+      error: wrong.roles,
+      note,
+      isGone,
+    }),
+  ];
+}
+
+/** Says what it ends once that is known. @param {{ impact?: import("../types.js").Impact, isBusy: boolean, isDisabled?: boolean }} props */
+export function SaveButton({ impact, isBusy, isDisabled }) {
+  return h(
+    Button,
+    { kind: impact ? "danger" : "primary", type: "submit", isBusy, isDisabled },
+    impact ? `Save and end ${plural(tokensEnded(impact), "session")}` : "Save",
+  );
+}
