@@ -106,8 +106,10 @@ void http_reply(struct http_request *request)
     }
     /* Still under the lock: once the loop has the request, the whole server may be gone before the next line. */
     pthread_mutex_lock(&loop->lock);
+    bool is_awake = !SLIST_EMPTY(&loop->answered); /* whoever was first has woken it */
     SLIST_INSERT_HEAD(&loop->answered, parked, answered_link);
-    (void)!write(loop->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    if (!is_awake)
+        (void)!write(loop->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
     pthread_mutex_unlock(&loop->lock);
 }
 
