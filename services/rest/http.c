@@ -118,24 +118,12 @@ static bool set_up_evhttp(struct loop *loop)
     return true;
 }
 
-/* Changes of what epoll watches are collected: an answer that goes out at once then costs no epoll_ctl. */
-static struct event_base *new_base(void)
-{
-    struct event_config *config = event_config_new();
-    if (config == NULL)
-        return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
-}
-
 static bool set_up(struct loop *loop)
 {
     TAILQ_INIT(&loop->conns);
     SLIST_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->base = new_base();
+    loop->base = event_base_new();
     if (loop->wake_fd < 0 || loop->base == NULL || !set_up_evhttp(loop))
         return false;
     loop->wake_event = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
