@@ -168,11 +168,18 @@ static enum status read_used_ago(struct api *api, struct call *call, const Gateh
     return check_duration(call, "used_ago", request->used_ago, 0, idle_timeout, 0, &question->used_ago);
 }
 
+static bool has_client(const Gatehouse__V1__IntrospectRequest *request)
+{
+    return request->client_id[0] != '\0' || request->client_secret[0] != '\0';
+}
+
 static enum status read_introspect(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
-                                   struct introspection *question)
+                                   bool is_batch, struct introspection *question)
 {
     TRY(check_length(call, "token", request->token, TOKEN_MAX));
     TRY(check_text(call, "api", request->api, API_MAX));
+    if (is_batch && has_client(request))
+        return call_fail_field(call, "client_id", "INVALID_FIELD", "in a batch the caller authenticates by metadata");
     if (request->token[0] == '\0')
         return call_fail_field(call, "token", "INVALID_FIELD", "token is empty");
     if (request->n_required_roles > REQUIRED_MAX)
@@ -315,7 +322,8 @@ static enum status check_introspecting(struct introspecting *introspecting)
     struct calling *calling = &introspecting->calling;
     TRY(caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_INTROSPECT));
     for (size_t i = 0; i < introspecting->count; i++)
-        TRY(read_introspect(calling->api, calling->call, request_at(introspecting, i), &introspecting->questions[i]));
+        TRY(read_introspect(calling->api, calling->call, request_at(introspecting, i), introspecting->is_batch,
+                            &introspecting->questions[i]));
     return STATUS_OK;
 }
 
@@ -364,7 +372,13 @@ static enum status introspect(struct api *api, struct call *call, const Protobuf
     introspecting->count = count;
     introspecting->questions =
         is_batch ? checked(calloc(count, sizeof *introspecting->questions)) : &introspecting->single;
-    caller_resolve(&introspecting->calling, api, call, introspect_caller_known);
+    const Gatehouse__V1__IntrospectRequest *first = request_at(introspecting, 0);
+    struct calling *calling = &introspecting->calling;
+    if (!is_batch && has_client(first))
+        introspect_caller_known(caller_authenticate(calling, api, call, first->client_id, first->client_secret),
+                                calling);
+    else
+        caller_resolve(calling, api, call, introspect_caller_known);
     return STATUS_OK;
 }
 

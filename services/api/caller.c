@@ -30,19 +30,23 @@ static void resolve_identities(struct calling *calling)
     }
 }
 
+static void take_roles(struct calling *calling, const char *client_id, const struct role_set *roles)
+{
+    struct caller *caller = &calling->caller;
+    struct directory *directory = calling->api->domain->directory;
+    int manager = directory_role_number(directory, ROLE_USER_MANAGER);
+    int server = directory_role_number(directory, ROLE_RESOURCE_SERVER);
+    caller->is_known = true;
+    caller->may_administer = manager >= 0 && role_set_has(roles, manager);
+    caller->may_introspect = server >= 0 && role_set_has(roles, server);
+    snprintf(caller->name, sizeof caller->name, "%s", client_id);
+}
+
 static void take_token(struct calling *calling)
 {
     const struct introspection *introspection = &calling->introspection;
-    struct caller *caller = &calling->caller;
-    struct directory *directory = calling->api->domain->directory;
-    if (!introspection->is_active)
-        return;
-    caller->is_known = true;
-    memcpy(caller->name, introspection->client_id, sizeof introspection->client_id);
-    int manager = directory_role_number(directory, ROLE_USER_MANAGER);
-    int server = directory_role_number(directory, ROLE_RESOURCE_SERVER);
-    caller->may_administer = manager >= 0 && role_set_has(&introspection->roles, manager);
-    caller->may_introspect = server >= 0 && role_set_has(&introspection->roles, server);
+    if (introspection->is_active)
+        take_roles(calling, introspection->client_id, &introspection->roles);
 }
 
 static void token_loaded(enum status status, struct introspection *introspection)
@@ -194,5 +198,17 @@ enum status client_authenticate(struct api *api, struct call *call, const char *
     if (!is_right)
         return refuse_client(api, call, client_id);
     flusher_note_secret(api->domain->flusher, ret_client->secret_id, now);
+    return STATUS_OK;
+}
+
+enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
+                                const char *secret)
+{
+    struct client client;
+    calling->api = api;
+    calling->call = call;
+    calling->caller = (struct caller){.is_known = false};
+    TRY(client_authenticate(api, call, client_id, secret, &client));
+    take_roles(calling, client_id, &client.effective);
     return STATUS_OK;
 }

@@ -67,6 +67,10 @@ struct client {
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
 
+/* The same of a caller that shows no token but its own client ID and secret key; what it may, its roles say. */
+enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
+                                const char *secret);
+
 /* answer.c: conversions */
 
 Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time);

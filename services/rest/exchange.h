@@ -22,6 +22,7 @@ struct exchange {
     const struct rest_options *options;
     struct http_request *request;
     exchange_answer_fn *answer;
+    bool has_client; /* the caller showed client ID and secret key, not a bearer token */
     bool used_basic; /* for the challenge of a 401 */
     void *data;      /* the route's own, in the request's scratch */
 };

@@ -96,16 +96,24 @@ static bool read_client(struct http_request *request, struct oauth *oauth, bool 
     return true;
 }
 
-static const char *error_name(const struct call_error *error)
+/* Was the caller refused as the bearer of a token, not as a client? */
+static bool is_refused_bearer(const struct exchange *exchange)
 {
+    const struct call_error *error = &exchange->call.error;
+    return (error->status == STATUS_UNAUTHENTICATED || error->status == STATUS_PERMISSION_DENIED) &&
+           !exchange->has_client && strcmp(error->reason, "INVALID_CLIENT") != 0 &&
+           strcmp(error->reason, "NOT_YOUR_TOKEN") != 0;
+}
+
+static const char *error_name(const struct exchange *exchange)
+{
+    const struct call_error *error = &exchange->call.error;
     if (error->status == STATUS_UNAUTHENTICATED)
-        return strcmp(error->reason, "INVALID_CLIENT") == 0 ? "invalid_client" : "invalid_token";
+        return is_refused_bearer(exchange) ? "invalid_token" : "invalid_client";
     if (strcmp(error->reason, "INVALID_SCOPE") == 0)
         return "invalid_scope";
-    if (strcmp(error->reason, "NOT_YOUR_TOKEN") == 0)
-        return "unauthorized_client";
     if (error->status == STATUS_PERMISSION_DENIED)
-        return "insufficient_scope";
+        return is_refused_bearer(exchange) ? "insufficient_scope" : "unauthorized_client";
     if (error->status == STATUS_INVALID_ARGUMENT)
         return "invalid_request";
     if (error->status == STATUS_UNAVAILABLE || error->status == STATUS_RESOURCE_EXHAUSTED)
@@ -118,13 +126,11 @@ static void answer_failed(struct exchange *exchange)
     struct http_request *request = exchange->request;
     const struct call_error *error = &exchange->call.error;
     int code = answer_code_of(request, error);
-    bool is_bearer = error->status == STATUS_PERMISSION_DENIED ||
-                     (error->status == STATUS_UNAUTHENTICATED && strcmp(error->reason, "INVALID_CLIENT") != 0);
-    if (is_bearer && strcmp(error->reason, "NOT_YOUR_TOKEN") != 0)
+    if (is_refused_bearer(exchange))
         answer_challenge(request, code == 401 ? "invalid_token" : "insufficient_scope");
     else if (code == 401 && exchange->used_basic)
         http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
-    answer_oauth_error(request, code, error_name(error), error->message);
+    answer_oauth_error(request, code, error_name(exchange), error->message);
 }
 
 static char *join(struct scratch *scratch, size_t count, char *const *words)
@@ -211,6 +217,7 @@ static bool start_token(const struct rest_options *options, struct http_request 
         return false;
     message->client_id = (char *)(uintptr_t)oauth->client_id;
     message->client_secret = (char *)(uintptr_t)oauth->client_secret;
+    exchange->has_client = true;
     exchange->used_basic = oauth->used_basic;
     exchange_invoke(exchange, options->auth, "IssueToken", &message->base, answer_token);
     return true;
@@ -247,17 +254,24 @@ static void answer_introspect(struct exchange *exchange, const ProtobufCMessage 
     answer_json(exchange->request, 200, json);
 }
 
-static bool start_introspect(const struct rest_options *options, struct http_request *request)
+/* RFC 7662, section 2.1: a bearer token of its own, or client ID and secret key as at the token endpoint. */
+static bool read_introspector(struct http_request *request, struct oauth *oauth)
 {
     const char *rest = NULL, *authorization = http_header(request, "Authorization");
+    bool is_client = authorization == NULL ? form_get(&oauth->form, "client_secret") != NULL
+                                           : basic_scheme_is(authorization, "Basic", &rest);
+    if (is_client || (authorization != NULL && basic_scheme_is(authorization, "Bearer", &rest)))
+        return read_client(request, oauth, true);
+    answer_challenge(request, NULL);
+    answer_oauth_error(request, 401, "invalid_token", "whoever introspects needs a bearer token or a client secret");
+    return false;
+}
+
+static bool start_introspect(const struct rest_options *options, struct http_request *request)
+{
     struct oauth *oauth = read_form(request);
-    if (oauth == NULL)
+    if (oauth == NULL || !read_introspector(request, oauth))
         return false;
-    if (authorization == NULL || !basic_scheme_is(authorization, "Bearer", &rest)) {
-        answer_challenge(request, NULL);
-        answer_oauth_error(request, 401, "invalid_token", "whoever introspects needs a bearer token of its own");
-        return false;
-    }
     const char *token = form_get(&oauth->form, "token");
     if (token == NULL) {
         answer_oauth_error(request, 400, "invalid_request", "token is missing");
@@ -270,6 +284,12 @@ static bool start_introspect(const struct rest_options *options, struct http_req
     gatehouse__v1__introspect_request__init(message);
     message->token = (char *)(uintptr_t)token;
     message->api = (char *)(uintptr_t)or_empty(form_get(&oauth->form, "api"));
+    exchange->used_basic = oauth->used_basic;
+    exchange->has_client = oauth->client_secret[0] != '\0' || oauth->used_basic;
+    if (exchange->has_client) { /* beside a bearer token a client_id proves nothing */
+        message->client_id = (char *)(uintptr_t)oauth->client_id;
+        message->client_secret = (char *)(uintptr_t)oauth->client_secret;
+    }
     exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_introspect);
     return true;
 }
@@ -312,6 +332,7 @@ static bool start_revoke(const struct rest_options *options, struct http_request
     message->token = (char *)(uintptr_t)token;
     message->client_id = (char *)(uintptr_t)oauth->client_id;
     message->client_secret = (char *)(uintptr_t)oauth->client_secret;
+    exchange->has_client = oauth->client_id[0] != '\0';
     exchange->used_basic = oauth->used_basic;
     exchange_invoke(exchange, options->auth, "Revoke", &message->base, answer_revoke);
     return true;
@@ -341,10 +362,12 @@ void oauth_metadata(const struct rest_options *options, struct http_request *req
     char *introspect = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Introspect", url);
     char *revoke = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Revoke", url);
     answer_json(request, 200,
-                json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s, s], s:[s, s], s:[]}", "issuer", or_empty(url),
+                json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s, s], s:[s, s, s], s:[s, s], s:[]}", "issuer", or_empty(url),
                           "token_endpoint", or_empty(token), "introspection_endpoint", or_empty(introspect),
                           "revocation_endpoint", or_empty(revoke), "grant_types_supported", "client_credentials",
                           "token_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
+                          "introspection_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
+                          "Bearer", /* and not at revocation's, which has names of client authentication only */
                           "revocation_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
                           "response_types_supported"));
     http_reply(request);

@@ -26,7 +26,7 @@ static const struct form_endpoint form_endpoints[] = {
     {"/OAuth/Introspect",
      "Introspect",
      "Is a token live, and what may its bearer do (RFC 7662)? The caller needs resource_server",
-     {"token!", "token_type_hint", "api"},
+     {"token!", "token_type_hint", "api", "client_id", "client_secret"},
      {"active!", "scope", "client_id", "client_name", "token_type", "exp", "iat", "sub"}},
     {"/OAuth/Revoke",
      "Revoke",

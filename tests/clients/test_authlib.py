@@ -54,6 +54,15 @@ class Authlib(TlsTest):
         self.assertFalse(self.is_live(mine))
         self.assertEqual(introspect().json(), {"active": False})
 
+    def test_a_resource_server_introspects_with_its_secret(self):
+        mine = self.daemon.issue(self.client_id, self.secret).access_token
+        for method in ("client_secret_basic", "client_secret_post"):
+            session = self.session(client_id=self.daemon.client_id, client_secret=self.daemon.secret,
+                                   token_endpoint_auth_method=method)
+            answer = session.introspect_token(self.introspect_url, token=mine)
+            self.assertEqual((method, answer.status_code, answer.json()["client_id"]), (method, 200, self.client_id))
+        self.assertEqual(self.session().introspect_token(self.introspect_url, token=mine).status_code, 403)
+
     def test_the_metadata_is_valid_and_where_the_rfc_looks_for_it(self):
         url = get_well_known_url(self.base, external=True)
         with requests.Session() as session:

@@ -107,7 +107,15 @@ static void fake__introspect(Gatehouse__V1__AuthService_Service *service,
     char *roles[] = {"work_creator"};
     (void)service;
     bool is_shim = call->authorization == NULL && call->identities[0] != NULL;
-    if (!is_shim && (call->authorization == NULL || strcmp(call->authorization, "Bearer caller") != 0)) {
+    bool is_client = strcmp(request->client_id, "good") == 0;
+    if (!is_client && request->client_secret[0] != '\0') {
+        bool is_known = strcmp(request->client_id, "other") == 0;
+        (void)call_fail(call, is_known ? STATUS_PERMISSION_DENIED : STATUS_UNAUTHENTICATED,
+                        is_known ? "CALLER_NOT_ALLOWED" : "INVALID_CLIENT", "no");
+        closure(NULL, call);
+        return;
+    }
+    if (!is_shim && !is_client && (call->authorization == NULL || strcmp(call->authorization, "Bearer caller") != 0)) {
         (void)call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN", "caller not known");
         closure(NULL, call);
         return;

@@ -108,6 +108,37 @@ class Introspect(ShimTest):
             answer = self.form("/OAuth/Introspect", {"token": token}, self.bearer())
             self.assertEqual((answer.code, answer.json), (200, {"active": False}))
 
+    def ways(self, client_id, secret):
+        """A client's two ways of authenticating: (fields, headers)."""
+        return (({}, self.basic(client_id, secret)), ({"client_id": client_id, "client_secret": secret}, None))
+
+    def test_a_client_with_the_role_introspects_by_its_secret(self):
+        made = self.daemon.create(self.admin, "resource server", roles=("resource_server",))
+        mine = made.credential.client_id, made.secret_key
+        token = self.daemon.admin_token()
+        for fields, headers in self.ways(*mine):
+            answer = self.form("/OAuth/Introspect", {"token": token, "api": "GET /by-secret", **fields}, headers)
+            self.assertEqual((answer.code, answer.json["active"], answer.json["client_id"]),
+                             (200, True, self.daemon.client_id))
+            answer = self.form("/OAuth/Introspect", {"token": "x", **fields}, headers)
+            self.assertEqual((answer.code, answer.json), (200, {"active": False}))
+        usage = self.json("GET", "/v1/usage?clientId=" + self.daemon.client_id).json["rows"]
+        self.assertEqual(["2"], [row["allowed"] for row in usage if row["api"] == "GET /by-secret"])
+        self.assertEqual(self.json("DELETE", "/v1/credentials/" + mine[0]).code, 200)
+        for fields, headers in self.ways(*mine):
+            answer = self.form("/OAuth/Introspect", {"token": token, **fields}, headers)
+            self.assertEqual((answer.code, answer.json["error"]), (401, "invalid_client"))
+
+    def test_a_client_without_the_role_or_with_a_wrong_secret_does_not(self):
+        made = self.daemon.create(self.admin, "no resource server")
+        token = self.daemon.issue(made.credential.client_id, made.secret_key).access_token
+        for secret, code, error in ((made.secret_key, 403, "unauthorized_client"), ("wrong", 401, "invalid_client")):
+            for fields, headers in self.ways(made.credential.client_id, secret):
+                answer = self.form("/OAuth/Introspect", {"token": token, **fields}, headers)
+                self.assertEqual((answer.code, answer.json["error"]), (code, error))
+                is_challenged = code == 401 and headers is not None
+                self.assertEqual((answer.headers["WWW-Authenticate"] or "").startswith("Basic "), is_challenged)
+
     def test_who_may_not_introspect_is_refused(self):
         other = self.daemon.create(self.admin, "introspect by other")
         token = self.daemon.issue(other.credential.client_id, other.secret_key).access_token
@@ -172,6 +203,25 @@ class Others(ShimTest):
         self.assertEqual(answer.json["issuer"], base)
         self.assertEqual(answer.json["token_endpoint"], base + "/OAuth/Token")
         self.assertEqual(answer.json["grant_types_supported"], ["client_credentials"])
+
+    def test_each_way_of_authenticating_that_the_metadata_names_is_taken_and_no_other(self):
+        metadata = self.ask("GET", "/.well-known/oauth-authorization-server").json
+        path_of = {name: metadata[name + "_endpoint"].removeprefix(metadata["issuer"])
+                   for name in ("token", "introspection", "revocation")}
+        pair = self.daemon.client_id, self.daemon.secret
+        ways = {"client_secret_basic": ({}, self.basic(*pair)),
+                "client_secret_post": (dict(zip(("client_id", "client_secret"), pair)), None),
+                "Bearer": ({}, {"Authorization": "Bearer " + self.admin}),
+                "none": ({"client_id": pair[0]}, None)}
+        for name, path in path_of.items():
+            named = set(metadata[name + "_endpoint_auth_methods_supported"])
+            for way, (fields, headers) in ways.items():
+                asked = {"grant_type": "client_credentials"} if name == "token" else {"token": "x"}
+                code = self.form(path, {**asked, **fields}, headers).code
+                if (name, way) == ("revocation", "Bearer"):  # taken, and no name of client authentication for it
+                    self.assertEqual(code, 200)
+                else:
+                    self.assertEqual((name, way, code == 200), (name, way, way in named))
 
     def test_an_unknown_path_is_404(self):
         self.assertEqual(self.ask("GET", "/nothing").code, 404)

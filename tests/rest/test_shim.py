@@ -606,13 +606,35 @@ class OAuth(Shim):
             self.error(answer, code, error)
             self.assertEqual("2" if code in (429, 503) else None, answer.headers.get("retry-after"))
 
-    def test_introspection_needs_a_bearer(self):
-        for headers in ((), (basic("good", "x"),), ("Authorization: Bearer",), ("Authorization: Bearer other",)):
+    def test_introspection_needs_a_bearer_or_a_client(self):
+        for headers in ((), ("Authorization: Bearer",), ("Authorization: Digest x",), ("Authorization: Bearer other",)):
             answer = self.token("token=live", *headers, path="/Auth/OAuth/Introspect")
             self.error(answer, 401, "invalid_token")
             was_shown = headers == ("Authorization: Bearer other",)
             self.assertEqual('Bearer realm="gatehouse"' + (', error="invalid_token"' if was_shown else ""),
                              answer.headers["www-authenticate"])
+
+    def test_a_client_may_introspect_with_its_secret(self):
+        path = "/Auth/OAuth/Introspect"
+        for body, headers in (("token=live", (basic("good", "x"),)), ("token=live&client_id=good&client_secret=x", ()),
+                              ("token=live&client_id=nobody", ("Authorization: Bearer caller",))):
+            answer = self.token(body, *headers, path=path)
+            self.assertEqual((200, True), (answer.code, answer.json["active"]))
+        answer = self.token("token=live", basic("nobody", "x"), path=path)
+        self.error(answer, 401, "invalid_client")
+        self.assertEqual('Basic realm="gatehouse", charset="UTF-8"', answer.headers["www-authenticate"])
+        answer = self.token("token=live&client_id=nobody&client_secret=x", path=path)
+        self.error(answer, 401, "invalid_client")
+        self.assertNotIn("www-authenticate", answer.headers)
+        answer = self.token("token=live", basic("other", "x"), path=path)
+        self.error(answer, 403, "unauthorized_client")
+        self.assertNotIn("www-authenticate", answer.headers)
+        self.error(self.token("token=live&client_id=good", path=path), 401, "invalid_token")
+        self.error(self.token("token=live", "Authorization: Basic !!!", path=path), 401, "invalid_client")
+        for body, headers in (("token=live&client_id=good&client_secret=x", ("Authorization: Bearer caller",)),
+                              ("token=live&client_id=good&client_secret=x", (basic("good", "x"),)),
+                              ("token=live&client_id=other", (basic("good", "x"),)), ("", (basic("good", "x"),))):
+            self.error(self.token(body, *headers, path=path), 400, "invalid_request")
 
     def test_introspection_answers_by_the_letter(self):
         answer = self.token("token=live&token_type_hint=access_token", "Authorization: Bearer caller",
@@ -644,6 +666,10 @@ class OAuth(Shim):
             self.assertEqual("http://h:1/Auth", answer.json["issuer"])
             self.assertEqual("http://h:1/Auth/OAuth/Token", answer.json["token_endpoint"])
             self.assertEqual(["client_credentials"], answer.json["grant_types_supported"])
+            client = ["client_secret_basic", "client_secret_post"]
+            self.assertEqual((client, [*client, "Bearer"], client), tuple(
+                answer.json[name + "_endpoint_auth_methods_supported"]
+                for name in ("token", "introspection", "revocation")))
 
 
 class Gateways(Shim):

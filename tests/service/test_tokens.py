@@ -43,6 +43,28 @@ class Callers(Base):
             self.assertEqual(error_of(lambda: self.daemon.introspect(plain, text))[:2],
                              ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"))
 
+    def test_a_caller_may_show_its_secret_instead_of_a_token(self):
+        client, secret = self.make("by secret", ("resource_server",))
+        plain, plain_secret = self.make("not by secret")
+        text = self.daemon.issue(plain, plain_secret).access_token
+
+        def ask(**fields):
+            return self.daemon.auth.Introspect(auth_pb2.IntrospectRequest(token=text, **fields), timeout=60)
+        self.assertEqual(ask(client_id=client, client_secret=secret).client_id, plain)
+        for fields, error in (({"client_id": plain, "client_secret": plain_secret}, ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")),
+                              ({"client_id": client, "client_secret": "wrong"}, ("UNAUTHENTICATED", "INVALID_CLIENT")),
+                              ({"client_id": client}, ("UNAUTHENTICATED", "INVALID_CLIENT")),
+                              ({"client_secret": secret}, ("UNAUTHENTICATED", "INVALID_CLIENT"))):
+            self.assertEqual(error_of(lambda: ask(**fields))[:2], error)
+        batch = auth_pb2.BatchIntrospectRequest(requests=[
+            auth_pb2.IntrospectRequest(token=text, client_id=client, client_secret=secret)])
+        for metadata, error in ((None, ("UNAUTHENTICATED", "CALLER_UNKNOWN", "")),
+                                (Daemon.bearer(self.caller), ("INVALID_ARGUMENT", "INVALID_FIELD", "client_id"))):
+            self.assertEqual(error_of(lambda: self.daemon.auth.BatchIntrospect(batch, metadata=metadata, timeout=60)), error)
+        self.admin("RevokeRoles", pb.RevokeRolesRequest(client_id=client, roles=["resource_server"]))
+        self.assertEqual(error_of(lambda: ask(client_id=client, client_secret=secret))[:2],
+                         ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"))
+
     def test_revoking_is_for_the_client_the_bearer_and_an_administrator(self):
         client, secret = self.make("one")
         other, other_secret = self.make("two")
