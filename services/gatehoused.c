@@ -3,9 +3,11 @@
 #include "api/api.h"
 #include "config.h"
 #include "log.h"
+#include "rest/probe.h"
 #include "rest/rest.h"
 #include "rest/upstream.h"
 #include "rpc/server.h"
+#include "supervisor.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -20,9 +22,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 enum {
     EXIT_USAGE = 2,
@@ -30,13 +29,24 @@ enum {
     FILES_WANTED = 65536,
     SECRET_FILE_MAX = 256,
     MESSAGE_MAX = 320 * 1024, /* the largest BatchIntrospect */
+    PROBE_TIMEOUT_MS = 5000,
+    TURN_LIMIT_MS = 10000, /* an HTTP loop that did not turn for so long hangs; far below WatchdogSec */
+    CLOSING_MS = 30000,    /* for what comes after the drain: storing what is in memory */
 };
 
 extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
 
 /* Command line */
 
-enum { OPTION_REST_ONLY = 1000, OPTION_UPSTREAM, OPTION_PRINT, OPTION_NAME, OPTION_SECRET_FILE, OPTION_CHECK };
+enum {
+    OPTION_REST_ONLY = 1000,
+    OPTION_UPSTREAM,
+    OPTION_PRINT,
+    OPTION_NAME,
+    OPTION_SECRET_FILE,
+    OPTION_CHECK,
+    OPTION_HEALTH
+};
 
 struct arguments {
     const char *config_file;
@@ -47,6 +57,7 @@ struct arguments {
     bool is_print;
     bool is_check;
     bool is_init;
+    bool is_health;
     const char *name;
     const char *secret_file;
 };
@@ -58,6 +69,7 @@ static const struct argp_option options[] = {
     {"upstream", OPTION_UPSTREAM, "HOST:PORT", 0, "With --rest-only: the server behind", 0},
     {"print-config", OPTION_PRINT, NULL, 0, "Print every setting, with its meaning, and end", 0},
     {"check-config", OPTION_CHECK, NULL, 0, "Say what is wrong with the settings, and end", 0},
+    {"health", OPTION_HEALTH, NULL, 0, "Ask the daemon that runs with these settings whether it is ready, and end", 0},
     {NULL, 0, NULL, 0, "For init:", 1},
     {"name", OPTION_NAME, "NAME", 0, "Name of the first administrator's credential (default: administrator)", 1},
     {"secret-file", OPTION_SECRET_FILE, "FILE", 0, "Write its secret key to FILE (mode 0600) instead of printing it",
@@ -94,6 +106,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case OPTION_CHECK:
         arguments->is_check = true;
         return 0;
+    case OPTION_HEALTH:
+        arguments->is_health = true;
+        return 0;
     case OPTION_NAME:
         arguments->name = value;
         return 0;
@@ -114,6 +129,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 
 struct daemon {
     struct config config;
+    struct supervisor_sockets sockets;
     struct store *store;
     struct domain *domain;
     struct api *api;
@@ -259,6 +275,7 @@ static bool start_rest(struct daemon *daemon)
     char why[256] = "";
     struct rest_options rest_options = {
         .address = config->http_address,
+        .listen_fd = daemon->sockets.http.fd,
         .tls_cert_file = or_null(config->http_cert),
         .tls_key_file = or_null(config->http_key),
         .path_prefix = config->http_prefix,
@@ -279,6 +296,7 @@ static bool start_rest(struct daemon *daemon)
         .is_ready_arg = daemon,
         .metrics = daemon->metrics,
         .metrics_address = or_null(config->metrics_address),
+        .metrics_listen_fd = daemon->sockets.metrics.fd,
     };
     daemon->rest = rest_server_new(&rest_options, why);
     if (daemon->rest == NULL) {
@@ -403,33 +421,43 @@ static void stop(struct daemon *daemon, bool is_rest_only)
     free(daemon->introspect_identities);
 }
 
-static void notify(const char *state)
+static void tell_ready(const struct daemon *daemon)
 {
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, state);
-#else
-    (void)state;
-#endif
+    supervisor_tell_ready(daemon->rpc == NULL ? 0 : rpc_server_port(daemon->rpc),
+                          daemon->rest == NULL ? 0 : rest_server_port(daemon->rest));
 }
 
 static void reload(struct daemon *daemon)
 {
-    notify("RELOADING=1");
+    supervisor_tell_reloading();
     if (daemon->rpc != NULL && rpc_server_reload(daemon->rpc) != STATUS_OK)
         log_write(LOG_LEVEL_ERROR, "grpc_certificate_not_reloaded", NULL);
     if (daemon->rest != NULL)
         rest_server_reload(daemon->rest);
     log_write(LOG_LEVEL_INFO, "reloaded", NULL);
-    notify("READY=1");
+    tell_ready(daemon);
+}
+
+/* The gRPC port has a watchdog of its own (rpc/watchdog.c), which ends the process. */
+static bool tell_alive(const struct daemon *daemon, bool was_alive)
+{
+    bool is_alive = daemon->rest == NULL || rest_server_is_turning(daemon->rest, TURN_LIMIT_MS);
+    if (is_alive)
+        supervisor_tell_alive();
+    if (is_alive != was_alive)
+        log_write(is_alive ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, is_alive ? "http_loop_turns_again" : "http_loop_hangs",
+                  NULL);
+    return is_alive;
 }
 
 /* Until it is told to stop. */
 static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
 {
     const struct timespec a_second = {1, 0};
+    bool is_alive = true;
     for (;;) {
         int signal_number = sigtimedwait(signals, NULL, &a_second);
-        notify("WATCHDOG=1");
+        is_alive = tell_alive(daemon, is_alive);
         if (signal_number == SIGHUP)
             reload(daemon);
         else if (signal_number > 0)
@@ -447,9 +475,9 @@ static int run(struct daemon *daemon, bool is_rest_only)
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in every thread that is started from now on */
     bool is_started = start(daemon, is_rest_only);
     if (is_started) {
-        notify("READY=1");
+        tell_ready(daemon);
         wait_for_signals(daemon, &signals);
-        notify("STOPPING=1");
+        supervisor_tell_stopping(2 * daemon->config.grace_ms + CLOSING_MS); /* HTTP's grace, then gRPC's */
         log_write(LOG_LEVEL_INFO, "stopping", NULL);
     }
     stop(daemon, is_rest_only);
@@ -498,6 +526,47 @@ static int init(struct daemon *daemon, const struct arguments *arguments)
     return status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* gatehoused --health */
+
+static int ask_health(const struct config *config)
+{
+    char path[300], why[160];
+    if (config->http_address[0] == '\0') {
+        fprintf(stderr, "gatehoused: --health asks /readyz over HTTP, but http_address is empty\n");
+        return EXIT_USAGE;
+    }
+    snprintf(path, sizeof path, "%s/readyz", config->http_prefix);
+    if (probe_is_ready(config->http_address, path, config->http_cert[0] != '\0', PROBE_TIMEOUT_MS, why)) {
+        puts("ready");
+        return EXIT_SUCCESS;
+    }
+    fprintf(stderr, "gatehoused: not ready: %s: %s\n", config->http_address, why);
+    return EXIT_FAILURE;
+}
+
+/* Where a socket was handed over, its address is the one that counts, also for what is demanded off loopback. */
+static void take_sockets(struct daemon *daemon, struct config_mistakes *mistakes)
+{
+    supervisor_take_sockets(&daemon->sockets, mistakes);
+    if (daemon->sockets.http.fd != 0)
+        daemon->config.http_address = daemon->sockets.http.address;
+    if (daemon->sockets.metrics.fd != 0)
+        daemon->config.metrics_address = daemon->sockets.metrics.address;
+}
+
+static int act(struct daemon *daemon, const struct arguments *arguments)
+{
+    if (arguments->is_print) {
+        config_print(&daemon->config);
+        return EXIT_SUCCESS;
+    }
+    if (arguments->is_check)
+        return EXIT_SUCCESS;
+    if (arguments->is_health)
+        return ask_health(&daemon->config);
+    return arguments->is_init ? init(daemon, arguments) : run(daemon, arguments->is_rest_only);
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {
@@ -516,6 +585,8 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     harden();
     config_load(arguments.config_file, arguments.settings, &daemon.config, &mistakes);
+    if (!arguments.is_print && !arguments.is_check && !arguments.is_health && !arguments.is_init)
+        take_sockets(&daemon, &mistakes);
     if (!arguments.is_print)
         config_check(&daemon.config, arguments.is_rest_only, &mistakes);
     if (mistakes.count > 0) {
@@ -524,13 +595,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     configure_log(&daemon.config);
-    int result = EXIT_SUCCESS;
-    if (arguments.is_print)
-        config_print(&daemon.config);
-    else if (arguments.is_init)
-        result = init(&daemon, &arguments);
-    else if (!arguments.is_check)
-        result = run(&daemon, arguments.is_rest_only);
+    int result = act(&daemon, &arguments);
     config_free(&daemon.config);
     return result;
 }

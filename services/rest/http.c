@@ -75,6 +75,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     int64_t now = clock_monotonic();
     (void)fd;
     (void)what;
+    atomic_store_explicit(&loop->last_sweep, now, memory_order_relaxed);
     conn_sweep(loop, now);
     if (atomic_load(&loop->server->is_draining)) {
         drain(loop, now);
@@ -149,15 +150,27 @@ static enum status start_loop(struct loop *loop)
         return STATUS_INTERNAL;
     sigfillset(&all); /* signals are the composition's; and a client that is gone must not raise SIGPIPE */
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_store(&loop->last_sweep, clock_monotonic());
     loop->is_running = pthread_create(&loop->thread, NULL, run, loop) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return loop->is_running ? STATUS_OK : STATUS_INTERNAL;
+}
+
+/* Every loop accepts from the one socket that was handed over. */
+static enum status take_over(struct http_server *server)
+{
+    server->port = listen_port(server->options.listen_fd);
+    for (int i = 0; i < server->options.threads; i++)
+        TRY(listen_take(server->options.listen_fd, &server->loops[i].listen_fd));
+    return STATUS_OK;
 }
 
 static enum status bind_all(struct http_server *server)
 {
     const struct http_options *options = &server->options;
     int probe;
+    if (options->listen_fd != 0)
+        return take_over(server);
     /* SO_REUSEPORT would let a second daemon bind the same port and take half of the connections. So ask first. */
     TRY(listen_open(options->address, 0, false, &probe));
     server->port = listen_port(probe);
@@ -177,6 +190,15 @@ enum status http_server_start(struct http_server *server)
     for (int i = 0; i < server->options.threads && status == STATUS_OK; i++)
         status = start_loop(&server->loops[i]);
     return status;
+}
+
+bool http_server_is_turning(const struct http_server *server, int64_t limit_us)
+{
+    int64_t now = clock_monotonic();
+    for (int i = 0; i < server->options.threads; i++)
+        if (server->loops[i].is_running && now - atomic_load(&server->loops[i].last_sweep) > limit_us)
+            return false;
+    return true;
 }
 
 static void wake(struct loop *loop)

@@ -51,6 +51,7 @@ struct http_request {
 
 struct http_options {
     const char *address;
+    int listen_fd;   /* a listening socket in its place, borrowed; 0: none */
     struct tls *tls; /* borrowed; NULL: none */
     int threads, max_connections, max_connections_per_address;
     struct guard_limits limits;
@@ -68,6 +69,10 @@ struct http_options {
 struct http_server *http_server_new(const struct http_options *options);
 enum status http_server_start(struct http_server *server);
 int http_server_port(const struct http_server *server);
+
+/* Has each loop turned within the last `limit_us`? From any thread. */
+bool http_server_is_turning(const struct http_server *server, int64_t limit_us);
+
 void http_server_stop(struct http_server *server, int64_t grace_ms);
 void http_server_free(struct http_server *server);
 

@@ -34,6 +34,7 @@ struct loop {
     SLIST_HEAD(, conn) fresh; /* accepted, and not seen yet */
     struct conn *by_evcon;    /* uthash */
     int64_t next_certificate_check;
+    _Atomic int64_t last_sweep; /* read by any thread */
 
     pthread_mutex_t lock; /* of answered */
     SLIST_HEAD(, http_parked) answered;

@@ -2,6 +2,7 @@
 #include "listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -77,6 +78,23 @@ enum status listen_open(const char *address, int port, bool is_shared, int *ret_
     errno = error;
     if (fd < 0)
         return STATUS_UNAVAILABLE;
+    *ret_fd = fd;
+    return STATUS_OK;
+}
+
+enum status listen_take(int given_fd, int *ret_fd)
+{
+    int is_listening = 0;
+    socklen_t len = sizeof is_listening;
+    if (getsockopt(given_fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) != 0 || !is_listening)
+        return STATUS_INVALID_ARGUMENT;
+    int fd = fcntl(given_fd, F_DUPFD_CLOEXEC, 0);
+    int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return STATUS_UNAVAILABLE;
+    }
     *ret_fd = fd;
     return STATUS_OK;
 }

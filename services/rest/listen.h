@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens a listening TCP socket. */
+/* Opens a listening TCP socket, or takes one over. */
 #ifndef REST_LISTEN_H
 #define REST_LISTEN_H
 
@@ -11,6 +11,10 @@
  * it as well, by the same call. On success *ret_fd is yours, non-blocking. STATUS_INVALID_ARGUMENT: no address;
  * STATUS_UNAVAILABLE: cannot be bound, errno says why. */
 enum status listen_open(const char *address, int port, bool is_shared, int *ret_fd);
+
+/* A descriptor of the listening socket that somebody else has opened, to be accepted from as well. On success *ret_fd
+ * is yours. STATUS_INVALID_ARGUMENT: it is none. */
+enum status listen_take(int given_fd, int *ret_fd);
 
 int listen_port(int fd);
 

@@ -171,6 +171,7 @@ static struct http_options make_options(const struct rest_options *options)
 {
     return (struct http_options){
         .address = options->address,
+        .listen_fd = options->listen_fd,
         .threads = options->threads == 0 ? 2 : options->threads,
         .max_connections = options->max_connections == 0 ? 4096 : options->max_connections,
         .max_connections_per_address =
@@ -201,6 +202,7 @@ struct rest_server *rest_server_new(const struct rest_options *options, char err
     if (options->tls_cert_file != NULL)
         http.tls = server->tls = tls_new(options->tls_cert_file, options->tls_key_file, error, 256);
     metrics_http.address = options->metrics_address;
+    metrics_http.listen_fd = options->metrics_listen_fd;
     metrics_http.threads = 1;
     metrics_http.trusted_proxies = NULL;
     metrics_http.handle = serve_metrics;
@@ -237,6 +239,12 @@ void rest_server_reload(struct rest_server *server)
 {
     if (server->tls != NULL)
         tls_reload(server->tls);
+}
+
+bool rest_server_is_turning(const struct rest_server *server, int64_t limit_ms)
+{
+    return http_server_is_turning(server->http, limit_ms * 1000) &&
+           (server->metrics_http == NULL || http_server_is_turning(server->metrics_http, limit_ms * 1000));
 }
 
 void rest_server_stop(struct rest_server *server, int64_t grace_ms)

@@ -24,6 +24,7 @@ struct rest_server;
  * rest_server_free. Lists end with NULL. */
 struct rest_options {
     const char *address;       /* "127.0.0.1:8080", "[::1]:0" */
+    int listen_fd;             /* a listening socket in its place, borrowed; 0: none */
     const char *tls_cert_file; /* PEM chain, and with it tls_key_file; NULL: no TLS. TLS 1.2 and 1.3 only, with HSTS */
     const char *tls_key_file;
     const char *path_prefix; /* every path is below it, such as "/Auth"; "" or NULL: "/" */
@@ -55,6 +56,7 @@ struct rest_options {
 
     struct metrics *metrics;     /* counts here; NULL: does not count */
     const char *metrics_address; /* serves `metrics` on a listener of its own at /metrics; NULL: not */
+    int metrics_listen_fd;       /* in its place, borrowed; 0: none */
 };
 
 /* Makes a server that listens nowhere yet. NULL: error says why (an option that makes no sense, a file that cannot be
@@ -71,6 +73,9 @@ int rest_server_metrics_port(const struct rest_server *server);
 /* Reads the certificate files again (SIGHUP; a changed file is seen within seconds without). Open connections go on;
  * files that cannot be used are logged and the old ones stay. */
 void rest_server_reload(struct rest_server *server);
+
+/* Has every event loop turned within the last `limit_ms`? From any thread, between start and stop. */
+bool rest_server_is_turning(const struct rest_server *server, int64_t limit_ms);
 
 /* Drains: no new connection, idle ones closed, each answer says `Connection: close`; waits for what is under way, at
  * most grace_ms; then joins the threads. Blocking; once. /readyz should answer 503 some time before: is_ready decides.

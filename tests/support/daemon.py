@@ -44,6 +44,7 @@ class Daemon:
             **(settings or {}),
         }
         self.extra = list(extra)
+        self.prefix, self.pass_fds = (), ()  # a command that starts it in its turn, and descriptors for it
         self.process = self.channel = self.shift = None
         self.log_path = self.folder + "/log"
         self.secret_file = self.folder + "/secret"
@@ -77,8 +78,8 @@ class Daemon:
         log = open(self.log_path, "ab")
         begin = os.path.getsize(self.log_path)
         # stdout is not ours to give away: CTest waits for whoever holds it.
-        self.process = subprocess.Popen([*LEASH, *self.arguments(), *self.extra], stderr=log, stdout=subprocess.DEVNULL,
-                                        env=self.environment)
+        self.process = subprocess.Popen([*LEASH, *self.prefix, *self.arguments(), *self.extra], stderr=log,
+                                        stdout=subprocess.DEVNULL, env=self.environment, pass_fds=self.pass_fds)
         log.close()
         end = time.monotonic() + timeout
         started = None
