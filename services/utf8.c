@@ -25,3 +25,15 @@ size_t utf8_count(const char *text)
         count += ((unsigned char)*text & 0xc0) != 0x80;
     return count;
 }
+
+bool utf8_is_text(const char *text, size_t len)
+{
+    const unsigned char *c = (const unsigned char *)text, *end = c + len;
+    while (c < end) {
+        size_t step = utf8_character((const char *)c, (size_t)(end - c));
+        if (step == 0 || *c < ' ' || *c == 0x7f || (step == 2 && c[0] == 0xc2 && c[1] < 0xa0))
+            return false;
+        c += step;
+    }
+    return true;
+}

@@ -3,6 +3,7 @@
 
 #include "base64.h"
 #include "form.h"
+#include "utf8.h"
 
 #include <string.h>
 #include <strings.h>
@@ -19,7 +20,7 @@ bool basic_scheme_is(const char *authorization, const char *scheme, const char *
 static bool decode_part(char *text, size_t len)
 {
     char *end = form_decode(text, len, true);
-    return end != NULL && form_is_text(text, (size_t)(end - text));
+    return end != NULL && utf8_is_text(text, (size_t)(end - text));
 }
 
 bool basic_parse(struct basic *basic, const char *base64)

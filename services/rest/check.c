@@ -4,12 +4,10 @@
  * forward auth; POST /k8s/TokenReview to Kubernetes. Both introspect as the shim's own identity
  * (rest_options.check_identities).
  */
-#include "basic.h"
 #include "form.h"
+#include "gateway.h"
 #include "routes.h"
 
-#include <gatehouse/v1/auth.pb-c.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { ROLES_MAX = 32 };
@@ -20,51 +18,24 @@ static void challenge(struct http_request *request, int code, const char *error)
     answer_empty(request, code);
 }
 
-/* A header's value must be ASCII: what is not is percent-encoded (RFC 3986), as is '%'. */
-static char *header_text(struct scratch *scratch, const char *text)
-{
-    char *encoded = scratch_alloc(scratch, 3 * strlen(text) + 1);
-    char *to = encoded;
-    for (const unsigned char *c = (const unsigned char *)text; encoded != NULL && *c != '\0'; c++) {
-        if (*c >= ' ' && *c < 0x7f && *c != '%')
-            *to++ = (char)*c;
-        else
-            to += snprintf(to, 4, "%%%02X", *c);
-    }
-    return encoded;
-}
-
-static char *join_roles(struct scratch *scratch, const Gatehouse__V1__IntrospectResponse *token)
-{
-    char *text = scratch_copy(scratch, "", 0);
-    for (size_t i = 0; text != NULL && i < token->n_roles; i++)
-        text = scratch_print(scratch, "%s%s%s", text, i == 0 ? "" : " ", token->roles[i]);
-    return text;
-}
-
 static void answer_check(struct exchange *exchange, const ProtobufCMessage *message)
 {
     struct http_request *request = exchange->request;
-    const Gatehouse__V1__IntrospectResponse *token = (const void *)message;
-    if (token == NULL && exchange->call.error.status == STATUS_INVALID_ARGUMENT)
-        challenge(request, 401, "invalid_token"); /* too long for a token: the gateway knows 200, 401 and 403 */
-    else if (token == NULL)
+    struct arena arena = {NULL};
+    struct gateway_verdict verdict = gateway_judge(&exchange->call.error, (const void *)message, true, &arena);
+    if (verdict.code == 0)
         answer_status(request, &exchange->call.error);
-    else if (!token->active)
-        challenge(request, 401, "invalid_token");
-    else if (!token->allowed)
-        challenge(request, 403, "insufficient_scope");
+    else if (verdict.code != 200)
+        challenge(request, verdict.code, verdict.error);
     else {
         answer_empty(request, 200);
-        http_answer_header(request, "X-Auth-Client-Id", token->client_id);
-        http_answer_header(request, "X-Auth-Client-Name", header_text(&request->scratch, token->credential_name));
-        http_answer_header(request, "X-Auth-Roles", join_roles(&request->scratch, token));
-        http_answer_header(request, "X-Auth-Owner", header_text(&request->scratch, token->owner));
+        for (size_t i = 0; i < GATEWAY_HEADERS; i++)
+            http_answer_header(request, verdict.headers[i].name, verdict.headers[i].value);
     }
+    arena_done(&arena);
 }
 
-/* "POST /api/cases", of what the gateway says the request was; without the query, which usage counting cuts off anyway.
- */
+/* What the gateway says the request was. */
 static char *called_api(struct http_request *request)
 {
     const char *method = http_header(request, "X-Original-Method"), *uri = http_header(request, "X-Original-URI");
@@ -72,13 +43,9 @@ static char *called_api(struct http_request *request)
         method = http_header(request, "X-Forwarded-Method");
     if (uri == NULL)
         uri = http_header(request, "X-Forwarded-Uri");
-    size_t len = uri == NULL ? 0 : strcspn(uri, "?#");
-    if (len > 200)
-        len = 200;
-    if (uri != NULL && !form_is_text(uri, len))
-        len = 0;
-    return scratch_print(&request->scratch, "%.16s%s%.*s", method == NULL ? "" : method,
-                         method == NULL || len == 0 ? "" : " ", (int)len, uri == NULL ? "" : uri);
+    char api[GATEWAY_API_SIZE];
+    gateway_api(method, uri, api);
+    return scratch_copy(&request->scratch, api, strlen(api));
 }
 
 static bool read_roles(struct http_request *request, Gatehouse__V1__IntrospectRequest *message)
@@ -99,7 +66,7 @@ static bool read_roles(struct http_request *request, Gatehouse__V1__IntrospectRe
 
 static bool start_check(const struct rest_options *options, struct http_request *request)
 {
-    const char *token = NULL, *authorization = http_header_copy(request, "Authorization");
+    const char *token = gateway_token(http_header_copy(request, "Authorization"));
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         answer_method_not_allowed(request, "GET, HEAD");
         return false;
@@ -113,7 +80,7 @@ static bool start_check(const struct rest_options *options, struct http_request 
         answer_oauth_error(request, 400, "invalid_request", "the query is role=… only");
         return false;
     }
-    if (authorization == NULL || !basic_scheme_is(authorization, "Bearer", &token) || token[0] == '\0') {
+    if (token == NULL) {
         challenge(request, 401, NULL);
         return false;
     }

@@ -2,6 +2,7 @@
 #include "exchange.h"
 
 #include "clock.h"
+#include "gateway.h"
 #include "log.h"
 
 #include <stdio.h>
@@ -218,9 +219,9 @@ static json_t *make_details(const struct call_error *error)
 
 void answer_challenge(struct http_request *request, const char *error)
 {
-    char *value =
-        error == NULL ? NULL : scratch_print(&request->scratch, "Bearer realm=\"gatehouse\", error=\"%s\"", error);
-    http_answer_header(request, "WWW-Authenticate", value == NULL ? "Bearer realm=\"gatehouse\"" : value);
+    char challenge[GATEWAY_CHALLENGE_SIZE];
+    gateway_challenge(error, challenge);
+    http_answer_header(request, "WWW-Authenticate", challenge);
 }
 
 void answer_status(struct http_request *request, const struct call_error *error)

@@ -36,18 +36,6 @@ char *form_decode(char *text, size_t len, bool with_plus)
     return out;
 }
 
-bool form_is_text(const char *text, size_t len)
-{
-    const unsigned char *c = (const unsigned char *)text, *end = c + len;
-    while (c < end) {
-        size_t step = utf8_character((const char *)c, (size_t)(end - c));
-        if (step == 0 || *c < ' ' || *c == 0x7f || (step == 2 && c[0] == 0xc2 && c[1] < 0xa0))
-            return false;
-        c += step;
-    }
-    return true;
-}
-
 static bool parse_part(char *text, size_t len, const char **ret_why)
 {
     char *end = form_decode(text, len, true);
@@ -55,7 +43,7 @@ static bool parse_part(char *text, size_t len, const char **ret_why)
         *ret_why = "percent-encoding is broken";
         return false;
     }
-    if (!form_is_text(text, (size_t)(end - text))) {
+    if (!utf8_is_text(text, (size_t)(end - text))) {
         *ret_why = "parameter is not UTF-8 text";
         return false;
     }

@@ -34,7 +34,4 @@ const char *form_find_repeated(const struct form *form);
 /* Decodes one percent-encoded text in place; with_plus: + is a space. Its end, with a NUL there, or NULL: broken. */
 char *form_decode(char *text, size_t len, bool with_plus);
 
-/* UTF-8 without controls (tab and line breaks are such)? */
-bool form_is_text(const char *text, size_t len);
-
 #endif

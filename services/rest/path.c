@@ -2,6 +2,7 @@
 #include "path.h"
 
 #include "form.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,5 +45,5 @@ bool path_fits(struct scratch *scratch, const char *pattern, const char *path, s
 bool path_decode(char *value)
 {
     char *end = form_decode(value, strlen(value), false);
-    return end != NULL && form_is_text(value, (size_t)(end - value));
+    return end != NULL && utf8_is_text(value, (size_t)(end - value));
 }

@@ -3,6 +3,7 @@
 #include "rest/basic.h"
 #include "rest/base64.h"
 #include "rest/form.h"
+#include "utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,8 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(header, data, size);
     header[size] = '\0';
     if (basic_scheme_is(header, "Basic", &rest) && basic_parse(&basic, rest) &&
-        (!form_is_text(basic.client_id, strlen(basic.client_id)) ||
-         !form_is_text(basic.client_secret, strlen(basic.client_secret))))
+        (!utf8_is_text(basic.client_id, strlen(basic.client_id)) ||
+         !utf8_is_text(basic.client_secret, strlen(basic.client_secret))))
         abort();
     check_base64(data, size);
     free(header);

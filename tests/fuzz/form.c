@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forms and queries: whatever is accepted is text, ends with NUL, and lies within what was given. */
 #include "rest/form.h"
+#include "utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 static void check(const char *part, const char *text, size_t size)
 {
-    if (part < text || part > text + size || !form_is_text(part, strlen(part)) || part + strlen(part) > text + size)
+    if (part < text || part > text + size || !utf8_is_text(part, strlen(part)) || part + strlen(part) > text + size)
         abort();
 }
 
