@@ -30,8 +30,8 @@
     X(LIST, introspect_identities, NULL, "names proved by mutual TLS that may introspect")                          \
     X(LIST, admin_identities, NULL, "names proved by mutual TLS that may administer")                               \
     X(BOOL, check, true,                                                                                            \
-      "serve /OAuth/Check and the token review: who reaches the shim may then introspect by them; "                 \
-      "off loopback only with check_off_loopback")                                                                  \
+      "serve /OAuth/Check, the token review and Envoy's Check to whoever reaches the port: it may then introspect " \
+      "by them; off loopback only with check_off_loopback")                                                         \
     X(BOOL, check_off_loopback, false, "serve them off loopback too")                                               \
     X(LIST, cors_origins, NULL, "origins that browsers may call from")                                              \
     X(LIST, trusted_proxies, NULL, "addresses whose X-Forwarded-For is believed")                                   \

@@ -197,7 +197,8 @@ static void observe(void *arg, const struct call *call, enum status status, int6
     struct daemon *daemon = arg;
     metrics_rpc(daemon->metrics, "grpc", call->method, status, duration_us);
     /* Introspections are too many for a line each. */
-    bool is_frequent = status == STATUS_OK && strstr(call->method, "Introspect") != NULL;
+    bool is_frequent = status == STATUS_OK && (strstr(call->method, "Introspect") != NULL ||
+                                               strstr(call->method, ".Authorization/Check") != NULL);
     enum log_level level = is_frequent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
     if (!log_is_written(level))
         return;
@@ -224,13 +225,16 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)directory_revision(daemon->domain->directory));
 }
 
-/* The name by which the shim itself introspects, for /OAuth/Check. No certificate carries it: it is no printable text.
- */
+/* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it
+ * is no printable text. */
 #define SHIM_IDENTITY "\001shim"
 
-static bool has_check(const struct config *config)
+static const char *const check_identities[] = {SHIM_IDENTITY, NULL};
+
+/* May whoever reaches this address introspect by a gateway's check? */
+static bool has_check(const struct config *config, const char *address)
 {
-    return config->check && (config_is_loopback(config->http_address) || config->check_off_loopback);
+    return config->check && (config_is_loopback(address) || config->check_off_loopback);
 }
 
 static const char *or_null(const char *text)
@@ -260,6 +264,7 @@ static bool start_rpc(struct daemon *daemon)
     }
     rpc_server_add(daemon->rpc, daemon->auth);
     rpc_server_add(daemon->rpc, daemon->admin);
+    rpc_server_add(daemon->rpc, api_authorization(daemon->api));
     rpc_server_observe(daemon->rpc, observe, daemon);
     enum status status = rpc_server_start(daemon->rpc);
     if (status != STATUS_OK)
@@ -270,7 +275,6 @@ static bool start_rpc(struct daemon *daemon)
 
 static bool start_rest(struct daemon *daemon)
 {
-    static const char *const check_identities[] = {SHIM_IDENTITY, NULL};
     const struct config *config = &daemon->config;
     char why[256] = "";
     struct rest_options rest_options = {
@@ -291,7 +295,7 @@ static bool start_rest(struct daemon *daemon)
         .admin = daemon->admin,
         .cors_origins = config->cors_origins,
         .trusted_proxies = config->trusted_proxies,
-        .check_identities = has_check(config) ? check_identities : NULL,
+        .check_identities = has_check(config, config->http_address) ? check_identities : NULL,
         .is_ready = is_ready,
         .is_ready_arg = daemon,
         .metrics = daemon->metrics,
@@ -320,7 +324,8 @@ static void list_identities(struct daemon *daemon)
     if (daemon->introspect_identities == NULL)
         abort();
     memcpy(daemon->introspect_identities, configured, count * sizeof *configured);
-    if (has_check(&daemon->config))
+    if (has_check(&daemon->config, daemon->config.http_address) ||
+        has_check(&daemon->config, daemon->config.grpc_address))
         daemon->introspect_identities[count] = SHIM_IDENTITY;
 }
 
@@ -333,6 +338,7 @@ static bool open_local(struct daemon *daemon)
         .domain = daemon->domain,
         .introspect_identities = daemon->introspect_identities,
         .admin_identities = daemon->config.admin_identities,
+        .gateway_identities = has_check(&daemon->config, daemon->config.grpc_address) ? check_identities : NULL,
     };
     daemon->api = api_new(&api_options);
     daemon->auth = api_auth_service(daemon->api);

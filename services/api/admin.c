@@ -141,11 +141,11 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
     caller_resolve(&admin->calling, api, closure_data, caller_known);
 }
 
-/* The composition of the two services */
+/* The composition of the services */
 
 static void nothing(ProtobufCService *service)
 {
-    (void)service; /* api_free frees both */
+    (void)service; /* api_free frees them */
 }
 
 struct api *api_new(const struct api_options *options)
@@ -155,9 +155,12 @@ struct api *api_new(const struct api_options *options)
         abort();
     api->auth = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, auth_invoke, nothing};
     api->admin = (ProtobufCService){&gatehouse__v1__credential_admin__descriptor, admin_invoke, nothing};
+    api->authorization =
+        (ProtobufCService){&envoy__service__auth__v3__authorization__descriptor, authorization_invoke, nothing};
     api->domain = options->domain;
     api->introspect_identities = options->introspect_identities;
     api->admin_identities = options->admin_identities;
+    api->gateway_identities = options->gateway_identities;
     api->throttle = throttle_new();
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||
@@ -183,6 +186,11 @@ ProtobufCService *api_auth_service(struct api *api)
 ProtobufCService *api_credential_admin(struct api *api)
 {
     return &api->admin;
+}
+
+ProtobufCService *api_authorization(struct api *api)
+{
+    return &api->authorization;
 }
 
 /* The first administrator */

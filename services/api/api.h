@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two services, implemented: who calls, may they, and what they are answered. */
+/* The services, implemented: who calls, may they, and what they are answered. */
 #ifndef API_API_H
 #define API_API_H
 
@@ -14,6 +14,8 @@ struct api_options {
     /* Names that mutual TLS may prove (struct call, identities); NULL-ended; NULL: none. */
     const char *const *introspect_identities;
     const char *const *admin_identities;
+    /* Envoy's Check introspects as these, and whoever reaches it may use it then; NULL: as its caller. */
+    const char *const *gateway_identities;
 };
 
 struct api *api_new(const struct api_options *options);
@@ -22,6 +24,7 @@ void api_free(struct api *api);
 /* Invoked with a struct call * as closure_data (call.h). */
 ProtobufCService *api_auth_service(struct api *api);
 ProtobufCService *api_credential_admin(struct api *api);
+ProtobufCService *api_authorization(struct api *api); /* Envoy's */
 
 /* Makes a credential that holds user_manager and resource_server, without a caller: for `gatehoused init`. The secret
  * is the caller's to wipe. ALREADY_EXISTS: there is a living credential of this name. */

@@ -8,6 +8,7 @@
 #include "domain/introspect.h"
 #include "domain/throttle.h"
 
+#include <envoy/service/auth/v3/external_auth.pb-c.h>
 #include <gatehouse/v1/auth.pb-c.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
 
@@ -16,9 +17,11 @@ struct introspecting;
 struct api {
     ProtobufCService auth;
     ProtobufCService admin;
+    ProtobufCService authorization;
     struct domain *domain;
     const char *const *introspect_identities;
     const char *const *admin_identities;
+    const char *const *gateway_identities;
     struct throttle *throttle;
     /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
     _Atomic(struct introspecting *) spare;
@@ -93,10 +96,12 @@ enum status check_duration(struct call *call, const char *field, const Google__P
 enum status check_time(struct call *call, const char *field, const Google__Protobuf__Timestamp *time, int64_t otherwise,
                        int64_t *ret_time);
 
-/* auth_service.c, admin.c */
+/* auth_service.c, admin.c, authorization.c */
 void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                  void *closure_data);
 void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                   void *closure_data);
+void authorization_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                          ProtobufCClosure closure, void *closure_data);
 
 #endif
