@@ -16,12 +16,14 @@ static const double bounds[BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0
 struct name {
     const char *first, *second;
     int code;
+    const char *scheme; /* of HTTP: a constant */
 };
 
 /* One labelled histogram. */
 struct series {
     char first[FIRST_MAX], second[SECOND_MAX];
     int code;
+    const char *scheme;
     char labels[LABELS_MAX]; /* of the three; made once, because formatting costs more than counting */
     uint64_t buckets[BUCKETS + 1];
     uint64_t count;
@@ -49,21 +51,31 @@ struct metrics_text {
     char last_name[96]; /* whose help has been written */
 };
 
+/* What the conventions for gRPC call an error of the server; the others are the caller's. */
+static bool is_server_error(enum status status)
+{
+    return status == STATUS_UNKNOWN || status == STATUS_DEADLINE_EXCEEDED || status == STATUS_UNIMPLEMENTED ||
+           status == STATUS_INTERNAL || status == STATUS_UNAVAILABLE;
+}
+
 static void format_rpc(struct series *series)
 {
-    const char *slash = series->second[0] == '/' ? strrchr(series->second, '/') : NULL;
-    int service_len = slash == NULL ? 5 : (int)(slash - series->second) - 1;
+    const char *status = status_name((enum status)series->code);
+    bool is_error = is_server_error((enum status)series->code);
     snprintf(series->labels, sizeof series->labels,
-             "rpc_system=\"%s\",rpc_service=\"%.*s\",rpc_method=\"%s\",rpc_grpc_status_code=\"%d\"", series->first,
-             service_len, slash == NULL ? "other" : series->second + 1, slash == NULL ? "other" : slash + 1,
-             series->code);
+             "rpc_system_name=\"%s\",rpc_method=\"%s\",rpc_response_status_code=\"%s\"%s%s%s", series->first,
+             series->second[0] == '/' ? series->second + 1 : series->second, status, is_error ? ",error_type=\"" : "",
+             is_error ? status : "", is_error ? "\"" : "");
 }
 
 static void format_http(struct series *series)
 {
-    snprintf(series->labels, sizeof series->labels,
-             "http_request_method=\"%s\",http_route=\"%s\",http_response_status_code=\"%d\"", series->first,
-             series->second, series->code);
+    int len =
+        snprintf(series->labels, sizeof series->labels,
+                 "http_request_method=\"%s\",url_scheme=\"%s\",http_route=\"%s\",http_response_status_code=\"%d\"",
+                 series->first, series->scheme, series->second, series->code);
+    if (series->code >= 500 && len > 0 && (size_t)len < sizeof series->labels)
+        snprintf(series->labels + len, sizeof series->labels - (size_t)len, ",error_type=\"%d\"", series->code);
 }
 
 struct metrics *metrics_new(void)
@@ -96,7 +108,8 @@ void metrics_free(struct metrics *metrics)
 
 static bool is_of(const struct series *series, const struct name *name)
 {
-    return series->code == name->code && strncmp(series->second, name->second, SECOND_MAX - 1) == 0 &&
+    return series->code == name->code && series->scheme == name->scheme &&
+           strncmp(series->second, name->second, SECOND_MAX - 1) == 0 &&
            strncmp(series->first, name->first, FIRST_MAX - 1) == 0;
 }
 
@@ -116,6 +129,7 @@ static struct series *find(struct family *family, const struct name *name, const
     snprintf(series->first, sizeof series->first, "%s", name->first);
     snprintf(series->second, sizeof series->second, "%s", name->second);
     series->code = name->code;
+    series->scheme = name->scheme;
     family->format(series);
     family->series[family->count++] = series;
     return series;
@@ -140,16 +154,17 @@ static void observe(struct family *family, const struct name *name, const struct
 void metrics_rpc(struct metrics *metrics, const char *system, const char *method, enum status status,
                  int64_t duration_us)
 {
-    static const struct name other = {"grpc", "other", STATUS_UNKNOWN};
+    static const struct name other = {"grpc", "_OTHER", STATUS_UNKNOWN, NULL};
     /* A method that is not there was named by a stranger. */
-    const struct name name = {system, status == STATUS_UNIMPLEMENTED ? "other" : method, (int)status};
+    const struct name name = {system, status == STATUS_UNIMPLEMENTED ? "_OTHER" : method, (int)status, NULL};
     observe(&metrics->rpc, &name, &other, duration_us);
 }
 
-void metrics_http(struct metrics *metrics, const char *method, const char *route, int code, int64_t duration_us)
+void metrics_http(struct metrics *metrics, const struct metrics_request *request, int64_t duration_us)
 {
-    static const struct name other = {"OTHER", "other", 0};
-    observe(&metrics->http, &(struct name){method, route, code}, &other, duration_us);
+    const struct name other = {"_OTHER", "other", 0, request->scheme};
+    const struct name name = {request->method, request->route, request->code, request->scheme};
+    observe(&metrics->http, &name, &other, duration_us);
 }
 
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg)
@@ -202,7 +217,7 @@ char *metrics_format(struct metrics *metrics, size_t *ret_len)
     struct metrics_text text = {.stream = open_memstream(&result, ret_len)};
     if (text.stream == NULL)
         return NULL;
-    put_family(&text, &metrics->rpc, "rpc_server_duration_seconds", "Duration of calls, by method and status.");
+    put_family(&text, &metrics->rpc, "rpc_server_call_duration_seconds", "Duration of calls, by method and status.");
     put_family(&text, &metrics->http, "http_server_request_duration_seconds",
                "Duration of HTTP requests, by route and code.");
     for (size_t i = 0; i < metrics->source_count; i++)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the daemon counts, in Prometheus' text format: calls and durations by method and outcome, named by the
- * OpenTelemetry conventions (rpc_server_duration, http_server_request_duration), and what the composition adds. No
- * label ever holds what a client sent: methods and routes come from tables.
+ * OpenTelemetry conventions 1.40 (rpc.server.call.duration, http.server.request.duration) and translated by its rules for
+ * Prometheus, and what the composition adds. No label ever holds what a client sent: methods and routes come from
+ * tables.
  *
  * Every function may be called from any thread.
  */
@@ -26,8 +27,13 @@ void metrics_free(struct metrics *metrics);
 void metrics_rpc(struct metrics *metrics, const char *system, const char *method, enum status status,
                  int64_t duration_us);
 
-/* An HTTP request has been answered. route: a constant such as "/v1/credentials/{client_id}". */
-void metrics_http(struct metrics *metrics, const char *method, const char *route, int code, int64_t duration_us);
+/* An HTTP request has been answered. Constants all: method: "_OTHER" for what is no request; route:
+ * "/v1/credentials/{client_id}". */
+struct metrics_request {
+    const char *scheme, *method, *route;
+    int code;
+};
+void metrics_http(struct metrics *metrics, const struct metrics_request *request, int64_t duration_us);
 
 /* `source` is asked at each scrape and adds its own with metrics_put; at most 8, before the server starts. */
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg);

@@ -129,9 +129,14 @@ static void observe(void *arg, const struct http_request *request, const char *p
 {
     struct rest_server *server = arg;
     int64_t duration = request == NULL ? 0 : clock_monotonic() - request->start;
+    struct metrics_request counted = {
+        .scheme = server->tls == NULL ? "http" : "https",
+        .method = request == NULL ? "_OTHER" : request->method,
+        .route = request == NULL ? "other" : request->route,
+        .code = code,
+    };
     if (server->options.metrics != NULL)
-        metrics_http(server->options.metrics, request == NULL ? "OTHER" : request->method,
-                     request == NULL ? "other" : request->route, code, duration);
+        metrics_http(server->options.metrics, &counted, duration);
     if (why != NULL) /* refused before it was a request */
         log_write(LOG_LEVEL_INFO, "http_refused", "peer", peer, "code", log_number(code).text, "message", why, NULL);
     else if (request->data == NULL) /* no call came of it */

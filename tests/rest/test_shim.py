@@ -448,7 +448,7 @@ class Requests(Shim):
         self.still_serves()
         text = self.server.metrics()
         self.assertIn('http_route="/OAuth/Token",http_response_status_code="200"', text)
-        self.assertIn('rpc_service="gatehouse.v1.AuthService",rpc_method="IssueToken"', text)
+        self.assertIn('rpc_system_name="rest",rpc_method="gatehouse.v1.AuthService/IssueToken"', text)
         self.assertEqual(404, self.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").code)
         with self.server.connect(self.server.metrics_port) as sock:
             sock.sendall(form(GOOD))
@@ -772,6 +772,7 @@ class Tls(Case):
                     self.assertEqual(200, answer.code)
                 self.assertLess(time.monotonic() - begin, 0.5)  # 20 x 44 ms, if it were for Nagle's algorithm
                 self.assertIn("max-age=", answer.headers["strict-transport-security"])
+        self.assertIn('url_scheme="https",http_route="/OAuth/Token"', self.server.metrics())
 
     def test_old_tls_is_refused(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
