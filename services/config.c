@@ -250,10 +250,18 @@ static void check_security(const struct config *config, bool is_rest_only, struc
         config_mistake(mistakes, "grpc_client_ca needs grpc_cert and grpc_key");
 }
 
-void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
+void config_check_values(const struct config *config, struct config_mistakes *mistakes)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     static const char *const formats[] = {"logfmt", "json", NULL};
+    check_word("log_level", config->log_level, levels, mistakes);
+    check_word("log_format", config->log_format, formats, mistakes);
+    check_numbers(config, mistakes);
+}
+
+void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
+{
+    config_check_values(config, mistakes);
     check_address("grpc_address", config->grpc_address, mistakes);
     check_address("http_address", config->http_address, mistakes);
     check_address("metrics_address", config->metrics_address, mistakes);
@@ -263,9 +271,6 @@ void config_check(const struct config *config, bool is_rest_only, struct config_
     check_file("grpc_client_ca", config->grpc_client_ca, mistakes);
     check_file("upstream_ca", config->upstream_ca, mistakes);
     check_file("upstream_client_secret_file", config->upstream_client_secret_file, mistakes);
-    check_word("log_level", config->log_level, levels, mistakes);
-    check_word("log_format", config->log_format, formats, mistakes);
-    check_numbers(config, mistakes);
     check_security(config, is_rest_only, mistakes);
     if (config->http_prefix[0] != '\0' && config->http_prefix[0] != '/')
         config_mistake(mistakes, "http_prefix must begin with /");

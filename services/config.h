@@ -80,8 +80,10 @@ bool config_load(const char *file, const char *const *settings, struct config *r
                  struct config_mistakes *mistakes);
 void config_free(struct config *config);
 
-/* Is all of it possible together: numbers within their ranges, files that come in pairs and can be read, TLS where it
- * is demanded? */
+/* Are the numbers within their ranges, and the words known? */
+void config_check_values(const struct config *config, struct config_mistakes *mistakes);
+
+/* That, and is all of it possible together: files that come in pairs and can be read, TLS where it is demanded? */
 void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes);
 
 /* As a configuration file with comments, on standard output. */

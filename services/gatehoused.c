@@ -550,6 +550,15 @@ static int ask_health(const struct config *config)
     return EXIT_FAILURE;
 }
 
+/* init and --health do not serve: the keys need not be there, which only the service may read. */
+static void check_config(struct daemon *daemon, const struct arguments *arguments, struct config_mistakes *mistakes)
+{
+    if (arguments->is_init || arguments->is_health)
+        config_check_values(&daemon->config, mistakes);
+    else if (!arguments->is_print)
+        config_check(&daemon->config, arguments->is_rest_only, mistakes);
+}
+
 /* Where a socket was handed over, its address is the one that counts, also for what is demanded off loopback. */
 static void take_sockets(struct daemon *daemon, struct config_mistakes *mistakes)
 {
@@ -593,8 +602,7 @@ int main(int argc, char **argv)
     config_load(arguments.config_file, arguments.settings, &daemon.config, &mistakes);
     if (!arguments.is_print && !arguments.is_check && !arguments.is_health && !arguments.is_init)
         take_sockets(&daemon, &mistakes);
-    if (!arguments.is_print)
-        config_check(&daemon.config, arguments.is_rest_only, &mistakes);
+    check_config(&daemon, &arguments, &mistakes);
     if (mistakes.count > 0) {
         fprintf(stderr, "gatehoused: the configuration makes no sense:\n%s", mistakes.text);
         config_free(&daemon.config);

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of deploy/ share: root's rights, and a certificate."""
+"""What the tests of deploy/ share: root's rights, a certificate, a Debian of its own in a folder, systemd in it."""
 import os
+import re
 import ssl
 import subprocess
+import tempfile
+import time
+
+BUILD = os.environ["BUILD"]
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEADLINE = 120
 
 
 def as_root(*command):
@@ -15,3 +22,120 @@ def make_certificate(certificate, key):
                     "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                     "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
     return ssl.create_default_context(cafile=certificate)
+
+
+def run(command, check=True, timeout=DEADLINE, **options):
+    """(status, what it said). A failure shows what it said."""
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
+                            timeout=timeout, **options)
+    if check and result.returncode != 0:
+        raise AssertionError(f"{command} ended with {result.returncode}:\n{result.stdout[-10000:]}")
+    return result.returncode, result.stdout
+
+
+def packages(group):
+    with open(SOURCE + "/deploy/packages") as file:
+        return re.findall(rf"(?m)^{group} +(\S+)$", file.read())
+
+
+class Root:
+    """A minimal Debian in a folder (tests/support/root), removed at the end."""
+
+    def __init__(self, name):
+        self.path = f"{BUILD}/roots/{name}"
+        run(as_root(SOURCE + "/tests/support/root", BUILD, self.path), timeout=600)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        run(as_root("rm", "-rf", "--one-file-system", self.path))
+
+    def command(self, *command, user="root", folder="/", environment=None, mounts=""):
+        """As arguments of a process: chroot in mounts of its own, which go with it. mounts: shell, run before, in $root."""
+        variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive",
+                     **(environment or {})}
+        script = ('set -e; root=$1 folder=$2 user=$3; shift 3; mount --bind "$root" "$root"; mount -t proc proc "$root/proc"; '
+                  'mount --rbind /dev "$root/dev"; mount --bind "$BUILD/roots/archives" "$root/var/cache/apt/archives"; '
+                  f'{mounts}\n exec chroot --userspec="$user" "$root" env -C "$folder" -i "$@"')
+        return as_root("env", "BUILD=" + BUILD, "unshare", "--mount", "sh", "-c", script, "sh", self.path, folder, user,
+                       *(f"{key}={value}" for key, value in variables.items()), *command)
+
+    def run(self, *command, check=True, timeout=DEADLINE, **options):
+        return run(self.command(*command, **options), check, timeout)
+
+    def install(self, *names):
+        self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *names, timeout=600)
+
+    def put(self, source, path, mode="0644"):
+        run(as_root("install", "-D", "-m", mode, source, self.path + path))
+
+    def write(self, path, text, mode="0644"):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            self.put(file.name, path, mode)
+
+
+class Machine:
+    """A Root whose systemd is process 1 of a container with a network of its own."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def __enter__(self):
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            as_root("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--directory",
+                    self.root.path, "--boot"), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        try:
+            self.leader = self.wait(self.find_leader)
+            self.wait(lambda: self.ask("systemctl", "is-active", "multi-user.target")[1].strip() == "active")
+        except BaseException:
+            self.__exit__()
+            self.log.seek(0)
+            print(self.log.read().decode(errors="replace"))
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()  # it powers the container off
+        try:
+            self.process.wait(DEADLINE)
+        finally:
+            self.process.kill()
+
+    def find_leader(self):
+        """The process that is number 1 in there: a descendant of nspawn (and of sudo)."""
+        if self.process.poll() is not None:
+            raise AssertionError("systemd-nspawn ended")
+        found = str(self.process.pid)
+        while True:
+            with open(f"/proc/{found}/task/{found}/children") as file:
+                children = file.read().split()
+            if not children:
+                return None
+            found = children[0]
+            with open(f"/proc/{found}/comm") as file:
+                if file.read().strip() == "systemd":
+                    return found
+
+    def wait(self, condition):
+        end = time.monotonic() + DEADLINE
+        while not (result := condition()):
+            if time.monotonic() > end:
+                raise AssertionError("it never came")
+            time.sleep(0.1)
+        return result
+
+    def ask(self, *command, check=False):
+        """Runs a command in there: (status, what it said)."""
+        return run(as_root("nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--", *command), check)
+
+    def do(self, *command):
+        return self.ask(*command, check=True)[1]
+
+    def over_its_network(self, *command):
+        """A command of this machine's, in that one's network: what it said."""
+        return run(as_root("nsenter", "-t", self.leader, "-n", "--", *command))[1]
+

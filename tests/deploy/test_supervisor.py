@@ -197,6 +197,11 @@ class Credentials(unittest.TestCase):
             self.assertEqual(get(f"https://localhost:{daemon.http_port}/readyz", context=context)[0], 200)
             settings = ["--set", f"http_address=127.0.0.1:{daemon.http_port}", "--config", daemon.folder + "/conf"]
             self.assertEqual(daemon.run("--health", *settings).stdout, "ready\n")  # over TLS as well
+            del daemon.environment["CREDENTIALS_DIRECTORY"]  # as in a shell, where the files cannot be read
+            self.assertEqual(daemon.run("--health", *settings).stdout, "ready\n")
+            daemon.stop()
+            daemon.run("init", "--name", "second", *settings)
+            self.assertEqual(daemon.run("--check-config", *settings, check=False).returncode, 2)
 
 
 class Health(unittest.TestCase):
