@@ -47,6 +47,7 @@ struct sqlite_connection {
     int64_t changes_after;
     int wal_pages;
     int checkpoint_at;
+    const struct sqlite_file *file;
     char reason[STORE_WHY_MAX];
 };
 
@@ -311,13 +312,15 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 
 /* A checkpoint copies what no reader needs in the WAL any more; the next commit begins it anew if it was all of it.
  * Readers that follow each other without a gap would prevent that for ever, so at last the writer waits for those that
- * are there, while the new ones begin where nothing in the WAL is theirs. */
+ * are there, while the new ones begin where nothing in the WAL is theirs. Not for a backup, which reads for minutes. */
 static void sqlite_tidy(struct connection *base)
 {
     struct sqlite_connection *connection = of(base);
     if (connection->wal_pages < connection->checkpoint_at)
         return;
     int overdue = connection->wal_pages / RESTART_PAGES;
+    if (overdue > 0 && sqlite_file_is_backed_up(connection->file))
+        overdue = 0;
     int mode = overdue > 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
     connection->checkpoint_at = connection->wal_pages + CHECKPOINT_PAGES;
     sqlite3_busy_timeout(connection->db, overdue * RESTART_WAIT_MS);
@@ -407,6 +410,7 @@ static enum status sqlite_connect(struct database *base, bool writes, struct con
     connection->writes = writes;
     connection->busy_timeout_ms = database->file.busy_timeout_ms;
     connection->checkpoint_at = CHECKPOINT_PAGES;
+    connection->file = &database->file;
     if (writes)
         sqlite3_wal_hook(connection->db, on_commit, connection);
     *ret_connection = &connection->base;

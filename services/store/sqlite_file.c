@@ -94,6 +94,52 @@ enum status sqlite_file_init(struct sqlite_file *file, const char *path, const s
     return lock(file->path, &file->lock, why);
 }
 
+enum status sqlite_file_find(struct sqlite_file *file, const char *path, char why[STORE_WHY_MAX])
+{
+    *file = (struct sqlite_file){.lock = -1};
+    return find(path, false, &file->path, why);
+}
+
+bool sqlite_file_is_used(const char *path)
+{
+    char *name = NULL;
+    if (asprintf(&name, "%s-lock", path) < 0)
+        return true;
+    int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool is_used = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return is_used;
+}
+
+/* Of the first byte, belonging to the open file: processes come and go, and closing another descriptor ends nothing. */
+static struct flock backup_lock(short type)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+}
+
+int sqlite_file_tell_backup(const struct sqlite_file *file)
+{
+    char *name = NULL;
+    if (asprintf(&name, "%s-lock", file->path) < 0)
+        return -1;
+    int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    free(name);
+    struct flock lock = backup_lock(F_RDLCK);
+    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+bool sqlite_file_is_backed_up(const struct sqlite_file *file)
+{
+    struct flock lock = backup_lock(F_WRLCK);
+    return fcntl(file->lock, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 void sqlite_file_done(struct sqlite_file *file)
 {
     if (file->lock >= 0)
@@ -172,8 +218,7 @@ enum status sqlite_file_open(const struct sqlite_file *file, bool writes, sqlite
     return status;
 }
 
-/* Ours, or empty and to become ours. */
-static enum status check_identity(const struct sqlite_file *file, sqlite3 *db, bool create, char why[STORE_WHY_MAX])
+enum status sqlite_file_identify(const struct sqlite_file *file, sqlite3 *db, bool create, char why[STORE_WHY_MAX])
 {
     char id[24] = "", tables[24] = "";
     int code = query(db, "PRAGMA application_id", id, sizeof id);
@@ -225,7 +270,7 @@ enum status sqlite_file_check(const struct sqlite_file *file, bool create, char 
 {
     sqlite3 *db;
     TRY(sqlite_file_open(file, true, &db, why));
-    enum status status = check_identity(file, db, create, why);
+    enum status status = sqlite_file_identify(file, db, create, why);
     if (status == STATUS_OK)
         status = check_integrity(file, db, why);
     if (status == STATUS_OK)

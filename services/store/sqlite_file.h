@@ -20,6 +20,21 @@ enum status sqlite_file_init(struct sqlite_file *file, const char *path, const s
                              char why[STORE_WHY_MAX]);
 void sqlite_file_done(struct sqlite_file *file); /* where init failed, too */
 
+/* The same without the lock and without making anything: for whoever only looks. */
+enum status sqlite_file_find(struct sqlite_file *file, const char *path, char why[STORE_WHY_MAX]);
+
+/* Does a daemon hold the lock of the database at `path`? */
+bool sqlite_file_is_used(const char *path);
+
+/* Lets a daemon know that its database is being read for long, for as long as the descriptor is open; -1 where there
+ * never was a daemon. A lock of another kind on the same file. */
+int sqlite_file_tell_backup(const struct sqlite_file *file);
+bool sqlite_file_is_backed_up(const struct sqlite_file *file);
+
+/* Is what this handle has open Gatehouse's, or empty and to become Gatehouse's because `create` says so? */
+enum status sqlite_file_identify(const struct sqlite_file *file, struct sqlite3 *db, bool create,
+                                 char why[STORE_WHY_MAX]);
+
 /* Is it Gatehouse's and undamaged? An empty file becomes Gatehouse's, if `create` says so. */
 enum status sqlite_file_check(const struct sqlite_file *file, bool create, char why[STORE_WHY_MAX]);
 
