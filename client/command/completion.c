@@ -56,6 +56,8 @@ static const char *argument_kind(const char *arguments)
         return "role";
     if (strncmp(arguments, "USER", strlen("USER")) == 0)
         return "user";
+    if (strncmp(arguments, "FILE", strlen("FILE")) == 0)
+        return "file";
     return "";
 }
 
@@ -198,6 +200,7 @@ static const char bash_end[] =
     "    fi\n"
     "    if [[ -z $offers ]]; then\n"
     "        if ((count > 0)); then first=$rest; fi\n"
+    "        if [[ $first == file ]]; then compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")); return; fi\n"
     "        if [[ -n $first ]]; then offers=$(_gatehouse_values \"$first\"); fi\n"
     "    fi\n"
     "    if [[ -n $nospace ]]; then compopt -o nospace; fi\n"
@@ -232,6 +235,7 @@ static const char zsh_end[] =
     "    if [[ $cur == -* ]]; then compadd -S '' -- ${=options}; return; fi\n"
     "    if [[ -z $offers ]]; then\n"
     "        if ((count > 0)); then first=$rest; fi\n"
+    "        if [[ $first == file ]]; then _files; return; fi\n"
     "        if [[ -n $first ]]; then offers=$(_gatehouse_values \"$first\"); fi\n"
     "    fi\n"
     "    if [[ -n $nospace ]]; then compadd -S '' -- ${=offers}; else compadd -- ${=offers}; fi\n"

@@ -85,7 +85,9 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(MATCH_OUTCOME, "outcome", 0, "CODE", COMPLETE_NOTHING, "With which outcome, such as OK or UNAUTHENTICATED")      \
     X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT")                                   \
     X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end")                                              \
-    X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)")
+    X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)")                         \
+    X(FROM, "from", 0, "STORE", COMPLETE_NOTHING, "The store, as the daemon's setting of this name: sqlite:FILE")      \
+    X(OVERWRITE, "overwrite", 0, NULL, COMPLETE_NOTHING, "Replace a FILE that is there")
 
 enum option_id {
     OPTION_BEFORE_FIRST = 0xff, /* above every short option, so that a key is unambiguous to argp */

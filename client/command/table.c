@@ -76,6 +76,9 @@ const struct command commands[] = {
     {"top", top_run, "", "Watch who calls which API; ends at q",
      OPTIONS(OPTION_ONCE, OPTION_INTERVAL, OPTION_SINCE, OPTION_CREDENTIAL, OPTION_LIMIT), 0, 0},
 
+    {"admin backup", admin_backup, "FILE", "Back up a SQLite database, while the daemon runs",
+     OPTIONS(OPTION_FROM, OPTION_OVERWRITE), 1, 1},
+
     {"completion", completion_print, "bash|zsh", "Print a completion script", OPTIONS(OPTION_END), 1, 1},
     {"version", version_print, "", "Print the version", OPTIONS(OPTION_END), 0, 0},
     {0},
