@@ -300,6 +300,8 @@ static bool lost_token(struct invocation *invocation)
     if (invocation->user->status != GATEHOUSE_UNAUTHENTICATED || !invocation->uses_token ||
         gatehouse->client_id == NULL || invocation->has_renewed)
         return false;
+    if (strcmp(invocation->user->reason, "INVALID_CLIENT") == 0)
+        return false; /* a client ID and secret in the request are meant, not the token */
     invocation->has_renewed = true;
     pthread_mutex_lock(&gatehouse->lock);
     if (gatehouse->token != NULL && gatehouse->token_number == invocation->token_number)

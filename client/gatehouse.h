@@ -2,20 +2,26 @@
 /*
  * libgatehouse: the client of a Gatehouse server.
  *
- * A connection gives two ProtobufCService objects, on which the stubs that protobuf-c generates from
- * gatehouse/v1/auth.proto and gatehouse/v1/credential_admin.proto are called:
- *
- *     struct gatehouse_options options = {.address = "127.0.0.1:50051", .access_token = token};
+ *     struct gatehouse_options options = {.client_id = id, .client_secret = secret};
  *     struct gatehouse *gatehouse = gatehouse_open(&options, error);
+ *     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+ *     request.token = token;
  *     struct gatehouse_call call = {.timeout_ms = 500};
  *     Gatehouse__V1__IntrospectResponse *answer = gatehouse_introspect(gatehouse, &request, &call);
  *
- * Everything here may be called from any thread. There is no global state of ours; gRPC core's own is counted by open
- * and close.
+ * The messages are what protobuf-c makes of gatehouse/v1/auth.proto and gatehouse/v1/credential_admin.proto, which
+ * say of each field what it means and of each call how it may fail.
+ *
+ * Threads: everything here may be called from any thread, but gatehouse_close only when no other uses the connection
+ * any more. A connection has one thread of its own. It does not survive fork(): the child opens its own.
+ * Ownership: what a function is given stays the caller's and is not kept, but for a struct gatehouse_call while its
+ * call is under way. What it returns is the caller's where its comment says so. There is no global state of ours; gRPC
+ * core's own is counted by open and close. The library aborts where there is no memory left.
  */
 #ifndef GATEHOUSE_H
 #define GATEHOUSE_H
 
+#include <gatehouse/v1/auth.pb-c.h>
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,14 +63,13 @@ struct gatehouse_options {
     const char *tls_server_name; /* the name its certificate must carry; default: the host of address */
     const char *access_token;    /* sent as "authorization: Bearer …" with each call that names none */
     const char *client_id;       /* with client_secret: the connection gets a token by itself, and a new one when */
-    const char *client_secret;   /* that one has died (an UNAUTHENTICATED call is retried once) */
+    const char *client_secret;   /* that one has died (a call that fails by it is retried once) */
     int64_t timeout_ms;          /* of each call that names none; default 10,000 */
+    uintptr_t reserved[4];       /* zero: room for what comes without a new SONAME */
 };
 
-/* One call: closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings
- * must live until the closure was invoked; the request is read before the stub returns. The closure gets the response,
- * valid until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where
- * the call cannot even begin, on the caller's, before the stub returns. It may make further calls. */
+/* One call: what it wants beside its request, and what became of it. All zero is good. May be used again, for one call
+ * at a time. */
 struct gatehouse_call {
     /* Set by the caller. */
     int64_t timeout_ms;        /* 0: the connection's */
@@ -79,7 +84,8 @@ struct gatehouse_call {
     char field[64];         /* the first google.rpc.BadRequest field violation; "": none */
     int64_t retry_after_ms; /* google.rpc.RetryInfo; 0: none */
 
-    void *internal; /* the library's own while the call lasts */
+    void *internal;        /* the library's own while the call lasts */
+    uintptr_t reserved[4]; /* zero */
 };
 
 /* Does not wait for the server. NULL: error (may be NULL) says why: a file that cannot be read, an address that makes
@@ -89,16 +95,42 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
 /* Cancels what is under way (each closure is invoked), waits for it, frees. NULL is fine. Not from a closure. */
 void gatehouse_close(struct gatehouse *gatehouse);
 
-/* The two services. Borrowed; valid until gatehouse_close. Calls of idempotent methods (Get, List, Introspect, Revoke…)
- * that the server answers with UNAVAILABLE are tried again within their deadline, with backoff. */
+/* AuthService, waited for. The answer is the caller's, to be freed with its free_unpacked (such as
+ * gatehouse__v1__introspect_response__free_unpacked(answer, NULL)); NULL: call->status and the rest say why. `call` may
+ * be NULL: the connection's timeout and token, and nobody wants to know why.
+ *
+ * Idempotent methods (Get, List, Introspect, Revoke…) that the server answers with UNAVAILABLE are tried again within
+ * their deadline, with backoff; IssueToken is not. */
+Gatehouse__V1__IntrospectResponse *gatehouse_introspect(struct gatehouse *gatehouse,
+                                                        const Gatehouse__V1__IntrospectRequest *request,
+                                                        struct gatehouse_call *call);
+/* At most 100 at once; the answers are in the order of the requests. */
+Gatehouse__V1__BatchIntrospectResponse *gatehouse_batch_introspect(struct gatehouse *gatehouse,
+                                                                   const Gatehouse__V1__BatchIntrospectRequest *request,
+                                                                   struct gatehouse_call *call);
+Gatehouse__V1__IssueTokenResponse *gatehouse_issue_token(struct gatehouse *gatehouse,
+                                                         const Gatehouse__V1__IssueTokenRequest *request,
+                                                         struct gatehouse_call *call);
+/* GATEHOUSE_OK: the token is dead now, if it ever lived. */
+enum gatehouse_status gatehouse_revoke(struct gatehouse *gatehouse, const Gatehouse__V1__RevokeRequest *request,
+                                       struct gatehouse_call *call);
+
+/* The same two services as ProtobufCService, for the generated stubs (gatehouse__v1__auth_service__introspect…), which
+ * do not wait. Borrowed; valid until gatehouse_close.
+ *
+ * closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings must live
+ * until the closure was invoked; the request is read before the stub returns. The closure gets the response, valid
+ * until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where the call
+ * cannot even begin, on the caller's, before the stub returns. It may make further calls. */
 ProtobufCService *gatehouse_auth_service(struct gatehouse *gatehouse);
 ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse);
 
-/* Any other service of the same server, such as grpc.health.v1.Health. Unary methods only. */
+/* Any other service of the same server, such as grpc.health.v1.Health. Unary methods only. Borrowed, as those. */
 ProtobufCService *gatehouse_service(struct gatehouse *gatehouse, const ProtobufCServiceDescriptor *descriptor);
 
-/* Calls a method by its name ("Introspect") or index and waits. The response is the caller's, to be freed with
- * protobuf_c_message_free_unpacked(response, NULL); NULL: call->status and the rest say why. */
+/* Calls a method by its name ("ListCredentials") and waits; not from a closure. The response is the caller's, to be
+ * freed with protobuf_c_message_free_unpacked(response, NULL); NULL: call->status and the rest say why. `call` may be
+ * NULL. */
 ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method, const ProtobufCMessage *request,
                                    struct gatehouse_call *call);
 
