@@ -597,6 +597,7 @@ int main(int argc, char **argv)
     struct arguments arguments = {.is_init = false};
     struct config_mistakes mistakes = {.count = 0};
     argp_program_version = "gatehoused " GATEHOUSE_VERSION;
+    argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     harden();
     config_load(arguments.config_file, arguments.settings, &daemon.config, &mistakes);
