@@ -42,7 +42,7 @@
     X(INT, grace_ms, 10000, "how long a stop waits for calls under way")                                            \
     X(INT, grpc_threads, 4, "threads that answer gRPC")                                                             \
     X(INT, http_threads, 2, "threads that answer HTTP")                                                             \
-    X(INT, http_max_connections, 4096, "connections in all; one more is closed at once")                            \
+    X(INT, http_max_connections, 4096, "connections in all; beyond, one that says nothing makes room")              \
     X(INT, http_max_connections_per_address, 512, "connections of one address")                                     \
     X(INT, http_max_header_bytes, 8192, "request line and headers; more: 431")                                      \
     X(INT, http_max_body_bytes, 65536, "body of a JSON request; more: 413; a form at most 16 KiB")                  \

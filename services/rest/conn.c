@@ -170,6 +170,46 @@ static bool is_trusted(const struct http_options *options, const char *peer)
     return false;
 }
 
+/* Who gives way first to a newcomer: whoever has been at its first bytes for a tenth of the time it has; who waits
+ * between two requests; who is at its first bytes. Nobody whose request is under way, and no proxy of ours. */
+enum { NOBODY = 3 };
+
+static int turn_of(const struct conn *conn, int64_t now)
+{
+    int64_t timeout = options_of(conn)->request_timeout_us;
+    bool is_stale = conn->deadline - now < timeout - timeout / 10;
+    if (!conn->is_counted_as_peer)
+        return NOBODY;
+    if (conn->phase == PHASE_NEW)
+        return is_stale ? 0 : 2;
+    if (conn->phase == PHASE_READING && is_stale)
+        return 0;
+    return conn->phase == PHASE_IDLE ? 1 : NOBODY;
+}
+
+/* The oldest of those whose turn it is. So a flood of connections that say nothing displaces itself, and no client. */
+static bool make_room(struct conn *newcomer)
+{
+    struct conn *conn, *chosen = NULL;
+    int64_t now = clock_monotonic();
+    int turn = NOBODY;
+    TAILQ_FOREACH(conn, &newcomer->loop->conns, link)
+    {
+        int its = conn == newcomer ? NOBODY : turn_of(conn, now);
+        if (its < turn) {
+            turn = its;
+            chosen = conn;
+        }
+        if (turn == 0)
+            break;
+    }
+    if (chosen == NULL)
+        return false;
+    options_of(chosen)->observe(options_of(chosen)->arg, NULL, chosen->peer, 0, "closed for a newcomer");
+    evhttp_connection_free(chosen->evcon);
+    return true;
+}
+
 static bool count(struct conn *conn)
 {
     struct http_server *server = conn->loop->server;
@@ -180,12 +220,13 @@ static bool count(struct conn *conn)
         address += 7;
     snprintf(conn->peer, sizeof conn->peer, "%s", address == NULL ? "" : address);
     conn->is_counted = true;
-    if (atomic_fetch_add(&server->connections, 1) >= server->options.max_connections)
-        return false;
-    if (is_trusted(&server->options, conn->peer))
-        return true;
-    conn->is_counted_as_peer = peers_add(server->peers, conn->peer);
-    return conn->is_counted_as_peer;
+    int others = atomic_fetch_add(&server->connections, 1);
+    if (!is_trusted(&server->options, conn->peer)) {
+        conn->is_counted_as_peer = peers_add(server->peers, conn->peer);
+        if (!conn->is_counted_as_peer) /* before any other would have to give way to it */
+            return false;
+    }
+    return others < server->options.max_connections || make_room(conn);
 }
 
 static void begin(struct conn *conn)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks the shim (rest_test_server.c: a made-up service behind it) with raw bytes: test_shim.py SERVER"""
 import base64
+import contextlib
 import json
 import os
 import re
@@ -348,6 +349,32 @@ class Limits(Shim):
         for sock in socks:
             sock.close()
         self.assertEqual(40, refused)
+
+
+    def test_a_full_server_takes_in_who_has_something_to_say(self):
+        def silent(number):
+            return self.server.connect(source=f"127.0.0.{20 + number // 100}")
+
+        def idle(number):
+            sock = silent(number)
+            sock.sendall(form(GOOD))
+            read_answer(sock)
+            return sock
+        for kind in (silent, idle):
+            with contextlib.ExitStack() as stack:
+                for number in range(700):  # the server takes 300 at a time, of each address 200
+                    stack.callback(kind(number).close)
+                    if number % 100 == 99:
+                        self.still_serves()
+
+    def test_who_is_being_answered_gives_way_to_nobody(self):
+        slow = b"grant_type=client_credentials&client_id=slow&client_secret=600"
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(self.server.connect())
+            first.sendall(form(slow))
+            for number in range(500):
+                stack.callback(self.server.connect(source=f"127.0.0.{30 + number // 100}").close)
+            self.assertEqual(200, read_answer(first).code)
 
 
 class Requests(Shim):
