@@ -28,6 +28,12 @@ struct store_row {
 
 enum { STORE_WHY_MAX = 256 };
 
+enum connection_use {
+    CONNECTION_WRITES,
+    CONNECTION_READS,
+    CONNECTION_FOLLOWS, /* reads, and hears what other processes announce */
+};
+
 struct driver {
     const char *scheme; /* how its URLs begin: "sqlite:" */
     bool is_shared;     /* see store_is_shared */
@@ -36,13 +42,15 @@ struct driver {
     enum status (*open)(const struct driver *driver, const struct store_options *options,
                         struct database **ret_database, char why[STORE_WHY_MAX]);
     void (*close)(struct database *database);
-    enum status (*connect)(struct database *database, bool writes, struct connection **ret_connection,
+    enum status (*connect)(struct database *database, enum connection_use use, struct connection **ret_connection,
                            char why[STORE_WHY_MAX]);
     void (*disconnect)(struct connection *connection);
 
     /* A transaction. After an error of any of these or of run, rollback; it never fails, and does nothing outside one.
      * begin makes a broken connection anew. commit returns STATUS_OK when all is on stable storage. */
     enum status (*begin)(struct connection *connection);
+    /* From here on alone among the transactions, of all processes, that called this. */
+    enum status (*lock)(struct connection *connection);
     enum status (*commit)(struct connection *connection);
     void (*rollback)(struct connection *connection);
 
@@ -56,7 +64,12 @@ struct driver {
 
     enum status (*run)(struct connection *connection, const char *sql, const struct store_value *values, size_t count,
                        store_row_fn *each, void *arg);
+    enum status (*send)(struct connection *connection, const char *sql, const struct store_value *values, size_t count);
     enum status (*changes)(struct connection *connection, int64_t *ret_rows);
+
+    /* The commit of this transaction ends the other processes' await. */
+    void (*announce)(struct connection *connection);
+    void (*await)(struct connection *connection, int64_t ms);
 
     /* Runs the statements of a migration, in the database's own dialect (migrations.h says what may differ). */
     enum status (*script)(struct connection *connection, const char *sql);
@@ -73,7 +86,7 @@ struct driver {
     const void *(*row_blob)(void *handle, int column, size_t *ret_len);
 };
 
-extern const struct driver sqlite_driver;
+extern const struct driver sqlite_driver, postgres_driver;
 
 /* store_open with a driver of the caller's: how tests put one between (tests/store/faulty.c). */
 enum status store_open_driver(const struct driver *driver, const struct store_options *options,

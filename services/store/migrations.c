@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { TRIES_MAX = 20 };
+
 /* Times are microseconds since 1970; 0 where something has not happened or never ends. */
 static const char first[] =
     "CREATE TABLE credential ("
@@ -82,7 +84,10 @@ static const char first[] =
     /* The last number given out, of 'revision', 'credential_id', 'secret_id', 'audit', … */
     "CREATE TABLE counter (name TEXT PRIMARY KEY NOT NULL, value BIGINT NOT NULL) /* table in order of its key */;";
 
-const char *const migrations[] = {first};
+/* The row that a replica locks to be alone. */
+static const char second[] = "INSERT INTO counter (name, value) VALUES ('lock', 0)";
+
+const char *const migrations[] = {first, second};
 const size_t migrations_count = sizeof migrations / sizeof migrations[0];
 
 static enum status keep_number(const struct store_row *row, void *arg)
@@ -114,6 +119,12 @@ static enum status step(struct connection *connection, int64_t *ret_version)
     return STATUS_OK;
 }
 
+/* Replicas may start together: whoever loses finds the step made. */
+static bool is_made_by_another(enum status status)
+{
+    return status == STATUS_ABORTED || status == STATUS_ALREADY_EXISTS;
+}
+
 static enum status step_in_transaction(struct connection *connection, int64_t *ret_version)
 {
     const struct driver *driver = connection->driver;
@@ -132,6 +143,8 @@ enum status migrations_apply(struct connection *connection, char why[STORE_WHY_M
     while (version != before && version <= (int64_t)migrations_count) {
         before = version;
         enum status status = step_in_transaction(connection, &version);
+        for (int tries = 0; is_made_by_another(status) && tries < TRIES_MAX; tries++)
+            status = step_in_transaction(connection, &version);
         if (status != STATUS_OK) {
             snprintf(why, STORE_WHY_MAX, "the database's schema cannot be brought up to date: %s",
                      connection->driver->reason(connection));

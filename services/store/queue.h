@@ -12,6 +12,7 @@ struct job {
     store_fn *fn;
     store_done_fn *done;
     void *arg;
+    bool is_alone;      /* among the writes of all processes */
     enum status status; /* what done will hear */
 };
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -216,6 +217,11 @@ static enum status sqlite_run(struct connection *base, const char *sql, const st
     return status;
 }
 
+static enum status sqlite_send(struct connection *base, const char *sql, const struct store_value *values, size_t count)
+{
+    return sqlite_run(base, sql, values, count, NULL, NULL);
+}
+
 static enum status sqlite_changes(struct connection *base, int64_t *ret_rows)
 {
     *ret_rows = of(base)->changes_after - of(base)->changes_before;
@@ -230,6 +236,13 @@ static enum status run_plain(struct sqlite_connection *connection, const char *s
 static enum status sqlite_begin(struct connection *base)
 {
     return run_plain(of(base), of(base)->writes ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+/* It is: BEGIN IMMEDIATE, and the lock beside the file. */
+static enum status sqlite_lock(struct connection *base)
+{
+    (void)base;
+    return STATUS_OK;
 }
 
 static enum status sqlite_commit(struct connection *base)
@@ -277,6 +290,18 @@ static enum status sqlite_undo(struct connection *base)
     }
     bool has_changed = sqlite3_total_changes64(connection->db) != connection->changes_at_start;
     return has_changed ? STATUS_ABORTED : STATUS_OK;
+}
+
+/* There are no others. */
+static void sqlite_announce(struct connection *base)
+{
+    (void)base;
+}
+
+static void sqlite_await(struct connection *base, int64_t ms)
+{
+    (void)base;
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
 static enum status sqlite_script(struct connection *base, const char *sql)
@@ -392,10 +417,11 @@ static enum status sqlite_open(const struct driver *driver, const struct store_o
     return STATUS_OK;
 }
 
-static enum status sqlite_connect(struct database *base, bool writes, struct connection **ret_connection,
+static enum status sqlite_connect(struct database *base, enum connection_use use, struct connection **ret_connection,
                                   char why[STORE_WHY_MAX])
 {
     const struct sqlite_database *database = (const struct sqlite_database *)base;
+    bool writes = use == CONNECTION_WRITES;
     struct sqlite_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
         snprintf(why, STORE_WHY_MAX, "out of memory");
@@ -424,13 +450,17 @@ const struct driver sqlite_driver = {
     .connect = sqlite_connect,
     .disconnect = sqlite_disconnect,
     .begin = sqlite_begin,
+    .lock = sqlite_lock,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .start = sqlite_start,
     .keep = sqlite_keep,
     .undo = sqlite_undo,
     .run = sqlite_run,
+    .send = sqlite_send,
     .changes = sqlite_changes,
+    .announce = sqlite_announce,
+    .await = sqlite_await,
     .script = sqlite_script,
     .reason = sqlite_reason,
     .tidy = sqlite_tidy,

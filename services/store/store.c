@@ -25,9 +25,10 @@ enum {
     READERS_MAX = 64,
     QUEUE_DEFAULT = 65536,
     BUSY_DEFAULT_MS = 2000,
+    REPLY_DEFAULT_MS = 10000,
 };
 
-static const struct driver *const drivers[] = {&sqlite_driver};
+static const struct driver *const drivers[] = {&sqlite_driver, &postgres_driver};
 
 struct reader {
     struct store *store;
@@ -38,8 +39,11 @@ struct reader {
 
 struct store {
     const struct driver *driver;
+    struct store_options options;
     struct database *database;
     struct connection *connection; /* the writer's */
+    struct connection *follower;   /* of a shared store */
+    bool is_follower_ill;
     struct queue writes, reads, completions;
     pthread_t writer, completer;
     bool is_writer_running, is_completer_running;
@@ -144,12 +148,15 @@ static enum status start_threads(struct store *store, char why[STORE_WHY_MAX])
     return STATUS_UNAVAILABLE;
 }
 
-static enum status connect_all(struct store *store, const struct store_options *options, char why[STORE_WHY_MAX])
+static enum status connect_all(struct store *store, char why[STORE_WHY_MAX])
 {
-    TRY(store->driver->open(store->driver, options, &store->database, why));
-    TRY(store->driver->connect(store->database, true, &store->connection, why));
+    const struct driver *driver = store->driver;
+    TRY(driver->open(driver, &store->options, &store->database, why));
+    TRY(driver->connect(store->database, CONNECTION_WRITES, &store->connection, why));
     TRY(migrations_apply(store->connection, why));
-    store->reader_count = (size_t)options->readers;
+    if (driver->is_shared)
+        TRY(driver->connect(store->database, CONNECTION_FOLLOWS, &store->follower, why));
+    store->reader_count = (size_t)store->options.readers;
     store->readers = calloc(store->reader_count, sizeof *store->readers);
     if (store->readers == NULL) {
         store->reader_count = 0;
@@ -158,7 +165,7 @@ static enum status connect_all(struct store *store, const struct store_options *
     }
     for (size_t i = 0; i < store->reader_count; i++) {
         store->readers[i].store = store;
-        TRY(store->driver->connect(store->database, false, &store->readers[i].connection, why));
+        TRY(driver->connect(store->database, CONNECTION_READS, &store->readers[i].connection, why));
     }
     return STATUS_OK;
 }
@@ -174,23 +181,25 @@ static struct store_options with_defaults(const struct store_options *options)
         full.queue_max = QUEUE_DEFAULT;
     if (full.busy_timeout_ms <= 0)
         full.busy_timeout_ms = BUSY_DEFAULT_MS;
+    if (full.reply_timeout_ms <= 0)
+        full.reply_timeout_ms = REPLY_DEFAULT_MS;
     return full;
 }
 
 enum status store_open_driver(const struct driver *driver, const struct store_options *options,
                               struct store **ret_store, char why[STORE_WHY_MAX])
 {
-    struct store_options full = with_defaults(options);
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL) {
         snprintf(why, STORE_WHY_MAX, "out of memory");
         return STATUS_UNAVAILABLE;
     }
     store->driver = driver;
-    queue_init(&store->writes, full.queue_max);
-    queue_init(&store->reads, full.queue_max);
+    store->options = with_defaults(options);
+    queue_init(&store->writes, store->options.queue_max);
+    queue_init(&store->reads, store->options.queue_max);
     queue_init(&store->completions, SIZE_MAX);
-    enum status status = connect_all(store, &full, why);
+    enum status status = connect_all(store, why);
     if (status == STATUS_OK)
         status = start_threads(store, why);
     if (status != STATUS_OK) {
@@ -207,7 +216,7 @@ enum status store_open(const struct store_options *options, struct store **ret_s
         if (strncmp(options->url, drivers[i]->scheme, strlen(drivers[i]->scheme)) == 0)
             return store_open_driver(drivers[i], options, ret_store, why);
     }
-    snprintf(why, STORE_WHY_MAX, "the address of the store must begin with sqlite:");
+    snprintf(why, STORE_WHY_MAX, "the address of the store must begin with sqlite: or postgresql:");
     return STATUS_INVALID_ARGUMENT;
 }
 
@@ -237,6 +246,8 @@ void store_close(struct store *store)
     }
     if (store->connection != NULL)
         store->driver->disconnect(store->connection);
+    if (store->follower != NULL)
+        store->driver->disconnect(store->follower);
     if (store->database != NULL)
         store->driver->close(store->database);
     queue_done(&store->completions);
@@ -261,6 +272,11 @@ static void submit(struct store *store, struct queue *queue, struct job job)
 }
 
 void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    submit(store, &store->writes, (struct job){.fn = fn, .done = done, .arg = arg, .is_alone = true});
+}
+
+void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
 {
     submit(store, &store->writes, (struct job){.fn = fn, .done = done, .arg = arg});
 }
@@ -299,7 +315,7 @@ static enum status wait_for(struct store *store, struct queue *queue, store_fn *
 {
     struct waiter waiter = {
         .fn = fn, .arg = arg, .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    submit(store, queue, (struct job){.fn = call_for_waiter, .done = wake_waiter, .arg = &waiter});
+    submit(store, queue, (struct job){.fn = call_for_waiter, .done = wake_waiter, .arg = &waiter, .is_alone = true});
     pthread_mutex_lock(&waiter.mutex);
     while (!waiter.is_done)
         pthread_cond_wait(&waiter.changed, &waiter.mutex);
@@ -317,6 +333,17 @@ enum status store_write_wait(struct store *store, store_fn *fn, void *arg)
 enum status store_read_wait(struct store *store, store_fn *fn, void *arg)
 {
     return wait_for(store, &store->reads, fn, arg);
+}
+
+enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *arg)
+{
+    struct job job = {.fn = fn, .arg = arg};
+    bool has_begun = false;
+    store->driver->await(store->follower, ms);
+    enum status health = transaction_read(store->follower, &job, &has_begun);
+    report_health(store->follower, "following", &store->is_follower_ill, health);
+    store->driver->rollback(store->follower);
+    return job.status;
 }
 
 bool store_is_shared(const struct store *store)

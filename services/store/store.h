@@ -14,6 +14,10 @@
  * Order       Write transactions take effect one after the other, as if alone; done is called in that order, one at a
  *             time. A write whose done was called is seen by every read that is queued later, on this process.
  * Isolation   A read function sees one state of the database, and cannot change it.
+ * Processes   Where several write to one database, all this holds for store_write among all of them. What is queued by
+ *             store_write_beside is not alone: other processes' writes may take effect between its statements. It must
+ *             not wait for them either, so it inserts only keys that are new, and changes only rows that are free: a
+ *             sub-select that ends in the words / * if free * / leaves out the rows that another process is changing.
  * Retry       The function may be called again from its beginning (a conflict with another replica, or the commit it
  *             shared was undone). It must set its outputs anew each time and have no effect outside but through tx.
  *
@@ -30,7 +34,8 @@
  * if nothing had happened.
  *
  * SQL: only what SQLite 3.40 and PostgreSQL 15 both know. Parameters are $1, $2, … in order of appearance. Types:
- * BIGINT, TEXT, BLOB (the word BYTEA is put in its place for PostgreSQL, in migrations only). Booleans are BIGINT.
+ * BIGINT, TEXT, BLOB (the word BYTEA is put in its place for PostgreSQL, in migrations only). Booleans are BIGINT. Text
+ * sorts by its bytes.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -48,11 +53,12 @@ typedef enum status store_fn(struct store_tx *tx, void *arg);
 typedef void store_done_fn(enum status status, void *arg);
 
 struct store_options {
-    const char *url;         /* "sqlite:/path/file" or "postgresql://…" */
-    bool create;             /* make the database if it is not there (sqlite); otherwise that is an error */
-    int readers;             /* reading connections; 0: 2 */
-    size_t queue_max;        /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
-    int64_t busy_timeout_ms; /* how long to wait for a lock that another process holds; 0: 2,000 */
+    const char *url;          /* "sqlite:/path/file" or "postgresql://…"; must live as long as the store */
+    bool create;              /* make the database if it is not there (sqlite); otherwise that is an error */
+    int readers;              /* reading connections; 0: 2 */
+    size_t queue_max;         /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
+    int64_t busy_timeout_ms;  /* how long to wait for a lock that another process holds, or to connect; 0: 2,000 */
+    int64_t reply_timeout_ms; /* how long a database elsewhere may take for one statement; 0: 10,000 */
 };
 
 /* Opens, checks the database's integrity, and brings its schema up to date. Otherwise there is a sentence in `why`:
@@ -65,6 +71,7 @@ enum status store_open(const struct store_options *options, struct store **ret_s
 void store_close(struct store *store);
 
 void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
+void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
 void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
 
 /* The same, waiting for the end. Not from a store's own thread. */
@@ -73,6 +80,10 @@ enum status store_read_wait(struct store *store, store_fn *fn, void *arg);
 
 /* Do other processes write to the same database? (Then what is in memory may be behind.) */
 bool store_is_shared(const struct store *store);
+
+/* Of a shared store, and from one thread at a time: waits until another process has announced something (it may have
+ * been this one), at most `ms`; then runs a read on a connection of its own, at once. */
+enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *arg);
 
 /* Commits made and write transactions in them, since open; for metrics and for tests of "no write per call". */
 void store_counters(const struct store *store, uint64_t *ret_commits, uint64_t *ret_writes);
@@ -110,9 +121,7 @@ const void *store_row_blob(const struct store_row *row, int column, size_t *ret_
  * failure of the statement, others may follow. A row function must not run statements itself (STATUS_INTERNAL). */
 typedef enum status store_row_fn(const struct store_row *row, void *arg);
 
-/* Runs one statement. `sql` must be a string literal (its address names the prepared statement). `each` may be NULL. In
- * a write transaction on a database elsewhere, statements without a row function may be sent without waiting; their
- * error then shows at the next one that waits, or at the commit. */
+/* Runs one statement. `sql` must be a string literal (its address names the prepared statement). `each` may be NULL. */
 enum status store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
                         store_row_fn *each, void *arg);
 
@@ -120,6 +129,15 @@ enum status store_run_n(struct store_tx *tx, const char *sql, const struct store
 #define store_run(tx, sql, each, arg, ...)                                                                         \
     store_run_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
                 each, arg)
+
+/* The same for a statement that gives no rows and whose error the function does not care to tell from others: a
+ * database elsewhere gets it without being waited for, and an error shows at the next store_run, or at the commit. */
+enum status store_send_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count);
+#define store_send(tx, sql, ...) \
+    store_send_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value))
+
+/* When this transaction is committed, other processes' store_follow wakes. */
+void store_announce(struct store_tx *tx);
 
 /* Rows that the last statement of this transaction inserted, changed or deleted. May wait for the database. */
 enum status store_changes(struct store_tx *tx, int64_t *ret_rows);

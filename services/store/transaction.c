@@ -57,6 +57,22 @@ enum status store_changes(struct store_tx *tx, int64_t *ret_rows)
     return tx->failed = tx->connection->driver->changes(tx->connection, ret_rows);
 }
 
+enum status store_send_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count)
+{
+    if (tx->failed != STATUS_OK || tx->is_in_row)
+        return store_run_n(tx, sql, values, count, NULL, NULL);
+    enum status status = tx->connection->driver->send(tx->connection, sql, values, count);
+    if (status == STATUS_INTERNAL)
+        log_write(LOG_LEVEL_ERROR, "store_statement_wrong", "reason", tx->connection->driver->reason(tx->connection),
+                  "sql", sql, NULL);
+    return tx->failed = status;
+}
+
+void store_announce(struct store_tx *tx)
+{
+    tx->connection->driver->announce(tx->connection);
+}
+
 static enum status call(struct store_tx *tx, const struct job *job)
 {
     enum status status = job->fn(tx, job->arg);
@@ -79,7 +95,6 @@ static enum status call_sharing(struct connection *connection, struct job *job, 
 
 static enum status call_all(struct connection *connection, struct job_list *jobs, bool marked, uint64_t *ret_well)
 {
-    *ret_well = 0;
     for (struct job *job = jobs->first; job != NULL; job = job->next) {
         TRY(call_sharing(connection, job, marked));
         *ret_well += job->status == STATUS_OK;
@@ -87,13 +102,24 @@ static enum status call_all(struct connection *connection, struct job_list *jobs
     return STATUS_OK;
 }
 
+static enum status begin(struct connection *connection, const struct job *jobs)
+{
+    const struct driver *driver = connection->driver;
+    TRY(driver->begin(connection));
+    while (jobs != NULL && !jobs->is_alone)
+        jobs = jobs->next;
+    return jobs != NULL ? driver->lock(connection) : STATUS_OK;
+}
+
 /* All jobs in one transaction. STATUS_OK: each job has its status. Otherwise none took effect. */
 static enum status attempt_together(struct connection *connection, struct job_list *jobs, bool marked,
                                     uint64_t *ret_well)
 {
     const struct driver *driver = connection->driver;
-    TRY(driver->begin(connection));
-    enum status status = call_all(connection, jobs, marked, ret_well);
+    *ret_well = 0;
+    enum status status = begin(connection, jobs->first);
+    if (status == STATUS_OK)
+        status = call_all(connection, jobs, marked, ret_well);
     if (status == STATUS_OK && *ret_well > 0)
         status = driver->commit(connection);
     if (status != STATUS_OK || *ret_well == 0)
@@ -106,7 +132,7 @@ static enum status attempt_alone(struct connection *connection, struct job *job)
 {
     const struct driver *driver = connection->driver;
     struct store_tx tx = {.connection = connection};
-    enum status status = driver->begin(connection);
+    enum status status = begin(connection, job);
     if (status == STATUS_OK) {
         status = call(&tx, job);
         job->status = status;

@@ -53,6 +53,11 @@ static enum status faulty_begin(struct connection *connection)
     CALL(connection, FAULTY_ANY, begin(own->inner));
 }
 
+static enum status faulty_lock(struct connection *connection)
+{
+    CALL(connection, FAULTY_ANY, lock(own->inner));
+}
+
 static enum status faulty_commit(struct connection *connection)
 {
     CALL(connection, FAULTY_COMMIT, commit(own->inner));
@@ -77,6 +82,22 @@ static enum status faulty_run(struct connection *connection, const char *sql, co
                               size_t count, store_row_fn *each, void *arg)
 {
     CALL(connection, FAULTY_ANY, run(own->inner, sql, values, count, each, arg));
+}
+
+static enum status faulty_send(struct connection *connection, const char *sql, const struct store_value *values,
+                               size_t count)
+{
+    CALL(connection, FAULTY_ANY, send(own->inner, sql, values, count));
+}
+
+static void faulty_announce(struct connection *connection)
+{
+    of(connection)->faulty->inner->announce(of(connection)->inner);
+}
+
+static void faulty_await(struct connection *connection, int64_t ms)
+{
+    of(connection)->faulty->inner->await(of(connection)->inner, ms);
 }
 
 static enum status faulty_changes(struct connection *connection, int64_t *ret_rows)
@@ -125,15 +146,15 @@ static void faulty_close(struct database *base)
     free(database);
 }
 
-static enum status faulty_connect(struct database *base, bool writes, struct connection **ret_connection,
+static enum status faulty_connect(struct database *base, enum connection_use use, struct connection **ret_connection,
                                   char why[STORE_WHY_MAX])
 {
     struct faulty_database *database = (struct faulty_database *)base;
     struct faulty_connection *connection = calloc(1, sizeof *connection);
     connection->base.driver = base->driver;
     connection->faulty = (struct faulty *)base->driver;
-    connection->writes = writes;
-    enum status status = database->inner->driver->connect(database->inner, writes, &connection->inner, why);
+    connection->writes = use == CONNECTION_WRITES;
+    enum status status = database->inner->driver->connect(database->inner, use, &connection->inner, why);
     if (status == STATUS_OK)
         *ret_connection = &connection->base;
     else
@@ -155,13 +176,17 @@ void faulty_init(struct faulty *faulty, const struct driver *inner)
     faulty->driver.connect = faulty_connect;
     faulty->driver.disconnect = faulty_disconnect;
     faulty->driver.begin = faulty_begin;
+    faulty->driver.lock = faulty_lock;
     faulty->driver.commit = faulty_commit;
     faulty->driver.rollback = faulty_rollback;
     faulty->driver.start = faulty_start;
     faulty->driver.keep = faulty_keep;
     faulty->driver.undo = faulty_undo;
     faulty->driver.run = faulty_run;
+    faulty->driver.send = faulty_send;
     faulty->driver.changes = faulty_changes;
+    faulty->driver.announce = faulty_announce;
+    faulty->driver.await = faulty_await;
     faulty->driver.script = faulty_script;
     faulty->driver.reason = faulty_reason;
     faulty->driver.tidy = faulty_tidy;

@@ -19,6 +19,7 @@ import tempfile
 import time
 
 import grpc
+import postgres
 from gatehouse.v1 import auth_pb2, auth_pb2_grpc, credential_admin_pb2, credential_admin_pb2_grpc  # noqa: F401
 from google.rpc import error_details_pb2, status_pb2
 
@@ -30,6 +31,11 @@ DEADLINE = 60  # seconds: an answer that never comes is a failure, not a wait fo
 LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
+def new_store(folder):
+    server = os.environ.get("GATEHOUSE_TEST_STORE")
+    return postgres.pick(server) if server else "sqlite:" + folder + "/gatehouse.db"
+
+
 class Daemon:
     """settings: as for --set. clock: may move_clock. keep: do not remove the folder at the end."""
 
@@ -37,7 +43,7 @@ class Daemon:
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="gatehouse-test-")
         self.settings = {
-            "store": os.environ.get("GATEHOUSE_TEST_STORE", "sqlite:" + self.folder + "/gatehouse.db"),
+            "store": new_store(self.folder),
             "grpc_address": "127.0.0.1:0",
             "http_address": "127.0.0.1:0",
             "metrics_address": "",
