@@ -11,12 +11,37 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { LINGER_US = 2000000, PEEK_PIECES = 8 };
+enum { LINGER_US = 2000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 16, NOTED_A_SECOND = 10 };
+
+static struct conn_queue *queue_of(const struct conn *conn)
+{
+    return &conn->loop->queues[conn->is_served];
+}
+
+static void join_queue(struct conn *conn)
+{
+    TAILQ_INSERT_TAIL(&queue_of(conn)->conns, conn, link);
+    queue_of(conn)->count++;
+    conn->is_queued = true;
+}
+
+static void leave_queue(struct conn *conn)
+{
+    TAILQ_REMOVE(&queue_of(conn)->conns, conn, link);
+    queue_of(conn)->count--;
+    conn->is_queued = false;
+}
 
 void conn_set_phase(struct conn *conn, enum phase phase, int64_t timeout_us)
 {
+    bool is_queued = conn->is_queued;
+    if (is_queued)
+        leave_queue(conn);
+    conn->is_served |= conn->phase == PHASE_WRITING;
     conn->phase = phase;
     conn->deadline = clock_monotonic() + timeout_us;
+    if (is_queued)
+        join_queue(conn);
 }
 
 static const struct http_options *options_of(const struct conn *conn)
@@ -121,7 +146,7 @@ static void closing(struct evhttp_connection *evcon, void *arg)
     if (event_initialized(&conn->closed_event))
         event_del(&conn->closed_event);
     evbuffer_remove_cb_entry(bufferevent_get_input(conn->bev), conn->watch);
-    TAILQ_REMOVE(&conn->loop->conns, conn, link);
+    leave_queue(conn);
     HASH_DEL(conn->loop->by_evcon, conn);
     conn_free(conn);
 }
@@ -159,6 +184,9 @@ struct bufferevent *conn_accept(struct event_base *base, void *arg)
     bufferevent_incref(conn->bev);
     SLIST_INSERT_HEAD(&loop->fresh, conn, fresh_link);
     event_active(loop->fresh_event, 0, 0);
+    /* By itself libevent goes on accepting for as long as somebody is there, and whoever is connected waits. */
+    if (++loop->fresh_count == ACCEPTS_AT_ONCE)
+        evconnlistener_disable(loop->listener);
     return conn->bev;
 }
 
@@ -170,44 +198,37 @@ static bool is_trusted(const struct http_options *options, const char *peer)
     return false;
 }
 
-/* Who gives way first to a newcomer: whoever has been at its first bytes for a tenth of the time it has; who waits
- * between two requests; who is at its first bytes. Nobody whose request is under way, and no proxy of ours. */
-enum { NOBODY = 3 };
-
-static int turn_of(const struct conn *conn, int64_t now)
+/* A flood is not to fill the log too. */
+static void note_turned_away(const struct conn *conn, const char *why)
 {
-    int64_t timeout = options_of(conn)->request_timeout_us;
-    bool is_stale = conn->deadline - now < timeout - timeout / 10;
-    if (!conn->is_counted_as_peer)
-        return NOBODY;
-    if (conn->phase == PHASE_NEW)
-        return is_stale ? 0 : 2;
-    if (conn->phase == PHASE_READING && is_stale)
-        return 0;
-    return conn->phase == PHASE_IDLE ? 1 : NOBODY;
+    if (conn->loop->turned_away++ < NOTED_A_SECOND)
+        options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, 0, why);
 }
 
-/* The oldest of those whose turn it is. So a flood of connections that say nothing displaces itself, and no client. */
-static bool make_room(struct conn *newcomer)
+static bool may_give_way(const struct conn *conn)
 {
-    struct conn *conn, *chosen = NULL;
-    int64_t now = clock_monotonic();
-    int turn = NOBODY;
-    TAILQ_FOREACH(conn, &newcomer->loop->conns, link)
-    {
-        int its = conn == newcomer ? NOBODY : turn_of(conn, now);
-        if (its < turn) {
-            turn = its;
-            chosen = conn;
+    return conn->is_counted_as_peer && conn->phase != PHASE_HANDLING && conn->phase != PHASE_WRITING;
+}
+
+/* Somebody gives way to a newcomer: of those who never had an answer, or of those who had, whichever are more, the one
+ * that has said nothing for longest. So a flood of connections that say nothing displaces itself, and no client. Nobody
+ * whose request is under way, and no proxy of ours. */
+static bool make_room(const struct conn *newcomer)
+{
+    struct loop *loop = newcomer->loop;
+    int larger = loop->queues[1].count > loop->queues[0].count;
+    for (int i = 0; i < 2; i++) {
+        struct conn *conn;
+        TAILQ_FOREACH(conn, &loop->queues[i == 0 ? larger : !larger].conns, link)
+        {
+            if (conn == newcomer || !may_give_way(conn))
+                continue;
+            note_turned_away(conn, "closed for a newcomer");
+            evhttp_connection_free(conn->evcon);
+            return true;
         }
-        if (turn == 0)
-            break;
     }
-    if (chosen == NULL)
-        return false;
-    options_of(chosen)->observe(options_of(chosen)->arg, NULL, chosen->peer, 0, "closed for a newcomer");
-    evhttp_connection_free(chosen->evcon);
-    return true;
+    return false;
 }
 
 static bool count(struct conn *conn)
@@ -237,13 +258,13 @@ static void begin(struct conn *conn)
     if (conn->ssl != NULL)
         bufferevent_openssl_set_allow_dirty_shutdown(conn->bev, 1);
     evhttp_connection_set_closecb(conn->evcon, closing, conn);
-    TAILQ_INSERT_TAIL(&conn->loop->conns, conn, link);
+    join_queue(conn);
     HASH_ADD_PTR(conn->loop->by_evcon, evcon, conn);
     /* evhttp wants a body whole in the buffer; what is more than one request's worth waits in the kernel. */
     bufferevent_setwatermark(conn->bev, EV_READ, 0,
                              options->limits.max_header_bytes + 2 * options->limits.max_body_bytes + 4096);
     if (!count(conn)) {
-        options->observe(options->arg, NULL, conn->peer, 0, "too many connections");
+        note_turned_away(conn, "too many connections");
         evhttp_connection_free(conn->evcon);
         return;
     }
@@ -266,6 +287,9 @@ void conn_begin_fresh(struct loop *loop)
         }
         bufferevent_decref(bev);
     }
+    if (loop->fresh_count >= ACCEPTS_AT_ONCE && !atomic_load(&loop->server->is_draining))
+        evconnlistener_enable(loop->listener);
+    loop->fresh_count = 0;
 }
 
 static void is_late(struct conn *conn)
@@ -289,15 +313,31 @@ static void is_late(struct conn *conn)
     }
 }
 
-void conn_sweep(struct loop *loop, int64_t now)
+static void sweep_queue(struct conn_queue *queue, int64_t now, bool is_draining)
 {
     struct conn *next;
-    bool is_draining = atomic_load(&loop->server->is_draining);
-    for (struct conn *conn = TAILQ_FIRST(&loop->conns); conn != NULL; conn = next) {
+    for (struct conn *conn = TAILQ_FIRST(&queue->conns); conn != NULL; conn = next) {
         next = TAILQ_NEXT(conn, link); /* freeing one leaves the others be */
         bool has_bad_bytes = conn->phase == PHASE_READING && conn->guard.code != 0;
         if (now >= conn->deadline || has_bad_bytes ||
             (is_draining && (conn->phase == PHASE_IDLE || conn->phase == PHASE_NEW)))
             is_late(conn);
     }
+}
+
+void conn_sweep(struct loop *loop, int64_t now)
+{
+    for (int i = 0; i < 2; i++)
+        sweep_queue(&loop->queues[i], now, atomic_load(&loop->server->is_draining));
+    if (now < loop->next_note)
+        return;
+    if (loop->turned_away > NOTED_A_SECOND)
+        log_write(LOG_LEVEL_WARN, "http_turned_away", "count", log_number(loop->turned_away).text, NULL);
+    loop->turned_away = 0;
+    loop->next_note = now + 1000000;
+}
+
+bool conn_is_none(const struct loop *loop)
+{
+    return loop->queues[0].count + loop->queues[1].count == 0;
 }

@@ -65,7 +65,7 @@ static void on_fresh(evutil_socket_t fd, short what, void *arg)
 static void drain(struct loop *loop, int64_t now)
 {
     evconnlistener_disable(loop->listener);
-    if (TAILQ_EMPTY(&loop->conns) || now >= atomic_load(&loop->server->drain_deadline))
+    if (conn_is_none(loop) || now >= atomic_load(&loop->server->drain_deadline))
         event_base_loopbreak(loop->base);
 }
 
@@ -121,7 +121,8 @@ static bool set_up_evhttp(struct loop *loop)
 
 static bool set_up(struct loop *loop)
 {
-    TAILQ_INIT(&loop->conns);
+    TAILQ_INIT(&loop->queues[0].conns);
+    TAILQ_INIT(&loop->queues[1].conns);
     SLIST_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     loop->base = event_base_new();

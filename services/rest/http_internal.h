@@ -20,6 +20,11 @@
 
 struct conn;
 
+struct conn_queue {
+    TAILQ_HEAD(, conn) conns; /* by when their phase began */
+    int count;
+};
+
 struct loop {
     struct http_server *server;
     pthread_t thread, self; /* the same; the starter's, and as the thread itself knows it */
@@ -29,10 +34,12 @@ struct loop {
     struct evhttp *evhttp;
     struct evconnlistener *listener; /* evhttp's */
     struct event *wake_event, *sweep_event, *fresh_event;
-    int wake_fd; /* an eventfd, to be written to by any thread */
-    TAILQ_HEAD(, conn) conns;
-    SLIST_HEAD(, conn) fresh; /* accepted, and not seen yet */
-    struct conn *by_evcon;    /* uthash */
+    int wake_fd;                 /* an eventfd, to be written to by any thread */
+    struct conn_queue queues[2]; /* those who never had an answer, and those who had */
+    SLIST_HEAD(, conn) fresh;    /* accepted, and not seen yet */
+    int fresh_count;
+    int64_t turned_away, next_note; /* connections since the last note of them; when the next is due */
+    struct conn *by_evcon;          /* uthash */
     int64_t next_certificate_check;
     _Atomic int64_t last_sweep; /* read by any thread */
 
@@ -79,6 +86,7 @@ struct conn {
     struct http_parked *current;
     char peer[HTTP_PEER_MAX];
     bool is_counted, is_counted_as_peer;
+    bool is_queued, is_served; /* among its loop's; has had an answer */
 };
 
 /* A request and what it needs to be answered later. */
@@ -99,6 +107,7 @@ struct bufferevent *conn_accept(struct event_base *base, void *loop); /* evhttp'
 void conn_begin_fresh(struct loop *loop);
 void conn_refuse(struct conn *conn, int code, const char *why);
 void conn_sweep(struct loop *loop, int64_t now);
+bool conn_is_none(const struct loop *loop);
 void conn_set_phase(struct conn *conn, enum phase phase, int64_t timeout_us);
 
 /* request.c */
