@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of deploy/ share: root's rights, a certificate, a Debian of its own in a folder, systemd in it."""
+import fcntl
 import os
 import re
 import ssl
@@ -65,7 +66,9 @@ class Root:
         return run(self.command(*command, **options), check, timeout)
 
     def install(self, *names):
-        self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *names, timeout=600)
+        with open(BUILD + "/roots.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # apt waits for nobody who has its archives
+            self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *names, timeout=600)
 
     def put(self, source, path, mode="0644"):
         run(as_root("install", "-D", "-m", mode, source, self.path + path))
