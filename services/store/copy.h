@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moving an installation from one store to another, of any kind each.
+ *
+ * Each table is compared row by row in the order of its key, and the target gets what the source has: what is missing
+ * is put in, what is different is replaced, what the source has no more is taken out. So a copy that was cut off is
+ * simply made again, and one that was made while the source's daemon ran is brought up to date by another one, which
+ * writes the difference only.
+ *
+ * The source is read as of one moment. Where a daemon runs on it (SQLite), that is a backup in a temporary file, and
+ * the target stays marked as unfinished: a daemon must not start on it before a last copy was made with the source at
+ * rest. Where none runs, none can be started meanwhile.
+ *
+ * The mark is a row of table `instance`: absent in a database that is in use, which is never copied over.
+ */
+#ifndef STORE_COPY_H
+#define STORE_COPY_H
+
+#include "store/store.h"
+
+enum { COPY_TABLES_MAX = 16 };
+
+struct copy_options {
+    const char *from, *to; /* addresses of stores */
+    /* NULL, or is called now and then; false: give it up (STATUS_CANCELLED). `doing`: "copying", … */
+    bool (*progress)(void *arg, const char *doing, const char *table, int64_t done, int64_t total);
+    void *arg;
+};
+
+struct copy_table {
+    const char *name;
+    int64_t rows;    /* the same number on both sides, and so is the digest: that was compared */
+    uint64_t digest; /* of all rows, in the order of their keys */
+    int64_t inserted, removed;
+};
+
+struct copy_result {
+    bool is_source_used; /* a daemon runs on it: this was not the last copy */
+    struct copy_table tables[COPY_TABLES_MAX];
+    size_t count;
+};
+
+/* Otherwise there is a sentence in `why`: what store_open says of either, STATUS_FAILED_PRECONDITION (the target has
+ * something else in it, or is in use; the two differ at the end), STATUS_UNAVAILABLE, STATUS_CANCELLED. */
+enum status store_copy(const struct copy_options *options, struct copy_result *ret_result, char why[256]);
+
+/* A daemon takes the store into use: from then on it is no copy any more. STATUS_FAILED_PRECONDITION: it is one that is
+ * not finished. */
+enum status copy_claim(struct store *store, char why[256]);
+
+#endif

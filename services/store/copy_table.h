@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One table of two stores, walked through on both sides at once in the order of its key. */
+#ifndef STORE_COPY_TABLE_H
+#define STORE_COPY_TABLE_H
+
+#include "store/copy.h"
+
+enum { COPY_COLUMNS_MAX = 12 };
+
+struct table {
+    const char *name;
+    size_t keys; /* the first of its columns are its key */
+    size_t count;
+    struct {
+        const char *name;
+        char type; /* i: BIGINT, t: TEXT, b: BLOB */
+    } columns[COPY_COLUMNS_MAX];
+};
+
+extern const struct table copy_tables[];
+extern const size_t copy_tables_count;
+
+/* A table's statements. They must outlive the stores that ran them: their addresses name them there. */
+struct plan {
+    const struct table *table;
+    char *first, *next, *insert, *remove, *total;
+};
+enum status plan_init(struct plan *plan, const struct table *table);
+void plan_done(struct plan *plan);
+
+/* Where rows are read. */
+struct side {
+    struct store *store;
+    struct store_tx *tx; /* if set: in this transaction, otherwise in one for each page */
+};
+enum status side_read(const struct side *side, store_fn *fn, void *arg);
+
+struct row {
+    struct store_value values[COPY_COLUMNS_MAX];
+};
+
+enum difference { ROW_MISSING, ROW_DIFFERENT, ROW_EXTRA, ROW_SAME };
+
+/* Of the two rows NULL is the one that is not there. */
+typedef enum status visit_fn(void *arg, enum difference difference, const struct row *from, const struct row *to);
+
+/* only_to: ends with the last row of `to`. Rows live as long as the call of `visit`. STATUS_FAILED_PRECONDITION: a side
+ * does not give them in the order of their bytes. */
+enum status table_walk(const struct plan *plan, const struct side *from, const struct side *to, bool only_to,
+                       visit_fn *visit, void *arg);
+
+/* Rows that wait to be written together. */
+enum { BATCH_ROWS = 1000 };
+struct batch {
+    struct row rows[BATCH_ROWS];
+    size_t count;
+};
+void batch_add(struct batch *batch, const struct table *table, const struct row *row); /* copies it */
+void batch_clear(struct batch *batch, const struct table *table);
+
+/* Continues a digest; begin with DIGEST_START. */
+#define DIGEST_START UINT64_C(0xcbf29ce484222325)
+uint64_t row_digest(uint64_t digest, const struct table *table, const struct row *row);
+
+#endif
