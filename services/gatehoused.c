@@ -7,6 +7,7 @@
 #include "rest/rest.h"
 #include "rest/upstream.h"
 #include "rpc/server.h"
+#include "store/copy.h"
 #include "supervisor.h"
 
 #include <argp.h>
@@ -169,6 +170,8 @@ static bool open_store(struct daemon *daemon, bool create)
     char why[256] = "";
     struct store_options store_options = {.url = daemon->config.store, .create = create};
     enum status status = store_open(&store_options, &daemon->store, why);
+    if (status == STATUS_OK)
+        status = copy_claim(daemon->store, why);
     if (status != STATUS_OK) {
         log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", daemon->config.store, "message", why, "try",
                   status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);

@@ -86,7 +86,9 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT")                                   \
     X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end")                                              \
     X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)")                         \
-    X(FROM, "from", 0, "STORE", COMPLETE_NOTHING, "The store, as the daemon's setting of this name: sqlite:FILE")      \
+    X(FROM, "from", 0, "STORE", COMPLETE_NOTHING,                                                                      \
+      "The store, as in the daemon's settings: sqlite:FILE, postgresql://…")                                           \
+    X(TO, "to", 0, "STORE", COMPLETE_NOTHING, "The store that gets it: sqlite:FILE or postgresql://…")                 \
     X(OVERWRITE, "overwrite", 0, NULL, COMPLETE_NOTHING, "Replace a FILE that is there")
 
 enum option_id {

@@ -78,6 +78,8 @@ const struct command commands[] = {
 
     {"admin backup", admin_backup, "FILE", "Back up a SQLite database, while the daemon runs",
      OPTIONS(OPTION_FROM, OPTION_OVERWRITE), 1, 1},
+    {"admin copy", admin_copy, "", "Move an installation to another store, such as from SQLite to PostgreSQL",
+     OPTIONS(OPTION_FROM, OPTION_TO), 0, 0},
 
     {"completion", completion_print, "bash|zsh", "Print a completion script", OPTIONS(OPTION_END), 1, 1},
     {"version", version_print, "", "Print the version", OPTIONS(OPTION_END), 0, 0},

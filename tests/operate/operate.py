@@ -24,6 +24,12 @@ def start(*arguments):
                             stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
 
+def end(daemon):
+    """SIGTERM. A channel that is left open is waited for."""
+    daemon.channel.close()
+    return daemon.stop()
+
+
 def fill(path, count):
     """Live tokens that nobody has, in the database of a daemon that does not run: what takes a while to copy."""
     with sqlite3.connect(path) as database:

@@ -12,7 +12,7 @@ import unittest
 from daemon import DEADLINE, Daemon
 from gatehouse.v1 import auth_pb2
 from gatehouse.v1 import credential_admin_pb2 as pb
-from operate import COMMAND, DONE, ENVIRONMENT, REFUSED, UNREACHABLE, USAGE, Issuers, fill, gatehouse, start, stop_half_way
+from operate import COMMAND, DONE, ENVIRONMENT, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, start, stop_half_way
 
 OFF = {"http_address": "", "flush_interval_ms": "100"}
 
@@ -125,7 +125,7 @@ class Backup(unittest.TestCase):
             self.ok("--from=sqlite:" + path, self.file)
             daemon.start()
             self.assertTrue(daemon.introspect(daemon.admin_token(), token).active)
-            daemon.stop()
+            end(daemon)
             self.ok("--from=sqlite:" + path, "--overwrite", self.file)
             with self.restored(daemon, self.file) as other:
                 self.assertTrue(other.introspect(other.admin_token(), token).active)

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gatehouse admin copy: an installation moves to another store; cut off, repeated, with a daemon on the source."""
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+import unittest
+
+from daemon import DEADLINE, Daemon
+from gatehouse.v1 import auth_pb2
+from gatehouse.v1 import credential_admin_pb2 as pb
+from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, stop_half_way
+
+OFF = {"http_address": "", "flush_interval_ms": "100"}
+
+
+def dump(path):
+    """Every row of every table but schema_version, and no table forgotten."""
+    with sqlite3.connect(path) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        rows = {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in names
+                if name != "schema_version"}
+    database.close()
+    rows["instance"] = [row for row in rows["instance"] if row[0] != "copy"]
+    return rows
+
+
+class Copy(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="gatehouse-copy-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = self.folder + "/target.db"
+        self.target = "sqlite:" + self.path
+        self.temporary = self.folder + "/tmp"
+        os.mkdir(self.temporary)
+
+    def copy(self, source, target):
+        return gatehouse("admin", "copy", "-o", "json", "--from=" + source, "--to=" + target, TMPDIR=self.temporary)
+
+    def ok(self, source, target, words=""):
+        """What was inserted and removed, by table."""
+        answer = self.copy(source, target)
+        self.assertEqual(answer.returncode, DONE, answer.stderr)
+        self.assertRegex(answer.stderr, words or "^$")
+        self.assertEqual(os.listdir(self.temporary), [])
+        return {row["table"]: (row["inserted"], row["removed"]) for row in json.loads(answer.stdout)}
+
+    def fails(self, code, words, source, target):
+        answer = self.copy(source, target)
+        self.assertEqual((answer.returncode, answer.stdout), (code, ""), answer.stderr)
+        self.assertRegex(answer.stderr, "^gatehouse admin copy: .*" + words)
+        self.assertEqual(os.listdir(self.temporary), [])
+
+    def on(self, target, source, **more):
+        """A daemon on that store, with the first administrator's secret of the source."""
+        daemon = Daemon({**OFF, "store": target}, init=False, **more)
+        daemon.client_id = source.client_id
+        shutil.copy(source.secret_file, daemon.secret_file)
+        return daemon
+
+    def populate(self, daemon):
+        """Something in every table. Live tokens and dead ones."""
+        admin = daemon.admin_token()
+        bearer = daemon.bearer(admin)
+        ask = lambda method, request: method(request, metadata=bearer, timeout=DEADLINE)
+        for user, roles in (("anna@example.com", ["work_creator"]), ("Ärzte/№1", ["work_creator", "team_leader"])):
+            ask(daemon.admin.SetUserRoles, pb.SetUserRolesRequest(user=user, roles=roles))
+        settings = pb.Settings(max_tokens_per_credential=1_000_000)
+        ask(daemon.admin.UpdateSettings,
+            pb.UpdateSettingsRequest(settings=settings, update_mask={"paths": ["max_tokens_per_credential"]}))
+        ask(daemon.admin.CreateCredential, pb.CreateCredentialRequest(
+            credential=pb.Credential(name="Once"), roles=["work_creator"], request_id="once"))
+        live, dead = [admin], []
+        for number in range(12):
+            made = daemon.create(admin, f"Third party {number} \N{SNOWMAN}", owner="anna@example.com" if number == 3 else "")
+            first, second = (daemon.issue(made.credential.client_id, made.secret_key).access_token for _ in range(2))
+            live.append(first)
+            daemon.introspect(admin, first, api=f"POST /api/cases/{number}")
+            daemon.auth.Revoke(auth_pb2.RevokeRequest(token=second), metadata=daemon.bearer(second), timeout=DEADLINE)
+            dead.append(second)
+            if number % 4 == 0:
+                ask(daemon.admin.DeleteCredential, pb.DeleteCredentialRequest(client_id=made.credential.client_id))
+                dead.append(live.pop())
+        return live, dead
+
+    def check(self, daemon, live, dead):
+        caller = daemon.admin_token()
+        self.assertEqual([daemon.introspect(caller, token).active for token in live], [True] * len(live))
+        self.assertEqual([daemon.introspect(caller, token).active for token in dead], [False] * len(dead))
+        answer = daemon.admin.VerifyAuditLog(pb.VerifyAuditLogRequest(), metadata=daemon.bearer(caller), timeout=DEADLINE)
+        self.assertTrue(answer.intact)
+        self.assertGreater(answer.events_checked, 12)
+
+    def test_a_stopped_daemons_installation_moves_as_a_whole(self):
+        with Daemon(OFF) as daemon:
+            live, dead = self.populate(daemon)
+            end(daemon)
+            counts = self.ok(daemon.settings["store"], self.target)
+            source = dump(daemon.folder + "/gatehouse.db")
+            self.assertEqual(set(counts), set(source))
+            self.assertEqual([name for name in counts if counts[name] == (0, 0)], [])
+            self.assertEqual(dump(self.path), source)
+            self.assertTrue(all(count == (0, 0) for count in self.ok(daemon.settings["store"], self.target).values()))
+            with self.on(self.target, daemon) as other:
+                self.check(other, live, dead)
+
+    def test_a_live_installation_moves_with_a_last_copy_of_the_difference(self):
+        with Daemon(OFF) as daemon:
+            live, dead = self.populate(daemon)
+            with Issuers(daemon) as issuers:
+                issuers.wait_for(200)
+                self.ok(daemon.settings["store"], self.target, "a daemon runs on the source, so this is a first copy")
+                issuers.wait_for(len(issuers.tokens) + 50)
+            self.assertEqual(issuers.errors, [])
+            refused = self.on(self.target, daemon, start=False)
+            with self.assertRaisesRegex(RuntimeError, "is a copy that is not finished"):
+                refused.start()
+            for token in issuers.tokens[:60]:  # of these the first copy had some
+                daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)
+            end(daemon)
+            counts = self.ok(daemon.settings["store"], self.target)
+            self.assertGreater(counts["token"][0], 0)
+            self.assertGreaterEqual(counts["token"][1], 60)
+            self.assertEqual(counts["credential_role"], (0, 0))
+            with self.on(self.target, daemon) as other:
+                self.check(other, live + issuers.tokens[60:], dead + issuers.tokens[:60])
+
+    def test_names_that_changed_hands_between_two_copies(self):
+        with Daemon(OFF) as daemon:
+            admin = daemon.admin_token()
+            made = [daemon.create(admin, name).credential.client_id for name in ("first", "second")]
+            self.ok(daemon.settings["store"], self.target, "first copy")
+            for client_id, name in zip([*made, made[0]], ["between", "first", "second"]):
+                daemon.admin.UpdateCredential(
+                    pb.UpdateCredentialRequest(credential=pb.Credential(client_id=client_id, name=name),
+                                               update_mask={"paths": ["name"]}),
+                    metadata=daemon.bearer(admin), timeout=DEADLINE)
+            end(daemon)
+            self.assertGreaterEqual(self.ok(daemon.settings["store"], self.target)["credential"], (2, 2))
+            self.assertEqual(dump(self.path), dump(daemon.folder + "/gatehouse.db"))
+
+    def test_what_was_killed_half_way_goes_on(self):
+        with Daemon(OFF) as daemon:
+            live, dead = self.populate(daemon)
+            end(daemon)
+            fill(daemon.folder + "/gatehouse.db", 60_000)
+            arguments = ("admin", "copy", "--from=" + daemon.settings["store"], "--to=" + self.target)
+
+            def is_half_way():
+                return os.path.exists(self.path + "-wal") and os.path.getsize(self.path + "-wal") > 2_000_000
+
+            process = stop_half_way(arguments, is_half_way)
+            self.fails(UNREACHABLE, "another daemon uses the database", daemon.settings["store"], self.target)
+            process.kill()
+            process.communicate(timeout=DEADLINE)
+            copied = len(dump(self.path)["token"])
+            self.assertGreater(copied, 0)
+            refused = self.on(self.target, daemon, start=False)
+            with self.assertRaisesRegex(RuntimeError, "is a copy that is not finished"):
+                refused.start()
+            total = len(dump(daemon.folder + "/gatehouse.db")["token"])
+            self.assertEqual(self.ok(daemon.settings["store"], self.target)["token"], (total - copied, 0))
+            self.assertEqual(dump(self.path), dump(daemon.folder + "/gatehouse.db"))
+            with self.on(self.target, daemon) as other:
+                self.check(other, live, dead)
+
+    def test_an_interrupted_copy_says_that_it_can_be_repeated(self):
+        with Daemon(OFF, start=False) as daemon:
+            fill(daemon.folder + "/gatehouse.db", 60_000)
+            arguments = ("admin", "copy", "--from=" + daemon.settings["store"], "--to=" + self.target)
+            process = stop_half_way(arguments, lambda: os.path.exists(self.path + "-wal")
+                                    and os.path.getsize(self.path + "-wal") > 2_000_000)
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
+            error = process.communicate(timeout=DEADLINE)[1]
+            self.assertEqual((process.returncode, error),
+                             (REFUSED, "gatehouse admin copy: given up: made again, the copy goes on where it is\n"))
+            self.ok(daemon.settings["store"], self.target)
+
+    def test_a_copy_in_use_is_never_copied_over(self):
+        with Daemon(OFF) as daemon:
+            end(daemon)
+            self.ok(daemon.settings["store"], self.target)
+            with self.on(self.target, daemon) as other:
+                token = other.issue().access_token
+                self.fails(UNREACHABLE, "another daemon uses the database", daemon.settings["store"], self.target)
+                end(other)
+                self.fails(REFUSED, "is in use already", daemon.settings["store"], self.target)
+                other.start()
+                self.assertTrue(other.introspect(other.admin_token(), token).active)
+
+    def test_another_installation_is_never_copied_over(self):
+        with Daemon(OFF, start=False) as daemon, Daemon(OFF) as another:
+            end(another)  # it has been in use
+            self.fails(REFUSED, "has another installation in it", another.settings["store"], daemon.settings["store"])
+            before = dump(daemon.folder + "/gatehouse.db")
+            self.fails(REFUSED, "has another installation in it", daemon.settings["store"], another.settings["store"])
+            self.assertEqual(dump(daemon.folder + "/gatehouse.db"), before)
+            self.ok(daemon.settings["store"], self.target)
+            self.fails(REFUSED, "has another installation in it", another.settings["store"], self.target)
+
+    def test_a_source_that_is_none(self):
+        self.fails(REFUSED, "No such file", f"sqlite:{self.folder}/none", self.target)
+        self.assertFalse(os.path.exists(self.path))
+        with Daemon(OFF) as daemon:
+            self.ok(daemon.settings["store"], self.target, "first copy")
+            self.fails(REFUSED, "is a copy that is not finished", self.target, f"sqlite:{self.folder}/next")
+
+    def test_a_command_line_that_makes_no_sense(self):
+        for arguments, words in ((("--from=sqlite:a",), "from which store to which"),
+                                 (("--to=sqlite:a",), "from which store to which"),
+                                 (("--from=sqlite:a", "--to=sqlite:a"), "the same store"),
+                                 (("--from=mysql:a", "--to=sqlite:a"), "must begin with sqlite:")):
+            answer = gatehouse("admin", "copy", *arguments)
+            self.assertEqual((answer.returncode, answer.stdout), (USAGE, ""), answer.stderr)
+            self.assertIn(words, answer.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
