@@ -211,6 +211,7 @@ void rpc_reflection_free(struct rpc_reflection *reflection);
 struct rpc_tls *rpc_tls_new(const struct rpc_server_options *options);
 /* Reads and checks the files; the next handshake takes them. */
 enum status rpc_tls_load(struct rpc_tls *tls);
+bool rpc_tls_is_stale(const struct rpc_tls *tls);
 grpc_server_credentials *rpc_tls_credentials(struct rpc_tls *tls);
 void rpc_tls_free(struct rpc_tls *tls);
 

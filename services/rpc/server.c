@@ -270,6 +270,11 @@ void rpc_server_set_serving(struct rpc_server *server, bool is_serving)
     rpc_health_set(server->health, is_serving);
 }
 
+bool rpc_server_is_stale(const struct rpc_server *server)
+{
+    return server->tls != NULL && rpc_tls_is_stale(server->tls);
+}
+
 enum status rpc_server_reload(struct rpc_server *server)
 {
     return server->tls != NULL ? rpc_tls_load(server->tls) : STATUS_OK;

@@ -52,6 +52,9 @@ void rpc_server_set_serving(struct rpc_server *server, bool is_serving);
  * STATUS_FAILED_PRECONDITION: they cannot be read or do not fit each other, and the old ones stay. Blocking. */
 enum status rpc_server_reload(struct rpc_server *server);
 
+/* Has one of these files changed since they were read? Both from one thread. */
+bool rpc_server_is_stale(const struct rpc_server *server);
+
 /* Drains: NOT_SERVING, GOAWAY, no new calls; waits for the accepted ones, cancels what is left after grace_ms; then
  * joins the threads. Blocking; once. A call that arrives before its client has read the GOAWAY never gets to a handler,
  * and gRPC core tells its client CANCELLED; health watchers and streams of requests are ended with UNAVAILABLE. */
