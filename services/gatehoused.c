@@ -436,11 +436,18 @@ static void tell_ready(const struct daemon *daemon)
                           daemon->rest == NULL ? 0 : rest_server_port(daemon->rest));
 }
 
+static void reload_rpc(struct daemon *daemon)
+{
+    bool is_reloaded = rpc_server_reload(daemon->rpc) == STATUS_OK;
+    log_write(is_reloaded ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+              is_reloaded ? "grpc_certificate_reloaded" : "grpc_certificate_not_reloaded", NULL);
+}
+
 static void reload(struct daemon *daemon)
 {
     supervisor_tell_reloading();
-    if (daemon->rpc != NULL && rpc_server_reload(daemon->rpc) != STATUS_OK)
-        log_write(LOG_LEVEL_ERROR, "grpc_certificate_not_reloaded", NULL);
+    if (daemon->rpc != NULL)
+        reload_rpc(daemon);
     if (daemon->rest != NULL)
         rest_server_reload(daemon->rest);
     log_write(LOG_LEVEL_INFO, "reloaded", NULL);
@@ -469,6 +476,8 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
         is_alive = tell_alive(daemon, is_alive);
         if (signal_number == SIGHUP)
             reload(daemon);
+        else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))
+            reload_rpc(daemon);
         else if (signal_number > 0)
             return;
     }
