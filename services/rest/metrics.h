@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the daemon counts, in Prometheus' text format: calls and durations by method and outcome, named by the
- * OpenTelemetry conventions 1.40 (rpc.server.call.duration, http.server.request.duration) and translated by its rules for
- * Prometheus, and what the composition adds. No label ever holds what a client sent: methods and routes come from
+ * OpenTelemetry conventions 1.40 (rpc.server.call.duration, http.server.request.duration) and translated by its rules
+ * for Prometheus, and what the composition adds. No label ever holds what a client sent: methods and routes come from
  * tables.
  *
  * Every function may be called from any thread.
