@@ -19,6 +19,7 @@ enum {
     DEFAULT_MESSAGE_BYTES = 65536,
     METADATA_BYTES = 8192,
     STUCK_WARNING_S = 10,
+    QUIET_MS = 1000,
 };
 
 /* gRPC core's own lines go where ours go. */
@@ -290,11 +291,25 @@ static bool wait_idle(struct rpc_server *server, int64_t until)
     return server->is_shut_down && server->active == 0;
 }
 
+/* Under the lock. Until all have gone, or only idle ones are left: a client with nothing to say may not look at
+ * its connection, and see the GOAWAY, for five seconds. */
+static bool wait_gone(struct rpc_server *server, int64_t grace_ms)
+{
+    int64_t end = clock_monotonic() + grace_ms * 1000;
+    for (;;) {
+        int64_t quiet = clock_monotonic() + QUIET_MS * 1000;
+        if (wait_idle(server, quiet < end ? quiet : end))
+            return true;
+        if (server->active == 0 || clock_monotonic() >= end)
+            return false;
+    }
+}
+
 /* Any batch started after the queue's shutdown aborts the process, so every call must have been given back before. */
 static void wait_calls(struct rpc_server *server, int64_t grace_ms)
 {
     pthread_mutex_lock(&server->lock);
-    bool is_idle = wait_idle(server, clock_monotonic() + grace_ms * 1000);
+    bool is_idle = wait_gone(server, grace_ms);
     pthread_mutex_unlock(&server->lock);
     if (is_idle)
         return;

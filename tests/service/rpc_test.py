@@ -565,6 +565,15 @@ class Life(Case):
         self.assertLess(time.monotonic() - start, TIMEOUT / 2)
         self.fails(grpc.StatusCode.UNAVAILABLE, lambda: list(answers))
 
+    def test_a_client_that_looks_away_does_not_hold_up_the_drain(self):
+        server = self.serve()
+        with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as client:
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            self.assertTrue(client.recv(1))  # the server's SETTINGS; from here on it is told nothing
+            start = time.monotonic()
+            server.order(f"stop {1000 * TIMEOUT}")
+            self.assertLess(time.monotonic() - start, TIMEOUT / 2)
+
     def run_out_of_descriptors(self, *options):
         """An accept that fails for want of descriptors ends accepting for good (CVE-2023-4785)."""
         server = Server(*options)
