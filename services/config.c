@@ -223,6 +223,8 @@ static void check_numbers(const struct config *config, struct config_mistakes *m
     check_range("flush_interval_ms", config->flush_interval_ms, 10, 60000, mistakes);
     check_range("grace_ms", config->grace_ms, 0, 600000, mistakes);
     check_range("grpc_threads", config->grpc_threads, 1, 64, mistakes);
+    check_range("store_timeout_ms", config->store_timeout_ms, 100, 3600000, mistakes);
+    check_range("lease_ms", config->lease_ms, 20, 60000, mistakes);
     check_range("http_threads", config->http_threads, 1, 64, mistakes);
     check_range("http_max_connections", config->http_max_connections, 1, 1000000, mistakes);
     check_range("http_max_connections_per_address", config->http_max_connections_per_address, 1, 1000000, mistakes);
@@ -280,6 +282,23 @@ void config_check(const struct config *config, bool is_rest_only, struct config_
         config_mistake(mistakes, "--rest-only needs http_address");
 }
 
+/* RFC 3986, section 3.2.1, and libpq's parameter. */
+void config_show_store(const char *store, char shown[static 512])
+{
+    const char *from = strstr(store, "://"), *at = from == NULL ? NULL : strpbrk(from + 3, "@/?");
+    const char *colon = at != NULL && *at == '@' ? memchr(from + 3, ':', (size_t)(at - from - 3)) : NULL;
+    if (colon != NULL)
+        snprintf(shown, 512, "%.*s***%s", (int)(colon + 1 - store), store, at);
+    else
+        snprintf(shown, 512, "%s", store);
+    char *password = strstr(shown, "password=");
+    if (password == NULL || strncmp(store, "postgres", 8) != 0)
+        return;
+    password += strlen("password=");
+    size_t len = strcspn(password, "& ");
+    memmove(password, password + len, strlen(password + len) + 1);
+}
+
 static void print_list(const char **list)
 {
     printf("{");
@@ -293,8 +312,13 @@ static void print_list(const char **list)
 #define PRINT_BOOL(key) printf("%s", config->key ? "true" : "false")
 #define PRINT_LIST(key) print_list(config->key)
 
-void config_print(const struct config *config)
+void config_print(const struct config *given)
 {
+    char store[512];
+    struct config shown = *given;
+    const struct config *config = &shown;
+    config_show_store(given->store, store);
+    shown.store = store;
 #define PRINT(type, key, value, comment)  \
     printf("# %s\n%s = ", comment, #key); \
     PRINT_##type(key);                    \

@@ -16,6 +16,9 @@
  */
 #define CONFIG_KEYS(X)                                                                                              \
     X(TEXT, store, "sqlite:/var/lib/gatehouse/gatehouse.db", "sqlite:FILE, or postgresql://… for several replicas") \
+    X(INT, store_timeout_ms, 10000, "how long PostgreSQL may take for one statement")                               \
+    X(INT, lease_ms, 1000, "replicas: what one of them has ended, no other calls active later than this")           \
+    X(BOOL, strict, false, "replicas: ask the database at every call, so that the bound is 0")                      \
     X(TEXT, grpc_address, "127.0.0.1:50051", "where gRPC listens; port 0: any free one; empty: not")                \
     X(TEXT, grpc_cert, "", "PEM file; with grpc_key: TLS")                                                          \
     X(TEXT, grpc_key, "", "PEM file")                                                                               \
@@ -86,7 +89,10 @@ void config_check_values(const struct config *config, struct config_mistakes *mi
 /* That, and is all of it possible together: files that come in pairs and can be read, TLS where it is demanded? */
 void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes);
 
-/* As a configuration file with comments, on standard output. */
+/* The address of the store as it may be shown: without a password. */
+void config_show_store(const char *store, char shown[static 512]);
+
+/* As a configuration file with comments, on standard output. Without passwords. */
 void config_print(const struct config *config);
 
 /* Is an address such as "127.0.0.1:80", "[::1]:80" or "unix:/…" reachable from this machine only? */

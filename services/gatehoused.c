@@ -29,6 +29,7 @@ enum {
     SETTINGS_MAX = 64,
     FILES_WANTED = 65536,
     SECRET_FILE_MAX = 256,
+    READY_LEASES = 2,         /* without word from the database: not ready any more */
     MESSAGE_MAX = 320 * 1024, /* the largest BatchIntrospect */
     PROBE_TIMEOUT_MS = 5000,
     TURN_LIMIT_MS = 10000, /* an HTTP loop that did not turn for so long hangs; far below WatchdogSec */
@@ -141,6 +142,7 @@ struct daemon {
     struct rpc_server *rpc;
     struct rest_server *rest;
     _Atomic bool is_draining;
+    bool is_serving; /* as the health service says */
 };
 
 /* No core file may hold a secret; descriptors must not run out (grpc-core-notes: CVE-2023-4785). */
@@ -167,13 +169,15 @@ static void configure_log(const struct config *config)
 
 static bool open_store(struct daemon *daemon, bool create)
 {
-    char why[256] = "";
-    struct store_options store_options = {.url = daemon->config.store, .create = create};
+    char why[256] = "", shown[512];
+    config_show_store(daemon->config.store, shown);
+    struct store_options store_options = {
+        .url = daemon->config.store, .create = create, .reply_timeout_ms = daemon->config.store_timeout_ms};
     enum status status = store_open(&store_options, &daemon->store, why);
     if (status == STATUS_OK)
         status = copy_claim(daemon->store, why);
     if (status != STATUS_OK) {
-        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", daemon->config.store, "message", why, "try",
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", shown, "message", why, "try",
                   status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);
         return false;
     }
@@ -181,18 +185,22 @@ static bool open_store(struct daemon *daemon, bool create)
         .store = daemon->store,
         .max_tokens_in_memory = (size_t)daemon->config.max_tokens_in_memory,
         .flush_interval_ms = daemon->config.flush_interval_ms,
+        .lease_ms = daemon->config.lease_ms,
+        .is_strict = daemon->config.strict,
     };
     status = domain_open(&domain_options, &daemon->domain);
     if (status != STATUS_OK)
-        log_write(LOG_LEVEL_ERROR, "store_cannot_be_read", "store", daemon->config.store, "status", status_name(status),
-                  NULL);
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_read", "store", shown, "status", status_name(status), NULL);
     return status == STATUS_OK;
 }
 
 static bool is_ready(void *arg)
 {
     struct daemon *daemon = arg;
-    return !daemon->is_draining;
+    if (daemon->is_draining)
+        return false;
+    return daemon->domain == NULL ||
+           replica_age(daemon->domain->replica) < READY_LEASES * daemon->config.lease_ms * 1000;
 }
 
 static void observe(void *arg, const struct call *call, enum status status, int64_t duration_us)
@@ -226,6 +234,9 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)token_table_bytes(daemon->domain->tokens));
     metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
                 (double)directory_revision(daemon->domain->directory));
+    if (daemon->domain->replica != NULL)
+        metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
+                    (double)replica_age(daemon->domain->replica) / 1e6);
 }
 
 /* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it
@@ -466,6 +477,15 @@ static bool tell_alive(const struct daemon *daemon, bool was_alive)
     return is_alive;
 }
 
+/* In gRPC's health service, as in /readyz. */
+static void tell_health(struct daemon *daemon)
+{
+    bool is_ready_now = is_ready(daemon);
+    if (daemon->rpc != NULL && daemon->is_serving != is_ready_now)
+        rpc_server_set_serving(daemon->rpc, is_ready_now);
+    daemon->is_serving = is_ready_now;
+}
+
 /* Until it is told to stop. */
 static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
 {
@@ -474,6 +494,7 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
     for (;;) {
         int signal_number = sigtimedwait(signals, NULL, &a_second);
         is_alive = tell_alive(daemon, is_alive);
+        tell_health(daemon);
         if (signal_number == SIGHUP)
             reload(daemon);
         else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))

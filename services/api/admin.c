@@ -126,8 +126,8 @@ static void caller_known(enum status status, struct calling *calling)
         run(STATUS_OK, admin);
 }
 
-void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
-                  void *closure_data)
+static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                   ProtobufCClosure closure, void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
     struct admin_call *admin = calloc(1, sizeof *admin);
@@ -139,6 +139,13 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
     admin->work.domain = api->domain;
     admin->work.arena = &admin->arena;
     caller_resolve(&admin->calling, api, closure_data, caller_known);
+}
+
+void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                  void *closure_data)
+{
+    struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
+    current_invoke(api, true, invoke, service, method, request, closure, closure_data);
 }
 
 /* The composition of the services */

@@ -143,7 +143,10 @@ static enum status issue_token(struct api *api, struct call *call, const Gatehou
         domain_flush(domain, NULL, NULL);
     struct token_facts none;
     token_table_get(domain->tokens, &issuing->row.key, &none, &issuing->generation);
-    store_write(domain->store, insert_tx, insert_done, issuing);
+    if (issuing->max_tokens > 0) /* counting and inserting is one step */
+        store_write(domain->store, insert_tx, insert_done, issuing);
+    else
+        store_write_beside(domain->store, insert_tx, insert_done, issuing);
     return STATUS_OK;
 }
 
@@ -520,8 +523,8 @@ static enum status revoke(struct api *api, struct call *call, const Gatehouse__V
 /* Which method is which follows from their order in the .proto. */
 enum { METHOD_ISSUE_TOKEN, METHOD_INTROSPECT, METHOD_BATCH_INTROSPECT, METHOD_REVOKE };
 
-void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
-                 void *closure_data)
+static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                   ProtobufCClosure closure, void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
     struct call *call = closure_data;
@@ -542,4 +545,11 @@ void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMess
     }
     if (status != STATUS_OK) /* it was refused before anything was started */
         closure(NULL, call);
+}
+
+void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                 void *closure_data)
+{
+    struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
+    current_invoke(api, false, invoke, service, method, request, closure, closure_data);
 }

@@ -97,6 +97,12 @@ enum status check_time(struct call *call, const char *field, const Google__Proto
                        int64_t *ret_time);
 
 /* auth_service.c, admin.c, authorization.c */
+/* current.c: calls `invoke`, at once or when the replica has caught up with the others. */
+typedef void invoke_fn(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                       ProtobufCClosure closure, void *closure_data);
+void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
+                    const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data);
+
 void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                  void *closure_data);
 void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,

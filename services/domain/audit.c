@@ -49,14 +49,14 @@ enum status audit_append(struct store_tx *tx, struct audit_event *event)
     TRY(work_next(tx, "audit", &event->sequence));
     TRY(store_run(tx, "SELECT hash FROM audit WHERE sequence = $1", read_hash, before, store_int(event->sequence - 1)));
     compute_hash(event, before, event->hash);
-    return store_run(tx,
-                     "INSERT INTO audit (sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash)"
-                     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                     NULL, NULL, store_int(event->sequence), store_int(event->at), store_text(text_of(event->actor)),
-                     store_text(text_of(event->action)), store_text(text_of(event->subject)),
-                     store_text(text_of(event->peer)), store_text(text_of(event->request_id)),
-                     store_text(text_of(event->outcome)), store_text(text_of(event->detail)),
-                     store_blob(event->hash, SHA256_BYTES));
+    return store_send(
+        tx,
+        "INSERT INTO audit (sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        store_int(event->sequence), store_int(event->at), store_text(text_of(event->actor)),
+        store_text(text_of(event->action)), store_text(text_of(event->subject)), store_text(text_of(event->peer)),
+        store_text(text_of(event->request_id)), store_text(text_of(event->outcome)), store_text(text_of(event->detail)),
+        store_blob(event->hash, SHA256_BYTES));
 }
 
 struct listing {
@@ -87,7 +87,7 @@ static enum status read_event(const struct store_row *row, void *arg)
 
 #define AUDIT_COLUMNS "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash"
 
-/* A pattern for LIKE that contains `text`; at most 256 of its bytes. */
+/* A pattern for LIKE that contains `text` in lower case; at most 256 of its bytes. */
 static void make_pattern(const char *text, char pattern[static 515])
 {
     char *to = pattern;
@@ -95,7 +95,7 @@ static void make_pattern(const char *text, char pattern[static 515])
     for (size_t i = 0; text != NULL && text[i] != '\0' && i < 256; i++) {
         if (strchr("%_\\", text[i]) != NULL)
             *to++ = '\\';
-        *to++ = text[i];
+        *to++ = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
     }
     *to++ = '%';
     *to = '\0';
@@ -106,15 +106,15 @@ enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, a
     struct listing listing = {each, arg};
     char pattern[515];
     make_pattern(filter->detail, pattern);
-    return store_run(tx,
-                     "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < $1 AND at > $2 AND at < $3"
-                     " AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL) AND (subject = $6 OR $6 IS NULL)"
-                     " AND (peer = $7 OR $7 IS NULL) AND (outcome = $8 OR $8 IS NULL) AND detail LIKE $9 ESCAPE '\\'"
-                     " ORDER BY sequence DESC LIMIT $10",
-                     read_event, &listing, store_int(filter->below), store_int(filter->after),
-                     store_int(filter->before), store_text(filter->actor), store_text(filter->action),
-                     store_text(filter->subject), store_text(filter->peer), store_text(filter->outcome),
-                     store_text(pattern), store_int(filter->limit));
+    return store_run(
+        tx,
+        "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < $1 AND at > $2 AND at < $3"
+        " AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL) AND (subject = $6 OR $6 IS NULL)"
+        " AND (peer = $7 OR $7 IS NULL) AND (outcome = $8 OR $8 IS NULL) AND lower(detail) LIKE $9 ESCAPE '\\'"
+        " ORDER BY sequence DESC LIMIT $10",
+        read_event, &listing, store_int(filter->below), store_int(filter->after), store_int(filter->before),
+        store_text(filter->actor), store_text(filter->action), store_text(filter->subject), store_text(filter->peer),
+        store_text(filter->outcome), store_text(pattern), store_int(filter->limit));
 }
 
 struct verifying {

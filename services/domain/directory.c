@@ -146,9 +146,13 @@ static void swap_text(char **a, char **b)
     *b = kept;
 }
 
-/* Copies all that can change into the credential that is there already. */
+/* Copies all that can change into the credential that is there already, unless that is the newer one. */
 static void update_facts(struct credential_facts *facts, struct credential_facts *from)
 {
+    if (from->last_used > facts->last_used)
+        facts->last_used = from->last_used;
+    if (from->version < facts->version)
+        return;
     swap_text(&facts->name, &from->name);
     swap_text(&facts->owner, &from->owner);
     facts->expires = from->expires;
@@ -159,8 +163,6 @@ static void update_facts(struct credential_facts *facts, struct credential_facts
     facts->effective = from->effective;
     memcpy(facts->secrets, from->secrets, sizeof facts->secrets);
     facts->secret_count = from->secret_count;
-    if (from->last_used > facts->last_used)
-        facts->last_used = from->last_used;
 }
 
 void directory_put_credential(struct directory *directory, struct credential_facts *facts)
@@ -192,14 +194,14 @@ void directory_purge(struct directory *directory, int64_t credential_id)
 void directory_put_role(struct directory *directory, const struct role *role)
 {
     pthread_rwlock_wrlock(&directory->lock);
-    if (role->number < directory->role_count) {
-        struct role *present = directory->roles[role->number];
+    struct role *present = role->number < directory->role_count ? directory->roles[role->number] : NULL;
+    if (present != NULL && role->version >= present->version) {
         memcpy(present->name, role->name, sizeof present->name);
         memcpy(present->group, role->group, sizeof present->group);
         memcpy(present->description, role->description, sizeof present->description);
         present->is_retired = role->is_retired;
         present->version = role->version;
-    } else if (role->number < ROLES_MAX) {
+    } else if (role->number == directory->role_count && role->number < ROLES_MAX) {
         struct role *copy = malloc(sizeof *copy);
         if (copy == NULL)
             abort();
@@ -217,6 +219,7 @@ void directory_put_role(struct directory *directory, const struct role *role)
 void directory_put_settings(struct directory *directory, const struct settings *settings)
 {
     pthread_rwlock_wrlock(&directory->lock);
-    directory->settings = *settings;
+    if (settings->version >= directory->settings.version)
+        directory->settings = *settings;
     pthread_rwlock_unlock(&directory->lock);
 }

@@ -79,7 +79,8 @@ const struct role *directory_role(struct directory *directory, int number);
 /* The last revision whose change is in here; needs no lock. */
 int64_t directory_revision(struct directory *directory);
 
-/* Puts in; takes the lock itself. `facts` is the directory's from then on. */
+/* Puts in, unless what is there is newer; takes the lock itself. `facts` is the directory's from then on. A role whose
+ * number is not the next one is left out: another replica made the one before it, and both will come with the log. */
 void directory_put_credential(struct directory *directory, struct credential_facts *facts);
 void directory_put_role(struct directory *directory, const struct role *role);
 void directory_put_settings(struct directory *directory, const struct settings *settings);

@@ -3,21 +3,18 @@
 
 #include "domain/credential.h"
 #include "domain/flusher.h"
+#include "domain/news.h"
 #include "log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000 };
+enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000 };
 
 struct opening {
     struct domain *domain;
     int64_t now;
-    int64_t revision;
     bool has_key;
-    struct arena arena;
-    int64_t *ids;
-    size_t id_count, id_size;
 };
 
 /* What a new database needs once. */
@@ -47,46 +44,9 @@ static enum status seed_tx(struct store_tx *tx, void *arg)
                      store_blob(opening->domain->instance_key, SHA256_BYTES));
 }
 
-/* What the directory holds. */
-
-static enum status load_role(const struct role *role, void *arg)
-{
-    struct opening *opening = arg;
-    directory_put_role(opening->domain->directory, role);
-    return STATUS_OK;
-}
-
 static enum status read_counter(const struct store_row *row, void *arg)
 {
     *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
-static enum status read_id(const struct store_row *row, void *arg)
-{
-    struct opening *opening = arg;
-    if (opening->id_count == opening->id_size) {
-        opening->id_size = opening->id_size == 0 ? 256 : opening->id_size * 2;
-        opening->ids = realloc(opening->ids, opening->id_size * sizeof *opening->ids);
-        if (opening->ids == NULL)
-            abort();
-    }
-    opening->ids[opening->id_count++] = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
-static enum status load_credentials(struct store_tx *tx, struct opening *opening)
-{
-    TRY(store_run(tx, "SELECT id FROM credential", read_id, opening));
-    for (size_t i = 0; i < opening->id_count; i++) {
-        struct arena arena = {0};
-        struct credential *credential = NULL;
-        enum status status = credential_load_id(tx, &arena, opening->ids[i], opening->now, &credential);
-        if (status == STATUS_OK)
-            directory_put_credential(opening->domain->directory, credential_facts_new(credential));
-        arena_done(&arena);
-        TRY(status);
-    }
     return STATUS_OK;
 }
 
@@ -98,17 +58,7 @@ static enum status read_clock(struct store_tx *tx, void *arg)
 
 static enum status load_tx(struct store_tx *tx, void *arg)
 {
-    struct opening *opening = arg;
-    struct directory *directory = opening->domain->directory;
-    struct settings settings;
-    opening->id_count = 0;
-    TRY(role_list(tx, load_role, opening));
-    TRY(settings_load(tx, &settings));
-    directory_put_settings(directory, &settings);
-    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'revision'", read_counter, &opening->revision));
-    TRY(load_credentials(tx, opening));
-    directory_set_revision(directory, opening->revision);
-    return STATUS_OK;
+    return news_read(tx, arg);
 }
 
 /* Before anything is loaded: what has ended is seen by this clock, not by the system's, which may be behind. */
@@ -125,14 +75,18 @@ static enum status start_clock(struct domain *domain)
     return STATUS_OK;
 }
 
-static enum status load(struct domain *domain)
+static enum status load(struct domain *domain, int64_t *ret_confirmed)
 {
     if (domain->clock == NULL)
         TRY(start_clock(domain));
     struct opening opening = {.domain = domain, .now = clock_now(domain->clock)};
+    struct news news = {.domain = domain, .since = -1, .now = opening.now};
     TRY(store_write_wait(domain->store, seed_tx, &opening));
-    enum status status = store_read_wait(domain->store, load_tx, &opening);
-    free(opening.ids);
+    *ret_confirmed = replica_time();
+    enum status status = store_read_wait(domain->store, load_tx, &news);
+    if (status == STATUS_OK)
+        news_apply(&news);
+    news_done(&news);
     return status;
 }
 
@@ -148,13 +102,20 @@ enum status domain_open(const struct domain_options *options, struct domain **re
     domain->usage = usage_new();
     domain->audit = audit_queue_new();
     domain->clock = options->clock;
-    enum status status = load(domain);
+    int64_t confirmed = 0;
+    enum status status = load(domain, &confirmed);
     if (status != STATUS_OK) {
         domain_close(domain);
         return status;
     }
-    domain->flusher =
-        flusher_new(domain, options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms);
+    int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
+    domain->flusher = flusher_new(domain, flush_ms);
+    if (store_is_shared(domain->store)) {
+        int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
+        struct replica_options replica_options = {.lease = lease_ms * 1000, .is_strict = options->is_strict};
+        domain->idle_grace = flush_ms * 1000;
+        domain->replica = replica_new(domain, &replica_options, confirmed);
+    }
     *ret_domain = domain;
     return STATUS_OK;
 }
@@ -163,6 +124,7 @@ void domain_close(struct domain *domain)
 {
     if (domain == NULL)
         return;
+    replica_free(domain->replica);
     if (domain->flusher != NULL)
         flusher_stop(domain->flusher);
     flusher_free(domain->flusher);

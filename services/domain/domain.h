@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "domain/audit.h"
 #include "domain/directory.h"
+#include "domain/replica.h"
 #include "domain/token_table.h"
 #include "domain/usage.h"
 #include "domain/work.h"
@@ -19,6 +20,8 @@ struct domain {
     struct audit_queue *audit;
     struct flusher *flusher;
     bool owns_clock;
+    struct replica *replica;            /* where others write to the store, too */
+    int64_t idle_grace;                 /* for so long a use by another replica may not be in the store yet */
     uint8_t instance_key[SHA256_BYTES]; /* signs page tokens; the same on every replica */
 };
 
@@ -27,6 +30,8 @@ struct domain_options {
     struct clock *clock;         /* NULL: the real one, which domain_close frees */
     size_t max_tokens_in_memory; /* 0: 2,000,000 */
     int64_t flush_interval_ms;   /* 0: 2,000; -1: no thread, only domain_flush (tests) */
+    int64_t lease_ms;            /* see replica.h; 0: 1,000 */
+    bool is_strict;
 };
 
 /* Loads roles, settings and credentials, and starts the flusher. */

@@ -57,42 +57,57 @@ struct flush {
 
 static enum status store_credential_use(struct store_tx *tx, const struct usage_delta *delta)
 {
-    return store_run(tx, "UPDATE credential SET last_used = $1 WHERE id = $2 AND last_used < $1", NULL, NULL,
-                     store_int(delta->last_used), store_int(delta->credential_id));
+    return store_send(tx,
+                      "UPDATE credential SET last_used = $1 WHERE id ="
+                      " (SELECT id FROM credential WHERE id = $2 AND last_used < $1 /* if free */)",
+                      store_int(delta->last_used), store_int(delta->credential_id));
 }
 
 /* The latest time that the store knows to have passed: the clock does not start before it (clock.h). */
 static enum status store_clock(struct store_tx *tx, int64_t now)
 {
-    return store_run(tx,
-                     "INSERT INTO counter (name, value) VALUES ('clock', $1)"
-                     " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value",
-                     NULL, NULL, store_int(now));
+    return store_send(tx,
+                      "INSERT INTO counter (name, value) VALUES ('clock', $1)"
+                      " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value",
+                      store_int(now));
+}
+
+/* Most of a flush: what need not be alone, so that no other replica waits for it. */
+static enum status flush_uses_tx(struct store_tx *tx, void *arg)
+{
+    struct flush *flush = arg;
+    struct usage *usage = flush->domain->usage;
+    for (size_t i = 0; i < flush->use_count; i++)
+        TRY(token_store_use(tx, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
+    for (size_t i = 0; i < flush->delta_count; i++)
+        TRY(store_credential_use(tx, &flush->deltas[i]));
+    return STATUS_OK;
 }
 
 static enum status flush_tx(struct store_tx *tx, void *arg)
 {
     struct flush *flush = arg;
     struct usage *usage = flush->domain->usage;
-    for (size_t i = 0; i < flush->use_count; i++)
-        TRY(token_store_use(tx, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
-    for (size_t i = 0; i < flush->delta_count; i++) {
+    for (size_t i = 0; i < flush->delta_count; i++)
         TRY(usage_store(tx, &flush->deltas[i], usage_api(usage, flush->deltas[i].api)));
-        TRY(store_credential_use(tx, &flush->deltas[i]));
-    }
     for (size_t i = 0; i < flush->event_count; i++)
         TRY(audit_append(tx, &flush->events[i]));
     for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
-        TRY(store_run(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", NULL, NULL,
-                      store_int(use->used), store_int(use->secret_id)));
+        TRY(store_send(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", store_int(use->used),
+                       store_int(use->secret_id)));
     return store_clock(tx, flush->now);
+}
+
+static void flush_uses_done(enum status status, void *arg)
+{
+    struct flush *flush = arg;
+    for (size_t i = 0; i < flush->use_count && status != STATUS_OK; i++)
+        token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
 }
 
 static void take_back(struct flush *flush)
 {
     struct domain *domain = flush->domain;
-    for (size_t i = 0; i < flush->use_count; i++)
-        token_table_touch(domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
     usage_give_back(domain->usage, flush->deltas, flush->delta_count);
     for (size_t i = 0; i < flush->event_count; i++)
         audit_queue_add(domain->audit, &flush->events[i]);
@@ -149,7 +164,8 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flush->secrets = flusher->secrets;
     flusher->secrets = NULL;
     pthread_mutex_unlock(&flusher->lock);
-    store_write(domain->store, flush_tx, flush_done, flush);
+    store_write_beside(domain->store, flush_uses_tx, flush_uses_done, flush);
+    store_write(domain->store, flush_tx, flush_done, flush); /* is done after it */
 }
 
 void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now)

@@ -51,10 +51,9 @@ enum status token_insert(struct store_tx *tx, const struct token_row *row)
 {
     uint8_t roles[ROLES_MAX / 8];
     roles_to_bytes(&row->roles, roles);
-    return store_run(tx, "INSERT INTO token (key, credential, epoch, last_used, roles) VALUES ($1, $2, $3, $4, $5)",
-                     NULL, NULL, store_blob(row->key.bytes, TOKEN_KEY_BYTES), store_int(row->credential_id),
-                     store_int(row->epoch), store_int(row->last_used),
-                     row->is_narrowed ? store_blob(roles, sizeof roles) : store_null());
+    return store_send(tx, "INSERT INTO token (key, credential, epoch, last_used, roles) VALUES ($1, $2, $3, $4, $5)",
+                      store_blob(row->key.bytes, TOKEN_KEY_BYTES), store_int(row->credential_id), store_int(row->epoch),
+                      store_int(row->last_used), row->is_narrowed ? store_blob(roles, sizeof roles) : store_null());
 }
 
 static enum status read_row(const struct store_row *from, struct token_row *row)
@@ -99,7 +98,7 @@ enum status token_load(struct store_tx *tx, const struct token_key *key, struct 
 
 static enum status delete_row(struct store_tx *tx, const struct token_key *key)
 {
-    return store_run(tx, "DELETE FROM token WHERE key = $1", NULL, NULL, store_blob(key->bytes, TOKEN_KEY_BYTES));
+    return store_send(tx, "DELETE FROM token WHERE key = $1", store_blob(key->bytes, TOKEN_KEY_BYTES));
 }
 
 /* Under the directory's lock. */
@@ -129,8 +128,11 @@ enum status token_end(struct work *work, const struct token_key *key, bool *ret_
 
 enum status token_store_use(struct store_tx *tx, const struct token_use *use, const char *api)
 {
-    return store_run(tx, "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 AND last_used <= $1", NULL,
-                     NULL, store_int(use->used), store_text(api), store_blob(use->key.bytes, TOKEN_KEY_BYTES));
+    /* Whoever is changing it now ends it, or notes a use of the same moment. */
+    return store_send(tx,
+                      "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
+                      " (SELECT key FROM token WHERE key = $3 AND last_used <= $1 /* if free */)",
+                      store_int(use->used), store_text(api), store_blob(use->key.bytes, TOKEN_KEY_BYTES));
 }
 
 static enum status read_counts(const struct store_row *row, void *arg)

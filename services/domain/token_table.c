@@ -293,7 +293,7 @@ void token_table_clear(struct token_table *table)
         pthread_mutex_lock(&part->lock);
         part->generation++;
         for (uint32_t index = 0; index < part->chunk_count * CHUNK; index++)
-            if (entry_at(part, index)->credential != NULL && !entry_at(part, index)->is_dirty)
+            if (entry_at(part, index)->credential != NULL)
                 unlink_entry(part, index);
         pthread_mutex_unlock(&part->lock);
     }

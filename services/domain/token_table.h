@@ -44,7 +44,7 @@ void token_table_touch(struct token_table *table, const struct token_key *key, i
 
 void token_table_remove(struct token_table *table, const struct token_key *key);
 
-/* Forgets everything but the noted uses (a replica that lost touch). */
+/* Forgets everything, noted uses too (a replica that lost touch: any of it may have ended). */
 void token_table_clear(struct token_table *table);
 
 /* A use that is to be stored. */

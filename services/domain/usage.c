@@ -310,17 +310,17 @@ void usage_give_back(struct usage *usage, const struct usage_delta *deltas, size
 
 enum status usage_store(struct store_tx *tx, const struct usage_delta *delta, const char *api)
 {
-    return store_run(tx,
-                     "INSERT INTO usage (credential, api, hour, allowed, denied, first_used, last_used)"
-                     " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential, api, hour) DO UPDATE SET"
-                     " allowed = usage.allowed + excluded.allowed, denied = usage.denied + excluded.denied,"
-                     " first_used = CASE WHEN excluded.first_used < usage.first_used THEN excluded.first_used"
-                     " ELSE usage.first_used END,"
-                     " last_used = CASE WHEN excluded.last_used > usage.last_used THEN excluded.last_used"
-                     " ELSE usage.last_used END",
-                     NULL, NULL, store_int(delta->credential_id), store_text(api), store_int(delta->hour),
-                     store_int(delta->allowed), store_int(delta->denied), store_int(delta->first_used),
-                     store_int(delta->last_used));
+    return store_send(tx,
+                      "INSERT INTO usage (credential, api, hour, allowed, denied, first_used, last_used)"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential, api, hour) DO UPDATE SET"
+                      " allowed = usage.allowed + excluded.allowed, denied = usage.denied + excluded.denied,"
+                      " first_used = CASE WHEN excluded.first_used < usage.first_used THEN excluded.first_used"
+                      " ELSE usage.first_used END,"
+                      " last_used = CASE WHEN excluded.last_used > usage.last_used THEN excluded.last_used"
+                      " ELSE usage.last_used END",
+                      store_int(delta->credential_id), store_text(api), store_int(delta->hour),
+                      store_int(delta->allowed), store_int(delta->denied), store_int(delta->first_used),
+                      store_int(delta->last_used));
 }
 
 static enum status read_hour(const struct store_row *row, void *arg)

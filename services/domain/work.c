@@ -62,9 +62,10 @@ static struct change *add(struct work *work, enum change_kind kind)
 static enum status append_log(struct work *work, struct change *change, const void *subject, size_t len)
 {
     TRY(work_next(work->tx, "revision", &change->revision));
-    return store_run(work->tx, "INSERT INTO change_log (revision, kind, subject, at) VALUES ($1, $2, $3, $4)", NULL,
-                     NULL, store_int(change->revision), store_int(change->kind), store_blob(subject, len),
-                     store_int(work->now));
+    store_announce(work->tx);
+    return store_send(work->tx, "INSERT INTO change_log (revision, kind, subject, at) VALUES ($1, $2, $3, $4)",
+                      store_int(change->revision), store_int(change->kind), store_blob(subject, len),
+                      store_int(work->now));
 }
 
 enum status work_change_credential(struct work *work, struct credential_facts *facts)
@@ -122,7 +123,9 @@ static void apply(struct domain *domain, struct change *change)
         directory_purge(domain->directory, change->credential_id);
         break;
     }
-    directory_set_revision(domain->directory, change->revision);
+    /* Where others write, too, theirs may be missing before it: the log will say. */
+    if (!store_is_shared(domain->store))
+        directory_set_revision(domain->directory, change->revision);
 }
 
 void work_apply(struct work *work)

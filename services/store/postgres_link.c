@@ -197,6 +197,12 @@ enum status link_open(struct link *link)
         return STATUS_UNAVAILABLE;
     link->reason[0] = '\0';
     link_forgive(link);
+    PQconninfoOption *options = PQconninfoParse(link->url, NULL);
+    if (options == NULL) { /* libpq's own message would repeat it, password and all */
+        set_reason(link, "its address cannot be understood");
+        return STATUS_INVALID_ARGUMENT;
+    }
+    PQconninfoFree(options);
     link->conn = connect_to(link);
     if (link->conn == NULL)
         return lose(link);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon beside the model: calls, the daemon's clock as the model sees it, and comparisons."""
 import collections
+import os
 import random
 import time
 
@@ -59,7 +60,8 @@ class Harness:
         self.seed, self.random = seed, random.Random(seed)
         self.daemon = Daemon({"http_address": "", "flush_interval_ms": str(flush_interval_ms)},
                              clock=True, start=False)
-        self.clock, self.model = Clock(), Model()
+        is_shared = "GATEHOUSE_TEST_STORE" in os.environ
+        self.clock, self.model = Clock(), Model(flush_interval_ms * 1000 if is_shared else 0)
         self.history = collections.deque(maxlen=40)
         self.counts = collections.Counter()
         self.checks = 0

@@ -101,7 +101,8 @@ class Ended:
 
 
 class Model:
-    def __init__(self):
+    def __init__(self, grace=0):
+        self.grace = grace  # for so long another replica's use may not be known
         self.credentials, self.users, self.tokens = {}, {}, []
         self.roles = dict.fromkeys(BUILT_IN, False)  # is it retired?
         self.settings = Settings()
@@ -127,7 +128,7 @@ class Model:
         """When it dies if it is not used again."""
         settings = settings or self.settings
         end = token.used.plus(settings.idle)
-        ends = [end]
+        ends = [Span(end.lo, end.hi + self.grace)]
         if settings.cap:
             ends.append(token.issued.plus(settings.cap))
         if token.credential.expires is not None:

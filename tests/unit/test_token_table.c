@@ -55,7 +55,8 @@ static void what_is_put_in_is_found_until_it_is_removed(void **state)
     for (int i = 0; i < COUNT; i++)
         assert_true(has(table, &keys[i], NULL) == (i % 2 == 1));
     assert_int_equal(token_table_count(table), COUNT / 2);
-    token_table_clear(table);
+    token_table_touch(table, &keys[1], START + 1, 5);
+    token_table_clear(table); /* it may have been revoked, whatever its last use */
     assert_int_equal(token_table_count(table), 0);
     free(keys);
     token_table_free(table);
@@ -112,8 +113,6 @@ static void a_use_that_is_not_stored_keeps_its_entry(void **state)
         assert_true(put(table, &used[i], START, generation_of(table, &used[i])));
         token_table_touch(table, &used[i], START + 1 + i, 5);
     }
-    assert_int_equal(token_table_count(table), USED);
-    token_table_clear(table);
     assert_int_equal(token_table_count(table), USED);
     struct token_use *uses = NULL;
     assert_int_equal(token_table_gather(table, &uses), USED);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Before a call is answered from memory, memory must be current: it is, while this replica's lease lasts. Otherwise the
+ * change log is read first; where it cannot be, the answer is UNAVAILABLE. Administrators always see what the other
+ * replicas' administrators did.
+ */
+#include "api/internal.h"
+#include "domain/replica.h"
+
+#include <stdlib.h>
+
+struct waiting {
+    invoke_fn *invoke;
+    ProtobufCService *service;
+    unsigned method;
+    const ProtobufCMessage *request;
+    ProtobufCClosure closure;
+    struct call *call;
+};
+
+static void go_on(enum status status, void *arg)
+{
+    struct waiting *waiting = arg;
+    if (status == STATUS_OK) {
+        waiting->invoke(waiting->service, waiting->method, waiting->request, waiting->closure, waiting->call);
+    } else {
+        answer_failure(waiting->call, status);
+        waiting->closure(NULL, waiting->call);
+    }
+    free(waiting);
+}
+
+void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
+                    const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data)
+{
+    struct replica *replica = api->domain->replica;
+    if (replica_is_current(replica) && !(is_always && replica != NULL)) {
+        invoke(service, method, request, closure, closure_data);
+        return;
+    }
+    struct waiting *waiting = malloc(sizeof *waiting);
+    if (waiting == NULL)
+        abort();
+    *waiting = (struct waiting){invoke, service, method, request, closure, closure_data};
+    replica_refresh(replica, go_on, waiting);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/replica.h"
+
+#include "domain/domain.h"
+#include "domain/news.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { LOOKS = 4 }; /* at the log's head, in a lease */
+
+struct replica {
+    struct domain *domain;
+    struct replica_options options;
+    pthread_mutex_t lock; /* news is applied one after the other */
+    _Atomic int64_t confirmed;
+    _Atomic bool is_stopping;
+    pthread_t thread;
+};
+
+int64_t replica_time(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return time.tv_sec * CLOCK_SECOND + time.tv_nsec / 1000;
+}
+
+int64_t replica_age(struct replica *replica)
+{
+    return replica == NULL ? 0 : replica_time() - atomic_load(&replica->confirmed);
+}
+
+bool replica_is_current(struct replica *replica)
+{
+    return replica == NULL || (!replica->options.is_strict && replica_age(replica) < replica->options.lease);
+}
+
+struct looking {
+    struct replica *replica;
+    struct news news;
+    int64_t asked; /* before the state that is read was fixed */
+    store_done_fn *done;
+    void *arg;
+};
+
+static enum status look_tx(struct store_tx *tx, void *arg)
+{
+    struct looking *looking = arg;
+    struct domain *domain = looking->replica->domain;
+    looking->news.domain = domain;
+    looking->news.since = directory_revision(domain->directory);
+    looking->news.now = clock_now(domain->clock);
+    return news_read(tx, &looking->news);
+}
+
+static void take_in(struct looking *looking)
+{
+    struct replica *replica = looking->replica;
+    pthread_mutex_lock(&replica->lock);
+    news_apply(&looking->news);
+    if (looking->asked > atomic_load(&replica->confirmed))
+        atomic_store(&replica->confirmed, looking->asked);
+    pthread_mutex_unlock(&replica->lock);
+}
+
+static enum status look_now(struct store_tx *tx, void *arg)
+{
+    struct looking *looking = arg;
+    looking->asked = replica_time();
+    return look_tx(tx, arg);
+}
+
+static void *follow(void *arg)
+{
+    struct replica *replica = arg;
+    int64_t pause_ms = replica->options.lease / LOOKS / 1000;
+    while (!atomic_load(&replica->is_stopping)) {
+        struct looking looking = {.replica = replica};
+        if (store_follow(replica->domain->store, pause_ms > 0 ? pause_ms : 1, look_now, &looking) == STATUS_OK)
+            take_in(&looking);
+        news_done(&looking.news);
+    }
+    return NULL;
+}
+
+static void look_done(enum status status, void *arg)
+{
+    struct looking *looking = arg;
+    if (status == STATUS_OK)
+        take_in(looking);
+    looking->done(status, looking->arg);
+    news_done(&looking->news);
+    free(looking);
+}
+
+void replica_refresh(struct replica *replica, store_done_fn *done, void *arg)
+{
+    struct looking *looking = calloc(1, sizeof *looking);
+    if (looking == NULL)
+        abort();
+    *looking = (struct looking){.replica = replica, .asked = replica_time(), .done = done, .arg = arg};
+    store_read(replica->domain->store, look_tx, look_done, looking);
+}
+
+struct replica *replica_new(struct domain *domain, const struct replica_options *options, int64_t confirmed)
+{
+    struct replica *replica = calloc(1, sizeof *replica);
+    if (replica == NULL)
+        abort();
+    replica->domain = domain;
+    replica->options = *options;
+    replica->confirmed = confirmed;
+    pthread_mutex_init(&replica->lock, NULL);
+    if (pthread_create(&replica->thread, NULL, follow, replica) != 0)
+        abort();
+    return replica;
+}
+
+void replica_free(struct replica *replica)
+{
+    if (replica == NULL)
+        return;
+    atomic_store(&replica->is_stopping, true);
+    pthread_join(replica->thread, NULL);
+    pthread_mutex_destroy(&replica->lock);
+    free(replica);
+}

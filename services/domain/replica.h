@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where several replicas write to one store, what is in memory is behind by what the others did. A replica follows the
+ * change log: it hears of a change at once, and asks for the log's head several times in a lease.
+ *
+ * The bound: who answers from memory at time t has read the log at a time after t - lease, so that whatever was
+ * acknowledged before that is known. When the lease has run out, and always if `strict`, the log is read first, call by
+ * call (replica_refresh); where the store cannot be read, there is no answer.
+ */
+#ifndef DOMAIN_REPLICA_H
+#define DOMAIN_REPLICA_H
+
+#include "store/store.h"
+
+struct domain;
+struct replica;
+
+struct replica_options {
+    int64_t lease; /* microseconds */
+    bool is_strict;
+};
+
+/* The directory holds the state of a read that began after `confirmed` (replica_time). Starts the thread that follows.
+ */
+struct replica *replica_new(struct domain *domain, const struct replica_options *options, int64_t confirmed);
+void replica_free(struct replica *replica); /* NULL is fine */
+
+/* A clock that nobody sets and that runs while the machine sleeps, in microseconds. */
+int64_t replica_time(void);
+
+/* May calls be answered from memory? NULL (a store of one's own): always. */
+bool replica_is_current(struct replica *replica);
+
+/* Could the log be read lately? For readiness and metrics; microseconds since. */
+int64_t replica_age(struct replica *replica);
+
+/* Reads what the others did until now, puts it into memory, and calls done, on a thread of the store. */
+void replica_refresh(struct replica *replica, store_done_fn *done, void *arg);
+
+#endif
