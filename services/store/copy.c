@@ -17,13 +17,14 @@
 
 /* The mark's value: this word, or another that names the copy under way. Two of them would make nonsense together. */
 static const char finished[] = "finished";
-enum { MARK_LEN = 16, KEY_MAX = 64, SHOW_ROWS = 1000 };
+enum { MARK_LEN = 16, KEY_MAX = 64, SHOW_ROWS = 1000, REPLY_TIMEOUT_MS = 600000 };
 
 struct copy {
     const struct copy_options *options;
     struct copy_result *result;
     struct store *from, *to;
     char *folder; /* where the source's backup is; NULL: there is none */
+    char *url;    /* its address */
     struct side source, target;
     struct plan plans[COPY_TABLES_MAX];
     uint8_t mark[MARK_LEN];
@@ -106,18 +107,15 @@ static void remove_backup(struct copy *copy)
 static enum status open_source(struct copy *copy)
 {
     const char *path = sqlite_path(copy->options->from);
-    struct store_options options = {.url = copy->options->from, .readers = 1};
-    char *url = NULL;
+    struct store_options options = {.url = copy->options->from, .readers = 1, .reply_timeout_ms = REPLY_TIMEOUT_MS};
     copy->result->is_source_used = path != NULL && sqlite_file_is_used(path);
     if (copy->result->is_source_used) {
         TRY(back_up(copy, path));
-        if (asprintf(&url, "%s%s/source", sqlite_driver.scheme, copy->folder) < 0)
+        if (asprintf(&copy->url, "%s%s/source", sqlite_driver.scheme, copy->folder) < 0)
             return fail(copy, STATUS_UNAVAILABLE, path, "out of memory");
-        options.url = url;
+        options.url = copy->url;
     }
-    enum status status = store_open(&options, &copy->from, copy->why);
-    free(url);
-    return status;
+    return store_open(&options, &copy->from, copy->why);
 }
 
 /* Marks */
@@ -393,7 +391,8 @@ static enum status make_plans(struct copy *copy)
 enum status store_copy(const struct copy_options *options, struct copy_result *ret_result, char why[256])
 {
     struct copy copy = {.options = options, .result = ret_result, .why = why};
-    const struct store_options to = {.url = options->to, .create = true, .readers = 1};
+    const struct store_options to = {
+        .url = options->to, .create = true, .readers = 1, .reply_timeout_ms = REPLY_TIMEOUT_MS};
     *ret_result = (struct copy_result){0};
     why[0] = '\0';
     enum status status = make_plans(&copy);
@@ -406,6 +405,7 @@ enum status store_copy(const struct copy_options *options, struct copy_result *r
     store_close(copy.to);
     store_close(copy.from);
     remove_backup(&copy);
+    free(copy.url);
     for (size_t i = 0; i < copy_tables_count; i++)
         plan_done(&copy.plans[i]);
     return status;
