@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tempfile
 import unittest
 
@@ -12,6 +13,7 @@ from daemon import DEADLINE, Daemon
 from gatehouse.v1 import auth_pb2
 from gatehouse.v1 import credential_admin_pb2 as pb
 from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, stop_half_way
+from postgres import Postgres
 
 OFF = {"http_address": "", "flush_interval_ms": "100"}
 
@@ -27,7 +29,7 @@ def dump(path):
     return rows
 
 
-class Copy(unittest.TestCase):
+class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="gatehouse-copy-")
         self.addCleanup(shutil.rmtree, self.folder)
@@ -93,6 +95,8 @@ class Copy(unittest.TestCase):
         self.assertTrue(answer.intact)
         self.assertGreater(answer.events_checked, 12)
 
+
+class Copy(Case):
     def test_a_stopped_daemons_installation_moves_as_a_whole(self):
         with Daemon(OFF) as daemon:
             live, dead = self.populate(daemon)
@@ -212,10 +216,104 @@ class Copy(unittest.TestCase):
         for arguments, words in ((("--from=sqlite:a",), "from which store to which"),
                                  (("--to=sqlite:a",), "from which store to which"),
                                  (("--from=sqlite:a", "--to=sqlite:a"), "the same store"),
-                                 (("--from=mysql:a", "--to=sqlite:a"), "must begin with sqlite:")):
+                                 (("--from=mysql:a", "--to=sqlite:a"), "must begin with ")):
             answer = gatehouse("admin", "copy", *arguments)
             self.assertEqual((answer.returncode, answer.stdout), (USAGE, ""), answer.stderr)
             self.assertIn(words, answer.stderr)
+
+
+class PostgresCopy(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = cls.enterClassContext(Postgres())
+
+    def setUp(self):
+        super().setUp()
+        self.target = self.postgres.new_database()
+        self.back = "sqlite:" + self.path
+
+    def count(self):
+        """Tokens that are there so far."""
+        try:
+            return int(self.postgres.sql("SELECT count(*) FROM token", self.target))
+        except subprocess.CalledProcessError:  # no table yet
+            return 0
+
+    def test_an_installation_moves_to_postgresql_and_back(self):
+        with Daemon(OFF) as daemon:
+            live, dead = self.populate(daemon)
+            end(daemon)
+            source = dump(daemon.folder + "/gatehouse.db")
+            self.assertEqual(set(self.ok(daemon.settings["store"], self.target)), set(source))
+            self.ok(self.target, self.back)
+            self.assertEqual(dump(self.path), source)
+            with self.on(self.target, daemon) as other:
+                self.check(other, live, dead)
+                live.append(other.issue().access_token)
+                end(other)
+            self.fails(REFUSED, "is in use already", daemon.settings["store"], self.target)
+            self.ok(self.target, self.back)
+            with self.on(self.back, daemon) as other:
+                self.check(other, live, dead)
+
+    def test_a_live_installation_moves_to_postgresql_with_a_last_copy_of_the_difference(self):
+        with Daemon(OFF) as daemon:
+            live, dead = self.populate(daemon)
+            with Issuers(daemon) as issuers:
+                issuers.wait_for(200)
+                self.ok(daemon.settings["store"], self.target, "a daemon runs on the source, so this is a first copy")
+                issuers.wait_for(len(issuers.tokens) + 50)
+            refused = self.on(self.target, daemon, start=False)
+            with self.assertRaisesRegex(RuntimeError, "is a copy that is not finished"):
+                refused.start()
+            for token in issuers.tokens[:60]:
+                daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)
+            end(daemon)
+            inserted, removed = self.ok(daemon.settings["store"], self.target)["token"]
+            self.assertGreater(inserted, 0)
+            self.assertGreaterEqual(removed, 60)
+            with self.on(self.target, daemon) as other:
+                self.check(other, live + issuers.tokens[60:], dead + issuers.tokens[:60])
+
+    def test_what_was_killed_half_way_to_postgresql_goes_on(self):
+        with Daemon(OFF) as daemon:
+            live, dead = self.populate(daemon)
+            end(daemon)
+            fill(daemon.folder + "/gatehouse.db", 60_000)
+            total = len(dump(daemon.folder + "/gatehouse.db")["token"])
+            arguments = ("admin", "copy", "--from=" + daemon.settings["store"], "--to=" + self.target)
+            process = stop_half_way(arguments, lambda: 0 < self.count() < total)
+            process.kill()
+            process.communicate(timeout=DEADLINE)
+            refused = self.on(self.target, daemon, start=False)
+            with self.assertRaisesRegex(RuntimeError, "is a copy that is not finished"):
+                refused.start()
+            copied = self.count()
+            self.assertEqual(self.ok(daemon.settings["store"], self.target)["token"], (total - copied, 0))
+            with self.on(self.target, daemon) as other:
+                self.check(other, live, dead)
+
+    def test_of_two_copies_at_once_to_postgresql_the_later_one_wins(self):
+        with Daemon(OFF, start=False) as daemon:
+            fill(daemon.folder + "/gatehouse.db", 60_000)
+            second = self.folder + "/second.db"
+            backup = gatehouse("admin", "backup", "--from=" + daemon.settings["store"], second)
+            self.assertEqual(backup.returncode, DONE, backup.stderr)
+            arguments = ("admin", "copy", "--from=" + daemon.settings["store"], "--to=" + self.target)
+            process = stop_half_way(arguments, lambda: 0 < self.count() < 60_000)
+            self.ok("sqlite:" + second, self.target)  # once PostgreSQL has ended the transaction of the first
+            process.send_signal(signal.SIGCONT)
+            error = process.communicate(timeout=DEADLINE)[1]
+            self.assertIn(process.returncode, (REFUSED, UNREACHABLE))
+            self.assertRegex(error, "another copy to it has begun" if process.returncode == REFUSED else "UNAVAILABLE|UNKNOWN")
+            self.assertTrue(all(count == (0, 0) for count in self.ok("sqlite:" + second, self.target).values()))
+
+    def test_a_database_of_somebody_elses_and_one_that_is_away(self):
+        self.postgres.sql("CREATE TABLE somebody_elses (x bigint)", self.target)
+        with Daemon(OFF, start=False) as daemon:
+            self.fails(REFUSED, "the tables of another program", daemon.settings["store"], self.target)
+            away = self.target.replace(self.postgres.folder, self.folder)
+            self.fails(UNREACHABLE, "the database cannot be used", daemon.settings["store"], away)
 
 
 if __name__ == "__main__":
