@@ -65,6 +65,19 @@ class Contents(unittest.TestCase):
         self.assertIn("gatehouse__v1__credential_admin__list_credentials", shown)
         self.assertRegex(run(["readelf", "--dynamic", self.library])[1], r"soname: \[libgatehouse\.so\.0\]")
 
+    def test_the_library_has_no_state_of_its_own(self):
+        sections = run(["size", "--format=sysv", packages.FOLDER + "/client/libgatehouse_client.a"])[1]
+        sizes = re.findall(r"(?m)^(\.data|\.bss|\.tdata|\.tbss) +(\d+)", sections)
+        self.assertGreater(len(sizes), 10)
+        self.assertEqual({size for _, size in sizes}, {"0"}, sections)
+
+    def test_the_header_is_good_in_cplusplus(self):
+        with open(self.folder + "/header.cc", "w") as file:
+            file.write("#include <gatehouse.h>\n#include <gatehouse/v1/credential_admin.pb-c.h>\n"
+                       "int main() { gatehouse_close(nullptr); }\n")
+        run(["clang", "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+             "-I" + self.folder + "/libgatehouse-dev/usr/include/gatehouse", file.name])
+
     def test_every_binary_is_hardened(self):
         for binary in self.binaries:
             headers, dynamic, symbols = (run(["readelf", "--wide", option, binary])[1]
