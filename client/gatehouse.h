@@ -54,7 +54,8 @@ enum gatehouse_status {
 
 struct gatehouse;
 
-/* Every string is copied. Zero or NULL means the default. */
+/* Every string is copied, every file read by gatehouse_open: who renews a certificate opens a new connection. Zero or
+ * NULL means the default. */
 struct gatehouse_options {
     const char *address;       /* "host:port", "unix:/path"; default "127.0.0.1:50051" */
     const char *tls_ca_file;   /* PEM; not NULL: TLS, and the server must be signed by it */
