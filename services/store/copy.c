@@ -263,14 +263,29 @@ static bool goes_on(const struct pass *pass)
            options->progress(options->arg, pass->doing, pass->entry->name, pass->done, pass->total);
 }
 
+static enum status insert_many(struct store_tx *tx, const struct plan *plan, const struct row *rows)
+{
+    struct store_value values[MANY_ROWS * COPY_COLUMNS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < MANY_ROWS; i++) {
+        for (size_t j = 0; j < plan->table->count; j++)
+            values[count++] = rows[i].values[j];
+    }
+    return store_run_n(tx, plan->insert_many, values, count, NULL, NULL);
+}
+
 static enum status write_batch(struct store_tx *tx, void *arg)
 {
     struct pass *pass = arg;
-    const struct table *table = pass->plan->table;
+    const struct plan *plan = pass->plan;
+    const struct row *row = pass->batch->rows, *end = row + pass->batch->count;
     TRY(check_mark(tx, pass->copy));
-    for (size_t i = 0; i < pass->batch->count; i++)
-        TRY(store_run_n(tx, pass->is_removing ? pass->plan->remove : pass->plan->insert, pass->batch->rows[i].values,
-                        pass->is_removing ? table->keys : table->count, NULL, NULL));
+    for (; pass->is_removing && row < end; row++)
+        TRY(store_run_n(tx, plan->remove, row->values, plan->table->keys, NULL, NULL));
+    for (; end - row >= MANY_ROWS; row += MANY_ROWS)
+        TRY(insert_many(tx, plan, row));
+    for (; row < end; row++)
+        TRY(store_run_n(tx, plan->insert, row->values, plan->table->count, NULL, NULL));
     return STATUS_OK;
 }
 

@@ -101,10 +101,10 @@ static void put_columns(FILE *out, const struct table *table, size_t count)
         fprintf(out, "%s%s", i == 0 ? "" : ", ", table->columns[i].name);
 }
 
-static void put_places(FILE *out, size_t count)
+static void put_places(FILE *out, size_t first, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s$%zu", i == 0 ? "" : ", ", i + 1);
+        fprintf(out, "%s$%zu", i == 0 ? "" : ", ", first + i);
 }
 
 static void put_select(FILE *out, const struct table *table, bool after)
@@ -117,7 +117,7 @@ static void put_select(FILE *out, const struct table *table, bool after)
         fputs(" WHERE (", out);
         put_columns(out, table, table->keys);
         fputs(") > (", out);
-        put_places(out, table->keys);
+        put_places(out, 1, table->keys);
         fputs(")", out);
     }
     if (has_mark)
@@ -127,13 +127,26 @@ static void put_select(FILE *out, const struct table *table, bool after)
     fprintf(out, " LIMIT %d", PAGE_ROWS);
 }
 
-static void put_insert(FILE *out, const struct table *table)
+static void put_inserts(FILE *out, const struct table *table, size_t rows)
 {
     fprintf(out, "INSERT INTO %s (", table->name);
     put_columns(out, table, table->count);
-    fputs(") VALUES (", out);
-    put_places(out, table->count);
-    fputs(")", out);
+    fputs(") VALUES ", out);
+    for (size_t i = 0; i < rows; i++) {
+        fputs(i == 0 ? "(" : ", (", out);
+        put_places(out, 1 + i * table->count, table->count);
+        fputs(")", out);
+    }
+}
+
+static void put_insert(FILE *out, const struct table *table)
+{
+    put_inserts(out, table, 1);
+}
+
+static void put_insert_many(FILE *out, const struct table *table)
+{
+    put_inserts(out, table, MANY_ROWS);
 }
 
 static void put_remove(FILE *out, const struct table *table)
@@ -173,14 +186,17 @@ static char *text_of(const struct table *table, void (*put)(FILE *out, const str
 
 enum status plan_init(struct plan *plan, const struct table *table)
 {
-    *plan = (struct plan){table,
-                          text_of(table, put_first),
-                          text_of(table, put_next),
-                          text_of(table, put_insert),
-                          text_of(table, put_remove),
-                          text_of(table, put_total)};
-    bool is_whole = plan->first != NULL && plan->next != NULL && plan->insert != NULL && plan->remove != NULL &&
-                    plan->total != NULL;
+    *plan = (struct plan){
+        .table = table,
+        .first = text_of(table, put_first),
+        .next = text_of(table, put_next),
+        .insert = text_of(table, put_insert),
+        .insert_many = text_of(table, put_insert_many),
+        .remove = text_of(table, put_remove),
+        .total = text_of(table, put_total),
+    };
+    bool is_whole = plan->first != NULL && plan->next != NULL && plan->insert != NULL && plan->insert_many != NULL &&
+                    plan->remove != NULL && plan->total != NULL;
     return is_whole ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
@@ -189,6 +205,7 @@ void plan_done(struct plan *plan)
     free(plan->first);
     free(plan->next);
     free(plan->insert);
+    free(plan->insert_many);
     free(plan->remove);
     free(plan->total);
 }

@@ -23,8 +23,9 @@ extern const size_t copy_tables_count;
 /* A table's statements. They must outlive the stores that ran them: their addresses name them there. */
 struct plan {
     const struct table *table;
-    char *first, *next, *insert, *remove, *total;
+    char *first, *next, *insert, *insert_many, *remove, *total;
 };
+enum { MANY_ROWS = 5 }; /* of insert_many: a statement has at most 64 values */
 enum status plan_init(struct plan *plan, const struct table *table);
 void plan_done(struct plan *plan);
 
