@@ -2,6 +2,7 @@
 """gatehouse admin copy: an installation moves to another store; cut off, repeated, with a daemon on the source."""
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -15,6 +16,7 @@ from gatehouse.v1 import credential_admin_pb2 as pb
 from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, stop_half_way
 from postgres import Postgres
 
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/store/copy_table.c")
 OFF = {"http_address": "", "flush_interval_ms": "100"}
 
 
@@ -109,6 +111,15 @@ class Copy(Case):
             self.assertTrue(all(count == (0, 0) for count in self.ok(daemon.settings["store"], self.target).values()))
             with self.on(self.target, daemon) as other:
                 self.check(other, live, dead)
+
+    def test_no_column_is_forgotten(self):
+        with open(SOURCE, encoding="ascii") as file:
+            listed = {name: set(re.findall(r'"(\w+)"', columns)) for name, columns in
+                      re.findall(r'\{"(\w+)",\s*\d+,\s*\d+,\s*\{(.*?)\}\}', file.read(), re.S)}
+        with Daemon(OFF, start=False) as daemon, sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
+            found = {name: {row[1] for row in database.execute(f"PRAGMA table_info({name})")} for name in listed}
+        self.assertEqual(listed, found)
+        self.assertGreater(len(found), 10)
 
     def test_a_live_installation_moves_with_a_last_copy_of_the_difference(self):
         with Daemon(OFF) as daemon:
