@@ -3,20 +3,23 @@
 
 A hundred connections that trickle, over TLS, a byte every tenth of a second: heads and bodies, of HTTP/1.1 and of gRPC.
 HALF_OPEN more on each port that begin a TLS ClientHello and never finish it; in place of those that the server closes,
-a thousand new ones a second. They come from many addresses, as from many machines. Says "ready" when all are there; ends
-with its input.
+a thousand new ones a second. And two thousand on each port that never see the server's SYN-ACK: half-open to the kernel.
+They come from many addresses, as from many machines. Says "ready" when all are there; ends with its input.
 """
 import collections
+import ctypes
 import os
 import resource
 import selectors
 import socket
 import ssl
+import struct
 import sys
 import time
 
 HOST, HTTP_PORT, GRPC_PORT, HALF_OPEN = sys.argv[1], *map(int, sys.argv[2:])
-TRICKLING, TICK, ADDRESSES, AGAIN = 100, 0.1, 40, 0.001
+TRICKLING, TICK, ADDRESSES, AGAIN, DEAF = 100, 0.1, 40, 0.001, 2000
+SO_ATTACH_FILTER = 26
 
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -111,9 +114,24 @@ class HalfOpen:
         closed.append(self)
 
 
+# A packet filter of one instruction, which lets nothing through.
+nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+LET_NOTHING_IN = struct.pack("HL", 1, ctypes.addressof(nothing))
+
+
+def deaf(number):
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, LET_NOTHING_IN)
+    one.setblocking(False)
+    one.bind(source(number))
+    one.connect_ex((HOST, (HTTP_PORT, GRPC_PORT)[number % 2]))
+    return one
+
+
 def main():
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # those who are measured come first on this core
-    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * HALF_OPEN + 1000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * (HALF_OPEN + DEAF) + 1000, most))
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin, selectors.EVENT_READ, sys.exit)
     tricklers = [Trickler(number) for number in range(TRICKLING)]
@@ -121,6 +139,7 @@ def main():
         trickler.step()
     for number in range(2 * HALF_OPEN):
         HalfOpen(selector, number)
+    kept = [deaf(number) for number in range(2 * DEAF)]  # noqa: F841
     print("ready", flush=True)
     due = time.monotonic()
     while True:
