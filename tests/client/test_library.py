@@ -208,7 +208,7 @@ class Far(unittest.TestCase):
             with Driver(daemon, daemon.client_id, daemon.secret, **known) as driver:
                 self.assertEqual(driver.ask("list"), "administrator")
             for refused in (tls, {**known, "SERVER_NAME": "elsewhere"}, {**known, "CA_FILE": files["client.pem"]}):
-                with Driver(daemon, TIMEOUT_MS="5000", **refused) as driver:
+                with Driver(daemon, TIMEOUT_MS="1000", **refused) as driver:
                     self.assertRegex(driver.ask("introspect", token), "^error (UNAVAILABLE|DEADLINE_EXCEEDED)")
 
     def test_a_restart_of_the_daemon_is_ridden_out(self):
