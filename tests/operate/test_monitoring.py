@@ -12,6 +12,7 @@ import urllib.request
 
 import grpc
 from daemon import DEADLINE, LEASH, Daemon
+from postgres import Postgres
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/monitoring")
 STATUSES = {code.name for code in grpc.StatusCode}
@@ -38,11 +39,11 @@ def get(url):
 class Prometheus:
     """A real one that scrapes the daemon, under the shipped rules."""
 
-    def __init__(self, folder, target):
+    def __init__(self, folder, targets):
         with open(folder + "/prometheus.yml", "w", encoding="ascii") as file:
             json.dump({"global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
                        "rule_files": [os.path.join(FOLDER, "rules.yml")],
-                       "scrape_configs": [{"job_name": "gatehouse", "static_configs": [{"targets": [target]}]}]}, file)
+                       "scrape_configs": [{"job_name": "gatehouse", "static_configs": [{"targets": targets}]}]}, file)
         self.log = folder + "/prometheus.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -154,24 +155,26 @@ class Running(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="gatehouse-monitoring-"))
-        cls.daemon = cls.enterClassContext(Daemon({"metrics_address": "127.0.0.1:0"}))
-        cls.admin = cls.daemon.admin_token()
+        postgres = cls.enterClassContext(Postgres())
+        cls.daemons = [cls.enterClassContext(Daemon({"metrics_address": "127.0.0.1:0", **store}))
+                       for store in ({}, {"store": postgres.new_database()})]
         cls.traffic()
-        target = f"127.0.0.1:{cls.daemon.metrics_port}"
-        cls.metrics = get(f"http://{target}/metrics")
-        cls.prometheus = Prometheus(folder, target)
+        targets = [f"127.0.0.1:{daemon.metrics_port}" for daemon in cls.daemons]
+        cls.metrics = "".join(get(f"http://{target}/metrics") for target in targets)
+        cls.prometheus = Prometheus(folder, targets)
         cls.addClassCleanup(cls.prometheus.end)
 
     @classmethod
     def traffic(cls):
-        cls.daemon.introspect(cls.admin, cls.admin, api="GET /x")
-        cls.daemon.issue()
-        for call in (lambda: cls.daemon.issue(secret="wrong"), lambda: get(cls.daemon.http + "/livez"),
-                     lambda: get(cls.daemon.http + "/v1/credentials")):
-            try:
-                call()
-            except (grpc.RpcError, urllib.error.HTTPError):
-                pass
+        for daemon in cls.daemons:
+            admin = daemon.admin_token()
+            daemon.introspect(admin, admin, api="GET /x")
+            for call in (lambda: daemon.issue(secret="wrong"), lambda: get(daemon.http + "/livez"),
+                         lambda: get(daemon.http + "/v1/credentials")):
+                try:
+                    call()
+                except (grpc.RpcError, urllib.error.HTTPError):
+                    pass
 
     def exists(self, expression):
         """Each metric in it, with each label that it is asked for, and the values that are known."""
@@ -208,8 +211,8 @@ class Running(unittest.TestCase):
         found = self.prometheus.wait(evaluated)
         self.assertEqual({rule["name"] for rule in found}, set(rules()))
         self.assertEqual([rule for rule in found if rule["health"] != "ok"], [])
-        up = lambda: self.prometheus.ask("/api/v1/query", query='up{job="gatehouse"} == 1')["result"]
-        self.prometheus.wait(up)
+        are_up = lambda: len(self.prometheus.ask("/api/v1/query", query='up{job="gatehouse"} == 1')["result"]) == 2
+        self.prometheus.wait(are_up)
         firing = self.prometheus.ask("/api/v1/query", query='ALERTS{alertstate="firing"}')["result"]
         self.assertEqual(firing, [])
 
@@ -219,7 +222,7 @@ class Running(unittest.TestCase):
 
         def moving():
             self.traffic()
-            return self.prometheus.ask("/api/v1/query", query=rate)["result"]
+            return len(self.prometheus.ask("/api/v1/query", query=rate)["result"]) >= 4
 
         self.prometheus.wait(moving)
         for expression in expressions():
