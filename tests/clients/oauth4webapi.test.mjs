@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The strictest of the libraries about what a response must look like.
-import { base, bearer, clientId, introspector, secret } from "./settings.mjs";
+import { base, bearer, clientId, introspector, secret, serverId, serverSecret } from "./settings.mjs";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as oauth from "oauth4webapi";
@@ -25,6 +25,18 @@ test("both ways of authenticating give a token that is live", async () => {
     const told = await introspect(token.access_token);
     assert.deepEqual([told.active, told.client_id, told.scope], [true, clientId, "work_creator work_reader"]);
   }
+});
+
+test("a resource server introspects as the client that it is", async () => {
+  const { access_token: token } = await grant(oauth.ClientSecretPost(secret));
+  const server = { client_id: serverId };
+  for (const authentication of [oauth.ClientSecretPost(serverSecret), oauth.ClientSecretBasic(serverSecret)]) {
+    const response = await oauth.introspectionRequest(as, server, authentication, token);
+    const told = await oauth.processIntrospectionResponse(as, server, response);
+    assert.deepEqual([told.active, told.client_id], [true, clientId]);
+  }
+  const refused = await oauth.introspectionRequest(as, client, oauth.ClientSecretBasic(secret), token);
+  await assert.rejects(oauth.processIntrospectionResponse(as, client, refused), { error: "unauthorized_client" });
 });
 
 test("scope narrows, and a repeated scope is refused", async () => {

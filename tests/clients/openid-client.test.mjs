@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { base, bearer, clientId, introspector, secret } from "./settings.mjs";
+import { base, bearer, clientId, introspector, secret, serverId, serverSecret } from "./settings.mjs";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as client from "openid-client";
 
-const discover = (authentication, password = secret) =>
-  client.discovery(new URL(base), clientId, { client_secret: password }, authentication, { algorithm: "oauth2" });
+const discover = (authentication, password = secret, id = clientId) =>
+  client.discovery(new URL(base), id, { client_secret: password }, authentication, { algorithm: "oauth2" });
 
 test("the server is found by its metadata, and both ways of authenticating give a token", async () => {
   for (const authentication of [client.ClientSecretPost(secret), client.ClientSecretBasic(secret)]) {
@@ -42,6 +42,14 @@ test("a token is introspected and revoked", async () => {
   assert.deepEqual([told.active, told.client_id], [true, clientId]);
   await client.tokenRevocation(config, token);
   assert.deepEqual(await client.tokenIntrospection(resourceServer, token), { active: false });
+});
+
+test("a resource server introspects as the client that it is", async () => {
+  const { access_token: token } = await client.clientCredentialsGrant(await discover(client.ClientSecretBasic(secret)));
+  for (const authentication of [client.ClientSecretPost(serverSecret), client.ClientSecretBasic(serverSecret)]) {
+    const told = await client.tokenIntrospection(await discover(authentication, serverSecret, serverId), token);
+    assert.deepEqual([told.active, told.client_id], [true, clientId]);
+  }
 });
 
 test("the JSON of the administration is read with the token as a protected resource", async () => {

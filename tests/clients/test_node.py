@@ -19,7 +19,8 @@ class Npm(TlsTest):
             [NODE, *arguments], cwd=NPM_FOLDER, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100,
             env={**environment, "NODE_EXTRA_CA_CERTS": self.certificate, "GATEHOUSE_BASE": self.base,
                  "GATEHOUSE_ID": self.client_id, "GATEHOUSE_SECRET": self.secret,
-                 "GATEHOUSE_INTROSPECTOR": self.admin})
+                 "GATEHOUSE_INTROSPECTOR": self.admin, "GATEHOUSE_SERVER_ID": self.daemon.client_id,
+                 "GATEHOUSE_SERVER_SECRET": self.daemon.secret})
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
 
@@ -29,10 +30,10 @@ class Npm(TlsTest):
         self.assertGreaterEqual(passed, least, output)  # a file that runs nothing passes too
 
     def test_openid_client(self):
-        self.run_library("openid-client", 5)
+        self.run_library("openid-client", 6)
 
     def test_oauth4webapi(self):
-        self.run_library("oauth4webapi", 5)
+        self.run_library("oauth4webapi", 6)
 
     def test_simple_oauth2(self):
         self.run_library("simple-oauth2", 3)
