@@ -215,7 +215,7 @@ enum status link_open(struct link *link)
 
 /* Sending */
 
-static void expect(struct link *link, int kind, struct statement *statement)
+static void expect(struct link *link, enum awaited_kind kind, struct statement *statement)
 {
     if (link->count == link->size) {
         size_t size = link->size == 0 ? 64 : link->size * 2;
@@ -264,7 +264,7 @@ static int64_t deadline(const struct link *link)
     return now_ms() + link->reply_timeout_ms + REPLY_MARGIN_MS;
 }
 
-static enum status sent(struct link *link, int is_sent, int kind, struct statement *statement)
+static enum status sent(struct link *link, int is_sent, enum awaited_kind kind, struct statement *statement)
 {
     if (is_sent == 0)
         return lose(link);

@@ -24,9 +24,11 @@ struct statement {
     UT_hash_handle hh;
 };
 
+enum awaited_kind { AWAIT_PREPARE, AWAIT_QUERY, AWAIT_COMMAND, AWAIT_SYNC };
+
 /* What was sent and has not been answered: one entry for each result that is to come. */
 struct awaited {
-    enum { AWAIT_PREPARE, AWAIT_QUERY, AWAIT_COMMAND, AWAIT_SYNC } kind;
+    enum awaited_kind kind;
     struct statement *statement;
 };
 
