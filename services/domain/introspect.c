@@ -103,12 +103,41 @@ static bool make_facts(struct introspection *introspection, struct token_facts *
     return token->credential != NULL;
 }
 
+/* Was the token issued after something that another replica did, and that is not known here yet? */
+static bool is_ahead(const struct introspection *introspection)
+{
+    struct domain *domain = introspection->domain;
+    if (!introspection->is_found || domain->replica == NULL || introspection->has_caught_up)
+        return false;
+    directory_lock(domain->directory);
+    const struct credential_facts *credential = directory_find_id(domain->directory, introspection->row.credential_id);
+    bool is_known = credential != NULL && credential->epoch >= introspection->row.epoch;
+    directory_unlock(domain->directory);
+    return !is_known;
+}
+
+static void load_done(enum status status, void *arg);
+
+static void load_again(enum status status, void *arg)
+{
+    struct introspection *introspection = arg;
+    if (status == STATUS_OK)
+        store_read(introspection->domain->store, load_tx, load_done, introspection);
+    else
+        introspection->done(status, introspection);
+}
+
 static void load_done(enum status status, void *arg)
 {
     struct introspection *introspection = arg;
     struct domain *domain = introspection->domain;
     struct token_facts token;
     introspection->is_active = false;
+    if (status == STATUS_OK && is_ahead(introspection)) {
+        introspection->has_caught_up = true;
+        replica_refresh(domain->replica, load_again, introspection);
+        return;
+    }
     if (status == STATUS_OK && introspection->is_found && make_facts(introspection, &token)) {
         int64_t now = clock_now(domain->clock);
         decide(domain, introspection, &token, now);
@@ -133,5 +162,6 @@ void introspect_in_store(struct domain *domain, struct introspection *introspect
 {
     introspection->domain = domain;
     introspection->done = done;
+    introspection->has_caught_up = false;
     store_read(domain->store, load_tx, load_done, introspection);
 }

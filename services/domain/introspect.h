@@ -35,6 +35,7 @@ struct introspection {
 
     /* While the store is asked. */
     bool is_counted;
+    bool has_caught_up;
     uint32_t api_number;
     struct domain *domain;
     uint64_t generation;
