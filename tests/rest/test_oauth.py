@@ -241,6 +241,7 @@ class Others(ShimTest):
         self.assertEqual(self.ask("GET", "/OAuth/Check").code, 401)
         self.assertEqual(self.ask("GET", "/OAuth/Check", headers={"Authorization": "Bearer x"}).code, 401)
         self.assertEqual(self.ask("GET", "/OAuth/Check", headers={"Authorization": "Bearer " + "x" * 900}).code, 401)
+        self.assertEqual(self.ask("GET", "/OAuth/Check?role=" + "x" * 65, headers=bearer).code, 400)  # not the bearer's fault
         usage = self.json("GET", "/v1/usage?clientId=" + made.credential.client_id).json["rows"]
         self.assertIn("POST /api/cases/{id}", [row["api"] for row in usage])
 

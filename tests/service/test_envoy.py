@@ -198,7 +198,9 @@ class Answers(Envoy):
         self.ask("Bearer " + self.token, "work_creator", method="POST", path="/counted/17?secret=1#x")
         self.ask("Bearer " + self.token, "team_leader", method="POST", path="/counted/18")
         self.ask("Bearer x", method="POST", path="/counted/never")
+        self.ask("Bearer " + self.token, method="PUT", path="/counted?x=\x01")
         uses = self.uses()
+        self.assertEqual(uses["PUT /counted"], (1, 0))
         self.assertEqual(uses["POST /counted/{id}"], (1, 1))
         self.assertNotIn("POST /counted/never", uses)
 
