@@ -38,12 +38,14 @@ class Supervisor:
 
     def hear(self, wanted):
         """The next message with this line in it, as a dictionary; those before it are kept in messages."""
-        while True:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
             message = dict(line.partition("=")[::2] for line in self.notified.recv(4096).decode().splitlines())
             self.messages.append(message)
             key, _, value = wanted.partition("=")
             if message.get(key) == value:
                 return message
+        raise AssertionError(f"no {wanted} came, but {self.messages}")
 
     def __enter__(self):
         self.daemon.__enter__()
