@@ -80,6 +80,7 @@ class Manual(unittest.TestCase):
         self.assertEqual(self.complete("gatehouse", "-o", ""), ["table", "json", "value"])
         self.assertEqual(self.complete("gatehouse", "-o", "json", "secret", "re"), ["regenerate"])
         self.assertEqual(self.complete("gatehouse", "completion", ""), ["bash", "zsh"])
+        self.assertEqual(self.complete("gatehouse", "admin", "backup", "/etc/debian_v"), ["/etc/debian_version"])
 
     @unittest.skipUnless(shutil.which("zsh"), "no zsh here")
     def test_zsh_reads_the_completion_script(self):

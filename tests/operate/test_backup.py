@@ -69,6 +69,8 @@ class Backup(unittest.TestCase):
             self.assertEqual(issuers.errors, [])
             self.assertEqual(os.stat(self.file).st_mode & 0o7777, 0o600)
             self.is_alone("backup.db")
+            with open(self.file, "rb") as file:
+                self.assertEqual(file.read(20)[18:], b"\1\1")  # one that needs no WAL: also readable where nothing can be written
             with self.restored(daemon, self.file) as other:
                 self.assertEqual(self.credentials(other), before)
                 caller = other.admin_token()
