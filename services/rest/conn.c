@@ -201,8 +201,8 @@ static bool is_trusted(const struct http_options *options, const char *peer)
 /* A flood is not to fill the log too. */
 static void note_turned_away(const struct conn *conn, const char *why)
 {
-    if (conn->loop->turned_away++ < NOTED_A_SECOND)
-        options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, 0, why);
+    bool is_told = conn->loop->turned_away++ < NOTED_A_SECOND;
+    options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, 0, is_told ? why : NULL);
 }
 
 static bool may_give_way(const struct conn *conn)

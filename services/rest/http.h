@@ -60,7 +60,9 @@ struct http_options {
 
     /* On a loop; must not block. Must see to it that http_reply is called once, now or later. */
     void (*handle)(void *arg, struct http_request *request);
-    /* On a loop: an answer with `code` goes out. request: NULL where none was read (a refusal, a timeout). */
+    /* On a loop: an answer with `code` goes out. request: NULL where none was read (a refusal, a timeout). code: 0
+     * where a connection was turned away because there are too many; why: NULL where there is no need to tell of it
+     * again. */
     void (*observe)(void *arg, const struct http_request *request, const char *peer, int code, const char *why);
     void *arg;
 };

@@ -39,6 +39,7 @@ struct family {
 
 struct metrics {
     struct family rpc, http;
+    _Atomic uint64_t turned_away;
     struct {
         void (*source)(void *arg, struct metrics_text *text);
         void *arg;
@@ -167,6 +168,11 @@ void metrics_http(struct metrics *metrics, const struct metrics_request *request
     observe(&metrics->http, &name, &other, duration_us);
 }
 
+void metrics_turned_away(struct metrics *metrics)
+{
+    metrics->turned_away++;
+}
+
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg)
 {
     if (metrics->source_count == SOURCES_MAX)
@@ -220,6 +226,8 @@ char *metrics_format(struct metrics *metrics, size_t *ret_len)
     put_family(&text, &metrics->rpc, "rpc_server_call_duration_seconds", "Duration of calls, by method and status.");
     put_family(&text, &metrics->http, "http_server_request_duration_seconds",
                "Duration of HTTP requests, by route and code.");
+    metrics_put(&text, "gatehouse_http_turned_away_total", "counter",
+                "HTTP connections closed because there were too many.", "", (double)metrics->turned_away);
     for (size_t i = 0; i < metrics->source_count; i++)
         metrics->sources[i].source(metrics->sources[i].arg, &text);
     fclose(text.stream);

@@ -35,6 +35,9 @@ struct metrics_request {
 };
 void metrics_http(struct metrics *metrics, const struct metrics_request *request, int64_t duration_us);
 
+/* A connection was closed because there were too many. */
+void metrics_turned_away(struct metrics *metrics);
+
 /* `source` is asked at each scrape and adds its own with metrics_put; at most 8, before the server starts. */
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg);
 

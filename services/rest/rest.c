@@ -135,11 +135,13 @@ static void observe(void *arg, const struct http_request *request, const char *p
         .route = request == NULL ? "other" : request->route,
         .code = code,
     };
-    if (server->options.metrics != NULL)
+    if (server->options.metrics != NULL && code == 0)
+        metrics_turned_away(server->options.metrics);
+    else if (server->options.metrics != NULL)
         metrics_http(server->options.metrics, &counted, duration);
     if (why != NULL) /* refused before it was a request */
         log_write(LOG_LEVEL_INFO, "http_refused", "peer", peer, "code", log_number(code).text, "message", why, NULL);
-    else if (request->data == NULL) /* no call came of it */
+    else if (request != NULL && request->data == NULL) /* no call came of it */
         log_write(code < 400 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "http_request", "method", request->method, "route",
                   request->route, "peer", peer, "code", log_number(code).text, "microseconds",
                   log_number(duration).text, NULL);

@@ -366,6 +366,16 @@ class Limits(Shim):
                     stack.callback(kind(number).close)
                     if number % 100 == 99:
                         self.still_serves()
+        turned_away = int(re.search(r"(?m)^gatehouse_http_turned_away_total (\d+)", self.server.metrics())[1])
+        self.assertGreaterEqual(turned_away, 400)
+        self.assertNotIn('http_response_status_code="0"', self.server.metrics())
+        told = self.server.log_text()
+        self.assertIn("message=\"closed for a newcomer\"", told)
+        self.assertLess(told.count("closed for a newcomer"), turned_away)  # and at times that there were more
+        end = time.monotonic() + 10
+        while "event=http_turned_away count=" not in self.server.log_text():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
 
     def test_who_is_being_answered_gives_way_to_nobody(self):
         slow = b"grant_type=client_credentials&client_id=slow&client_secret=600"
