@@ -273,6 +273,7 @@ void config_check(const struct config *config, bool is_rest_only, struct config_
     check_file("grpc_client_ca", config->grpc_client_ca, mistakes);
     check_file("upstream_ca", config->upstream_ca, mistakes);
     check_file("upstream_client_secret_file", config->upstream_client_secret_file, mistakes);
+    check_file("store_password_file", config->store_password_file, mistakes);
     check_security(config, is_rest_only, mistakes);
     if (config->http_prefix[0] != '\0' && config->http_prefix[0] != '/')
         config_mistake(mistakes, "http_prefix must begin with /");

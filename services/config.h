@@ -16,6 +16,7 @@
  */
 #define CONFIG_KEYS(X)                                                                                              \
     X(TEXT, store, "sqlite:/var/lib/gatehouse/gatehouse.db", "sqlite:FILE, or postgresql://… for several replicas") \
+    X(TEXT, store_password_file, "", "PostgreSQL's password, where the URL has none")                               \
     X(INT, store_timeout_ms, 10000, "how long PostgreSQL may take for one statement")                               \
     X(INT, lease_ms, 1000, "replicas: what one of them has ended, no other calls active later than this")           \
     X(BOOL, strict, false, "replicas: ask the database at every call, so that the bound is 0")                      \

@@ -167,8 +167,35 @@ static void configure_log(const struct config *config)
             log_configure((enum log_level)i, strcmp(config->log_format, "json") == 0);
 }
 
+/* A secret from a file, without the end of its line. */
+static bool read_secret(const char *file, char secret[static SECRET_FILE_MAX])
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, secret, SECRET_FILE_MAX - 1);
+    if (fd >= 0)
+        close(fd);
+    secret[len < 0 ? 0 : len] = '\0';
+    secret[strcspn(secret, "\r\n")] = '\0';
+    return len > 0;
+}
+
+/* libpq takes a password file only of mode 0600, which no secret that a container is given has. */
+static bool give_store_password(const struct config *config)
+{
+    char secret[SECRET_FILE_MAX];
+    if (config->store_password_file[0] == '\0')
+        return true;
+    bool is_given = read_secret(config->store_password_file, secret) && setenv("PGPASSWORD", secret, 1) == 0;
+    explicit_bzero(secret, sizeof secret);
+    if (!is_given)
+        log_write(LOG_LEVEL_ERROR, "secret_cannot_be_read", "file", config->store_password_file, NULL);
+    return is_given;
+}
+
 static bool open_store(struct daemon *daemon, bool create)
 {
+    if (!give_store_password(&daemon->config))
+        return false;
     char why[256] = "", shown[512];
     config_show_store(daemon->config.store, shown);
     struct store_options store_options = {
@@ -218,10 +245,20 @@ static void observe(void *arg, const struct call *call, enum status status, int6
               log_number(duration_us).text, "traceparent", call->traceparent, NULL);
 }
 
+static void add_certificate(struct metrics_text *text, const char *file, const char *labels)
+{
+    int64_t expiry;
+    if (file[0] != '\0' && crypto_certificate_expiry(file, &expiry))
+        metrics_put(text, "gatehouse_certificate_expiry_timestamp_seconds", "gauge",
+                    "When the file's certificate expires, since 1970.", labels, (double)expiry);
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
     uint64_t commits = 0, writes = 0;
+    add_certificate(text, daemon->config.http_cert, "port=\"http\"");
+    add_certificate(text, daemon->config.grpc_cert, "port=\"grpc\"");
     if (daemon->domain == NULL)
         return;
     store_counters(daemon->store, &commits, &writes);
@@ -358,18 +395,6 @@ static bool open_local(struct daemon *daemon)
     daemon->auth = api_auth_service(daemon->api);
     daemon->admin = api_credential_admin(daemon->api);
     return true;
-}
-
-/* A secret key from a file, without the end of its line. */
-static bool read_secret(const char *file, char secret[static SECRET_FILE_MAX])
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, secret, SECRET_FILE_MAX - 1);
-    if (fd >= 0)
-        close(fd);
-    secret[len < 0 ? 0 : len] = '\0';
-    secret[strcspn(secret, "\r\n")] = '\0';
-    return len > 0;
 }
 
 static bool open_upstream(struct daemon *daemon)
