@@ -94,3 +94,16 @@ class Issuers:
         self.is_over = True
         for thread in self.threads:
             thread.join(DEADLINE)
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=DEADLINE)
+
+
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+
+
+def make_certificate(name, folder):
+    """Signed by itself, for this machine."""
+    openssl("req", "-x509", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
+            f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", *KEY)

@@ -12,6 +12,7 @@ import urllib.request
 
 import grpc
 from daemon import DEADLINE, LEASH, Daemon
+from operate import make_certificate
 from postgres import Postgres
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/monitoring")
@@ -159,7 +160,10 @@ class Running(unittest.TestCase):
         cls.daemons = [cls.enterClassContext(Daemon({"metrics_address": "127.0.0.1:0", **store}))
                        for store in ({}, {"store": postgres.new_database()})]
         cls.traffic()
-        targets = [f"127.0.0.1:{daemon.metrics_port}" for daemon in cls.daemons]
+        make_certificate("http", folder)
+        tls = cls.enterClassContext(Daemon({"metrics_address": "127.0.0.1:0", "http_cert": folder + "/http.pem",
+                                            "http_key": folder + "/http.key"}))
+        targets = [f"127.0.0.1:{daemon.metrics_port}" for daemon in (*cls.daemons, tls)]
         cls.metrics = "".join(get(f"http://{target}/metrics") for target in targets)
         cls.prometheus = Prometheus(folder, targets)
         cls.addClassCleanup(cls.prometheus.end)
@@ -211,7 +215,7 @@ class Running(unittest.TestCase):
         found = self.prometheus.wait(evaluated)
         self.assertEqual({rule["name"] for rule in found}, set(rules()))
         self.assertEqual([rule for rule in found if rule["health"] != "ok"], [])
-        are_up = lambda: len(self.prometheus.ask("/api/v1/query", query='up{job="gatehouse"} == 1')["result"]) == 2
+        are_up = lambda: len(self.prometheus.ask("/api/v1/query", query='up{job="gatehouse"} == 1')["result"]) == 3
         self.prometheus.wait(are_up)
         firing = self.prometheus.ask("/api/v1/query", query='ALERTS{alertstate="firing"}')["result"]
         self.assertEqual(firing, [])

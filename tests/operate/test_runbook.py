@@ -11,10 +11,11 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import grpc
 from daemon import DEADLINE, Daemon, auth_pb2, auth_pb2_grpc, error_of
-from operate import COMMAND, ENVIRONMENT, end
+from operate import COMMAND, ENVIRONMENT, KEY, end, make_certificate, openssl
 
 RUNBOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/monitoring/runbook.md")
 REFUSED = ("UNAUTHENTICATED", "INVALID_CLIENT", "")
@@ -26,19 +27,6 @@ def blocks():
         sections = re.split(r"(?m)^##? (.*)$", file.read())
     return {heading: found for heading, text in zip(sections[1::2], sections[2::2])
             if (found := re.findall(r"(?ms)^```sh\n(.*?)^```$", text))}
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=DEADLINE)
-
-
-KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-
-
-def make_certificate(name, folder):
-    """Signed by itself, for this machine."""
-    openssl("req", "-x509", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
-            f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", *KEY)
 
 
 def sign_client(name, authority, folder):
@@ -191,6 +179,9 @@ class Runbook(unittest.TestCase):
                                  "-enddate"], check=True, capture_output=True, text=True).stdout
         self.assertEqual(served, wanted)
         self.assertIn("event=certificate_reloaded", daemon.log_text())
+        with urllib.request.urlopen(self.variables["METRICS"] + "/metrics", timeout=DEADLINE) as answer:
+            told = re.search(r'gatehouse_certificate_expiry_timestamp_seconds\{port="http"\} (\d+)', answer.read().decode())
+        self.assertEqual(int(told.group(1)), ssl.cert_time_to_seconds(re.search("notAfter=(.*)", wanted).group(1)))
 
     def test_the_authority_of_grpc_clients_is_replaced_in_two_steps(self):
         make_certificate("server", self.folder)
