@@ -227,7 +227,9 @@ class Copy(Case):
         for arguments, words in ((("--from=sqlite:a",), "from which store to which"),
                                  (("--to=sqlite:a",), "from which store to which"),
                                  (("--from=sqlite:a", "--to=sqlite:a"), "the same store"),
-                                 (("--from=mysql:a", "--to=sqlite:a"), "must begin with ")):
+                                 (("--from=mysql:a", "--to=sqlite:a"), "must begin with "),
+                                 (("--from=sqlite:a", "--to=postgresql://u:secret@h/d"), "must not stand on the command line"),
+                                 (("--from=sqlite:a", "--to=postgresql://h/d?password=secret"), "must not stand on the")):
             answer = gatehouse("admin", "copy", *arguments)
             self.assertEqual((answer.returncode, answer.stdout), (USAGE, ""), answer.stderr)
             self.assertIn(words, answer.stderr)
