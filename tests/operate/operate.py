@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of operation share: the command on a store itself, a large database, a command stopped half-way."""
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +23,22 @@ def gatehouse(*arguments, **environment):
 def start(*arguments):
     return subprocess.Popen([*LEASH, COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+
+def on_terminal(*arguments):
+    """What it shows on standard error where that is a terminal."""
+    primary, secondary = pty.openpty()
+    subprocess.run([COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=secondary, check=True,
+                   timeout=DEADLINE, env=ENVIRONMENT)
+    os.close(secondary)
+    shown = b""
+    try:
+        while part := os.read(primary, 65536):
+            shown += part
+    except OSError:  # the other side is closed
+        pass
+    os.close(primary)
+    return shown.decode()
 
 
 def end(daemon):

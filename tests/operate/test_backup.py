@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """gatehouse admin backup: while the daemon runs and writes, and restored."""
 import os
-import pty
 import shutil
 import signal
 import sqlite3
@@ -12,7 +11,7 @@ import unittest
 from daemon import DEADLINE, Daemon
 from gatehouse.v1 import auth_pb2
 from gatehouse.v1 import credential_admin_pb2 as pb
-from operate import COMMAND, DONE, ENVIRONMENT, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, start, stop_half_way
+from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, on_terminal, stop_half_way
 
 OFF = {"http_address": "", "flush_interval_ms": "100"}
 
@@ -222,13 +221,7 @@ class Backup(unittest.TestCase):
     def test_progress_is_shown_on_a_terminal_only(self):
         with Daemon(OFF, start=False) as daemon:
             fill(daemon.folder + "/gatehouse.db", 50_000)
-            primary, secondary = pty.openpty()
-            command = [COMMAND, "admin", "backup", "--from=sqlite:" + daemon.folder + "/gatehouse.db", self.file]
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=secondary, check=True,
-                           timeout=DEADLINE, env=ENVIRONMENT)
-            os.close(secondary)
-            shown = os.read(primary, 65536).decode()
-            os.close(primary)
+            shown = on_terminal("admin", "backup", "--from=sqlite:" + daemon.folder + "/gatehouse.db", self.file)
             self.assertRegex(shown, r"backing up: [\d.]+ MB of [\d.]+ MB, \d+ %")
             self.assertTrue(shown.endswith("\r\033[K"), shown)
 

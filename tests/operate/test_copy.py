@@ -13,7 +13,7 @@ import unittest
 from daemon import DEADLINE, Daemon
 from gatehouse.v1 import auth_pb2
 from gatehouse.v1 import credential_admin_pb2 as pb
-from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, stop_half_way
+from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, on_terminal, stop_half_way
 from postgres import Postgres
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/store/copy_table.c")
@@ -193,6 +193,13 @@ class Copy(Case):
             self.assertEqual((process.returncode, error),
                              (REFUSED, "gatehouse admin copy: given up: made again, the copy goes on where it is\n"))
             self.ok(daemon.settings["store"], self.target)
+
+    def test_progress_is_shown_on_a_terminal(self):
+        with Daemon(OFF, start=False) as daemon:
+            fill(daemon.folder + "/gatehouse.db", 60_000)
+            shown = on_terminal("admin", "copy", "--from=" + daemon.settings["store"], "--to=" + self.target)
+            self.assertRegex(shown, r"(copying|checking) token: \d+ of 60000, \d+ %")
+            self.assertTrue(shown.endswith("\r\033[K"), shown)
 
     def test_a_copy_in_use_is_never_copied_over(self):
         with Daemon(OFF) as daemon:
