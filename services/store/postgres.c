@@ -51,7 +51,7 @@ static enum status postgres_begin(struct connection *base)
     link_forgive(&connection->link);
     connection->is_begun = true;
     return link_command(&connection->link, connection->link.role == LINK_WRITER
-                                               ? "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+                                               ? "BEGIN ISOLATION LEVEL READ COMMITTED"
                                                : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
@@ -90,6 +90,8 @@ static void postgres_rollback(struct connection *base)
         (void)!link_sync(link);
     if (link->role != LINK_READER)
         (void)!link_wait(link, NULL, NULL);
+    if (link->is_severed) /* also: it has become a standby */
+        link_close(link);
     link_forgive(link);
 }
 

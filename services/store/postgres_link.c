@@ -16,10 +16,7 @@
 
 enum {
     PARAMETERS_MAX = 64,
-    UNSENT_MAX = 512,      /* statements between two looks at the socket */
-    WRITER_IDLE_MS = 2000, /* a writer that stops in the middle holds up the others for so long, and no longer */
-    READER_IDLE_MS = 30000,
-    LOCK_MS = 5000,
+    UNSENT_MAX = 512, /* statements between two looks at the socket */
     REPLY_MARGIN_MS =
         2000, /* the server ends a statement that takes too long; this much later we stop believing in it */
 };
@@ -27,12 +24,12 @@ enum {
 /* Types of parameters (pg_type.dat); 0: what the context says. */
 enum { OID_UNKNOWN = 0, OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25 };
 
-static int64_t now_ms(void)
+int64_t link_time_ms(void)
 {
     return clock_monotonic() / 1000;
 }
 
-static void set_reason(struct link *link, const char *text)
+void link_set_reason(struct link *link, const char *text)
 {
     snprintf(link->reason, sizeof link->reason, "%.*s", (int)strcspn(text, "\n"), text);
 }
@@ -56,7 +53,7 @@ void link_close(struct link *link)
     PQfinish(link->conn);
     link->conn = NULL;
     link->first = link->count = link->unsynced = 0;
-    link->retry_at = now_ms() + LINK_PAUSE_MS;
+    link->retry_at = link_time_ms() + LINK_PAUSE_MS;
 }
 
 void link_done(struct link *link)
@@ -73,10 +70,10 @@ void link_done(struct link *link)
 }
 
 /* The connection has gone, and with it whatever was not committed. */
-static enum status lose(struct link *link)
+enum status link_lose(struct link *link)
 {
     if (link->conn != NULL && PQerrorMessage(link->conn)[0] != '\0')
-        set_reason(link, PQerrorMessage(link->conn));
+        link_set_reason(link, PQerrorMessage(link->conn));
     link_close(link);
     link->is_severed = true;
     return link->failed = STATUS_UNAVAILABLE;
@@ -112,105 +109,13 @@ static enum status status_of(struct link *link, const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    set_reason(link, message != NULL ? message : PQresultErrorMessage(result));
-    link->is_severed = link->is_severed || state == NULL || is_class(state, "08") || is_class(state, "57");
+    link_set_reason(link, message != NULL ? message : PQresultErrorMessage(result));
+    bool is_gone = state == NULL || (is_class(state, "08") && !is_class(state, "08P01")) || is_class(state, "57P");
+    bool is_standby = state != NULL && link->role == LINK_WRITER && is_class(state, "25006");
+    link->is_severed = link->is_severed || is_gone || is_standby;
     if (state == NULL) /* libpq's own: the connection */
         return STATUS_UNAVAILABLE;
     return classify(link, state);
-}
-
-/* Connecting */
-
-static bool execute(struct link *link, const char *sql)
-{
-    PGresult *result = PQexec(link->conn, sql);
-    ExecStatusType status = PQresultStatus(result);
-    bool is_well = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-    if (!is_well)
-        set_reason(link, PQresultErrorMessage(result));
-    PQclear(result);
-    return is_well;
-}
-
-/* A transaction that nobody ends must end by itself: it may hold the lock for which all replicas wait. */
-static bool configure(struct link *link)
-{
-    char sql[512];
-    snprintf(sql, sizeof sql,
-             "SET idle_in_transaction_session_timeout = %d; SET lock_timeout = %d; SET statement_timeout = %" PRId64
-             "; SET client_min_messages = warning;"
-             "SELECT set_config('synchronous_commit', 'on', false)"
-             " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
-             link->role == LINK_WRITER ? WRITER_IDLE_MS : READER_IDLE_MS, LOCK_MS, link->reply_timeout_ms);
-    if (!execute(link, sql))
-        return false;
-    /* So that the server, too, notices that the network has gone. Its relatives need not know these. */
-    execute(link, "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;"
-                  "SET tcp_user_timeout = 5000");
-    link->reason[0] = '\0';
-    return link->role != LINK_LISTENER || execute(link, "LISTEN gatehouse");
-}
-
-static PGconn *connect_to(const struct link *link)
-{
-    char timeout[24], user_timeout[24];
-    snprintf(timeout, sizeof timeout, "%" PRId64, (link->connect_timeout_ms + 999) / 1000);
-    snprintf(user_timeout, sizeof user_timeout, "%" PRId64, link->connect_timeout_ms);
-    /* What the URL says comes after these, and wins. */
-    const char *const keys[] = {
-        "fallback_application_name", "connect_timeout",  "keepalives_idle", "keepalives_interval",
-        "keepalives_count",          "tcp_user_timeout", "dbname",          NULL};
-    const char *const values[] = {"gatehoused", timeout, "1", "1", "2", user_timeout, link->url, NULL};
-    return PQconnectdbParams(keys, values, 1);
-}
-
-static void note_warning(void *arg, const PGresult *result)
-{
-    struct link *link = arg;
-    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    set_reason(link, message == NULL ? "a warning" : message);
-    link->is_warned = true;
-}
-
-/* A connection that the server closed meanwhile says so when it is looked at. */
-static void look(struct link *link)
-{
-    if (link->count > 0 && link_wait(link, NULL, NULL) != STATUS_OK && link->conn == NULL) {
-        link->retry_at = 0;
-        return;
-    }
-    struct pollfd file = {.fd = PQsocket(link->conn), .events = POLLIN};
-    if (poll(&file, 1, 0) > 0 &&
-        (PQconsumeInput(link->conn) == 0 || PQstatus(link->conn) != CONNECTION_OK || (file.revents & POLLHUP) != 0)) {
-        link_close(link);
-        link->retry_at = 0;
-    }
-}
-
-enum status link_open(struct link *link)
-{
-    if (link->conn != NULL)
-        look(link);
-    if (link->conn != NULL)
-        return STATUS_OK;
-    if (now_ms() < link->retry_at)
-        return STATUS_UNAVAILABLE;
-    link->reason[0] = '\0';
-    link_forgive(link);
-    PQconninfoOption *options = PQconninfoParse(link->url, NULL);
-    if (options == NULL) { /* libpq's own message would repeat it, password and all */
-        set_reason(link, "its address cannot be understood");
-        return STATUS_INVALID_ARGUMENT;
-    }
-    PQconninfoFree(options);
-    link->conn = connect_to(link);
-    if (link->conn == NULL)
-        return lose(link);
-    PQsetNoticeReceiver(link->conn, note_warning, link);
-    if (PQstatus(link->conn) != CONNECTION_OK || !configure(link) || PQenterPipelineMode(link->conn) == 0 ||
-        PQsetnonblocking(link->conn, 1) != 0)
-        return lose(link);
-    return STATUS_OK;
 }
 
 /* Sending */
@@ -236,13 +141,13 @@ static void expect(struct link *link, enum awaited_kind kind, struct statement *
 static bool wait_for_socket(struct link *link, bool wants_write, int64_t until)
 {
     for (;;) {
-        int64_t left = until - now_ms();
+        int64_t left = until - link_time_ms();
         struct pollfd file = {.fd = PQsocket(link->conn), .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
         int ready = left <= 0 ? 0 : poll(&file, 1, (int)left);
         if (ready < 0 && errno == EINTR)
             continue;
         if (ready <= 0) {
-            set_reason(link, "the database does not answer");
+            link_set_reason(link, "the database does not answer");
             return false;
         }
         return (file.revents & (POLLIN | POLLHUP | POLLERR)) == 0 || PQconsumeInput(link->conn) == 1;
@@ -261,17 +166,17 @@ static bool flush(struct link *link, int64_t until)
 
 static int64_t deadline(const struct link *link)
 {
-    return now_ms() + link->reply_timeout_ms + REPLY_MARGIN_MS;
+    return link_time_ms() + link->reply_timeout_ms + REPLY_MARGIN_MS;
 }
 
 static enum status sent(struct link *link, int is_sent, enum awaited_kind kind, struct statement *statement)
 {
     if (is_sent == 0)
-        return lose(link);
+        return link_lose(link);
     expect(link, kind, statement);
     link->unsynced++;
     if (link->unsynced % UNSENT_MAX == 0 && !flush(link, deadline(link)))
-        return lose(link);
+        return link_lose(link);
     return STATUS_OK;
 }
 
@@ -292,7 +197,7 @@ static enum status get_statement(struct link *link, const char *sql, struct stat
     struct statement *statement;
     HASH_FIND_PTR(link->statements, &sql, statement);
     if (statement != NULL && strcmp(statement->copy, sql) != 0) {
-        set_reason(link, "the SQL is not a literal");
+        link_set_reason(link, "the SQL is not a literal");
         return STATUS_INTERNAL;
     }
     if (statement == NULL) {
@@ -341,7 +246,7 @@ enum status link_send(struct link *link, const char *sql, const struct store_val
     if (link->conn == NULL)
         return STATUS_UNAVAILABLE;
     if (count > PARAMETERS_MAX) {
-        set_reason(link, "too many parameters");
+        link_set_reason(link, "too many parameters");
         return STATUS_INTERNAL;
     }
     TRY(get_statement(link, sql, &statement));
@@ -369,7 +274,7 @@ enum status link_sync(struct link *link)
     if (link->unsynced == 0)
         return STATUS_OK;
     if (PQpipelineSync(link->conn) == 0)
-        return lose(link);
+        return link_lose(link);
     expect(link, AWAIT_SYNC, NULL);
     link->unsynced = 0;
     return STATUS_OK;
@@ -469,7 +374,7 @@ enum status link_wait(struct link *link, store_row_fn *each, void *arg)
     TRY(link_sync(link));
     while (link->count > 0) {
         if (!take_entry(link, &receiving))
-            return lose(link);
+            return link_lose(link);
     }
     return link->failed != STATUS_OK ? link->failed : receiving.row_status;
 }
@@ -479,43 +384,12 @@ enum status link_script(struct link *link, const char *sql)
     TRY(link_wait(link, NULL, NULL));
     PQsetnonblocking(link->conn, 0);
     if (PQexitPipelineMode(link->conn) == 0)
-        return lose(link);
+        return link_lose(link);
     PGresult *result = PQexec(link->conn, sql);
     ExecStatusType code = PQresultStatus(result);
     enum status status = code == PGRES_COMMAND_OK || code == PGRES_TUPLES_OK ? STATUS_OK : status_of(link, result);
     PQclear(result);
     if (PQenterPipelineMode(link->conn) == 0 || PQsetnonblocking(link->conn, 1) != 0)
-        return lose(link);
+        return link_lose(link);
     return link->failed = status;
-}
-
-/* Notifications */
-
-static bool take_notifications(struct link *link)
-{
-    bool is_any = false;
-    for (PGnotify *notice; (notice = PQnotifies(link->conn)) != NULL; PQfreemem(notice))
-        is_any = true;
-    return is_any;
-}
-
-static void sleep_ms(int64_t ms)
-{
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
-}
-
-void link_await(struct link *link, int64_t ms)
-{
-    if (link->conn == NULL) {
-        int64_t pause = link->retry_at - now_ms();
-        sleep_ms(pause < 0 ? 0 : pause < ms ? pause : ms);
-        return;
-    }
-    if (take_notifications(link))
-        return;
-    struct pollfd file = {.fd = PQsocket(link->conn), .events = POLLIN};
-    if (poll(&file, 1, (int)ms) > 0 && PQconsumeInput(link->conn) == 0)
-        (void)!lose(link);
-    else
-        take_notifications(link);
 }

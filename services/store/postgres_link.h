@@ -83,4 +83,9 @@ enum status link_script(struct link *link, const char *sql);
 /* Waits for a notification, or for `ms`. */
 void link_await(struct link *link, int64_t ms);
 
+/* For the two files that make up the link. */
+int64_t link_time_ms(void);
+void link_set_reason(struct link *link, const char *text); /* its first line */
+enum status link_lose(struct link *link);                  /* the connection has gone; UNAVAILABLE */
+
 #endif

@@ -38,7 +38,7 @@ def pick(url):
 
 
 class Postgres:
-    def __init__(self, **settings):
+    def __init__(self, standby_of=None, **settings):
         self.settings = {"max_connections": "60", "shared_buffers": "32MB", **settings}
         self.folder = tempfile.mkdtemp(prefix="gatehouse-postgres-")
         if os.geteuid() == 0:
@@ -47,7 +47,12 @@ class Postgres:
         os.chmod(self.folder, 0o755)
         self.data = self.folder + "/data"
         self.process = None
-        self.run("initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        if standby_of:
+            self.run("pg_basebackup", "-R", "-D", self.data, "-d", standby_of.url + "&application_name=standby", "--no-sync",
+                     "-c", "fast")
+        else:
+            self.run("initdb", "-D", self.data, "-U", "gatehouse", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+                     "--no-sync")
         self.start()
 
     def run(self, program, *arguments):
@@ -79,6 +84,9 @@ class Postgres:
         """SIGINT: fast; SIGQUIT: at once, as if it had crashed."""
         self.process.send_signal(how)
         self.process.wait(60)
+
+    def promote(self):
+        self.run("pg_ctl", "promote", "-w", "-D", self.data)
 
     def sql(self, text, url=None):
         return subprocess.run(["psql", "-q", "-X", "-A", "-t", url or self.url, "-c", text], check=True, timeout=60,
