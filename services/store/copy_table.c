@@ -285,19 +285,31 @@ static int row_compare(const struct row *a, const struct row *b, size_t columns)
 }
 
 /* FNV-1a: tells accidents apart, not attacks. */
+static uint64_t add_byte(uint64_t digest, uint8_t byte)
+{
+    return (digest ^ byte) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t add_number(uint64_t digest, uint64_t number)
+{
+    for (unsigned shift = 0; shift < 64; shift += 8)
+        digest = add_byte(digest, (uint8_t)(number >> shift));
+    return digest;
+}
+
 static uint64_t add_bytes(uint64_t digest, const void *data, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        digest = (digest ^ ((const uint8_t *)data)[i]) * UINT64_C(0x100000001b3);
-    return digest;
+        digest = add_byte(digest, ((const uint8_t *)data)[i]);
+    return add_number(digest, len);
 }
 
 uint64_t row_digest(uint64_t digest, const struct table *table, const struct row *row)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct store_value *value = &row->values[i];
-        const uint64_t head[] = {(uint64_t)value->type, (uint64_t)value->integer, value->len};
-        digest = add_bytes(digest, head, sizeof head);
+        digest = add_byte(digest, (uint8_t)value->type);
+        digest = add_number(digest, (uint64_t)value->integer);
         digest = add_bytes(digest, value->data, value->len);
     }
     return digest;
