@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/audit.h"
 
+#include "domain/pattern.h"
 #include "domain/work.h"
 
 #include <inttypes.h>
@@ -87,25 +88,11 @@ static enum status read_event(const struct store_row *row, void *arg)
 
 #define AUDIT_COLUMNS "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash"
 
-/* A pattern for LIKE that contains `text` in lower case; at most 256 of its bytes. */
-static void make_pattern(const char *text, char pattern[static 515])
-{
-    char *to = pattern;
-    *to++ = '%';
-    for (size_t i = 0; text != NULL && text[i] != '\0' && i < 256; i++) {
-        if (strchr("%_\\", text[i]) != NULL)
-            *to++ = '\\';
-        *to++ = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
-    }
-    *to++ = '%';
-    *to = '\0';
-}
-
 enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg)
 {
     struct listing listing = {each, arg};
-    char pattern[515];
-    make_pattern(filter->detail, pattern);
+    char pattern[2 * PATTERN_TEXT_MAX + 3];
+    pattern_make(filter->detail, pattern);
     return store_run(
         tx,
         "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < $1 AND at > $2 AND at < $3"

@@ -61,7 +61,9 @@ static enum status read_secret(const struct store_row *row, void *arg)
     struct credential *credential = loading->credential;
     size_t len = 0;
     const void *digest = store_row_blob(row, 1, &len);
-    if (credential->secret_count == SECRETS_MAX || len != SHA256_BYTES)
+    if (credential->secret_count == SECRETS_MAX) /* the newest come first: this one has ended, by another's clock */
+        return STATUS_OK;
+    if (len != SHA256_BYTES)
         return STATUS_INTERNAL;
     struct credential_secret *secret = &credential->secrets[credential->secret_count++];
     secret->id = store_row_int(row, 0);
@@ -73,11 +75,15 @@ static enum status read_secret(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
+struct role_set credential_effective(const struct role_set *granted, const char *owner,
+                                     const struct role_set *owner_has)
+{
+    return owner[0] == '\0' ? *granted : role_set_and(granted, owner_has);
+}
+
 static void compute_effective(struct credential *credential)
 {
-    credential->effective = credential->granted;
-    if (credential->owner[0] != '\0')
-        credential->effective = role_set_and(&credential->granted, &credential->owner_has);
+    credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
 }
 
 static enum status load_owner(struct store_tx *tx, struct credential *credential)

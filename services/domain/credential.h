@@ -61,6 +61,14 @@ enum status credential_load_id(struct store_tx *tx, struct arena *arena, int64_t
 /* What the directory keeps of it; malloc'ed. */
 struct credential_facts *credential_facts_new(const struct credential *credential);
 
+/* What its tokens carry: of an owner's credential, only what the owner has, too. */
+struct role_set credential_effective(const struct role_set *granted, const char *owner,
+                                     const struct role_set *owner_has);
+
+/* Of all credentials, by id; the array is the caller's to free, and what it holds. */
+enum status credential_facts_load_all(struct store_tx *tx, int64_t now, struct credential_facts ***ret_facts,
+                                      size_t *ret_count);
+
 bool credential_is_expired(const struct credential *credential, int64_t now);
 
 /* A new one, named and dated by `credential` (name, owner, expires); gives client ID and the secret key's text.

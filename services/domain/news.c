@@ -23,6 +23,7 @@ static void reset(struct news *news)
 {
     for (size_t i = 0; i < news->facts_count; i++)
         credential_facts_free(news->facts[i]);
+    free(news->facts);
     arena_done(&news->arena);
     *news = (struct news){.domain = news->domain, .since = news->since, .now = news->now};
 }
@@ -37,14 +38,6 @@ void news_done(struct news *news)
 static enum status read_number(const struct store_row *row, void *arg)
 {
     *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
-static enum status add_id(const struct store_row *row, void *arg)
-{
-    struct news *news = arg;
-    GROW(news, ids, id_count, id_size);
-    news->ids[news->id_count++] = store_row_int(row, 0);
     return STATUS_OK;
 }
 
@@ -115,17 +108,21 @@ static enum status read_role(const struct role *role, void *arg)
 
 static void add_facts(struct news *news, const struct credential *credential)
 {
-    GROW(news, facts, facts_count, facts_size);
+    if (news->facts_count == news->facts_size) {
+        news->facts_size = news->facts_size == 0 ? 16 : news->facts_size * 2;
+        news->facts = realloc(news->facts, news->facts_size * sizeof *news->facts);
+        if (news->facts == NULL)
+            abort();
+    }
     news->facts[news->facts_count++] = credential_facts_new(credential);
 }
 
-/* By client ID, or by number. One that is not there any more was purged, which the log says itself. */
-static enum status load_credential(struct store_tx *tx, struct news *news, const char *client_id, int64_t id)
+/* One that is not there any more was purged, which the log says itself. */
+static enum status load_credential(struct store_tx *tx, struct news *news, const char *client_id)
 {
     struct arena arena = {0};
     struct credential *credential = NULL;
-    enum status status = client_id != NULL ? credential_load(tx, &arena, client_id, news->now, &credential)
-                                           : credential_load_id(tx, &arena, id, news->now, &credential);
+    enum status status = credential_load(tx, &arena, client_id, news->now, &credential);
     if (status == STATUS_OK)
         add_facts(news, credential);
     arena_done(&arena);
@@ -135,10 +132,7 @@ static enum status load_credential(struct store_tx *tx, struct news *news, const
 static enum status read_all(struct store_tx *tx, struct news *news)
 {
     news->is_all = news->has_settings = news->has_roles = true;
-    TRY(store_run(tx, "SELECT id FROM credential", add_id, news));
-    for (size_t i = 0; i < news->id_count; i++)
-        TRY(load_credential(tx, news, NULL, news->ids[i]));
-    return STATUS_OK;
+    return credential_facts_load_all(tx, news->now, &news->facts, &news->facts_count);
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -153,7 +147,7 @@ static enum status load_clients(struct store_tx *tx, struct log_reading *reading
         qsort(reading->client_ids, reading->client_count, sizeof *reading->client_ids, compare_texts);
     for (size_t i = 0; i < reading->client_count; i++)
         if (i == 0 || strcmp(reading->client_ids[i - 1], reading->client_ids[i]) != 0)
-            TRY(load_credential(tx, reading->news, reading->client_ids[i], 0));
+            TRY(load_credential(tx, reading->news, reading->client_ids[i]));
     return STATUS_OK;
 }
 
@@ -186,16 +180,17 @@ enum status news_read(struct store_tx *tx, struct news *news)
 
 /* Applying */
 
-static int compare_numbers(const void *a, const void *b)
+static int compare_ids(const void *id, const void *facts)
 {
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    int64_t left = *(const int64_t *)id, right = (*(struct credential_facts *const *)facts)->id;
     return (left > right) - (left < right);
 }
 
 static void find_absent(const struct credential_facts *facts, void *arg)
 {
     struct news *news = arg;
-    if (bsearch(&facts->id, news->ids, news->id_count, sizeof *news->ids, compare_numbers) != NULL)
+    if (news->facts_count > 0 &&
+        bsearch(&facts->id, news->facts, news->facts_count, sizeof *news->facts, compare_ids) != NULL)
         return;
     GROW(news, purged, purged_count, purged_size);
     news->purged[news->purged_count++] = facts->id;
@@ -205,8 +200,6 @@ static void find_absent(const struct credential_facts *facts, void *arg)
 static void forget_absent(struct news *news)
 {
     struct directory *directory = news->domain->directory;
-    if (news->id_count > 0)
-        qsort(news->ids, news->id_count, sizeof *news->ids, compare_numbers);
     directory_lock(directory);
     directory_each(directory, find_absent, news);
     directory_unlock(directory);

@@ -21,9 +21,7 @@ struct news {
     size_t ended_count, ended_size;
     int64_t *purged;
     size_t purged_count, purged_size;
-    int64_t *ids; /* of credentials to load */
-    size_t id_count, id_size;
-    struct credential_facts **facts;
+    struct credential_facts **facts; /* if is_all: by id */
     size_t facts_count, facts_size;
     bool has_settings, has_roles;
     struct settings settings;

@@ -2,6 +2,7 @@
 #include "domain/user.h"
 
 #include "domain/credential.h"
+#include "domain/pattern.h"
 
 #include <string.h>
 
@@ -132,21 +133,6 @@ static enum status read_listed(const struct store_row *row, void *arg)
     return listing->each(&user, listing->arg);
 }
 
-/* Makes a LIKE pattern of a text that is to be contained, in lower case. At most 256 bytes come in. */
-static void make_pattern(const char *text, char pattern[static 2 * USER_ID_MAX + 3])
-{
-    char *to = pattern;
-    *to++ = '%';
-    for (size_t i = 0; i < USER_ID_MAX && text[i] != '\0'; i++) {
-        char c = text[i];
-        if (c == '%' || c == '_' || c == '\\')
-            *to++ = '\\';
-        *to++ = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    *to++ = '%';
-    *to = '\0';
-}
-
 #define USER_MATCHES                                                                                              \
     " deleted = 0 AND id > $1 AND lower(id) LIKE $2 ESCAPE '\\' AND ($3 < 0 OR EXISTS (SELECT 1 FROM user_role r" \
     " WHERE r.user_id = user_account.id AND r.role = $3 AND r.revoked = 0))"
@@ -154,8 +140,8 @@ static void make_pattern(const char *text, char pattern[static 2 * USER_ID_MAX +
 enum status user_list(struct store_tx *tx, const char *after, const char *text, int role, int limit, user_each_fn *each,
                       void *arg)
 {
-    char pattern[2 * USER_ID_MAX + 3];
-    make_pattern(text, pattern);
+    char pattern[2 * PATTERN_TEXT_MAX + 3];
+    pattern_make(text, pattern);
     struct listing listing = {tx, each, arg};
     return store_run(
         tx, "SELECT id, created, updated, version FROM user_account WHERE" USER_MATCHES " ORDER BY id LIMIT $4",
@@ -164,8 +150,8 @@ enum status user_list(struct store_tx *tx, const char *after, const char *text, 
 
 enum status user_count(struct store_tx *tx, const char *text, int role, int64_t *ret_count)
 {
-    char pattern[2 * USER_ID_MAX + 3];
-    make_pattern(text, pattern);
+    char pattern[2 * PATTERN_TEXT_MAX + 3];
+    pattern_make(text, pattern);
     return store_run(tx, "SELECT count(*) FROM user_account WHERE" USER_MATCHES, read_count, ret_count, store_text(""),
                      store_text(pattern), store_int(role));
 }

@@ -2,6 +2,8 @@
 /* The domain as a whole: loads that race with revocations, a store that fails, what is removed and when. */
 #include "fixture.h"
 
+#include "domain/user.h"
+
 #include "faulty.h"
 
 static enum status end_it(struct work *work, void *arg)
@@ -241,6 +243,76 @@ static void what_ended_this_second_does_not_keep_the_domain_from_opening(void **
     fixture_close(&fixture);
 }
 
+/* Owners, revoked roles, several keys, deleted ones. */
+static enum status make_various(struct work *work, void *arg)
+{
+    char secret[SECRET_TEXT_LEN + 1];
+    struct role_set roles = {{0x3f}}, owner_has = {{0x15}}, some = {{0x6}}, none = {0};
+    (void)arg;
+    TRY(user_set_roles(work, "owner", &owner_has));
+    for (int i = 0; i < 60; i++) {
+        struct credential *credential = arena_new(work->arena, struct credential);
+        credential->name = arena_format(work->arena, "various %d", i);
+        credential->owner = i % 3 == 0 ? "owner" : i % 3 == 1 ? "nobody" : "";
+        credential->expires = i % 4 == 0 ? work->now + MINUTE : 0;
+        TRY(credential_create(work, credential, &roles, secret));
+        if (i % 5 == 0)
+            TRY(credential_change_roles(work, credential, &none, &some));
+        if (i % 7 < 3)
+            TRY(credential_regenerate(work, credential, i % 7 * MINUTE, secret));
+        if (i % 11 == 0)
+            TRY(credential_delete(work, credential));
+    }
+    return STATUS_OK;
+}
+
+static void assert_same(const struct credential_facts *one, const struct credential_facts *other)
+{
+    assert_string_equal(one->client_id, other->client_id);
+    assert_string_equal(one->name, other->name);
+    assert_string_equal(one->owner, other->owner);
+    assert_int_equal(one->created, other->created);
+    assert_int_equal(one->expires, other->expires);
+    assert_int_equal(one->deleted, other->deleted);
+    assert_int_equal(one->epoch, other->epoch);
+    assert_int_equal(one->version, other->version);
+    assert_memory_equal(&one->granted, &other->granted, sizeof one->granted);
+    assert_memory_equal(&one->effective, &other->effective, sizeof one->effective);
+    assert_int_equal(one->secret_count, other->secret_count);
+    assert_memory_equal(one->secrets, other->secrets, (size_t)one->secret_count * sizeof one->secrets[0]);
+}
+
+static enum status compare_all(struct store_tx *tx, void *arg)
+{
+    struct fixture *fixture = arg;
+    struct credential_facts **all = NULL;
+    size_t count = 0;
+    int64_t now = clock_now(fixture->clock);
+    TRY(credential_facts_load_all(tx, now, &all, &count));
+    assert_int_equal(count, 60);
+    for (size_t i = 0; i < count; i++) {
+        struct credential *credential = NULL;
+        TRY(credential_load_id(tx, &fixture->arena, all[i]->id, now, &credential));
+        struct credential_facts *single = credential_facts_new(credential);
+        assert_same(all[i], single);
+        credential_facts_free(single);
+        credential_facts_free(all[i]);
+    }
+    free(all);
+    return STATUS_OK;
+}
+
+static void all_credentials_at_once_are_what_each_is_alone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "various.db", NULL);
+    assert_int_equal(do_work(&fixture, make_various, NULL, NULL), STATUS_OK);
+    clock_advance(fixture.clock, MINUTE + 1);
+    assert_int_equal(store_read_wait(fixture.store, compare_all, &fixture), STATUS_OK);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +321,7 @@ int main(void)
         cmocka_unit_test(uses_that_could_not_be_stored_are_stored_later),
         cmocka_unit_test(a_use_that_was_not_stored_is_lost_in_a_crash_and_no_revocation_is),
         cmocka_unit_test(the_reaper_takes_what_is_dead_and_only_that),
+        cmocka_unit_test(all_credentials_at_once_are_what_each_is_alone),
         cmocka_unit_test(what_ended_this_second_does_not_keep_the_domain_from_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
