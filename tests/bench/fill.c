@@ -3,7 +3,7 @@
  * Fills a database that `gatehoused init` made with credentials, owners and live tokens, by the domain's own functions,
  * many to a transaction.
  *
- *     fill DATABASE CREDENTIALS OWNERS TOKENS > tokens       a token's text a line
+ *     fill STORE CREDENTIALS OWNERS TOKENS > tokens       a token's text a line
  *
  * Credential i is named "credential i", holds work_creator, and acts for owner i % OWNERS ("owner i"), where there are
  * owners; token i is of credential i % CREDENTIALS.
@@ -104,16 +104,15 @@ static void fill(struct filling *filling, store_fn *fn, long count, long at_once
 int main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: fill DATABASE CREDENTIALS OWNERS TOKENS\n");
+        fprintf(stderr, "usage: fill STORE CREDENTIALS OWNERS TOKENS\n");
         return 2;
     }
-    char url[512], why[256];
+    char why[256];
     struct store *store;
     struct filling filling = {
         .credential_count = atol(argv[2]), .owner_count = atol(argv[3]), .token_count = atol(argv[4])};
-    snprintf(url, sizeof url, "sqlite:%s", argv[1]);
-    check(store_open(&(struct store_options){.url = url}, &store, why), why);
-    check(domain_open(&(struct domain_options){.store = store, .flush_interval_ms = -1}, &filling.domain), url);
+    check(store_open(&(struct store_options){.url = argv[1]}, &store, why), why);
+    check(domain_open(&(struct domain_options){.store = store, .flush_interval_ms = -1}, &filling.domain), argv[1]);
     filling.now = clock_now(filling.domain->clock);
     filling.work =
         (struct work){.domain = filling.domain, .arena = &filling.arena, .now = filling.now, .actor = "bench"};

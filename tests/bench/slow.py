@@ -2,9 +2,10 @@
 """Those who hold a server up, or try to: slow.py HOST HTTP_PORT GRPC_PORT HALF_OPEN
 
 A hundred connections that trickle, over TLS, a byte every tenth of a second: heads and bodies, of HTTP/1.1 and of gRPC.
-HALF_OPEN more on each port that begin a TLS ClientHello and never finish it; in place of those that the server closes,
-a thousand new ones a second. And two thousand on each port that never see the server's SYN-ACK: half-open to the kernel.
-They come from many addresses, as from many machines. Says "ready" when all are there; ends with its input.
+A thousand more a second that begin a TLS ClientHello and never finish it, until there are HALF_OPEN on each port, and
+then in place of those that the server closes. And two thousand on each port that never see the server's SYN-ACK:
+half-open to the kernel. They come from many addresses, as from many machines. Says "ready" when each has been opened
+once; ends with its input.
 """
 import collections
 import ctypes
@@ -93,7 +94,6 @@ class HalfOpen:
     def __init__(self, selector, number):
         self.selector, self.port = selector, (HTTP_PORT, GRPC_PORT)[number % 2]
         self.from_where = source(number)
-        self.open()
 
     def open(self):
         self.socket = socket.create_connection((HOST, self.port), 5, self.from_where)
@@ -137,15 +137,16 @@ def main():
     tricklers = [Trickler(number) for number in range(TRICKLING)]
     for trickler in tricklers:
         trickler.step()
-    for number in range(2 * HALF_OPEN):
-        HalfOpen(selector, number)
+    closed.extend(HalfOpen(selector, number) for number in range(2 * HALF_OPEN))
     kept = [deaf(number) for number in range(2 * DEAF)]  # noqa: F841
-    print("ready", flush=True)
-    due = time.monotonic()
+    opened, due = 0, time.monotonic()
     while True:
         while closed and time.monotonic() >= due:
             closed.popleft().open()
             due = max(due + AGAIN, time.monotonic() - 10 * AGAIN)
+            opened += 1
+            if opened == 2 * HALF_OPEN:
+                print("ready", flush=True)
         for trickler in tricklers:
             if time.monotonic() >= trickler.next:
                 trickler.step()
