@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include "log.h"
+#include "rest/upstream.h"
+#include "store/copy.h"
+
+#include <fcntl.h>
+#include <gatehouse.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SECRET_FILE_MAX = 256,
+    READY_LEASES = 2,         /* without word from the database: not ready any more */
+    MESSAGE_MAX = 320 * 1024, /* the largest BatchIntrospect */
+};
+
+extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
+
+/* A secret from a file, without the end of its line. */
+static bool read_secret(const char *file, char secret[static SECRET_FILE_MAX])
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, secret, SECRET_FILE_MAX - 1);
+    if (fd >= 0)
+        close(fd);
+    secret[len < 0 ? 0 : len] = '\0';
+    secret[strcspn(secret, "\r\n")] = '\0';
+    return len > 0;
+}
+
+/* libpq takes a password file only of mode 0600, which no secret that a container is given has. */
+static bool give_store_password(const struct config *config)
+{
+    char secret[SECRET_FILE_MAX];
+    if (config->store_password_file[0] == '\0')
+        return true;
+    bool is_given = read_secret(config->store_password_file, secret) && setenv("PGPASSWORD", secret, 1) == 0;
+    explicit_bzero(secret, sizeof secret);
+    if (!is_given)
+        log_write(LOG_LEVEL_ERROR, "secret_cannot_be_read", "file", config->store_password_file, NULL);
+    return is_given;
+}
+
+bool daemon_open_store(struct daemon *daemon, bool create)
+{
+    if (!give_store_password(&daemon->config))
+        return false;
+    char why[256] = "", shown[512];
+    config_show_store(daemon->config.store, shown);
+    struct store_options store_options = {
+        .url = daemon->config.store, .create = create, .reply_timeout_ms = daemon->config.store_timeout_ms};
+    enum status status = store_open(&store_options, &daemon->store, why);
+    if (status == STATUS_OK)
+        status = copy_claim(daemon->store, why);
+    if (status != STATUS_OK) {
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", shown, "message", why, "try",
+                  status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);
+        return false;
+    }
+    struct domain_options domain_options = {
+        .store = daemon->store,
+        .max_tokens_in_memory = (size_t)daemon->config.max_tokens_in_memory,
+        .flush_interval_ms = daemon->config.flush_interval_ms,
+        .lease_ms = daemon->config.lease_ms,
+        .is_strict = daemon->config.strict,
+    };
+    status = domain_open(&domain_options, &daemon->domain);
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "store_cannot_be_read", "store", shown, "status", status_name(status), NULL);
+    return status == STATUS_OK;
+}
+
+bool daemon_is_ready(void *arg)
+{
+    const struct daemon *daemon = arg;
+    if (daemon->is_draining)
+        return false;
+    return daemon->domain == NULL ||
+           replica_age(daemon->domain->replica) < READY_LEASES * daemon->config.lease_ms * 1000;
+}
+
+static void observe(void *arg, const struct call *call, enum status status, int64_t duration_us)
+{
+    struct daemon *daemon = arg;
+    metrics_rpc(daemon->metrics, "grpc", call->method, status, duration_us);
+    /* Introspections are too many for a line each. */
+    bool is_frequent = status == STATUS_OK && (strstr(call->method, "Introspect") != NULL ||
+                                               strstr(call->method, ".Authorization/Check") != NULL);
+    enum log_level level = is_frequent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    if (!log_is_written(level))
+        return;
+    log_write(level, "rpc", "request_id", call->request_id, "method", call->method, "peer", call->peer, "status",
+              status_name(status), "reason", call->error.reason[0] == '\0' ? NULL : call->error.reason, "microseconds",
+              log_number(duration_us).text, "traceparent", call->traceparent, NULL);
+}
+
+static void add_certificate(struct metrics_text *text, const char *file, const char *labels)
+{
+    int64_t expiry;
+    if (file[0] != '\0' && crypto_certificate_expiry(file, &expiry))
+        metrics_put(text, "gatehouse_certificate_expiry_timestamp_seconds", "gauge",
+                    "When the file's certificate expires, since 1970.", labels, (double)expiry);
+}
+
+static void add_metrics(void *arg, struct metrics_text *text)
+{
+    struct daemon *daemon = arg;
+    uint64_t commits = 0, writes = 0;
+    add_certificate(text, daemon->config.http_cert, "port=\"http\"");
+    add_certificate(text, daemon->config.grpc_cert, "port=\"grpc\"");
+    if (daemon->domain == NULL)
+        return;
+    store_counters(daemon->store, &commits, &writes);
+    metrics_put(text, "gatehouse_store_commits_total", "counter", "Commits of the database.", "", (double)commits);
+    metrics_put(text, "gatehouse_store_writes_total", "counter", "Write transactions in those commits.", "",
+                (double)writes);
+    metrics_put(text, "gatehouse_tokens_in_memory", "gauge", "Tokens in the in-memory table.", "",
+                (double)token_table_count(daemon->domain->tokens));
+    metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
+                (double)token_table_bytes(daemon->domain->tokens));
+    metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
+                (double)directory_revision(daemon->domain->directory));
+    if (daemon->domain->replica != NULL)
+        metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
+                    (double)replica_age(daemon->domain->replica) / 1e6);
+}
+
+/* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it
+ * is no printable text. */
+#define SHIM_IDENTITY "\001shim"
+
+static const char *const check_identities[] = {SHIM_IDENTITY, NULL};
+
+/* May whoever reaches this address introspect by a gateway's check? */
+static bool has_check(const struct config *config, const char *address)
+{
+    return config->check && (config_is_loopback(address) || config->check_off_loopback);
+}
+
+static const char *or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
+static bool start_rpc(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    const char *why = "";
+    struct rpc_server_options server_options = {
+        .address = config->grpc_address,
+        .tls_cert_file = or_null(config->grpc_cert),
+        .tls_key_file = or_null(config->grpc_key),
+        .tls_client_ca_file = or_null(config->grpc_client_ca),
+        .threads = (int)config->grpc_threads,
+        .max_message_bytes = MESSAGE_MAX,
+        .max_concurrent_streams = config_is_loopback(config->grpc_address) ? 256 : 100,
+        .descriptor_set = gatehouse_protoset,
+        .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
+    };
+    daemon->rpc = rpc_server_new(&server_options, &why);
+    if (daemon->rpc == NULL) {
+        log_write(LOG_LEVEL_ERROR, "grpc_cannot_start", "message", why, NULL);
+        return false;
+    }
+    rpc_server_add(daemon->rpc, daemon->auth);
+    rpc_server_add(daemon->rpc, daemon->admin);
+    rpc_server_add(daemon->rpc, api_authorization(daemon->api));
+    rpc_server_observe(daemon->rpc, observe, daemon);
+    enum status status = rpc_server_start(daemon->rpc);
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "grpc_cannot_listen", "address", config->grpc_address, "status", status_name(status),
+                  NULL);
+    return status == STATUS_OK;
+}
+
+static bool start_rest(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    char why[256] = "";
+    struct rest_options rest_options = {
+        .address = config->http_address,
+        .listen_fd = daemon->sockets.http.fd,
+        .tls_cert_file = or_null(config->http_cert),
+        .tls_key_file = or_null(config->http_key),
+        .path_prefix = config->http_prefix,
+        .public_url = or_null(config->public_url),
+        .threads = (int)config->http_threads,
+        .max_connections = (int)config->http_max_connections,
+        .max_connections_per_address = (int)config->http_max_connections_per_address,
+        .max_header_bytes = (size_t)config->http_max_header_bytes,
+        .max_body_bytes = (size_t)config->http_max_body_bytes,
+        .request_timeout_ms = config->http_request_timeout_ms,
+        .keep_alive_ms = config->http_keep_alive_ms,
+        .auth = daemon->auth,
+        .admin = daemon->admin,
+        .cors_origins = config->cors_origins,
+        .trusted_proxies = config->trusted_proxies,
+        .check_identities = has_check(config, config->http_address) ? check_identities : NULL,
+        .is_ready = daemon_is_ready,
+        .is_ready_arg = daemon,
+        .metrics = daemon->metrics,
+        .metrics_address = or_null(config->metrics_address),
+        .metrics_listen_fd = daemon->sockets.metrics.fd,
+    };
+    daemon->rest = rest_server_new(&rest_options, why);
+    if (daemon->rest == NULL) {
+        log_write(LOG_LEVEL_ERROR, "http_cannot_start", "message", why, NULL);
+        return false;
+    }
+    enum status status = rest_server_start(daemon->rest);
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_ERROR, "http_cannot_listen", "address", config->http_address, "status", status_name(status),
+                  NULL);
+    return status == STATUS_OK;
+}
+
+static void list_identities(struct daemon *daemon)
+{
+    const char **configured = daemon->config.introspect_identities;
+    size_t count = 0;
+    while (configured[count] != NULL)
+        count++;
+    daemon->introspect_identities = calloc(count + 2, sizeof *configured);
+    if (daemon->introspect_identities == NULL)
+        abort();
+    memcpy(daemon->introspect_identities, configured, count * sizeof *configured);
+    if (has_check(&daemon->config, daemon->config.http_address) ||
+        has_check(&daemon->config, daemon->config.grpc_address))
+        daemon->introspect_identities[count] = SHIM_IDENTITY;
+}
+
+static bool open_local(struct daemon *daemon)
+{
+    if (!daemon_open_store(daemon, false))
+        return false;
+    list_identities(daemon);
+    struct api_options api_options = {
+        .domain = daemon->domain,
+        .introspect_identities = daemon->introspect_identities,
+        .admin_identities = daemon->config.admin_identities,
+        .gateway_identities = has_check(&daemon->config, daemon->config.grpc_address) ? check_identities : NULL,
+    };
+    daemon->api = api_new(&api_options);
+    daemon->auth = api_auth_service(daemon->api);
+    daemon->admin = api_credential_admin(daemon->api);
+    return true;
+}
+
+static bool open_upstream(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    char error[256] = "", secret[SECRET_FILE_MAX] = "";
+    if (config->upstream_client_id[0] != '\0' && !read_secret(config->upstream_client_secret_file, secret)) {
+        log_write(LOG_LEVEL_ERROR, "secret_cannot_be_read", "file", config->upstream_client_secret_file, NULL);
+        return false;
+    }
+    struct gatehouse_options client_options = {
+        .address = config->upstream,
+        .tls_ca_file = or_null(config->upstream_ca),
+        .tls_cert_file = or_null(config->upstream_cert),
+        .tls_key_file = or_null(config->upstream_key),
+        .client_id = or_null(config->upstream_client_id),
+        .client_secret = or_null(secret),
+    };
+    daemon->upstream = gatehouse_open(&client_options, error);
+    explicit_bzero(secret, sizeof secret);
+    if (daemon->upstream == NULL) {
+        log_write(LOG_LEVEL_ERROR, "upstream_cannot_be_used", "message", error, NULL);
+        return false;
+    }
+    daemon->auth = upstream_new(gatehouse_auth_service(daemon->upstream));
+    daemon->admin = upstream_new(gatehouse_credential_admin(daemon->upstream));
+    return daemon->auth != NULL && daemon->admin != NULL;
+}
+
+bool daemon_start(struct daemon *daemon, bool is_rest_only)
+{
+    daemon->metrics = metrics_new();
+    if (daemon->metrics == NULL || !(is_rest_only ? open_upstream(daemon) : open_local(daemon)))
+        return false;
+    metrics_add_source(daemon->metrics, add_metrics, daemon);
+    if (!is_rest_only && daemon->config.grpc_address[0] != '\0' && !start_rpc(daemon))
+        return false;
+    if (daemon->config.http_address[0] != '\0' && !start_rest(daemon))
+        return false;
+    log_write(LOG_LEVEL_INFO, "started", "version", GATEHOUSE_VERSION, "grpc_port",
+              log_number(daemon->rpc == NULL ? 0 : rpc_server_port(daemon->rpc)).text, "http_port",
+              log_number(daemon->rest == NULL ? 0 : rest_server_port(daemon->rest)).text, "metrics_port",
+              log_number(daemon->rest == NULL ? 0 : rest_server_metrics_port(daemon->rest)).text, "store",
+              is_rest_only ? "none" : "open", NULL);
+    return true;
+}
+
+void daemon_stop(struct daemon *daemon, bool is_rest_only)
+{
+    daemon->is_draining = true;
+    if (daemon->rpc != NULL)
+        rpc_server_set_serving(daemon->rpc, false);
+    if (daemon->rest != NULL)
+        rest_server_stop(daemon->rest, daemon->config.grace_ms);
+    if (daemon->rpc != NULL)
+        rpc_server_stop(daemon->rpc, daemon->config.grace_ms);
+    rest_server_free(daemon->rest);
+    rpc_server_free(daemon->rpc);
+    if (is_rest_only) {
+        upstream_free(daemon->auth);
+        upstream_free(daemon->admin);
+    }
+    gatehouse_close(daemon->upstream);
+    api_free(daemon->api);
+    domain_close(daemon->domain);
+    store_close(daemon->store);
+    metrics_free(daemon->metrics);
+    free(daemon->introspect_identities);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of the daemon, put together and taken apart: config, store, domain, api, then rpc and rest. */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include "api/api.h"
+#include "config.h"
+#include "rest/rest.h"
+#include "rpc/server.h"
+#include "supervisor.h"
+
+struct daemon {
+    struct config config;
+    struct supervisor_sockets sockets;
+    struct store *store;
+    struct domain *domain;
+    struct api *api;
+    struct gatehouse *upstream; /* --rest-only */
+    ProtobufCService *auth, *admin;
+    const char **introspect_identities; /* the configured ones, and the shim's if it serves checks */
+    struct metrics *metrics;
+    struct rpc_server *rpc;
+    struct rest_server *rest;
+    _Atomic bool is_draining;
+    bool is_serving; /* as the health service says */
+};
+
+/* Store and domain only. What is wrong is in the log. */
+bool daemon_open_store(struct daemon *daemon, bool create);
+
+bool daemon_start(struct daemon *daemon, bool is_rest_only);
+
+/* Also after a start that failed. Accepted calls are answered; then what is in memory is stored. */
+void daemon_stop(struct daemon *daemon, bool is_rest_only);
+
+/* Not while it drains, nor without word from a database that others write to. */
+bool daemon_is_ready(void *daemon);
+
+#endif
