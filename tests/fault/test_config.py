@@ -61,6 +61,9 @@ class Config(unittest.TestCase):
         with Daemon(OFF, start=False) as daemon:
             self.assertEqual(stat.S_IMODE(os.stat(daemon.secret_file).st_mode), 0o600)
             self.assertEqual(stat.S_IMODE(os.stat(daemon.folder + "/gatehouse.db").st_mode), 0o600)
+            for path in (daemon.secret_file, daemon.folder + "/absent/secret"):  # is there; cannot be made
+                failed = daemon.run("init", "--name", "second", "--secret-file", path, check=False)
+                self.assertEqual((failed.returncode, failed.stdout), (1, ""))
             printed = daemon.run("init", "--name", "second").stdout
             self.assertRegex(printed, r"client_secret=gate_sk_[0-9A-Za-z]{49}\n")
 
