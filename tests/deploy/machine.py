@@ -39,6 +39,15 @@ def packages(group):
         return re.findall(rf"(?m)^{group} +(\S+)$", file.read())
 
 
+def wait(condition):
+    end = time.monotonic() + DEADLINE
+    while not (result := condition()):
+        if time.monotonic() > end:
+            raise AssertionError("it never came")
+        time.sleep(0.1)
+    return result
+
+
 class Root:
     """A minimal Debian in a folder (tests/support/root), removed at the end."""
 
@@ -92,8 +101,8 @@ class Machine:
             as_root("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--directory",
                     self.root.path, "--boot"), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         try:
-            self.leader = self.wait(self.find_leader)
-            self.wait(lambda: self.ask("systemctl", "is-active", "multi-user.target")[1].strip() == "active")
+            self.leader = wait(self.find_leader)
+            wait(lambda: self.ask("systemctl", "is-active", "multi-user.target")[1].strip() == "active")
         except BaseException:
             self.__exit__()
             self.log.seek(0)
@@ -122,14 +131,6 @@ class Machine:
             with open(f"/proc/{found}/comm") as file:
                 if file.read().strip() == "systemd":
                     return found
-
-    def wait(self, condition):
-        end = time.monotonic() + DEADLINE
-        while not (result := condition()):
-            if time.monotonic() > end:
-                raise AssertionError("it never came")
-            time.sleep(0.1)
-        return result
 
     def ask(self, *command, check=False):
         """Runs a command in there: (status, what it said)."""

@@ -188,14 +188,14 @@ class Service(unittest.TestCase):
             self.root.put(source, "/new")
             self.machine.do("cp", "/new", f"{folder}/{name}")  # keeps owner and mode
         self.systemctl("reload", "gatehoused")
-        self.machine.wait(lambda: "event=reloaded" in self.journal())
+        machine.wait(lambda: "event=reloaded" in self.journal())
         self.machine.over_its_network("curl", "-sS", "--fail", "--cacert", certificate, "https://localhost:8080/readyz")
         self.assertEqual((self.show("MainPID"), self.show("ActiveState")), (pid, "active"))
 
     def test_one_that_hangs_is_started_again(self):
         self.restart_with("WatchdogSec=3\nTimeoutAbortSec=3\n")
         self.machine.do("sh", "-c", "kill -STOP " + self.show("MainPID"))
-        self.machine.wait(lambda: self.show("NRestarts") == "1" and self.show("ActiveState") == "active")
+        machine.wait(lambda: self.show("NRestarts") == "1" and self.show("ActiveState") == "active")
         self.assertIn("Watchdog timeout", self.machine.do("journalctl", "--no-pager", "-u", "gatehoused.service"))
         self.main_job()
 
@@ -213,15 +213,15 @@ class Service(unittest.TestCase):
         self.addCleanup(client.communicate, timeout=machine.DEADLINE)
         self.assertEqual(client.stdout.readline(), "begun\n")
         # The daemon has read what came: its end of the connection has nothing waiting.
-        self.machine.wait(lambda: re.match(r"0 ", self.machine.over_its_network(
+        machine.wait(lambda: re.match(r"0 ", self.machine.over_its_network(
             "ss", "-Htn", "state", "established", "sport = :8080")))
         self.systemctl("stop", "--no-block", "gatehoused")
-        self.machine.wait(lambda: self.show("ActiveState") == "deactivating")
+        machine.wait(lambda: self.show("ActiveState") == "deactivating")
         time.sleep(3)  # well beyond TimeoutStopSec
         client.stdin.write("\n")
         client.stdin.flush()
         self.assertEqual(client.stdout.readline(), "HTTP/1.1 200 OK\n")
-        self.machine.wait(lambda: self.show("ActiveState") == "inactive")
+        machine.wait(lambda: self.show("ActiveState") == "inactive")
         self.assertEqual((self.show("Result"), self.show("ExecMainStatus")), ("success", "0"))
 
     def test_systemd_opens_the_ports_in_its_place_also_below_1024(self):
