@@ -11,10 +11,19 @@
 
 enum { LOOKS = 4 }; /* at the log's head, in a lease */
 
+struct waiting {
+    store_done_fn *done;
+    void *arg;
+    struct waiting *next;
+};
+
 struct replica {
     struct domain *domain;
     struct replica_options options;
     pthread_mutex_t lock; /* news is applied one after the other */
+    pthread_mutex_t refresh_lock;
+    struct waiting *waiting; /* for a look that begins after they came */
+    bool is_looking;         /* for others, who came before */
     _Atomic int64_t confirmed;
     _Atomic bool is_stopping;
     pthread_t thread;
@@ -41,8 +50,7 @@ struct looking {
     struct replica *replica;
     struct news news;
     int64_t asked; /* before the state that is read was fixed */
-    store_done_fn *done;
-    void *arg;
+    struct waiting *waiting;
 };
 
 static enum status look_tx(struct store_tx *tx, void *arg)
@@ -85,23 +93,53 @@ static void *follow(void *arg)
     return NULL;
 }
 
+/* One look serves all who came before it was queued; those who come later wait for the next. */
+static void look_done(enum status status, void *arg);
+
+static void look_for_all(struct replica *replica)
+{
+    pthread_mutex_lock(&replica->refresh_lock);
+    struct waiting *waiting = replica->waiting;
+    replica->waiting = NULL;
+    replica->is_looking = waiting != NULL;
+    pthread_mutex_unlock(&replica->refresh_lock);
+    if (waiting == NULL)
+        return;
+    struct looking *looking = calloc(1, sizeof *looking);
+    if (looking == NULL)
+        abort();
+    *looking = (struct looking){.replica = replica, .asked = replica_time(), .waiting = waiting};
+    store_read(replica->domain->store, look_tx, look_done, looking);
+}
+
 static void look_done(enum status status, void *arg)
 {
     struct looking *looking = arg;
     if (status == STATUS_OK)
         take_in(looking);
-    looking->done(status, looking->arg);
+    look_for_all(looking->replica); /* when the last one is told, the replica may be freed */
+    for (struct waiting *waiting = looking->waiting, *next; waiting != NULL; waiting = next) {
+        next = waiting->next;
+        waiting->done(status, waiting->arg);
+        free(waiting);
+    }
     news_done(&looking->news);
     free(looking);
 }
 
 void replica_refresh(struct replica *replica, store_done_fn *done, void *arg)
 {
-    struct looking *looking = calloc(1, sizeof *looking);
-    if (looking == NULL)
+    struct waiting *waiting = malloc(sizeof *waiting);
+    if (waiting == NULL)
         abort();
-    *looking = (struct looking){.replica = replica, .asked = replica_time(), .done = done, .arg = arg};
-    store_read(replica->domain->store, look_tx, look_done, looking);
+    pthread_mutex_lock(&replica->refresh_lock);
+    *waiting = (struct waiting){done, arg, replica->waiting};
+    replica->waiting = waiting;
+    bool is_looking = replica->is_looking;
+    replica->is_looking = true;
+    pthread_mutex_unlock(&replica->refresh_lock);
+    if (!is_looking)
+        look_for_all(replica);
 }
 
 struct replica *replica_new(struct domain *domain, const struct replica_options *options, int64_t confirmed)
@@ -113,6 +151,7 @@ struct replica *replica_new(struct domain *domain, const struct replica_options 
     replica->options = *options;
     replica->confirmed = confirmed;
     pthread_mutex_init(&replica->lock, NULL);
+    pthread_mutex_init(&replica->refresh_lock, NULL);
     if (pthread_create(&replica->thread, NULL, follow, replica) != 0)
         abort();
     return replica;
@@ -124,6 +163,7 @@ void replica_free(struct replica *replica)
         return;
     atomic_store(&replica->is_stopping, true);
     pthread_join(replica->thread, NULL);
+    pthread_mutex_destroy(&replica->refresh_lock);
     pthread_mutex_destroy(&replica->lock);
     free(replica);
 }

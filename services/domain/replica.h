@@ -34,7 +34,8 @@ bool replica_is_current(struct replica *replica);
 /* Could the log be read lately? For readiness and metrics; microseconds since. */
 int64_t replica_age(struct replica *replica);
 
-/* Reads what the others did until now, puts it into memory, and calls done, on a thread of the store. */
+/* Reads what the others did until now, puts it into memory, and calls done, on a thread of the store. Callers who come
+ * while one is being read share the next reading. */
 void replica_refresh(struct replica *replica, store_done_fn *done, void *arg);
 
 #endif
