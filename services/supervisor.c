@@ -42,7 +42,7 @@ void supervisor_tell_alive(void)
 
 static bool describe(int fd, struct supervisor_socket *ret_socket)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     char host[48], port[8];
     if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0)

@@ -56,6 +56,13 @@ class Linted(Case):
             self.assertEqual(self.kubernetes(path), [])
         self.assertEqual(run(["yamllint", "--strict", "-d", YAMLLINT, COMPOSE, MANIFESTS, INIT], check=False), (0, ""))
 
+    def test_an_engine_is_given_what_the_image_copies_and_no_more(self):
+        copied = {word.split("/")[0] for one in read_dockerfile(NODE, PACKAGES)["instructions"]
+                  if one["name"] == "COPY" and "from" not in one["flags"] for word in one["words"][:-1]}
+        given = read(DOCKERFILE + ".dockerignore").splitlines()
+        self.assertIn("*", given)
+        self.assertEqual({line[1:] for line in given if line.startswith("!")}, copied)
+
     def test_each_linter_finds_a_mistake(self):
         wrong = self.changed(DOCKERFILE, ("HEALTHCHECK --interval=10s", "HEALTHCHECK --intervall=10s"))
         self.assertIn("intervall", read_dockerfile(NODE, PACKAGES, wrong)["found"][0])

@@ -33,16 +33,16 @@ SECRET = "/var/lib/gatehouse/administrator.secret"
 
 def security(text):
     """(does it pass, what systemd-analyze says) of a unit."""
-    with open("gatehoused.service", "w") as file:
-        file.write(text)
-    status, said = run(["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={int(SECURITY * 10)}",
-                        "gatehoused.service"], check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        with open(folder + "/gatehoused.service", "w") as file:
+            file.write(text)
+        status, said = run(["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={int(SECURITY * 10)}",
+                            file.name], check=False)
     return status == 0, said
 
 
 class Exposure(unittest.TestCase):
     def setUp(self):
-        os.chdir(self.enterContext(tempfile.TemporaryDirectory()))
         with open(UNITS + "gatehoused.service") as file:
             self.unit = file.read()
 
@@ -208,8 +208,9 @@ class Service(unittest.TestCase):
     def test_a_stop_waits_for_what_is_under_way_beyond_its_timeout(self):
         self.restart_with("TimeoutStopSec=1\nEnvironment=GATEHOUSED_HTTP_CERT= GATEHOUSED_HTTP_KEY= GATEHOUSED_GRACE_MS=60000 "
                           "GATEHOUSED_HTTP_REQUEST_TIMEOUT_MS=60000\n")
-        client = subprocess.Popen(as_root("nsenter", "-t", self.machine.leader, "-n", "--", "/usr/bin/python3", "-c", SLOW_CLIENT),
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        client = subprocess.Popen(
+            as_root("nsenter", "-t", self.machine.leader, "-n", "--", "/usr/bin/python3", "-c", SLOW_CLIENT),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.addCleanup(client.communicate, timeout=machine.DEADLINE)
         self.assertEqual(client.stdout.readline(), "begun\n")
         # The daemon has read what came: its end of the connection has nothing waiting.
