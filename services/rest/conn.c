@@ -11,24 +11,19 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { LINGER_US = 2000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 16, NOTED_A_SECOND = 10 };
-
-static struct conn_queue *queue_of(const struct conn *conn)
-{
-    return &conn->loop->queues[conn->is_served];
-}
+enum { LINGER_US = 2000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 4, NOTED_A_SECOND = 10 };
 
 static void join_queue(struct conn *conn)
 {
-    TAILQ_INSERT_TAIL(&queue_of(conn)->conns, conn, link);
-    queue_of(conn)->count++;
+    TAILQ_INSERT_TAIL(&conn->loop->queues[conn->is_served][conn->phase], conn, link);
+    conn->loop->counts[conn->is_served]++;
     conn->is_queued = true;
 }
 
 static void leave_queue(struct conn *conn)
 {
-    TAILQ_REMOVE(&queue_of(conn)->conns, conn, link);
-    queue_of(conn)->count--;
+    TAILQ_REMOVE(&conn->loop->queues[conn->is_served][conn->phase], conn, link);
+    conn->loop->counts[conn->is_served]--;
     conn->is_queued = false;
 }
 
@@ -39,7 +34,8 @@ void conn_set_phase(struct conn *conn, enum phase phase, int64_t timeout_us)
         leave_queue(conn);
     conn->is_served |= conn->phase == PHASE_WRITING;
     conn->phase = phase;
-    conn->deadline = clock_monotonic() + timeout_us;
+    conn->since = clock_monotonic();
+    conn->deadline = conn->since + timeout_us;
     if (is_queued)
         join_queue(conn);
 }
@@ -205,28 +201,35 @@ static void note_turned_away(const struct conn *conn, const char *why)
     options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, 0, is_told ? why : NULL);
 }
 
-static bool may_give_way(const struct conn *conn)
+/* The one that has been at it for longest; no proxy of ours. */
+static struct conn *find_oldest(struct loop *loop, bool is_served, enum phase phase, const struct conn *newcomer)
 {
-    return conn->is_counted_as_peer && conn->phase != PHASE_HANDLING && conn->phase != PHASE_WRITING;
+    struct conn *conn;
+    TAILQ_FOREACH(conn, &loop->queues[is_served][phase], link)
+    {
+        if (conn != newcomer && conn->is_counted_as_peer)
+            return conn;
+    }
+    return NULL;
 }
 
 /* Somebody gives way to a newcomer: of those who never had an answer, or of those who had, whichever are more, the one
- * that has said nothing for longest. So a flood of connections that say nothing displaces itself, and no client. Nobody
- * whose request is under way, and no proxy of ours. */
+ * that has said nothing whole for longest. So a flood of connections that say nothing displaces itself, and no client.
+ * Nobody whose request is under way. */
 static bool make_room(const struct conn *newcomer)
 {
     struct loop *loop = newcomer->loop;
-    int larger = loop->queues[1].count > loop->queues[0].count;
+    bool larger = loop->counts[1] > loop->counts[0];
     for (int i = 0; i < 2; i++) {
-        struct conn *conn;
-        TAILQ_FOREACH(conn, &loop->queues[i == 0 ? larger : !larger].conns, link)
-        {
-            if (conn == newcomer || !may_give_way(conn))
-                continue;
-            note_turned_away(conn, "closed for a newcomer");
-            evhttp_connection_free(conn->evcon);
-            return true;
-        }
+        bool is_served = i == 0 ? larger : !larger;
+        struct conn *silent = find_oldest(loop, is_served, is_served ? PHASE_IDLE : PHASE_NEW, newcomer);
+        struct conn *slow = find_oldest(loop, is_served, PHASE_READING, newcomer);
+        struct conn *chosen = silent == NULL || (slow != NULL && slow->since < silent->since) ? slow : silent;
+        if (chosen == NULL)
+            continue;
+        note_turned_away(chosen, "closed for a newcomer");
+        evhttp_connection_free(chosen->evcon);
+        return true;
     }
     return false;
 }
@@ -296,10 +299,10 @@ static void is_late(struct conn *conn)
 {
     switch (conn->phase) {
     case PHASE_READING:
-        if (conn->guard.code != 0)
-            conn_refuse(conn, conn->guard.code, conn->guard.why);
-        else
-            conn_refuse(conn, 408, "the request did not come in whole in time");
+        conn_refuse(conn, 408, "the request did not come in whole in time");
+        return;
+    case PHASE_SPOILT:
+        conn_refuse(conn, conn->guard.code, conn->guard.why);
         return;
     case PHASE_HANDLING:
         request_abandon(conn->current, 504);
@@ -308,27 +311,29 @@ static void is_late(struct conn *conn)
     case PHASE_WRITING:
     case PHASE_IDLE:
     case PHASE_REFUSED:
+    case PHASES:
         evhttp_connection_free(conn->evcon);
         return;
     }
 }
 
-static void sweep_queue(struct conn_queue *queue, int64_t now, bool is_draining)
+/* Whoever is late is at the front. */
+static void sweep_queue(struct conn_queue *queue, int64_t now)
 {
-    struct conn *next;
-    for (struct conn *conn = TAILQ_FIRST(&queue->conns); conn != NULL; conn = next) {
-        next = TAILQ_NEXT(conn, link); /* freeing one leaves the others be */
-        bool has_bad_bytes = conn->phase == PHASE_READING && conn->guard.code != 0;
-        if (now >= conn->deadline || has_bad_bytes ||
-            (is_draining && (conn->phase == PHASE_IDLE || conn->phase == PHASE_NEW)))
-            is_late(conn);
+    struct conn *conn, *before = NULL;
+    while ((conn = TAILQ_FIRST(queue)) != NULL && conn != before && now >= conn->deadline) {
+        is_late(conn); /* and is not in this queue any more */
+        before = conn;
     }
 }
 
 void conn_sweep(struct loop *loop, int64_t now)
 {
+    bool is_draining = atomic_load(&loop->server->is_draining);
     for (int i = 0; i < 2; i++)
-        sweep_queue(&loop->queues[i], now, atomic_load(&loop->server->is_draining));
+        for (int phase = 0; phase < PHASES; phase++)
+            sweep_queue(&loop->queues[i][phase],
+                        is_draining && (phase == PHASE_IDLE || phase == PHASE_NEW) ? INT64_MAX : now);
     if (now < loop->next_note)
         return;
     if (loop->turned_away > NOTED_A_SECOND)
@@ -339,5 +344,5 @@ void conn_sweep(struct loop *loop, int64_t now)
 
 bool conn_is_none(const struct loop *loop)
 {
-    return loop->queues[0].count + loop->queues[1].count == 0;
+    return loop->counts[0] + loop->counts[1] == 0;
 }

@@ -121,8 +121,10 @@ static bool set_up_evhttp(struct loop *loop)
 
 static bool set_up(struct loop *loop)
 {
-    TAILQ_INIT(&loop->queues[0].conns);
-    TAILQ_INIT(&loop->queues[1].conns);
+    for (int phase = 0; phase < PHASES; phase++) {
+        TAILQ_INIT(&loop->queues[0][phase]);
+        TAILQ_INIT(&loop->queues[1][phase]);
+    }
     SLIST_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     loop->base = event_base_new();

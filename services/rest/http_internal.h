@@ -20,9 +20,15 @@
 
 struct conn;
 
-struct conn_queue {
-    TAILQ_HEAD(, conn) conns; /* by when their phase began */
-    int count;
+enum phase {
+    PHASE_NEW,      /* nothing has come yet */
+    PHASE_READING,  /* a request is coming in */
+    PHASE_SPOILT,   /* what followed a request, and came before its answer, was none */
+    PHASE_HANDLING, /* the handler has it */
+    PHASE_WRITING,  /* its answer goes out */
+    PHASE_IDLE,     /* between two requests */
+    PHASE_REFUSED, /* an error went out; what still comes is thrown away for a moment, so that the client can read it */
+    PHASES
 };
 
 struct loop {
@@ -34,9 +40,11 @@ struct loop {
     struct evhttp *evhttp;
     struct evconnlistener *listener; /* evhttp's */
     struct event *wake_event, *sweep_event, *fresh_event;
-    int wake_fd;                 /* an eventfd, to be written to by any thread */
-    struct conn_queue queues[2]; /* those who never had an answer, and those who had */
-    SLIST_HEAD(, conn) fresh;    /* accepted, and not seen yet */
+    int wake_fd; /* an eventfd, to be written to by any thread */
+    /* Of those who never had an answer, and of those who had: by phase, and in each by when it began. */
+    TAILQ_HEAD(conn_queue, conn) queues[2][PHASES];
+    int counts[2];
+    SLIST_HEAD(, conn) fresh; /* accepted, and not seen yet */
     int fresh_count;
     int64_t turned_away, next_note; /* connections since the last note of them; when the next is due */
     struct conn *by_evcon;          /* uthash */
@@ -61,15 +69,6 @@ struct http_server {
     long outstanding; /* requests that somebody still has to answer */
 };
 
-enum phase {
-    PHASE_NEW,      /* nothing has come yet */
-    PHASE_READING,  /* a request is coming in */
-    PHASE_HANDLING, /* the handler has it */
-    PHASE_WRITING,  /* its answer goes out */
-    PHASE_IDLE,     /* between two requests */
-    PHASE_REFUSED, /* an error went out; what still comes is thrown away for a moment, so that the client can read it */
-};
-
 struct conn {
     TAILQ_ENTRY(conn) link;
     SLIST_ENTRY(conn) fresh_link;
@@ -82,7 +81,7 @@ struct conn {
     struct ssl_st *ssl;
     struct guard guard;
     enum phase phase;
-    int64_t deadline; /* of the phase */
+    int64_t since, deadline; /* of the phase; all conns of one phase have the same time */
     struct http_parked *current;
     char peer[HTTP_PEER_MAX];
     bool is_counted, is_counted_as_peer;

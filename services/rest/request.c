@@ -118,7 +118,9 @@ static void written(struct evhttp_request *req, void *arg)
     struct conn *conn = arg;
     (void)req;
     const struct http_options *options = &conn->loop->server->options;
-    if (guard_is_between(&conn->guard))
+    if (conn->guard.code != 0) /* refused in the next sweep: here evhttp still has it in its hands */
+        conn_set_phase(conn, PHASE_SPOILT, 0);
+    else if (guard_is_between(&conn->guard))
         conn_set_phase(conn, PHASE_IDLE, options->keep_alive_us);
     else
         conn_set_phase(conn, PHASE_READING, options->request_timeout_us);
