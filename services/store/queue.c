@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/queue.h"
 
+#include "clock.h"
+
+#include <time.h>
+
 void queue_init(struct queue *queue, size_t max)
 {
     *queue = (struct queue){.max = max};
     pthread_mutex_init(&queue->mutex, NULL);
-    pthread_cond_init(&queue->changed, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 void queue_done(struct queue *queue)
@@ -31,8 +39,9 @@ bool queue_push(struct queue *queue, struct job *job)
     bool fits = !queue->is_closed && queue->waiting.count < queue->max;
     if (fits)
         append(&queue->waiting, &(struct job_list){job, job, 1});
+    bool is_enough = queue->waiting.count >= queue->wanted;
     pthread_mutex_unlock(&queue->mutex);
-    if (fits)
+    if (fits && is_enough)
         pthread_cond_signal(&queue->changed);
     return fits;
 }
@@ -46,6 +55,21 @@ void queue_append(struct queue *queue, struct job_list *list)
     pthread_mutex_unlock(&queue->mutex);
     pthread_cond_signal(&queue->changed);
     *list = (struct job_list){0};
+}
+
+void queue_gather(struct queue *queue, size_t more, size_t max, int64_t until)
+{
+    const struct timespec end = {until / CLOCK_SECOND, until % CLOCK_SECOND * 1000};
+    pthread_mutex_lock(&queue->mutex);
+    size_t enough = queue->waiting.count + more < max ? queue->waiting.count + more : max;
+    while (queue->waiting.count == 0 && !queue->is_closed)
+        pthread_cond_wait(&queue->changed, &queue->mutex);
+    queue->wanted = enough;
+    int result = 0;
+    while (queue->waiting.count < enough && !queue->is_closed && result == 0)
+        result = pthread_cond_timedwait(&queue->changed, &queue->mutex, &end);
+    queue->wanted = 0;
+    pthread_mutex_unlock(&queue->mutex);
 }
 
 struct job_list queue_take(struct queue *queue, size_t share, size_t max)

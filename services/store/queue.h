@@ -27,6 +27,7 @@ struct queue {
     pthread_cond_t changed;
     struct job_list waiting;
     size_t max;
+    size_t wanted; /* so many are worth waking the one who gathers */
     bool is_closed;
 };
 
@@ -38,6 +39,10 @@ bool queue_push(struct queue *queue, struct job *job);
 
 /* Puts the whole list at the end, whatever the maximum; the list is empty afterwards. */
 void queue_append(struct queue *queue, struct job_list *list);
+
+/* Waits for jobs; then, until so many more are there than at the call, or `max`, or until `until` (clock_monotonic).
+ * For the only thread that takes from the queue. */
+void queue_gather(struct queue *queue, size_t more, size_t max, int64_t until);
 
 /* Waits for jobs, and takes a `share`th of what is there, at least one and at most `max`. Empty: closed, and no more
  * to do. */

@@ -6,6 +6,7 @@
  */
 #include "store/store.h"
 
+#include "clock.h"
 #include "log.h"
 #include "store/driver.h"
 #include "store/migrations.h"
@@ -20,6 +21,7 @@
 
 enum {
     GROUP_MAX = 256,     /* functions in one commit: bounds how long the first of them waits for the last */
+    PATIENCE = 4,        /* a commit waits for company as long as an eighth of the last one took */
     READ_BATCH_MAX = 32, /* functions in one read transaction, which keeps the database from being tidied */
     READERS_DEFAULT = 2,
     READERS_MAX = 64,
@@ -71,12 +73,18 @@ static void *write_forever(void *arg)
     struct job_list jobs;
     while ((jobs = queue_take(&store->writes, 1, GROUP_MAX)).count > 0) {
         uint64_t commits, writes;
+        size_t count = jobs.count;
+        int64_t begin = clock_monotonic();
         enum status status = transaction_write(store->connection, &jobs, &commits, &writes);
         atomic_fetch_add(&store->commits, commits);
         atomic_fetch_add(&store->write_count, writes);
         queue_append(&store->completions, &jobs);
+        int64_t end = clock_monotonic();
         report_health(store->connection, "writes", &is_ill, status);
         store->driver->tidy(store->connection);
+        /* Who was answered just now often comes again at once. Without them there would be two groups for ever, each
+         * waiting while the other is written. */
+        queue_gather(&store->writes, count, GROUP_MAX, end + (end - begin) / PATIENCE);
     }
     return NULL;
 }
