@@ -21,7 +21,7 @@
 
 enum {
     GROUP_MAX = 256,     /* functions in one commit: bounds how long the first of them waits for the last */
-    PATIENCE = 4,        /* a commit waits for company as long as an eighth of the last one took */
+    PATIENCE = 4,        /* a commit waits for company a quarter as long as the last one took */
     READ_BATCH_MAX = 32, /* functions in one read transaction, which keeps the database from being tidied */
     READERS_DEFAULT = 2,
     READERS_MAX = 64,
