@@ -133,10 +133,13 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
 
 /* Client ID and secret key */
 
-static bool find_client(struct directory *directory, const char *client_id, const uint8_t digest[static SHA256_BYTES],
-                        int64_t now, struct client *ret_client)
+static bool find_client(struct api *api, const char *client_id, const char *secret_text, struct client *ret_client)
 {
     static const struct credential_facts nobody = {.secret_count = 0};
+    struct directory *directory = api->domain->directory;
+    int64_t now = clock_now(api->domain->clock);
+    uint8_t digest[SHA256_BYTES];
+    crypto_sha256(secret_text, strlen(secret_text), digest);
     directory_lock(directory);
     const struct credential_facts *facts = directory_find(directory, client_id);
     bool is_known = facts != NULL;
@@ -159,6 +162,7 @@ static bool find_client(struct directory *directory, const char *client_id, cons
         ret_client->facts = directory_find_id(directory, facts->id);
     }
     directory_unlock(directory);
+    crypto_wipe(digest, sizeof digest);
     return is_right;
 }
 
@@ -185,19 +189,20 @@ static enum status refuse_client(struct api *api, struct call *call, const char 
     return status;
 }
 
+bool client_is_known(struct api *api, const char *client_id, const char *secret)
+{
+    struct client client;
+    return find_client(api, client_id, secret, &client);
+}
+
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client)
 {
     TRY(check_text(call, "client_id", client_id, 64));
     TRY(check_length(call, "client_secret", secret, 128));
-    uint8_t digest[SHA256_BYTES];
-    int64_t now = clock_now(api->domain->clock);
-    crypto_sha256(secret, strlen(secret), digest);
-    bool is_right = find_client(api->domain->directory, client_id, digest, now, ret_client);
-    crypto_wipe(digest, sizeof digest);
-    if (!is_right)
+    if (!find_client(api, client_id, secret, ret_client))
         return refuse_client(api, call, client_id);
-    flusher_note_secret(api->domain->flusher, ret_client->secret_id, now);
+    flusher_note_secret(api->domain->flusher, ret_client->secret_id, clock_now(api->domain->clock));
     return STATUS_OK;
 }
 

@@ -70,6 +70,9 @@ struct client {
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
 
+/* Would they be right, as far as this replica knows? In the same time, too. */
+bool client_is_known(struct api *api, const char *client_id, const char *secret);
+
 /* The same of a caller that shows no token but its own client ID and secret key; what it may, its roles say. */
 enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
                                 const char *secret);
@@ -102,6 +105,15 @@ typedef void invoke_fn(ProtobufCService *service, unsigned method, const Protobu
                        ProtobufCClosure closure, void *closure_data);
 void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
                     const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data);
+
+enum { TOKEN_MAX = 512 }; /* bytes of a token's text */
+
+/* auth_issue.c, auth_revoke.c. Another status than OK: refused before anything was begun; the closure was not called.
+ */
+enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
+                             ProtobufCClosure closure);
+enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,
+                        ProtobufCClosure closure);
 
 void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                  void *closure_data);

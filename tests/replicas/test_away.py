@@ -206,6 +206,7 @@ class Together(unittest.TestCase):
             self.assertTrue(other.introspect(caller, caller).active)
             for i in range(100):
                 made = one.create(caller, f"client {i}")
+                other.issue(made.credential.client_id, made.secret_key)
                 token = one.issue(made.credential.client_id, made.secret_key).access_token
                 self.assertTrue(other.introspect(caller, token).active, i)
                 one.admin.GrantRoles(pb.GrantRolesRequest(client_id=made.credential.client_id, roles=["team_leader"]),

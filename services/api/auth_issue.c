@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* IssueToken: a token is inserted, then answered. */
+#include "api/internal.h"
+
+#include <stdlib.h>
+
+enum { SCOPES_MAX = 64 };
+
+struct issuing {
+    struct api *api;
+    struct call *call;
+    ProtobufCClosure closure;
+    struct client client;
+    struct token_row row;
+    uint64_t generation;
+    int64_t expires_in;
+    int64_t max_tokens;
+    struct token_limits limits;
+    char text[TOKEN_TEXT_LEN + 1];
+};
+
+static enum status read_scopes(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
+                               const struct client *client, struct token_row *row)
+{
+    if (request->n_scopes > SCOPES_MAX)
+        return call_fail_field(call, "scopes", "INVALID_FIELD", "more than %d scopes", SCOPES_MAX);
+    for (size_t i = 0; i < request->n_scopes; i++) {
+        TRY(check_length(call, "scopes", request->scopes[i], ROLE_ID_MAX));
+        int role = directory_role_number(api->domain->directory, request->scopes[i]);
+        if (role < 0 || !role_set_has(&client->effective, role))
+            return call_fail(call, STATUS_INVALID_ARGUMENT, "INVALID_SCOPE",
+                             "a scope names a role that the credential does not hold");
+        role_set_add(&row->roles, role);
+    }
+    row->is_narrowed = request->n_scopes > 0;
+    return STATUS_OK;
+}
+
+static enum status insert_tx(struct store_tx *tx, void *arg)
+{
+    struct issuing *issuing = arg;
+    const struct token_row *row = &issuing->row;
+    if (issuing->max_tokens > 0) {
+        int64_t live = 0;
+        TRY(token_count_live(tx, row->credential_id, row->epoch, &issuing->limits, &live));
+        if (live >= issuing->max_tokens)
+            return STATUS_RESOURCE_EXHAUSTED;
+    }
+    return token_insert(tx, row);
+}
+
+static void answer_issued(struct issuing *issuing)
+{
+    Gatehouse__V1__IssueTokenResponse response = GATEHOUSE__V1__ISSUE_TOKEN_RESPONSE__INIT;
+    Google__Protobuf__Duration expires_in;
+    char accessor[TOKEN_ACCESSOR_LEN + 1], *scopes[ROLES_MAX];
+    static char bearer[] = "Bearer";
+    const struct role_set *roles = issuing->row.is_narrowed ? &issuing->row.roles : &issuing->client.effective;
+    response.access_token = issuing->text;
+    response.token_type = bearer;
+    response.expires_in = answer_duration(&expires_in, issuing->expires_in);
+    response.n_scopes = answer_roles(issuing->api->domain->directory, roles, scopes);
+    response.scopes = scopes;
+    token_key_format(&issuing->row.key, accessor);
+    response.accessor = accessor;
+    issuing->closure(&response.base, issuing->call);
+}
+
+static void insert_done(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    if (status == STATUS_OK) {
+        struct token_facts facts = {
+            .key = issuing->row.key,
+            .credential = issuing->client.facts,
+            .last_used = issuing->row.last_used,
+            .epoch = issuing->row.epoch,
+            .is_narrowed = issuing->row.is_narrowed,
+            .roles = issuing->row.roles,
+        };
+        token_table_put(issuing->api->domain->tokens, &facts, issuing->generation, false, 0);
+        answer_issued(issuing);
+    } else {
+        if (status == STATUS_RESOURCE_EXHAUSTED)
+            status = call_fail_retry(issuing->call, status, "TOO_MANY_TOKENS", 60000,
+                                     "the credential has as many live tokens as it may have");
+        answer_failure(issuing->call, status);
+        issuing->closure(NULL, issuing->call);
+    }
+    crypto_wipe(issuing->text, sizeof issuing->text);
+    free(issuing);
+}
+
+enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
+                             ProtobufCClosure closure)
+{
+    struct client client;
+    struct token_row row = {.is_narrowed = false};
+    TRY(client_authenticate(api, call, request->client_id, request->client_secret, &client));
+    TRY(read_scopes(api, call, request, &client, &row));
+    struct domain *domain = api->domain;
+    struct issuing *issuing = calloc(1, sizeof *issuing);
+    if (issuing == NULL)
+        abort();
+    int64_t now = clock_now(domain->clock);
+    issuing->api = api;
+    issuing->call = call;
+    issuing->closure = closure;
+    issuing->client = client;
+    issuing->row = row;
+    issuing->row.credential_id = client.credential_id;
+    issuing->row.epoch = client.epoch;
+    issuing->row.last_used = now;
+    token_text_new(now, issuing->text);
+    if (!token_text_parse(issuing->text, &issuing->row.key))
+        abort();
+    directory_lock(domain->directory);
+    const struct settings *settings = directory_settings(domain->directory);
+    issuing->max_tokens = settings->max_tokens;
+    issuing->limits = settings_limits(settings, now);
+    issuing->expires_in = settings->idle_timeout;
+    if (settings->max_token_life != 0 && settings->max_token_life < issuing->expires_in)
+        issuing->expires_in = settings->max_token_life;
+    directory_unlock(domain->directory);
+    if (issuing->max_tokens > 0) /* so that uses noted in memory count */
+        domain_flush(domain, NULL, NULL);
+    struct token_facts none;
+    token_table_get(domain->tokens, &issuing->row.key, &none, &issuing->generation);
+    if (issuing->max_tokens > 0) /* counting and inserting is one step */
+        store_write(domain->store, insert_tx, insert_done, issuing);
+    else
+        store_write_beside(domain->store, insert_tx, insert_done, issuing);
+    return STATUS_OK;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Revoke: by the client that a token was issued to, its bearer, or an administrator. */
+#include "api/internal.h"
+
+#include <stdlib.h>
+
+struct revoking {
+    struct calling calling; /* first: it is what caller_resolve gives back */
+    ProtobufCClosure closure;
+    const Gatehouse__V1__RevokeRequest *request;
+    struct work work;
+    struct arena arena;
+    struct token_key key;
+    bool has_client; /* it authenticated as `client` */
+    struct client client;
+    bool is_own; /* the token is the caller's */
+};
+
+static enum status check_revoker(const struct revoking *revoking, const struct token_row *row)
+{
+    bool is_anothers = revoking->has_client && row->credential_id != revoking->client.credential_id;
+    return is_anothers ? STATUS_PERMISSION_DENIED : STATUS_OK;
+}
+
+/* An administrator ended somebody's token. That a client ends its own is no event. */
+static enum status audit_revocation(struct revoking *revoking, struct store_tx *tx)
+{
+    const struct call *call = revoking->calling.call;
+    char accessor[TOKEN_ACCESSOR_LEN + 1];
+    token_key_format(&revoking->key, accessor);
+    return audit_append(tx, &(struct audit_event){
+                                .at = revoking->work.now,
+                                .actor = revoking->work.actor,
+                                .action = "Revoke",
+                                .subject = accessor,
+                                .peer = call->peer,
+                                .request_id = call->request_id,
+                                .outcome = status_name(STATUS_OK),
+                            });
+}
+
+static enum status revoke_tx(struct store_tx *tx, void *arg)
+{
+    struct revoking *revoking = arg;
+    struct work *work = &revoking->work;
+    struct token_row row;
+    work_reset(work);
+    work->tx = tx;
+    work->now = clock_now(work->domain->clock);
+    enum status status = token_load(tx, &revoking->key, &row);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    TRY(check_revoker(revoking, &row));
+    bool was_live = false;
+    TRY(token_end(work, &revoking->key, &was_live));
+    return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
+}
+
+static void answer_revoking(struct revoking *revoking, enum status status)
+{
+    Gatehouse__V1__RevokeResponse response = GATEHOUSE__V1__REVOKE_RESPONSE__INIT;
+    struct call *call = revoking->calling.call;
+    if (status == STATUS_PERMISSION_DENIED && call->error.status == STATUS_OK)
+        status = call_fail(call, status, "NOT_YOUR_TOKEN", "the token was issued to another client");
+    if (status != STATUS_OK)
+        answer_failure(call, status);
+    revoking->closure(status == STATUS_OK ? &response.base : NULL, call);
+    work_reset(&revoking->work);
+    arena_done(&revoking->arena);
+    free(revoking);
+}
+
+static void revoke_done(enum status status, void *arg)
+{
+    struct revoking *revoking = arg;
+    if (status == STATUS_OK)
+        work_apply(&revoking->work);
+    answer_revoking(revoking, status);
+}
+
+static void revoke_allowed(struct revoking *revoking)
+{
+    struct api *api = revoking->calling.api;
+    if (!token_text_parse(revoking->request->token, &revoking->key)) {
+        answer_revoking(revoking, STATUS_OK); /* RFC 7009, section 2.2: no error, there is nothing to revoke */
+        return;
+    }
+    revoking->work.domain = api->domain;
+    revoking->work.arena = &revoking->arena;
+    store_write(api->domain->store, revoke_tx, revoke_done, revoking);
+}
+
+/* The bearer of the token itself, or an administrator. */
+static void revoke_caller_known(enum status status, struct calling *calling)
+{
+    struct revoking *revoking = (struct revoking *)calling;
+    struct token_key key;
+    revoking->is_own = status == STATUS_OK && calling->caller.has_token &&
+                       token_text_parse(revoking->request->token, &key) &&
+                       crypto_equal(key.bytes, calling->caller.token.bytes, TOKEN_KEY_BYTES);
+    if (status == STATUS_OK && !revoking->is_own && calling->caller.is_known && !calling->caller.may_administer)
+        status = STATUS_PERMISSION_DENIED;
+    else if (status == STATUS_OK && !revoking->is_own)
+        status = caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_ADMINISTER);
+    if (status != STATUS_OK) {
+        answer_revoking(revoking, status);
+        return;
+    }
+    revoking->work.actor = arena_text(&revoking->arena, calling->caller.name);
+    revoke_allowed(revoking);
+}
+
+enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,
+                        ProtobufCClosure closure)
+{
+    TRY(check_length(call, "token", request->token, TOKEN_MAX));
+    if (request->token[0] == '\0')
+        return call_fail_field(call, "token", "INVALID_FIELD", "token is empty");
+    bool has_client = request->client_id[0] != '\0' || request->client_secret[0] != '\0';
+    struct client client = {0};
+    if (has_client)
+        TRY(client_authenticate(api, call, request->client_id, request->client_secret, &client));
+    struct revoking *revoking = calloc(1, sizeof *revoking);
+    if (revoking == NULL)
+        abort();
+    revoking->calling.api = api;
+    revoking->calling.call = call;
+    revoking->closure = closure;
+    revoking->request = request;
+    revoking->has_client = revoking->is_own = has_client;
+    revoking->client = client;
+    if (has_client) {
+        revoking->work.actor = arena_text(&revoking->arena, request->client_id);
+        revoke_allowed(revoking);
+    } else {
+        caller_resolve(&revoking->calling, api, call, revoke_caller_known);
+    }
+    return STATUS_OK;
+}
