@@ -64,7 +64,7 @@ static enum status postgres_commit(struct connection *base)
 {
     struct postgres_connection *connection = of(base);
     struct link *link = &connection->link;
-    if (connection->is_announced)
+    if (connection->is_announced && link->has_notifications)
         TRY(link_command(link, "NOTIFY gatehouse"));
     TRY(link_command(link, "COMMIT"));
     link->is_committed = false;

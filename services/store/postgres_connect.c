@@ -2,6 +2,8 @@
 /* Making a connection, and listening on it. */
 #include "store/postgres_link.h"
 
+#include "log.h"
+
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -36,6 +38,27 @@ static bool is_standby(struct link *link)
     return is_one;
 }
 
+/* Not every relative of PostgreSQL knows notifications: some call them an error, some warn that they do nothing. There
+ * a replica hears of a change when it looks next, and the writer must leave them out: a failed NOTIFY would undo what
+ * it announces. */
+static bool try_notifications(struct link *link)
+{
+    link->is_warned = false;
+    PGresult *result = PQexec(link->conn, link->role == LINK_LISTENER ? "LISTEN gatehouse" : "NOTIFY gatehouse");
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+    bool is_unknown = state != NULL && (strcmp(state, "0A000") == 0 || strcmp(state, "42601") == 0);
+    link->has_notifications = is_done && !link->is_warned;
+    if (!is_done)
+        link_set_reason(link, PQresultErrorMessage(result));
+    PQclear(result);
+    if (!link->has_notifications && (is_done || is_unknown))
+        log_write(LOG_LEVEL_WARN, "store_without_notifications", "for",
+                  link->role == LINK_LISTENER ? "following" : "writes", "reason", link->reason, NULL);
+    link->is_warned = false;
+    return is_done || is_unknown;
+}
+
 /* A transaction that nobody ends must end by itself: it may hold the lock for which all replicas wait. */
 static bool configure(struct link *link)
 {
@@ -52,7 +75,7 @@ static bool configure(struct link *link)
     execute(link, "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;"
                   "SET tcp_user_timeout = 5000");
     link->reason[0] = '\0';
-    return link->role != LINK_LISTENER || execute(link, "LISTEN gatehouse");
+    return link->role == LINK_READER || try_notifications(link);
 }
 
 static PGconn *connect_to(const struct link *link)

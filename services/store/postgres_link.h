@@ -49,6 +49,7 @@ struct link {
     int64_t changed;           /* rows, of the last statement answered */
     bool is_committed;         /* the last COMMIT answered did commit */
     bool is_severed;           /* the server ended the connection, or it broke: who knows what it did last */
+    bool has_notifications;    /* and not only their syntax */
     bool is_warned;            /* the server had something to say since the last link_forgive */
     char reason[STORE_WHY_MAX];
 };

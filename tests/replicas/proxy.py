@@ -2,11 +2,16 @@
 """The network between the replicas and PostgreSQL, which a test may cut: in a process of its own, told by its stdin.
 
 pass: bytes go through. hole: nothing goes through, nothing is closed. refuse: all is closed and stays closed.
+deaf: as pass, to a database that does not know LISTEN and NOTIFY; dumb: to one that warns that they do nothing.
 connections: says on stdout how many connections there were.
 """
 import asyncio
 import subprocess
 import sys
+
+
+# As long as what they replace. The second warns that there is no transaction.
+INSTEAD = {"deaf": b"HEARKEN the hous", "dumb": b"COMMIT          "}
 
 
 class Network:
@@ -43,12 +48,14 @@ class Proxy:
         self.socket, self.count, self.writers = socket, 0, set()
         self.is_open = asyncio.Event()
         self.is_open.set()
-        self.is_refusing = False
+        self.is_refusing, self.instead = False, None
 
-    async def pump(self, reader, writer):
+    async def pump(self, reader, writer, to_database=False):
         try:
             while data := await reader.read(65536):
                 await self.is_open.wait()
+                if to_database and self.instead:
+                    data = data.replace(b"LISTEN gatehouse", self.instead).replace(b"NOTIFY gatehouse", self.instead)
                 writer.write(data)
                 await writer.drain()
         except (ConnectionError, OSError):
@@ -68,13 +75,14 @@ class Proxy:
             writer.transport.abort()
             return
         self.writers |= {writer, database_writer}
-        await asyncio.gather(self.pump(reader, database_writer), self.pump(database_reader, writer))
+        await asyncio.gather(self.pump(reader, database_writer, True), self.pump(database_reader, writer))
         self.writers -= {writer, database_writer}
 
     def obey(self, word):
         if word == "connections":
             return self.count
         self.is_refusing = word == "refuse"
+        self.instead = INSTEAD.get(word)
         if word == "hole":
             self.is_open.clear()
         else:

@@ -12,10 +12,11 @@ AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.Sta
 
 
 class Replicas:
-    def __init__(self, count, settings=None, clock=False):
+    def __init__(self, count, settings=None, clock=False, mode="pass"):
         self.postgres = Postgres()
         self.store = self.postgres.new_database()
         self.networks = [Network(self.postgres.socket) for _ in range(count)]
+        self.set(mode)
         self.daemons = []
         for network in self.networks:
             daemon = Daemon({"store": network.url(self.store), **(settings or {})}, init=not self.daemons, clock=clock)

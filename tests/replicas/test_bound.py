@@ -65,8 +65,10 @@ class Load:
             if error.code() not in AWAY:
                 raise
             self.unavailable[error.code().name] += 1
-            time.sleep(0.01)
-            return None
+        except ValueError:  # its channel was closed: it is being started again
+            pass
+        time.sleep(0.01)
+        return None
 
     def insist(self, rng, what):
         """The same until it is acknowledged. False: the test ends."""
