@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """README.md is true: its commands run as they stand there, its map names every file, its links and settings exist."""
-import glob
+import contextlib
 import os
 import re
 import shutil
@@ -105,6 +105,11 @@ class Commands(unittest.TestCase):
     def start_quickstart(self):
         self.checkout = BUILD + "/readme"
         copy_checkout(self.checkout)
+        # As if nothing had run there yet; what was built is kept.
+        shutil.rmtree(self.checkout + "/build/quickstart", ignore_errors=True)
+        for file in ("shell", "acme.secret", "acme.new"):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(f"{self.checkout}/build/{file}")
         self.log = tempfile.NamedTemporaryFile("w+")
         self.addCleanup(self.log.close)
         self.grpc, self.http, _, self.front, self.backend = free_ports(5)
@@ -142,12 +147,9 @@ class Commands(unittest.TestCase):
 
     def test_the_quickstart_the_main_job_nginx_and_the_tour(self):
         self.start_quickstart()
-        for file in ("shell", "acme.secret", "acme.new-secret"):
-            if os.path.exists(f"{self.checkout}/build/{file}"):
-                os.remove(f"{self.checkout}/build/{file}")
         said = self.shell("The main job")
         self.assertIn('"token_type":"Bearer"', said.replace(" ", ""))
-        self.assertRegex(said, r"Active +yes\nAllowed +yes")
+        self.assertRegex(said, r"Active +yes\nAllowed +yes\nClient ID +[0-9a-f-]{36}\n")
         self.protect()
         self.tour()
         with Postgres() as postgres:
@@ -177,9 +179,15 @@ class Commands(unittest.TestCase):
         self.assertRegex(said, "(?m)^for Acme billing$")
 
     def tour(self):
+        # Uses are stored every few seconds.
+        usage = f"eval \"$(deploy/quickstart --env)\"; {os.environ['GATEHOUSE_COMMAND']} usage -o json"
+        wait_for("the uses are stored", lambda: "GET /api/cases" in run(["bash", "-c", usage], cwd=self.checkout)[1])
         said = self.shell("A tour")
-        self.assertIn("GET /api/cases", said)
-        self.assertIn("Acme billing", said)
+        for wanted in (r"Acme billing .* GET /api/cases +1 ", r"Roles +service_agent, work_creator", r"RegenerateSecret .* OK ",
+                       r"(?m)^Intact +yes$", r"(?m)^Nothing was changed\.$", r'"name": ?"Acme billing"'):
+            self.assertRegex(said, wanted)
+        with open(self.checkout + "/build/acme.secret") as first, open(self.checkout + "/build/acme.new") as second:
+            self.assertNotEqual(first.read(), second.read())
 
     def test_installation_and_production(self):
         files = packages.find()
