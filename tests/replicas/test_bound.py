@@ -242,7 +242,7 @@ class Bound(unittest.TestCase):
         replicas.set("pass")
         load.run(self, "PostgreSQL was out of reach for 10 s")
         replicas.networks[0].set("hole")
-        load.run(self, "PostgreSQL was out of reach for one replica", PHASE // 6)
+        load.run(self, "PostgreSQL was out of reach for one replica", PHASE // 20)
         replicas.networks[0].set("pass")
         load.run(self, "and is back")
 
