@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of deploy/ share: root's rights, a certificate, a Debian of its own in a folder, systemd in it."""
+import contextlib
 import fcntl
 import os
 import re
@@ -48,6 +49,14 @@ def wait(condition):
     return result
 
 
+@contextlib.contextmanager
+def apt_alone():
+    """apt waits for nobody who has its archives."""
+    with open(BUILD + "/roots.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Root:
     """A minimal Debian in a folder (tests/support/root), removed at the end."""
 
@@ -75,8 +84,7 @@ class Root:
         return run(self.command(*command, **options), check, timeout)
 
     def install(self, *names):
-        with open(BUILD + "/roots.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # apt waits for nobody who has its archives
+        with apt_alone():
             self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *names, timeout=600)
 
     def put(self, source, path, mode="0644"):
