@@ -27,6 +27,7 @@ ELSEWHERE = {
     "apt-get install ./build/package/packages/libgatehouse*.deb": "package/library",
     "gcc /usr/share/doc/libgatehouse-dev/examples/introspect.c $(pkg-config --cflags --libs gatehouse)": "package/library",
     "apt-get purge gatehouse": "package/life",
+    "man gatehouse": "command/manual",
     "gatehoused --rest-only --upstream HOST:PORT": "rest/oauth_upstream",
 }
 # What starts everything, this test too, and what that starts beside the tests.
@@ -219,12 +220,20 @@ class Text(unittest.TestCase):
         self.assertGreater(len(text.links()), 10)
         self.assertEqual([link for link in text.links() if not os.path.exists(f"{SOURCE}/{link}")], [])
 
+    def test_every_block_is_of_a_kind_that_is_looked_at(self):
+        fences = re.findall(r"(?m)^```(.*)$", text.TEXT)
+        self.assertEqual(set(fences[1::2]), {""})
+        self.assertEqual(set(fences[::2]), {"", "sh", "c"})
+        self.assertEqual(text.TEXT.count("~~~"), 0)
+        # The map, and what the main job answers.
+        self.assertEqual(fences[::2].count(""), 2)
+
     def test_commands_between_the_lines_are_run_by_a_test(self):
         """Those in the text, and those of the blocks that are not run here."""
         known = set(re.findall(r"(?m)^ *Test +#\d+: (\S+)", run(["ctest", "--test-dir", BUILD, "-N"])[1]))
         self.assertEqual({name for name in ELSEWHERE.values() if name not in known}, set())
         in_blocks = {command for block in text.blocks().values() for command in commands(block)}
-        programs = re.compile(r"(gatehoused?|deploy/[\w/-]+|tests/[\w/-]+|curl|nginx|systemctl|apt-get) \S|(deploy|tests)/\S*(run|bench)$")
+        programs = re.compile(r"(gatehoused?|deploy/[\w/-]+|tests/[\w/-]+|curl|nginx|systemctl|apt-get|man) \S|(deploy|tests)/\S*(run|bench)$")
         for command in text.inline():
             if programs.match(command) and command not in ELSEWHERE and command not in OUTERMOST and command not in in_blocks:
                 with self.subTest(command):
