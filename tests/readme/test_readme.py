@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """README.md is true: its commands run as they stand there, its map names every file, its links and settings exist."""
 import contextlib
+import glob
 import os
+import random
 import re
 import shutil
 import socket
@@ -35,18 +37,14 @@ OUTERMOST = ("tests/run", "tests/run --quick", "tests/sources/run")
 
 
 def free_ports(count):
-    """Numbers that follow one another."""
+    """Numbers that follow one another. They are wanted after a build only, so none that the kernel gives away meanwhile."""
     while True:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            base = one.getsockname()[1]
-        try:
+        base = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError):
             for port in range(base, base + count):
                 with socket.socket() as one:
                     one.bind(("127.0.0.1", port))
-            return list(range(base, base + count))
-        except (OSError, OverflowError):
-            continue
+            return range(base, base + count)
 
 
 def wait_for(what, condition):
@@ -79,6 +77,10 @@ def own(block):
 def copy_checkout(folder):
     """The files of the checkout, as they are now: what is made from them is made in there."""
     listed = run(["git", "-C", SOURCE, "-c", "safe.directory=" + SOURCE, "ls-files"])[1].splitlines()
+    there = [path for path in glob.glob("**", root_dir=folder, recursive=True, include_hidden=True)
+             if os.path.isfile(f"{folder}/{path}") and not path.startswith("build/")]
+    for path in set(there) - set(listed):  # sources are found by their names
+        os.remove(f"{folder}/{path}")
     for path in listed:
         source, target = f"{SOURCE}/{path}", f"{folder}/{path}"
         if os.path.exists(source) and not (os.path.exists(target) and os.path.getmtime(source) == os.path.getmtime(target)):
@@ -138,7 +140,8 @@ class Commands(unittest.TestCase):
         with open(output, "w") as file:
             process = subprocess.Popen(as_root("env", "PATH=" + os.environ["PATH"], *command) if root else command, cwd=self.checkout,
                                        stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
-        self.addCleanup(run, as_root("kill", "--", f"-{process.pid}"), check=False)
+        if any(line.endswith(" &") for line in self.block(heading, number)):
+            self.addCleanup(run, as_root("kill", "--", f"-{process.pid}"))
         status = process.wait(DEADLINE)
         with open(output) as file:
             said = file.read()
