@@ -69,6 +69,13 @@ def commands(block):
             if (command := re.sub(r"\s+", " ", re.sub(r"(^|\s)# .*", "", line)).strip())]
 
 
+def put_in(block, replace):
+    for old, new in replace:
+        assert old in block, f"{old} is not there"
+        block = block.replace(old, new)
+    return block
+
+
 def own(block):
     """Those that are run here."""
     return [command for command in commands(block) if command not in ELSEWHERE and command not in OUTERMOST]
@@ -98,10 +105,7 @@ class Commands(unittest.TestCase):
 
     def block(self, heading, number=0, replace=()):
         """Its commands, with what only this test knows put in; without those that another test runs."""
-        block = text.blocks()[heading, number]
-        for old, new in replace:
-            self.assertIn(old, block)
-            block = block.replace(old, new)
+        block = put_in(text.blocks()[heading, number], replace)
         self.done.add((heading, number))
         return own(block)
 
@@ -199,16 +203,18 @@ class Commands(unittest.TestCase):
         root.install("systemd", *packages.dependencies(files["gatehouse"]))
         root.run("rm", "/usr/sbin/policy-rc.d")  # here services may start
         root.put(files["gatehouse"], "/root/build/package/packages/" + os.path.basename(files["gatehouse"]))
+        install = self.block("Install", 0, [("apt-get install", "apt-get install -y -q")])
+        production = self.block("Production")
+        listed = text.blocks()["Install", 1]
+        self.done.add(("Install", 1))
         with Machine(root) as machine:
-            def shell(heading, number=0, replace=()):
-                lines = self.block(heading, number, replace)
+            def shell(lines):
                 return machine.do("env", "-C", "/root", "DEBIAN_FRONTEND=noninteractive", "bash", "-ec", "\n".join(lines))
 
-            said = shell("Install", 0, [("apt-get install", "apt-get install -y -q")])
-            client_id = re.search(r"client_id=(\S+)", said)[1]
-            self.assertIn("administrator", shell("Install", 1, [("=…", "=" + client_id)]))
-            self.assertIn("event=started", shell("Production"))
-            self.assertIn("/var/lib/gatehouse/backup.db", machine.do("ls", "/var/lib/gatehouse/backup.db"))
+            client_id = re.search(r"client_id=(\S+)", shell(install))[1]
+            self.assertIn("administrator", shell([put_in(listed, [("=…", "=" + client_id)])]))
+            self.assertIn("event=started", shell(production))
+            self.assertIn("SQLite", machine.do("head", "-c", "6", "/var/lib/gatehouse/backup.db"))
 
 
 class Text(unittest.TestCase):
