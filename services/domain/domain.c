@@ -109,13 +109,13 @@ enum status domain_open(const struct domain_options *options, struct domain **re
         return status;
     }
     int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
-    domain->flusher = flusher_new(domain, flush_ms);
     if (store_is_shared(domain->store)) {
         int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
         struct replica_options replica_options = {.lease = lease_ms * 1000, .is_strict = options->is_strict};
         domain->idle_grace = flush_ms * 1000;
         domain->replica = replica_new(domain, &replica_options, confirmed);
     }
+    domain->flusher = flusher_new(domain, flush_ms);
     *ret_domain = domain;
     return STATUS_OK;
 }
@@ -124,9 +124,9 @@ void domain_close(struct domain *domain)
 {
     if (domain == NULL)
         return;
-    replica_free(domain->replica);
     if (domain->flusher != NULL)
         flusher_stop(domain->flusher);
+    replica_free(domain->replica);
     flusher_free(domain->flusher);
     token_table_free(domain->tokens);
     usage_free(domain->usage);

@@ -10,8 +10,9 @@
 #include <time.h>
 
 enum {
-    REAP_LIMIT = 1000, /* tokens looked at in one round */
-    TIDY_ROUNDS = 30,  /* rounds between two looks at what grows slowly */
+    USES_AT_ONCE = 1000, /* in one transaction: what is issued or revoked meanwhile waits for it */
+    REAP_LIMIT = 1000,   /* tokens looked at in one round */
+    TIDY_ROUNDS = 30,    /* rounds between two looks at what grows slowly */
     TIDY_LIMIT = 1000,
     PURGE_LIMIT = 20,
 };
@@ -34,6 +35,7 @@ struct flusher {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_stopping;
+    unsigned under_way;         /* flushes that are not done */
     struct secret_use *secrets; /* by id; under the lock */
     struct token_key cursor;    /* of the reaper */
     int round;
@@ -42,9 +44,10 @@ struct flusher {
 /* What one flush carries. */
 struct flush {
     struct domain *domain;
+    struct flusher *flusher;
     struct arena arena;
     struct token_use *uses;
-    size_t use_count;
+    size_t use_count, stored; /* so many of them are */
     struct usage_delta *deltas;
     size_t delta_count;
     struct audit_event *events;
@@ -72,14 +75,21 @@ static enum status store_clock(struct store_tx *tx, int64_t now)
                       store_int(now));
 }
 
+static size_t uses_end(const struct flush *flush)
+{
+    size_t left = flush->use_count - flush->stored;
+    return flush->stored + (left < USES_AT_ONCE ? left : USES_AT_ONCE);
+}
+
 /* Most of a flush: what need not be alone, so that no other replica waits for it. */
 static enum status flush_uses_tx(struct store_tx *tx, void *arg)
 {
     struct flush *flush = arg;
     struct usage *usage = flush->domain->usage;
-    for (size_t i = 0; i < flush->use_count; i++)
+    size_t end = uses_end(flush);
+    for (size_t i = flush->stored; i < end; i++)
         TRY(token_store_use(tx, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
-    for (size_t i = 0; i < flush->delta_count; i++)
+    for (size_t i = 0; i < flush->delta_count && end == flush->use_count; i++)
         TRY(store_credential_use(tx, &flush->deltas[i]));
     return STATUS_OK;
 }
@@ -96,13 +106,6 @@ static enum status flush_tx(struct store_tx *tx, void *arg)
         TRY(store_send(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", store_int(use->used),
                        store_int(use->secret_id)));
     return store_clock(tx, flush->now);
-}
-
-static void flush_uses_done(enum status status, void *arg)
-{
-    struct flush *flush = arg;
-    for (size_t i = 0; i < flush->use_count && status != STATUS_OK; i++)
-        token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
 }
 
 static void take_back(struct flush *flush)
@@ -133,7 +136,27 @@ static void flush_done(enum status status, void *arg)
     free(flush->uses);
     free(flush->deltas);
     arena_done(&flush->arena);
+    struct flusher *flusher = flush->flusher;
     free(flush);
+    pthread_mutex_lock(&flusher->lock);
+    flusher->under_way--;
+    pthread_cond_broadcast(&flusher->wake);
+    pthread_mutex_unlock(&flusher->lock);
+}
+
+/* The next part is queued when this one is done: other writes come between. */
+static void flush_uses_done(enum status status, void *arg)
+{
+    struct flush *flush = arg;
+    for (size_t i = flush->stored; i < flush->use_count && status != STATUS_OK; i++)
+        token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
+    flush->stored = status == STATUS_OK ? uses_end(flush) : flush->use_count;
+    if (status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN) /* nor could the rest be stored */
+        flush_done(status, flush);
+    else if (flush->stored < flush->use_count)
+        store_write_beside(flush->domain->store, flush_uses_tx, flush_uses_done, flush);
+    else
+        store_write(flush->domain->store, flush_tx, flush_done, flush);
 }
 
 static int compare_uses(const void *a, const void *b)
@@ -152,6 +175,7 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     if (flush == NULL)
         abort();
     flush->domain = domain;
+    flush->flusher = flusher;
     flush->now = clock_now(domain->clock);
     flush->done = done;
     flush->arg = arg;
@@ -163,9 +187,9 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     pthread_mutex_lock(&flusher->lock);
     flush->secrets = flusher->secrets;
     flusher->secrets = NULL;
+    flusher->under_way++;
     pthread_mutex_unlock(&flusher->lock);
     store_write_beside(domain->store, flush_uses_tx, flush_uses_done, flush);
-    store_write(domain->store, flush_tx, flush_done, flush); /* is done after it */
 }
 
 void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now)
@@ -271,7 +295,9 @@ static void *run(void *arg)
     while (!pause_for(flusher, pause)) {
         int seen = 0, removed = 0;
         flusher_flush(flusher, NULL, NULL);
-        enum status status = flusher_reap(flusher, &seen, &removed);
+        /* Who has not heard of the others for so long may take for dead what they have given more time. */
+        bool may_reap = replica_age(flusher->domain->replica) < REAP_GRACE;
+        enum status status = may_reap ? flusher_reap(flusher, &seen, &removed) : STATUS_UNAVAILABLE;
         /* Where much is dead, go on soon; else there is time. */
         bool is_busy = status == STATUS_OK && removed > REAP_LIMIT / 4;
         pause = is_busy ? flusher->interval_ms / 20 + 1 : flusher->interval_ms;
@@ -300,13 +326,6 @@ struct flusher *flusher_new(struct domain *domain, int64_t interval_ms)
     return flusher;
 }
 
-static enum status nothing(struct store_tx *tx, void *arg)
-{
-    (void)tx;
-    (void)arg;
-    return STATUS_OK;
-}
-
 void flusher_stop(struct flusher *flusher)
 {
     if (flusher->has_thread) {
@@ -318,9 +337,10 @@ void flusher_stop(struct flusher *flusher)
         flusher->has_thread = false;
     }
     flusher_flush(flusher, NULL, NULL);
-    /* Writes are done in order: when this one is, so is the flush. */
-    if (store_write_wait(flusher->domain->store, nothing, NULL) != STATUS_OK)
-        log_write(LOG_LEVEL_WARN, "last_flush_failed", NULL);
+    pthread_mutex_lock(&flusher->lock);
+    while (flusher->under_way > 0)
+        pthread_cond_wait(&flusher->wake, &flusher->lock);
+    pthread_mutex_unlock(&flusher->lock);
 }
 
 void flusher_free(struct flusher *flusher)

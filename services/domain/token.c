@@ -212,6 +212,8 @@ struct reaping {
     int64_t dead_since;
     struct token_key *dead;
     int dead_count;
+    struct token_key *unknown; /* of a credential that is not known here: purged, or made by another replica just now */
+    int unknown_count;
     int seen;
     struct token_key last;
 };
@@ -219,10 +221,15 @@ struct reaping {
 static enum status look_at(const struct token_row *row, void *arg)
 {
     struct reaping *reaping = arg;
-    directory_lock(reaping->domain->directory);
-    bool is_dead = !is_live(reaping->domain->directory, row, &reaping->limits, reaping->dead_since);
-    directory_unlock(reaping->domain->directory);
-    if (is_dead)
+    struct directory *directory = reaping->domain->directory;
+    directory_lock(directory);
+    const struct credential_facts *credential = directory_find_id(directory, row->credential_id);
+    bool is_dead = !is_live(directory, row, &reaping->limits, reaping->dead_since);
+    bool is_ahead = credential != NULL && credential->epoch < row->epoch; /* of what is known here: another replica's */
+    directory_unlock(directory);
+    if (credential == NULL)
+        reaping->unknown[reaping->unknown_count++] = row->key;
+    else if (is_dead && !is_ahead)
         reaping->dead[reaping->dead_count++] = row->key;
     reaping->seen++;
     reaping->last = row->key;
@@ -235,6 +242,7 @@ enum status token_reap(struct store_tx *tx, struct domain *domain, int64_t dead_
     struct arena arena = {0};
     struct reaping reaping = {.domain = domain, .dead_since = dead_since, .last = *cursor};
     reaping.dead = arena_array(&arena, struct token_key, (size_t)limit);
+    reaping.unknown = arena_array(&arena, struct token_key, (size_t)limit);
     directory_lock(domain->directory);
     reaping.limits = settings_limits(directory_settings(domain->directory), dead_since);
     directory_unlock(domain->directory);
@@ -243,6 +251,9 @@ enum status token_reap(struct store_tx *tx, struct domain *domain, int64_t dead_
                                    read_listed, &listing, store_blob(cursor->bytes, TOKEN_KEY_BYTES), store_int(limit));
     for (int i = 0; i < reaping.dead_count && status == STATUS_OK; i++)
         status = delete_row(tx, &reaping.dead[i]);
+    for (int i = 0; i < reaping.unknown_count && status == STATUS_OK; i++)
+        status = store_send(tx, "DELETE FROM token WHERE key = $1 AND credential NOT IN (SELECT id FROM credential)",
+                            store_blob(reaping.unknown[i].bytes, TOKEN_KEY_BYTES));
     if (status == STATUS_OK) {
         *cursor = reaping.seen < limit ? (struct token_key){0} : reaping.last;
         *ret_seen = reaping.seen;

@@ -119,6 +119,42 @@ static void nor_one_that_a_change_of_epoch_ended(void **state)
     race("race-epoch.db", true);
 }
 
+static enum status read_number(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status count_used(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT count(*) FROM token WHERE last_used = $1", read_number, arg,
+                     store_int(START + 15 * MINUTE));
+}
+
+static void many_uses_are_stored_in_parts_between_which_others_can_write(void **state)
+{
+    (void)state;
+    enum { TOKENS = 2500, PARTS = 3 };
+    struct fixture fixture;
+    fixture_open(&fixture, "parts.db", NULL);
+    struct credential *credential = make_credential(&fixture, "parts", "work_creator");
+    struct token_key *keys = calloc(TOKENS, sizeof *keys);
+    assert_non_null(keys);
+    for (int i = 0; i < TOKENS; i++)
+        keys[i] = make_token(&fixture, credential);
+    clock_advance(fixture.clock, 15 * MINUTE);
+    for (int i = 0; i < TOKENS; i++)
+        assert_true(is_active(&fixture, &keys[i], true));
+    uint64_t commits, before, after;
+    store_counters(fixture.store, &commits, &before);
+    assert_int_equal(flush(&fixture), STATUS_OK);
+    store_counters(fixture.store, &commits, &after);
+    assert_int_equal(after - before, PARTS + 2); /* what else a flush stores; and flush() looks that it is over */
+    assert_int_equal(query_number(&fixture, count_used), TOKENS);
+    free(keys);
+    fixture_close(&fixture);
+}
+
 static void uses_that_could_not_be_stored_are_stored_later(void **state)
 {
     (void)state;
@@ -176,12 +212,6 @@ static void a_use_that_was_not_stored_is_lost_in_a_crash_and_no_revocation_is(vo
     fixture_close(&fixture);
 }
 
-static enum status read_number(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 static enum status count_tokens(struct store_tx *tx, void *arg)
 {
     return store_run(tx, "SELECT count(*) FROM token", read_number, arg);
@@ -211,6 +241,46 @@ static void the_reaper_takes_what_is_dead_and_only_that(void **state)
     assert_int_equal(total, COUNT);
     assert_int_equal(query_number(&fixture, count_tokens), 1);
     assert_true(is_active(&fixture, &living, false));
+    fixture_close(&fixture);
+}
+
+static enum status add_unknown(struct store_tx *tx, void *arg)
+{
+    const struct credential *known = arg;
+    const struct token_row rows[] = {
+        {.credential_id = 9001, .epoch = 1},        /* which another replica has made */
+        {.credential_id = 9002, .epoch = 1},        /* which is not there */
+        {.credential_id = known->id, .epoch = 100}, /* which another replica has changed */
+        {.credential_id = known->id, .epoch = 1},   /* dead */
+    };
+    TRY(store_run(tx, "INSERT INTO credential (id, client_id, name, created) VALUES (9001, 'x', 'elsewhere', 1)", NULL,
+                  NULL));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct token_row row = rows[i];
+        row.key = token_key_at(START);
+        row.key.bytes[TOKEN_KEY_BYTES - 1] = (uint8_t)i;
+        TRY(token_insert(tx, &row));
+    }
+    return STATUS_OK;
+}
+
+static enum status count_ahead(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT count(*) FROM token WHERE credential = 9001 OR epoch = 100", read_number, arg);
+}
+
+static void the_reaper_leaves_what_another_replica_has_made_since(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "ahead.db", NULL);
+    struct credential *credential = make_credential(&fixture, "ahead", "work_creator");
+    assert_int_equal(store_write_wait(fixture.store, add_unknown, credential), STATUS_OK);
+    int seen = 0, removed = 0;
+    assert_int_equal(flusher_reap(fixture.domain->flusher, &seen, &removed), STATUS_OK);
+    assert_int_equal(seen, 4);
+    assert_int_equal(query_number(&fixture, count_ahead), 2);
+    assert_int_equal(query_number(&fixture, count_tokens), 2);
     fixture_close(&fixture);
 }
 
@@ -318,9 +388,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_load_in_flight_does_not_bring_a_revoked_token_back),
         cmocka_unit_test(nor_one_that_a_change_of_epoch_ended),
+        cmocka_unit_test(many_uses_are_stored_in_parts_between_which_others_can_write),
         cmocka_unit_test(uses_that_could_not_be_stored_are_stored_later),
         cmocka_unit_test(a_use_that_was_not_stored_is_lost_in_a_crash_and_no_revocation_is),
         cmocka_unit_test(the_reaper_takes_what_is_dead_and_only_that),
+        cmocka_unit_test(the_reaper_leaves_what_another_replica_has_made_since),
         cmocka_unit_test(all_credentials_at_once_are_what_each_is_alone),
         cmocka_unit_test(what_ended_this_second_does_not_keep_the_domain_from_opening),
     };
