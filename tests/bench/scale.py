@@ -42,20 +42,27 @@ class Server(Postgres):
                 os.sched_setaffinity(pid, cores)
 
     def cpu(self):
-        total = 0.0
+        """Seconds of CPU of each of its processes."""
+        seconds = {}
         for pid in self.processes():
             with contextlib.suppress(OSError):
-                total += cpu(pid)
-        return total
+                seconds[pid] = cpu(pid)
+        return seconds
+
+    @contextlib.contextmanager
+    def noting_new(self):
+        """Gives a function that says which processes have begun since."""
+        before = set(self.processes())
+        yield lambda: set(self.processes()) - before
 
     def wal(self):
         return int(self.sql("SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
-    def spending(self, count, run):
-        """Of each of `count` operations: (microseconds of the server's CPU, bytes of its log)."""
-        busy, written = self.cpu(), self.wal()
-        run()
-        return (self.cpu() - busy) / count * 1e6, (self.wal() - written) / count
+    def spending(self, run):
+        """What run() gives, and meanwhile: (seconds of the server's CPU, bytes of its log)."""
+        before, written = self.cpu(), self.wal()
+        result = run()
+        return result, (sum(seconds - before.get(pid, 0) for pid, seconds in self.cpu().items()), self.wal() - written)
 
 
 def at_once(*runs):
@@ -111,19 +118,15 @@ def issuing(postgres):
         spent = []
 
         def issue():
-            requests = []
+            count = 0
 
             def run():
-                requests.append(grpc_load(replica.grpc_port, "IssueToken", body, seconds=2 * SECONDS, connections=4,
-                                          streams=16, cores=set(CORES)))
-                return requests[0]
-
-            def spend():
-                nonlocal sample
-                sample = measure(replica.pid, run)
-            sample = None
-            busy, wal = postgres.spending(1, spend)
-            spent.append((busy / requests[0][0], wal / requests[0][0]))
+                nonlocal count
+                count, seconds = grpc_load(replica.grpc_port, "IssueToken", body, seconds=2 * SECONDS, connections=4,
+                                           streams=16, cores=set(CORES))
+                return count, seconds
+            sample, (busy, written) = postgres.spending(lambda: measure(replica.pid, run))
+            spent.append((busy / count * 1e6, written / count))
             return sample
 
         issued, inserted = in_turns([issue, lambda: pgbench(yardstick, script)], ISSUE_ROUNDS)
@@ -195,7 +198,8 @@ def revoking(postgres):
     print(" Revoke, 64 at a time at each replica, each token known to both replicas; both cores for everybody")
     rounds = LONG_ROUNDS
     with Filled(1000, 0, 2 * rounds * REVOCATIONS, cores=None, store=postgres.new_database()) as first, \
-            Filled(first=first, cores=None) as second:
+            postgres.noting_new() as its_own, Filled(first=first, cores=None) as second:
+        its_own = its_own()
         first.warm()
         second.warm()
         revocations = Revoking(first, rounds)
@@ -203,13 +207,11 @@ def revoking(postgres):
 
         def one():
             run = revocations.at(first, revocations.take(REVOCATIONS))
-            sample, before = None, cpu(second.pid)
-
-            def go():
-                nonlocal sample
-                sample = run()
-            spent.append(postgres.spending(REVOCATIONS, go))
-            listening.append((cpu(second.pid) - before) / REVOCATIONS * 1e6)
+            before = [cpu(second.pid), sum(map(cpu, its_own))]
+            sample, (busy, written) = postgres.spending(run)
+            after = [cpu(second.pid), sum(map(cpu, its_own))]
+            spent.append((busy / REVOCATIONS * 1e6, written / REVOCATIONS))
+            listening.append([(b - a) / REVOCATIONS * 1e6 for a, b in zip(before, after)])
             return sample
 
         def together():
@@ -222,9 +224,10 @@ def revoking(postgres):
     show("revocations acknowledged by two at once, together", median(rates(double)), "1/s")
     show("two / one", ratio(double, single))
     show("Revoke: CPU of the replica", median(map(micros, single)), "us")
-    show("Revoke: CPU of PostgreSQL, one listener included", median([busy for busy, _ in spent]), "us")
+    show("Revoke: CPU of PostgreSQL, two listeners included", median([busy for busy, _ in spent]), "us")
     show("Revoke: PostgreSQL's log", median([wal for _, wal in spent]), "B")
-    show("a revocation heard: CPU of the replica that listens", median(listening), "us")
+    show("a revocation heard: CPU of the replica that listens", median([its for its, _ in listening]), "us")
+    show("a revocation heard: CPU of PostgreSQL for that", median([its for _, its in listening]), "us")
 
 
 def strictness(postgres):
@@ -266,7 +269,9 @@ def hearing(postgres):
 def using(postgres):
     print(f" {USED:,} tokens, each used once: what storing that costs")
     with Filled(1000, 0, USED, cores=None, store=postgres.new_database(), flush_interval_ms="1000") as replica:
+        size = int(postgres.sql("SELECT pg_total_relation_size('token')", replica.settings["store"]))
         replica.warm()
+        count, table = replica.table()
         uses = replica.bodies("uses", [auth_pb2.BatchIntrospectRequest(requests=[
             auth_pb2.IntrospectRequest(token=token, api="POST /api/cases") for token in replica.tokens[i:i + 100]]
             ).SerializeToString() for i in range(0, USED, 100)])
@@ -278,11 +283,13 @@ def using(postgres):
             while int(postgres.sql("SELECT count(last_api) FROM token", replica.settings["store"])) < USED:
                 time.sleep(0.5)
         before = 0.0
-        busy, wal = postgres.spending(USED, use)
+        _, (busy, written) = postgres.spending(use)
         after = cpu(replica.pid)
+    show("a live token in a replica's table", table / count, "B")
+    show("a live token in PostgreSQL, with its indexes", size / USED, "B")
     show("a use stored: CPU of the replica", (after - before) / USED * 1e6, "us")
-    show("a use stored: CPU of PostgreSQL", busy, "us")
-    show("a use stored: PostgreSQL's log", wal, "B")
+    show("a use stored: CPU of PostgreSQL", busy / USED * 1e6, "us")
+    show("a use stored: PostgreSQL's log", written / USED, "B")
 
 
 def bench():
