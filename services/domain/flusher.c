@@ -144,12 +144,15 @@ static void flush_done(enum status status, void *arg)
     pthread_mutex_unlock(&flusher->lock);
 }
 
-/* The next part is queued when this one is done: other writes come between. */
+/* One part: the rest is queued behind it already. Of several, the next is queued when this one is done: other writes
+ * come between. */
 static void flush_uses_done(enum status status, void *arg)
 {
     struct flush *flush = arg;
     for (size_t i = flush->stored; i < flush->use_count && status != STATUS_OK; i++)
         token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
+    if (flush->use_count <= USES_AT_ONCE)
+        return;
     flush->stored = status == STATUS_OK ? uses_end(flush) : flush->use_count;
     if (status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN) /* nor could the rest be stored */
         flush_done(status, flush);
@@ -189,7 +192,10 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flusher->secrets = NULL;
     flusher->under_way++;
     pthread_mutex_unlock(&flusher->lock);
+    bool is_one_part = flush->use_count <= USES_AT_ONCE;
     store_write_beside(domain->store, flush_uses_tx, flush_uses_done, flush);
+    if (is_one_part)
+        store_write(domain->store, flush_tx, flush_done, flush); /* is done after it */
 }
 
 void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now)
