@@ -91,6 +91,14 @@ static void insert_done(enum status status, void *arg)
     free(issuing);
 }
 
+/* Counting and inserting is one step: alone. */
+static void insert_flushed(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    (void)status; /* if it failed, so will this */
+    store_write(issuing->api->domain->store, insert_tx, insert_done, issuing);
+}
+
 enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
                              ProtobufCClosure closure)
 {
@@ -122,12 +130,10 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
     if (settings->max_token_life != 0 && settings->max_token_life < issuing->expires_in)
         issuing->expires_in = settings->max_token_life;
     directory_unlock(domain->directory);
-    if (issuing->max_tokens > 0) /* so that uses noted in memory count */
-        domain_flush(domain, NULL, NULL);
     struct token_facts none;
     token_table_get(domain->tokens, &issuing->row.key, &none, &issuing->generation);
-    if (issuing->max_tokens > 0) /* counting and inserting is one step */
-        store_write(domain->store, insert_tx, insert_done, issuing);
+    if (issuing->max_tokens > 0) /* so that uses noted in memory count */
+        domain_flush(domain, insert_flushed, issuing);
     else
         store_write_beside(domain->store, insert_tx, insert_done, issuing);
     return STATUS_OK;
