@@ -48,7 +48,7 @@ class Pooled(unittest.TestCase):
         return subprocess.run(["psql", "-q", "-X", self.url, "-c", "SELECT 1"], capture_output=True, timeout=60).returncode == 0
 
     def test_what_one_replica_ends_the_other_hears_at_once(self):
-        settings = {"store": self.url, "http_address": "", "lease_ms": "60000"}  # it looks by itself every 15 seconds
+        settings = {"store": self.url, "http_address": "", "lease_ms": "40000"}  # it looks by itself every 10 seconds
         with Daemon(settings) as one, Daemon(settings, init=False) as other:
             caller = one.admin_token()
             client = one.create(caller, "pooled")
@@ -56,7 +56,7 @@ class Pooled(unittest.TestCase):
                 token = one.issue(client.credential.client_id, client.secret_key).access_token
                 self.assertTrue(other.introspect(caller, token).active)
                 one.auth.Revoke(auth.RevokeRequest(token=token), metadata=Daemon.bearer(token), timeout=60)
-                eventually(lambda: not other.introspect(caller, token).active, 10)
+                eventually(lambda: not other.introspect(caller, token).active, 7)
             self.assertNotIn("store_without_notifications", one.log_text() + other.log_text())
 
 
