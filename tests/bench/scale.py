@@ -42,8 +42,10 @@ class Server(Postgres):
                 os.sched_setaffinity(pid, cores)
 
     def cpu(self):
-        """Seconds of CPU of each of its processes."""
-        seconds = {}
+        """Seconds of CPU of each of its processes, and of all that have ended (proc(5): cutime, cstime)."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            times = file.read().rsplit(")", 1)[1].split()
+        seconds = {"ended": (int(times[13]) + int(times[14])) / os.sysconf("SC_CLK_TCK")}
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 seconds[pid] = cpu(pid)
@@ -129,12 +131,19 @@ def issuing(postgres):
             spent.append((busy / count * 1e6, written / count))
             return sample
 
-        issued, inserted = in_turns([issue, lambda: pgbench(yardstick, script)], ISSUE_ROUNDS)
+        def insert():
+            sample, (busy, _) = postgres.spending(lambda: pgbench(yardstick, script))
+            sample.micros = busy / (sample.rate * max(1, int(2 * SECONDS))) * 1e6
+            return sample
+
+        issued, inserted = in_turns([issue, insert], ISSUE_ROUNDS)
     show("IssueToken on a replica", median(rates(issued)), "tokens/s")
     show("IssueToken: CPU of the replica a token", median(map(micros, issued)), "us")
     show("IssueToken: CPU of PostgreSQL a token", median([busy for busy, _ in spent]), "us")
     show("IssueToken: PostgreSQL's log a token", median([wal for _, wal in spent]), "B")
     show("pgbench", median(rates(inserted)), "rows/s")
+    show("pgbench: CPU of PostgreSQL a row", median(map(micros, inserted)), "us")
+    show("pgbench / IssueToken, CPU of PostgreSQL", median([b.micros / a for (a, _), b in zip(spent, inserted)]))
     show("IssueToken / pgbench", ratio(issued, inserted), least=2)
 
 
