@@ -6,7 +6,7 @@
  *
  * Values are escaped, so that nobody's input makes a second line. Whoever logs never hands a secret in.
  * Security events (a wrong secret, a refused caller) carry level "warn" and event names that begin with "auth_": what
- * the shipped fail2ban filter reads.
+ * fail2ban and its like read.
  */
 #ifndef LOG_H
 #define LOG_H

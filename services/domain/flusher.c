@@ -87,8 +87,9 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
     struct flush *flush = arg;
     struct usage *usage = flush->domain->usage;
     size_t end = uses_end(flush);
+    bool is_shared = store_is_shared(flush->domain->store);
     for (size_t i = flush->stored; i < end; i++)
-        TRY(token_store_use(tx, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
+        TRY(token_store_use(tx, is_shared, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
     for (size_t i = 0; i < flush->delta_count && end == flush->use_count; i++)
         TRY(store_credential_use(tx, &flush->deltas[i]));
     return STATUS_OK;

@@ -126,13 +126,18 @@ enum status token_end(struct work *work, const struct token_key *key, bool *ret_
     return work_change_token(work, key);
 }
 
-enum status token_store_use(struct store_tx *tx, const struct token_use *use, const char *api)
+enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api)
 {
+    struct store_value used = store_int(use->used), last_api = store_text(api);
+    struct store_value key = store_blob(use->key.bytes, TOKEN_KEY_BYTES);
+    if (!is_shared) /* half the work */
+        return store_send(tx, "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 AND last_used <= $1", used,
+                          last_api, key);
     /* Whoever is changing it now ends it, or notes a use of the same moment. */
     return store_send(tx,
                       "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
                       " (SELECT key FROM token WHERE key = $3 AND last_used <= $1 /* if free */)",
-                      store_int(use->used), store_text(api), store_blob(use->key.bytes, TOKEN_KEY_BYTES));
+                      used, last_api, key);
 }
 
 static enum status read_counts(const struct store_row *row, void *arg)

@@ -37,7 +37,8 @@ enum status token_load(struct store_tx *tx, const struct token_key *key, struct 
  * there is no error. */
 enum status token_end(struct work *work, const struct token_key *key, bool *ret_live);
 
-enum status token_store_use(struct store_tx *tx, const struct token_use *use, const char *api);
+/* is_shared: other processes write to the store, and are not waited for. */
+enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api);
 
 /* Those of one credential that are within their times; what a change of epoch would end. */
 enum status token_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
