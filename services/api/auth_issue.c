@@ -125,7 +125,7 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
     directory_lock(domain->directory);
     const struct settings *settings = directory_settings(domain->directory);
     issuing->max_tokens = settings->max_tokens;
-    issuing->limits = settings_limits(settings, now);
+    issuing->limits = domain_limits(domain, settings, now);
     issuing->expires_in = settings->idle_timeout;
     if (settings->max_token_life != 0 && settings->max_token_life < issuing->expires_in)
         issuing->expires_in = settings->max_token_life;

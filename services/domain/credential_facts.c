@@ -2,6 +2,7 @@
 /* The facts of every credential, in four statements however many there are: what a process reads when it starts. */
 #include "domain/credential.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ static enum status read_facts(const struct store_row *row, void *arg)
     }
     loading->facts[loading->count++] = facts;
     facts->id = store_row_int(row, 0);
-    strncpy(facts->client_id, store_row_text(row, 1), CLIENT_ID_LEN);
+    snprintf(facts->client_id, sizeof facts->client_id, "%s", store_row_text(row, 1));
     facts->name = copy_text(store_row_text(row, 2));
     facts->owner = copy_text(store_row_text(row, 3));
     facts->created = store_row_int(row, 4);

@@ -141,3 +141,11 @@ void domain_flush(struct domain *domain, store_done_fn *done, void *arg)
 {
     flusher_flush(domain->flusher, done, arg);
 }
+
+struct token_limits domain_limits(const struct domain *domain, const struct settings *settings, int64_t now)
+{
+    struct token_limits limits = settings_limits(settings, now);
+    if (limits.used_after - domain->idle_grace > settings->idle_floor)
+        limits.used_after -= domain->idle_grace;
+    return limits;
+}

@@ -40,6 +40,10 @@ enum status domain_open(const struct domain_options *options, struct domain **re
 /* Stores what is not stored yet, and frees. The store must be open still. NULL is fine. */
 void domain_close(struct domain *domain);
 
+/* Within which times a token lives now, a use that another replica has not stored yet allowed for. `settings` are the
+ * directory's, or those of a transaction. */
+struct token_limits domain_limits(const struct domain *domain, const struct settings *settings, int64_t now);
+
 /* Stores the uses and the security events that are in memory only; then calls done (may be NULL). Reads and writes that
  * are queued from done on see them. */
 void domain_flush(struct domain *domain, store_done_fn *done, void *arg);

@@ -244,8 +244,8 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     work_reset(work);
     work->tx = tx;
     reaping->cursor = reaping->flusher->cursor;
-    TRY(token_reap(tx, work->domain, work->now - REAP_GRACE - work->domain->idle_grace, &reaping->cursor, REAP_LIMIT,
-                   &reaping->seen, &reaping->removed));
+    TRY(token_reap(tx, work->domain, work->now - REAP_GRACE, &reaping->cursor, REAP_LIMIT, &reaping->seen,
+                   &reaping->removed));
     return reaping->is_tidy_round ? tidy(reaping) : STATUS_OK;
 }
 

@@ -31,9 +31,7 @@ static void decide(struct domain *domain, struct introspection *answer, struct t
 {
     directory_lock(domain->directory);
     const struct settings *settings = directory_settings(domain->directory);
-    struct token_limits limits = settings_limits(settings, now);
-    if (limits.used_after - domain->idle_grace > settings->idle_floor)
-        limits.used_after -= domain->idle_grace;
+    struct token_limits limits = domain_limits(domain, settings, now);
     answer->is_active = !token->credential->is_purged && token_is_active(token, token->credential, &limits, now);
     if (answer->is_active) {
         int64_t used = now - answer->used_ago;

@@ -119,7 +119,7 @@ enum status token_end(struct work *work, const struct token_key *key, bool *ret_
     if (status != STATUS_OK)
         return status == STATUS_NOT_FOUND ? STATUS_OK : status;
     directory_lock(directory);
-    struct token_limits limits = settings_limits(directory_settings(directory), work->now);
+    struct token_limits limits = domain_limits(work->domain, directory_settings(directory), work->now);
     *ret_live = is_live(directory, &row, &limits, work->now);
     directory_unlock(directory);
     TRY(delete_row(work->tx, key));
@@ -249,7 +249,7 @@ enum status token_reap(struct store_tx *tx, struct domain *domain, int64_t dead_
     reaping.dead = arena_array(&arena, struct token_key, (size_t)limit);
     reaping.unknown = arena_array(&arena, struct token_key, (size_t)limit);
     directory_lock(domain->directory);
-    reaping.limits = settings_limits(directory_settings(domain->directory), dead_since);
+    reaping.limits = domain_limits(domain, directory_settings(domain->directory), dead_since);
     directory_unlock(domain->directory);
     struct listing listing = {look_at, &reaping};
     enum status status = store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key > $1 ORDER BY key LIMIT $2",
