@@ -22,6 +22,7 @@ class Clock:
 
     def __init__(self):
         self.shift, self.last, self.monotonic = 0, 0, time.monotonic_ns() // 1000
+        self.read()  # as the daemon does before its clock is moved for the first time
 
     def read(self):
         wall = time.time_ns() // 1000 + self.shift
