@@ -102,7 +102,7 @@ static void run_done(enum status status, void *arg)
 static void run(enum status status, void *arg)
 {
     struct admin_call *admin = arg;
-    (void)status; /* of the flush: if it failed, so will this */
+    (void)status; /* of the flush: if it failed, a write most probably will too, and a list tells what is stored */
     struct store *store = admin->work.domain->store;
     if (admin->method->is_write)
         store_write(store, run_tx, run_done, admin);

@@ -95,8 +95,10 @@ static void insert_done(enum status status, void *arg)
 static void insert_flushed(enum status status, void *arg)
 {
     struct issuing *issuing = arg;
-    (void)status; /* if it failed, so will this */
-    store_write(issuing->api->domain->store, insert_tx, insert_done, issuing);
+    if (status != STATUS_OK) /* a token whose use is not stored might not be counted */
+        insert_done(STATUS_UNAVAILABLE, issuing);
+    else
+        store_write(issuing->api->domain->store, insert_tx, insert_done, issuing);
 }
 
 enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,

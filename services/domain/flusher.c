@@ -6,6 +6,7 @@
 #include "log.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -41,11 +42,14 @@ struct flusher {
     int round;
 };
 
-/* What one flush carries. */
+/* What one flush carries: the uses of tokens in one job or several, one after the other, and the rest in another job.
+ * Each job that fails gives back what it carried, and the flush has failed. */
 struct flush {
     struct domain *domain;
     struct flusher *flusher;
     struct arena arena;
+    atomic_int to_do; /* the uses, the rest; the last to be done ends the flush */
+    enum status uses_status, rest_status;
     struct token_use *uses;
     size_t use_count, stored; /* so many of them are */
     struct usage_delta *deltas;
@@ -81,7 +85,7 @@ static size_t uses_end(const struct flush *flush)
     return flush->stored + (left < USES_AT_ONCE ? left : USES_AT_ONCE);
 }
 
-/* Most of a flush: what need not be alone, so that no other replica waits for it. */
+/* Most of a flush, and it need not be alone: no other replica waits for it. */
 static enum status flush_uses_tx(struct store_tx *tx, void *arg)
 {
     struct flush *flush = arg;
@@ -90,17 +94,17 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
     bool is_shared = store_is_shared(flush->domain->store);
     for (size_t i = flush->stored; i < end; i++)
         TRY(token_store_use(tx, is_shared, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
-    for (size_t i = 0; i < flush->delta_count && end == flush->use_count; i++)
-        TRY(store_credential_use(tx, &flush->deltas[i]));
     return STATUS_OK;
 }
 
-static enum status flush_tx(struct store_tx *tx, void *arg)
+static enum status flush_rest_tx(struct store_tx *tx, void *arg)
 {
     struct flush *flush = arg;
     struct usage *usage = flush->domain->usage;
-    for (size_t i = 0; i < flush->delta_count; i++)
+    for (size_t i = 0; i < flush->delta_count; i++) {
         TRY(usage_store(tx, &flush->deltas[i], usage_api(usage, flush->deltas[i].api)));
+        TRY(store_credential_use(tx, &flush->deltas[i]));
+    }
     for (size_t i = 0; i < flush->event_count; i++)
         TRY(audit_append(tx, &flush->events[i]));
     for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
@@ -109,25 +113,8 @@ static enum status flush_tx(struct store_tx *tx, void *arg)
     return store_clock(tx, flush->now);
 }
 
-static void take_back(struct flush *flush)
+static void flush_free(struct flush *flush)
 {
-    struct domain *domain = flush->domain;
-    usage_give_back(domain->usage, flush->deltas, flush->delta_count);
-    for (size_t i = 0; i < flush->event_count; i++)
-        audit_queue_add(domain->audit, &flush->events[i]);
-    for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
-        flusher_note_secret(domain->flusher, use->secret_id, use->used);
-}
-
-static void flush_done(enum status status, void *arg)
-{
-    struct flush *flush = arg;
-    if (status != STATUS_OK) {
-        log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
-        take_back(flush);
-    }
-    if (flush->done != NULL)
-        flush->done(status, flush->arg);
     struct secret_use *use, *next;
     HASH_ITER(hh, flush->secrets, use, next)
     {
@@ -137,30 +124,64 @@ static void flush_done(enum status status, void *arg)
     free(flush->uses);
     free(flush->deltas);
     arena_done(&flush->arena);
-    struct flusher *flusher = flush->flusher;
     free(flush);
+}
+
+static void one_done(struct flush *flush)
+{
+    struct flusher *flusher = flush->flusher;
+    if (atomic_fetch_sub(&flush->to_do, 1) > 1)
+        return;
+    enum status status = flush->uses_status != STATUS_OK ? flush->uses_status : flush->rest_status;
+    if (status != STATUS_OK)
+        log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
+    if (flush->done != NULL)
+        flush->done(status, flush->arg);
+    flush_free(flush);
     pthread_mutex_lock(&flusher->lock);
     flusher->under_way--;
     pthread_cond_broadcast(&flusher->wake);
     pthread_mutex_unlock(&flusher->lock);
 }
 
-/* One part: the rest is queued behind it already. Of several, the next is queued when this one is done: other writes
- * come between. */
-static void flush_uses_done(enum status status, void *arg)
+static void rest_done(enum status status, void *arg)
 {
     struct flush *flush = arg;
-    for (size_t i = flush->stored; i < flush->use_count && status != STATUS_OK; i++)
-        token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
-    if (flush->use_count <= USES_AT_ONCE)
+    struct domain *domain = flush->domain;
+    flush->rest_status = status;
+    if (status != STATUS_OK) {
+        usage_give_back(domain->usage, flush->deltas, flush->delta_count);
+        for (size_t i = 0; i < flush->event_count; i++)
+            audit_queue_add(domain->audit, &flush->events[i]);
+        for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
+            flusher_note_secret(flush->flusher, use->secret_id, use->used);
+    }
+    one_done(flush);
+}
+
+static bool is_one_part(const struct flush *flush)
+{
+    return flush->use_count <= USES_AT_ONCE;
+}
+
+/* Of several parts, the next is queued when this one is done: other writes come between. The rest comes after them; of
+ * one part it is queued behind it already. */
+static void uses_done(enum status status, void *arg)
+{
+    struct flush *flush = arg;
+    struct store *store = flush->domain->store;
+    flush->uses_status = status;
+    if (status == STATUS_OK)
+        flush->stored = uses_end(flush);
+    if (status == STATUS_OK && flush->stored < flush->use_count) {
+        store_write_beside(store, flush_uses_tx, uses_done, flush);
         return;
-    flush->stored = status == STATUS_OK ? uses_end(flush) : flush->use_count;
-    if (status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN) /* nor could the rest be stored */
-        flush_done(status, flush);
-    else if (flush->stored < flush->use_count)
-        store_write_beside(flush->domain->store, flush_uses_tx, flush_uses_done, flush);
-    else
-        store_write(flush->domain->store, flush_tx, flush_done, flush);
+    }
+    for (size_t i = flush->stored; i < flush->use_count; i++)
+        token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
+    if (!is_one_part(flush))
+        store_write(store, flush_rest_tx, rest_done, flush);
+    one_done(flush);
 }
 
 static int compare_uses(const void *a, const void *b)
@@ -193,10 +214,11 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flusher->secrets = NULL;
     flusher->under_way++;
     pthread_mutex_unlock(&flusher->lock);
-    bool is_one_part = flush->use_count <= USES_AT_ONCE;
-    store_write_beside(domain->store, flush_uses_tx, flush_uses_done, flush);
-    if (is_one_part)
-        store_write(domain->store, flush_tx, flush_done, flush); /* is done after it */
+    flush->to_do = 2;
+    bool is_rest_next = is_one_part(flush); /* asked first: the uses may be done before store_write_beside returns */
+    store_write_beside(domain->store, flush_uses_tx, uses_done, flush);
+    if (is_rest_next)
+        store_write(domain->store, flush_rest_tx, rest_done, flush);
 }
 
 void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now)

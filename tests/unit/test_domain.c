@@ -169,6 +169,7 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     struct audit_event refused = {.at = START, .action = "ClientRefused", .outcome = "UNAUTHENTICATED"};
     audit_queue_add(fixture.domain->audit, &refused);
     faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
+    atomic_store(&faulty.is_lasting, true); /* a flush is one commit or two, as it happens */
     assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE);
     assert_true(faulty_disarm(&faulty));
     struct token_use *uses = NULL;
@@ -189,6 +190,37 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     fixture_crash(&fixture, "faulty.db");
     clock_advance(fixture.clock, 15 * MINUTE);
     assert_true(is_active(&fixture, &key, false)); /* 30 minutes after its issue, 15 after its use */
+    fixture_close(&fixture);
+}
+
+static enum status count_allowed(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT sum(allowed) FROM usage", read_number, arg);
+}
+
+static void a_flush_of_which_a_part_fails_has_failed_and_stores_that_part_later(void **state)
+{
+    (void)state;
+    enum { TOKENS = 1001 }; /* two parts of uses, and the rest: the first fails alone */
+    struct faulty faulty;
+    struct fixture fixture;
+    faulty_init(&faulty, &sqlite_driver);
+    fixture_open(&fixture, "half.db", &faulty.driver);
+    struct credential *credential = make_credential(&fixture, "half", "work_creator");
+    struct token_key keys[TOKENS];
+    for (int i = 0; i < TOKENS; i++)
+        keys[i] = make_token(&fixture, credential);
+    clock_advance(fixture.clock, 15 * MINUTE);
+    for (int i = 0; i < TOKENS; i++)
+        assert_true(is_active(&fixture, &keys[i], true));
+    faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
+    assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE);
+    assert_true(faulty_disarm(&faulty));
+    assert_int_equal(query_number(&fixture, count_used), 0);
+    assert_int_equal(query_number(&fixture, count_allowed), TOKENS);
+    assert_int_equal(flush(&fixture), STATUS_OK);
+    assert_int_equal(query_number(&fixture, count_used), TOKENS);
+    assert_int_equal(query_number(&fixture, count_allowed), TOKENS); /* once */
     fixture_close(&fixture);
 }
 
@@ -390,6 +422,7 @@ int main(void)
         cmocka_unit_test(nor_one_that_a_change_of_epoch_ended),
         cmocka_unit_test(many_uses_are_stored_in_parts_between_which_others_can_write),
         cmocka_unit_test(uses_that_could_not_be_stored_are_stored_later),
+        cmocka_unit_test(a_flush_of_which_a_part_fails_has_failed_and_stores_that_part_later),
         cmocka_unit_test(a_use_that_was_not_stored_is_lost_in_a_crash_and_no_revocation_is),
         cmocka_unit_test(the_reaper_takes_what_is_dead_and_only_that),
         cmocka_unit_test(the_reaper_leaves_what_another_replica_has_made_since),
