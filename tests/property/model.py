@@ -78,7 +78,8 @@ class Token:
         self.stored = now  # what of its uses is certainly on disk
         self.is_dead = False
         self.is_unsure = False  # a change of that moment may have ended it or not
-        self.apis = {""}
+        self.apis = {""}  # which of them it may have called last
+        self.stored_apis = {""}  # and which of them may be what is on disk
 
 
 class Settings(NamedTuple):
@@ -166,19 +167,21 @@ class Model:
     def use(self, token, now, api, used_ago=0):
         token.used = later(token.used, now.plus(-used_ago))
         token.apis = {api, ""} if not used_ago else token.apis | {api}
+        token.stored_apis |= {api}
 
-    def count(self, token, api, is_allowed, times):
-        counts = self.usage.setdefault((token.credential.client_id, api), [0, 0])
-        counts[0 if is_allowed else 1] += times
+    def count(self, token, api, is_allowed, times, is_sure=True):
+        counts = self.usage.setdefault((token.credential.client_id, api), [0, 0, 0])
+        counts[2 if not is_sure else 0 if is_allowed else 1] += times
 
     def crash(self):
         """The last uses may be lost: a token may expire that much earlier, never later."""
         for token in self.tokens:
             token.used = Span(token.stored.lo, token.used.hi)
+            token.apis = token.apis | token.stored_apis
 
     def flushed(self):
         for token in self.tokens:
-            token.stored = token.used
+            token.stored, token.stored_apis = token.used, set(token.apis)
 
     # Changes. Each says what it ends; with is_dry it only says so.
 

@@ -202,10 +202,11 @@ class Steps(CredentialSteps):
         if bearer == (self.token.text if self.token else None):
             self.model.use(self.token, answer.now, "")
         errors = [("PERMISSION_DENIED", "NOT_YOUR_TOKEN")] * (client not in (None, token.credential))
-        if errors and token.is_dead:
+        is_alive = self.model.is_alive(token, answer.now)
+        if errors and is_alive is not True:
             errors.append(("OK", ""))
-        if how == "bearer" and self.model.is_alive(token, answer.now) is not False:
-            self.model.count(token, "/gatehouse.v1.AuthService/Revoke", True, 1)
+        if how == "bearer" and is_alive is not False:
+            self.model.count(token, "/gatehouse.v1.AuthService/Revoke", True, 1, is_sure=is_alive is True)
         if self.judge(f"revoke by {how}", answer, errors):
             token.is_dead = True
 
