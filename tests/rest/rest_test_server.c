@@ -170,6 +170,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
     (void)arg;
     metrics_put(text, "test_cancelled_total", "counter", "Calls whose client had gone.", "",
                 (double)atomic_load(&cancelled));
+    metrics_put(text, "test_handlers", "gauge", "Calls that are not answered yet.", "", (double)atomic_load(&handlers));
 }
 
 static Gatehouse__V1__AuthService_Service auth = GATEHOUSE__V1__AUTH_SERVICE__INIT(fake__);

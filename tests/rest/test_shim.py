@@ -46,6 +46,20 @@ class Server:
             sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return read_all(sock).decode()
 
+    def number(self, name):
+        return int(re.search(rf"(?m)^{name} (\d+)", self.metrics())[1])
+
+    def wait_until_parked(self, count=1):
+        until(lambda: self.number("test_handlers") == count)
+
+
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen")
+        time.sleep(0.02)
+
 
 def read_all(sock):
     data = b""
@@ -333,23 +347,21 @@ class Limits(Shim):
             sock.close()
 
     def test_an_address_has_its_most_connections(self):
-        socks, refused = [], 0
+        def is_closed(sock):
+            try:
+                return sock.recv(1) == b""
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:
+                return True
+        socks = []
         for _ in range(240):
             socks.append(self.server.connect(source="127.0.0.9"))
-        time.sleep(0.3)
-        for sock in socks:
-            sock.setblocking(False)
-            try:
-                refused += sock.recv(1) == b""
-            except BlockingIOError:
-                pass
-            except ConnectionResetError:
-                refused += 1
+            socks[-1].setblocking(False)
+        until(lambda: sum(map(is_closed, socks)) == 40)
         self.still_serves()  # from another address
         for sock in socks:
             sock.close()
-        self.assertEqual(40, refused)
-
 
     def test_a_full_server_takes_in_who_has_something_to_say(self):
         def silent(number):
@@ -366,22 +378,20 @@ class Limits(Shim):
                     stack.callback(kind(number).close)
                     if number % 100 == 99:
                         self.still_serves()
-        turned_away = int(re.search(r"(?m)^gatehouse_http_turned_away_total (\d+)", self.server.metrics())[1])
+        turned_away = self.server.number("gatehouse_http_turned_away_total")
         self.assertGreaterEqual(turned_away, 400)
         self.assertNotIn('http_response_status_code="0"', self.server.metrics())
         told = self.server.log_text()
         self.assertIn("message=\"closed for a newcomer\"", told)
         self.assertLess(told.count("closed for a newcomer"), turned_away)  # and at times that there were more
-        end = time.monotonic() + 10
-        while "event=http_turned_away count=" not in self.server.log_text():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.05)
+        until(lambda: "event=http_turned_away count=" in self.server.log_text())
 
     def test_who_is_being_answered_gives_way_to_nobody(self):
         slow = b"grant_type=client_credentials&client_id=slow&client_secret=600"
         with contextlib.ExitStack() as stack:
             first = stack.enter_context(self.server.connect())
             first.sendall(form(slow))
+            self.server.wait_until_parked()
             for number in range(500):
                 stack.callback(self.server.connect(source=f"127.0.0.{30 + number // 100}").close)
             self.assertEqual(200, read_answer(first).code)
@@ -438,27 +448,28 @@ class Requests(Shim):
         begin = time.monotonic()
         answer = self.ask(form(b"grant_type=client_credentials&client_id=never&client_secret=x"))
         self.assertEqual(504, answer.code)
-        self.assertLess(time.monotonic() - begin, 2.5)
+        self.assertLess(time.monotonic() - begin, 3)  # it would have answered then
 
     def test_a_client_that_hangs_up_while_parked_is_noticed(self):
-        slow = b"grant_type=client_credentials&client_id=slow&client_secret=300"
+        slow = b"grant_type=client_credentials&client_id=slow&client_secret=1000"
+        self.server.wait_until_parked(0)
         before = self.cancelled()
         for ending in ("close", "reset", "half"):
             sock = self.server.connect()
             sock.sendall(form(slow))
-            time.sleep(0.1)
+            self.server.wait_until_parked()
             if ending == "reset":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             if ending == "half":  # and who only says that nothing more comes still gets the answer
                 sock.shutdown(socket.SHUT_WR)
                 self.assertEqual(200, read_answer(sock).code)
             sock.close()
-        time.sleep(0.6)
-        self.assertGreaterEqual(self.cancelled() - before, 2)
+            self.server.wait_until_parked(0)
+        self.assertEqual(2, self.cancelled() - before)
         self.still_serves()
 
     def cancelled(self):
-        return int(re.search(r"test_cancelled_total (\d+)", self.server.metrics())[1])
+        return self.server.number("test_cancelled_total")
 
     def test_many_parked_requests_are_all_answered(self):
         socks = [self.server.connect() for _ in range(60)]
@@ -471,13 +482,11 @@ class Requests(Shim):
     def test_ready_follows_the_callback(self):
         ready = b"GET /Auth/readyz HTTP/1.1\r\nHost: x\r\n\r\n"
         thread = threading.Thread(target=self.ask, args=(
-            form(b"grant_type=client_credentials&client_id=slow&client_secret=500"),))
-        end = time.monotonic() + 5
-        while self.ask(ready).code != 200 and time.monotonic() < end:
-            time.sleep(0.1)  # another test's handlers
+            form(b"grant_type=client_credentials&client_id=slow&client_secret=1000"),))
+        self.server.wait_until_parked(0)  # another test's handlers
         self.assertEqual(200, self.ask(ready).code)
         thread.start()
-        time.sleep(0.2)
+        self.server.wait_until_parked()
         self.assertEqual(503, self.ask(ready).code)
         thread.join()
 
@@ -802,12 +811,14 @@ class Tls(Case):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             with self.open(minimum_version=version, maximum_version=version) as sock:
                 self.assertEqual("http/1.1", sock.selected_alpn_protocol())
-                begin = time.monotonic()
+                times = []
                 for _ in range(20):
+                    begin = time.monotonic()
                     sock.sendall(form(GOOD))
                     answer = read_answer(sock)
+                    times.append(time.monotonic() - begin)
                     self.assertEqual(200, answer.code)
-                self.assertLess(time.monotonic() - begin, 0.5)  # 20 x 44 ms, if it were for Nagle's algorithm
+                self.assertLess(min(times), 0.04)  # each would take 44 ms, if it were for Nagle's algorithm
                 self.assertIn("max-age=", answer.headers["strict-transport-security"])
         self.assertIn('url_scheme="https",http_route="/OAuth/Token"', self.server.metrics())
 
@@ -849,20 +860,19 @@ class Tls(Case):
             self.assertFalse(self.name())
             self.make_certificate("second")
             self.reload()
-            self.assertTrue(self.name())
+            until(self.name)
             sock.sendall(form(GOOD))
             self.assertEqual(200, read_answer(sock).code)
             with open(self.cert, "w") as file:
                 file.write("nonsense")
             self.reload()
+            until(lambda: "certificate_not_reloaded" in self.server.log_text())
             self.assertTrue(self.name())  # the old one stays
-            self.assertIn("certificate_not_reloaded", self.server.log_text())
         self.make_certificate("second")
 
     def reload(self):
         self.server.process.stdin.write(b"reload\n")
         self.server.process.stdin.flush()
-        time.sleep(0.2)
 
 
 class Ending(Case):
@@ -872,7 +882,7 @@ class Ending(Case):
             parked.sendall(form(b"grant_type=client_credentials&client_id=slow&client_secret=500"))
             idle.sendall(form(GOOD))
             read_answer(idle)
-            time.sleep(0.1)
+            self.server.wait_until_parked()
             self.server.process.stdin.close()
             self.assertEqual(b"", read_all(idle))
             self.assertEqual(b"", read_all(silent))
@@ -885,7 +895,7 @@ class Ending(Case):
         self.server = Server()
         with self.server.connect() as sock:
             sock.sendall(form(b"grant_type=client_credentials&client_id=never&client_secret=x"))
-            time.sleep(0.1)
+            self.server.wait_until_parked()
             begin = time.monotonic()
             self.assertEqual(0, self.server.stop()[0])
             self.assertGreater(time.monotonic() - begin, 2)
