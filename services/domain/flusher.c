@@ -36,20 +36,25 @@ struct flusher {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_stopping;
-    unsigned under_way;         /* flushes that are not done */
+    bool is_ending;             /* a thread tells the first that it is done */
+    struct flush *first, *last; /* that are not done, in the order in which they gathered; under the lock */
+    pthread_mutex_t gathering;  /* held while one gathers, outside the lock */
     struct secret_use *secrets; /* by id; under the lock */
     struct token_key cursor;    /* of the reaper */
     int round;
 };
 
 /* What one flush carries: the uses of tokens in one job or several, one after the other, and the rest in another job.
- * Each job that fails gives back what it carried, and the flush has failed. */
+ * Each job that fails gives back what it carried, and the flush has failed; so have those that gathered after it, and
+ * did not find what it was carrying. None is done before those that gathered before it. */
 struct flush {
+    struct flush *next; /* in the flusher; as are the next two, under its lock */
+    bool is_over;
+    enum status status;
     struct domain *domain;
     struct flusher *flusher;
     struct arena arena;
     atomic_int to_do; /* the uses, the rest; the last to be done ends the flush */
-    enum status uses_status, rest_status;
     struct token_use *uses;
     size_t use_count, stored; /* so many of them are */
     struct usage_delta *deltas;
@@ -127,19 +132,46 @@ static void flush_free(struct flush *flush)
     free(flush);
 }
 
+/* What it carried is in memory again. */
+static void has_failed(struct flush *flush, enum status status)
+{
+    struct flusher *flusher = flush->flusher;
+    log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
+    pthread_mutex_lock(&flusher->lock);
+    for (; flush != NULL; flush = flush->next)
+        if (flush->status == STATUS_OK)
+            flush->status = status;
+    pthread_mutex_unlock(&flusher->lock);
+}
+
+/* The first, if it is over and not being ended by another thread. */
+static struct flush *take_over(struct flusher *flusher)
+{
+    struct flush *flush = flusher->first;
+    if (flush == NULL || !flush->is_over || flusher->is_ending)
+        return NULL;
+    flusher->is_ending = true;
+    return flush;
+}
+
 static void one_done(struct flush *flush)
 {
     struct flusher *flusher = flush->flusher;
     if (atomic_fetch_sub(&flush->to_do, 1) > 1)
         return;
-    enum status status = flush->uses_status != STATUS_OK ? flush->uses_status : flush->rest_status;
-    if (status != STATUS_OK)
-        log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
-    if (flush->done != NULL)
-        flush->done(status, flush->arg);
-    flush_free(flush);
     pthread_mutex_lock(&flusher->lock);
-    flusher->under_way--;
+    flush->is_over = true;
+    while ((flush = take_over(flusher)) != NULL) {
+        pthread_mutex_unlock(&flusher->lock);
+        if (flush->done != NULL)
+            flush->done(flush->status, flush->arg);
+        pthread_mutex_lock(&flusher->lock);
+        flusher->is_ending = false;
+        flusher->first = flush->next;
+        if (flusher->first == NULL)
+            flusher->last = NULL;
+        flush_free(flush);
+    }
     pthread_cond_broadcast(&flusher->wake);
     pthread_mutex_unlock(&flusher->lock);
 }
@@ -148,13 +180,13 @@ static void rest_done(enum status status, void *arg)
 {
     struct flush *flush = arg;
     struct domain *domain = flush->domain;
-    flush->rest_status = status;
     if (status != STATUS_OK) {
         usage_give_back(domain->usage, flush->deltas, flush->delta_count);
         for (size_t i = 0; i < flush->event_count; i++)
             audit_queue_add(domain->audit, &flush->events[i]);
         for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
             flusher_note_secret(flush->flusher, use->secret_id, use->used);
+        has_failed(flush, status);
     }
     one_done(flush);
 }
@@ -170,7 +202,6 @@ static void uses_done(enum status status, void *arg)
 {
     struct flush *flush = arg;
     struct store *store = flush->domain->store;
-    flush->uses_status = status;
     if (status == STATUS_OK)
         flush->stored = uses_end(flush);
     if (status == STATUS_OK && flush->stored < flush->use_count) {
@@ -179,6 +210,8 @@ static void uses_done(enum status status, void *arg)
     }
     for (size_t i = flush->stored; i < flush->use_count; i++)
         token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
+    if (status != STATUS_OK)
+        has_failed(flush, status);
     if (!is_one_part(flush))
         store_write(store, flush_rest_tx, rest_done, flush);
     one_done(flush);
@@ -193,6 +226,27 @@ static int compare_uses(const void *a, const void *b)
     return key_a[i] - key_b[i];
 }
 
+/* In one step, as the others see it: what one has taken is not looked for in vain by the next, unless that one is known
+ * to come after it. */
+static void gather(struct flusher *flusher, struct flush *flush)
+{
+    struct domain *domain = flusher->domain;
+    pthread_mutex_lock(&flusher->gathering);
+    flush->use_count = token_table_gather(domain->tokens, &flush->uses);
+    flush->delta_count = usage_gather(domain->usage, flush->now, &flush->deltas);
+    flush->event_count = audit_queue_gather(domain->audit, &flush->arena, &flush->events);
+    pthread_mutex_lock(&flusher->lock);
+    flush->secrets = flusher->secrets;
+    flusher->secrets = NULL;
+    if (flusher->last == NULL)
+        flusher->first = flush;
+    else
+        flusher->last->next = flush;
+    flusher->last = flush;
+    pthread_mutex_unlock(&flusher->lock);
+    pthread_mutex_unlock(&flusher->gathering);
+}
+
 void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
 {
     struct domain *domain = flusher->domain;
@@ -204,17 +258,11 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flush->now = clock_now(domain->clock);
     flush->done = done;
     flush->arg = arg;
-    flush->use_count = token_table_gather(domain->tokens, &flush->uses);
+    flush->status = STATUS_OK;
+    flush->to_do = 2;
+    gather(flusher, flush);
     if (flush->use_count > 0) /* in the order of the store's tree: each of its pages is changed once */
         qsort(flush->uses, flush->use_count, sizeof *flush->uses, compare_uses);
-    flush->delta_count = usage_gather(domain->usage, flush->now, &flush->deltas);
-    flush->event_count = audit_queue_gather(domain->audit, &flush->arena, &flush->events);
-    pthread_mutex_lock(&flusher->lock);
-    flush->secrets = flusher->secrets;
-    flusher->secrets = NULL;
-    flusher->under_way++;
-    pthread_mutex_unlock(&flusher->lock);
-    flush->to_do = 2;
     bool is_rest_next = is_one_part(flush); /* asked first: the uses may be done before store_write_beside returns */
     store_write_beside(domain->store, flush_uses_tx, uses_done, flush);
     if (is_rest_next)
@@ -342,6 +390,7 @@ struct flusher *flusher_new(struct domain *domain, int64_t interval_ms)
     flusher->domain = domain;
     flusher->interval_ms = interval_ms;
     pthread_mutex_init(&flusher->lock, NULL);
+    pthread_mutex_init(&flusher->gathering, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -367,7 +416,7 @@ void flusher_stop(struct flusher *flusher)
     }
     flusher_flush(flusher, NULL, NULL);
     pthread_mutex_lock(&flusher->lock);
-    while (flusher->under_way > 0)
+    while (flusher->first != NULL)
         pthread_cond_wait(&flusher->wake, &flusher->lock);
     pthread_mutex_unlock(&flusher->lock);
 }
@@ -383,6 +432,7 @@ void flusher_free(struct flusher *flusher)
         free(use);
     }
     pthread_cond_destroy(&flusher->wake);
+    pthread_mutex_destroy(&flusher->gathering);
     pthread_mutex_destroy(&flusher->lock);
     free(flusher);
 }

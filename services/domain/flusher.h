@@ -16,8 +16,9 @@ struct flusher *flusher_new(struct domain *domain, int64_t interval_ms);
 void flusher_stop(struct flusher *flusher); /* joins the thread, after a last flush */
 void flusher_free(struct flusher *flusher);
 
-/* What is written afterwards comes after it, where no more than a thousand uses wait to be stored. More are stored in
- * parts, so that whoever issues or revokes does not wait for all of them. */
+/* Calls done (may be NULL) when all that was noted before this call is in the store; not STATUS_OK: not all of it is,
+ * and what is not will be stored later. More than a thousand uses are stored in parts, so that whoever issues or
+ * revokes does not wait for all of them. */
 void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg);
 
 /* One round of removing, waiting for its end; for the thread and for tests. Returns how many tokens were looked at and

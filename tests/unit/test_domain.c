@@ -131,6 +131,11 @@ static enum status count_used(struct store_tx *tx, void *arg)
                      store_int(START + 15 * MINUTE));
 }
 
+static enum status count_allowed(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT sum(allowed) FROM usage", read_number, arg);
+}
+
 static void many_uses_are_stored_in_parts_between_which_others_can_write(void **state)
 {
     (void)state;
@@ -151,6 +156,12 @@ static void many_uses_are_stored_in_parts_between_which_others_can_write(void **
     store_counters(fixture.store, &commits, &after);
     assert_int_equal(after - before, PARTS + 2); /* what else a flush stores; and flush() looks that it is over */
     assert_int_equal(query_number(&fixture, count_used), TOKENS);
+    clock_advance(fixture.clock, MINUTE);
+    for (int i = 0; i < TOKENS; i++)
+        assert_true(is_active(&fixture, &keys[i], true));
+    domain_flush(fixture.domain, NULL, NULL);
+    assert_int_equal(flush(&fixture), STATUS_OK); /* carries nothing, and is done when the one before is */
+    assert_int_equal(query_number(&fixture, count_allowed), 2 * TOKENS);
     free(keys);
     fixture_close(&fixture);
 }
@@ -193,11 +204,6 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     fixture_close(&fixture);
 }
 
-static enum status count_allowed(struct store_tx *tx, void *arg)
-{
-    return store_run(tx, "SELECT sum(allowed) FROM usage", read_number, arg);
-}
-
 static void a_flush_of_which_a_part_fails_has_failed_and_stores_that_part_later(void **state)
 {
     (void)state;
@@ -218,6 +224,10 @@ static void a_flush_of_which_a_part_fails_has_failed_and_stores_that_part_later(
     assert_true(faulty_disarm(&faulty));
     assert_int_equal(query_number(&fixture, count_used), 0);
     assert_int_equal(query_number(&fixture, count_allowed), TOKENS);
+    faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
+    domain_flush(fixture.domain, NULL, NULL);
+    assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE); /* what it did not find is not stored either */
+    assert_true(faulty_disarm(&faulty));
     assert_int_equal(flush(&fixture), STATUS_OK);
     assert_int_equal(query_number(&fixture, count_used), TOKENS);
     assert_int_equal(query_number(&fixture, count_allowed), TOKENS); /* once */
