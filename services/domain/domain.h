@@ -45,7 +45,7 @@ void domain_close(struct domain *domain);
 struct token_limits domain_limits(const struct domain *domain, const struct settings *settings, int64_t now);
 
 /* Stores the uses and the security events that are in memory only; then calls done (may be NULL). Reads and writes that
- * are queued from done on see them. */
+ * are queued from done on see them, unless its status says that not all could be stored. */
 void domain_flush(struct domain *domain, store_done_fn *done, void *arg);
 
 #endif

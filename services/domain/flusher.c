@@ -144,7 +144,7 @@ static void has_failed(struct flush *flush, enum status status)
     pthread_mutex_unlock(&flusher->lock);
 }
 
-/* The first, if it is over and not being ended by another thread. */
+/* The first, if it is over and no other thread ends it: a store without memory answers on the caller's own. */
 static struct flush *take_over(struct flusher *flusher)
 {
     struct flush *flush = flusher->first;
@@ -258,7 +258,6 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flush->now = clock_now(domain->clock);
     flush->done = done;
     flush->arg = arg;
-    flush->status = STATUS_OK;
     flush->to_do = 2;
     gather(flusher, flush);
     if (flush->use_count > 0) /* in the order of the store's tree: each of its pages is changed once */
