@@ -82,7 +82,7 @@ static enum status load(struct domain *domain, int64_t *ret_confirmed)
     struct opening opening = {.domain = domain, .now = clock_now(domain->clock)};
     struct news news = {.domain = domain, .since = -1, .now = opening.now};
     TRY(store_write_wait(domain->store, seed_tx, &opening));
-    *ret_confirmed = replica_time();
+    *ret_confirmed = clock_steady(domain->clock);
     enum status status = store_read_wait(domain->store, load_tx, &news);
     if (status == STATUS_OK)
         news_apply(&news);
@@ -111,7 +111,8 @@ enum status domain_open(const struct domain_options *options, struct domain **re
     int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
     if (store_is_shared(domain->store)) {
         int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
-        struct replica_options replica_options = {.lease = lease_ms * 1000, .is_strict = options->is_strict};
+        struct replica_options replica_options = {
+            .lease = lease_ms * 1000, .is_strict = options->is_strict, .has_thread = options->flush_interval_ms >= 0};
         domain->idle_grace = flush_ms * 1000;
         domain->replica = replica_new(domain, &replica_options, confirmed);
     }

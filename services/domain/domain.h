@@ -29,7 +29,7 @@ struct domain_options {
     struct store *store;         /* open; borrowed */
     struct clock *clock;         /* NULL: the real one, which domain_close frees */
     size_t max_tokens_in_memory; /* 0: 2,000,000 */
-    int64_t flush_interval_ms;   /* 0: 2,000; -1: no thread, only domain_flush (tests) */
+    int64_t flush_interval_ms;   /* 0: 2,000; -1: no threads, only domain_flush, replica_follow (tests) */
     int64_t lease_ms;            /* see replica.h; 0: 1,000 */
     bool is_strict;
 };

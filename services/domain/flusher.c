@@ -75,7 +75,7 @@ static enum status store_credential_use(struct store_tx *tx, const struct usage_
                       store_int(delta->last_used), store_int(delta->credential_id));
 }
 
-/* The latest time that the store knows to have passed: the clock does not start before it (clock.h). */
+/* The floor of the next start's clock (clock.h). */
 static enum status store_clock(struct store_tx *tx, int64_t now)
 {
     return store_send(tx,
@@ -115,7 +115,7 @@ static enum status flush_rest_tx(struct store_tx *tx, void *arg)
     for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
         TRY(store_send(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", store_int(use->used),
                        store_int(use->secret_id)));
-    return store_clock(tx, flush->now);
+    return store_clock(tx, clock_settled(flush->domain->clock));
 }
 
 static void flush_free(struct flush *flush)

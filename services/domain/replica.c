@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { LOOKS = 4 }; /* at the log's head, in a lease */
 
@@ -29,16 +28,9 @@ struct replica {
     pthread_t thread;
 };
 
-int64_t replica_time(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_BOOTTIME, &time);
-    return time.tv_sec * CLOCK_SECOND + time.tv_nsec / 1000;
-}
-
 int64_t replica_age(struct replica *replica)
 {
-    return replica == NULL ? 0 : replica_time() - atomic_load(&replica->confirmed);
+    return replica == NULL ? 0 : clock_steady(replica->domain->clock) - atomic_load(&replica->confirmed);
 }
 
 bool replica_is_current(struct replica *replica)
@@ -76,20 +68,24 @@ static void take_in(struct looking *looking)
 static enum status look_now(struct store_tx *tx, void *arg)
 {
     struct looking *looking = arg;
-    looking->asked = replica_time();
+    looking->asked = clock_steady(looking->replica->domain->clock);
     return look_tx(tx, arg);
+}
+
+void replica_follow(struct replica *replica)
+{
+    int64_t pause_ms = replica->options.lease / LOOKS / 1000;
+    struct looking looking = {.replica = replica};
+    if (store_follow(replica->domain->store, pause_ms > 0 ? pause_ms : 1, look_now, &looking) == STATUS_OK)
+        take_in(&looking);
+    news_done(&looking.news);
 }
 
 static void *follow(void *arg)
 {
     struct replica *replica = arg;
-    int64_t pause_ms = replica->options.lease / LOOKS / 1000;
-    while (!atomic_load(&replica->is_stopping)) {
-        struct looking looking = {.replica = replica};
-        if (store_follow(replica->domain->store, pause_ms > 0 ? pause_ms : 1, look_now, &looking) == STATUS_OK)
-            take_in(&looking);
-        news_done(&looking.news);
-    }
+    while (!atomic_load(&replica->is_stopping))
+        replica_follow(replica);
     return NULL;
 }
 
@@ -108,7 +104,7 @@ static void look_for_all(struct replica *replica)
     struct looking *looking = calloc(1, sizeof *looking);
     if (looking == NULL)
         abort();
-    *looking = (struct looking){.replica = replica, .asked = replica_time(), .waiting = waiting};
+    *looking = (struct looking){.replica = replica, .asked = clock_steady(replica->domain->clock), .waiting = waiting};
     store_read(replica->domain->store, look_tx, look_done, looking);
 }
 
@@ -152,7 +148,7 @@ struct replica *replica_new(struct domain *domain, const struct replica_options 
     replica->confirmed = confirmed;
     pthread_mutex_init(&replica->lock, NULL);
     pthread_mutex_init(&replica->refresh_lock, NULL);
-    if (pthread_create(&replica->thread, NULL, follow, replica) != 0)
+    if (options->has_thread && pthread_create(&replica->thread, NULL, follow, replica) != 0)
         abort();
     return replica;
 }
@@ -162,7 +158,8 @@ void replica_free(struct replica *replica)
     if (replica == NULL)
         return;
     atomic_store(&replica->is_stopping, true);
-    pthread_join(replica->thread, NULL);
+    if (replica->options.has_thread)
+        pthread_join(replica->thread, NULL);
     pthread_mutex_destroy(&replica->refresh_lock);
     pthread_mutex_destroy(&replica->lock);
     free(replica);

@@ -18,15 +18,15 @@ struct replica;
 struct replica_options {
     int64_t lease; /* microseconds */
     bool is_strict;
+    bool has_thread; /* that follows; without it, replica_follow does (tests) */
 };
 
-/* The directory holds the state of a read that began after `confirmed` (replica_time). Starts the thread that follows.
- */
+/* The directory holds the state of a read that began after `confirmed` (clock_steady). */
 struct replica *replica_new(struct domain *domain, const struct replica_options *options, int64_t confirmed);
 void replica_free(struct replica *replica); /* NULL is fine */
 
-/* A clock that nobody sets and that runs while the machine sleeps, in microseconds. */
-int64_t replica_time(void);
+/* Waits for news, at most a quarter of the lease, then looks at the log once. What the thread does all the time. */
+void replica_follow(struct replica *replica);
 
 /* May calls be answered from memory? NULL (a store of one's own): always. */
 bool replica_is_current(struct replica *replica);

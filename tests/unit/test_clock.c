@@ -1,18 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-static void a_manual_clock_stands_still_and_never_goes_back(void **state)
+static void a_manual_clock_stands_still_until_it_is_moved(void **state)
 {
     (void)state;
     struct clock *clock = clock_new_manual(START);
     assert_int_equal(clock_now(clock), START);
-    clock_advance(clock, -MINUTE);
-    assert_int_equal(clock_now(clock), START);
     clock_advance(clock, MINUTE);
     assert_int_equal(clock_now(clock), START + MINUTE);
+    assert_int_equal(clock_settled(clock), START + MINUTE);
+    assert_int_equal(clock_steady(clock), MINUTE);
     assert_int_equal(clock_ahead(clock), 0);
     clock_free(clock);
     clock_free(NULL);
+}
+
+static void a_wall_clock_that_is_set_back_is_not_followed(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new_manual(START);
+    clock_step(clock, -60 * MINUTE);
+    assert_int_equal(clock_now(clock), START);
+    assert_int_equal(clock_ahead(clock), 60 * MINUTE);
+    for (int i = 1; i <= 30; i++) {
+        clock_advance(clock, MINUTE);
+        assert_int_equal(clock_now(clock), START + i * MINUTE);
+    }
+    clock_free(clock);
+}
+
+static void a_wall_clock_that_jumps_ahead_decides_at_once_and_settles_later(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new_manual(START);
+    clock_step(clock, 120 * MINUTE);
+    assert_int_equal(clock_now(clock), START + 120 * MINUTE);
+    assert_int_equal(clock_settled(clock), START);
+    for (int i = 1; i <= 25; i++) {
+        clock_advance(clock, MINUTE);
+        assert_int_equal(clock_now(clock), START + (120 + i) * MINUTE);
+        assert_true(i >= 10 || clock_settled(clock) == START + i * MINUTE);
+    }
+    assert_int_equal(clock_settled(clock), START + 145 * MINUTE);
+    clock_free(clock);
+}
+
+static void a_jump_that_is_put_right_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new_manual(START);
+    for (int i = 1; i <= 60; i++) {
+        clock_advance(clock, MINUTE);
+        if (i % 10 == 3)
+            clock_step(clock, 15 * 365 * 24 * 60 * MINUTE);
+        (void)clock_now(clock);
+        if (i % 10 == 8)
+            clock_step(clock, -15 * 365 * 24 * 60 * MINUTE);
+    }
+    assert_int_equal(clock_now(clock), START + 60 * MINUTE);
+    assert_int_equal(clock_settled(clock), START + 60 * MINUTE);
+    clock_free(clock);
+}
+
+static void what_was_not_looked_at_does_not_settle(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new_manual(START);
+    clock_advance(clock, 30 * MINUTE); /* nobody looks */
+    clock_step(clock, 60 * MINUTE);
+    assert_int_equal(clock_settled(clock), START + 30 * MINUTE);
+    clock_free(clock);
 }
 
 static void a_clock_starts_no_earlier_than_its_floor_and_runs_on_from_there(void **state)
@@ -72,7 +129,11 @@ static void no_thread_sees_it_go_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_manual_clock_stands_still_and_never_goes_back),
+        cmocka_unit_test(a_manual_clock_stands_still_until_it_is_moved),
+        cmocka_unit_test(a_wall_clock_that_is_set_back_is_not_followed),
+        cmocka_unit_test(a_wall_clock_that_jumps_ahead_decides_at_once_and_settles_later),
+        cmocka_unit_test(a_jump_that_is_put_right_leaves_nothing_behind),
+        cmocka_unit_test(what_was_not_looked_at_does_not_settle),
         cmocka_unit_test(a_clock_starts_no_earlier_than_its_floor_and_runs_on_from_there),
         cmocka_unit_test(a_clock_without_a_floor_is_the_wall_clock),
         cmocka_unit_test(no_thread_sees_it_go_back),
