@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
+#include "domain/flusher.h"
 #include "log.h"
 #include "rest/upstream.h"
 #include "store/copy.h"
@@ -123,10 +124,19 @@ static void add_metrics(void *arg, struct metrics_text *text)
     metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
                 (double)token_table_bytes(daemon->domain->tokens));
     metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
-                (double)directory_revision(daemon->domain->directory));
-    if (daemon->domain->replica != NULL)
-        metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
-                    (double)replica_age(daemon->domain->replica) / 1e6);
+                (double)directory_position(daemon->domain->directory).revision);
+    metrics_put(text, "gatehouse_tokens_missing_total", "counter",
+                "Tokens that were in use and had gone from the database.", "",
+                (double)flusher_tokens_missing(daemon->domain->flusher));
+    if (daemon->domain->replica == NULL)
+        return;
+    struct replica_resets resets = replica_resets(daemon->domain->replica);
+    metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
+                "cause=\"history\"", (double)resets.history);
+    metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
+                "cause=\"cut\"", (double)resets.cut);
+    metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
+                (double)replica_age(daemon->domain->replica) / 1e6);
 }
 
 /* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it

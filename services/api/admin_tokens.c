@@ -74,7 +74,7 @@ enum status list_tokens(struct admin_call *admin)
     response->tokens = arena_array(&admin->arena, Gatehouse__V1__TokenInfo *, (size_t)listing.size);
     if (credential->deleted != 0 || credential_is_expired(credential, admin->work.now))
         return STATUS_OK;
-    struct token_limits limits = domain_limits(admin->work.domain, &listing.settings, admin->work.now);
+    struct token_limits limits = settings_limits(&listing.settings, admin->work.now);
     TRY(token_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
     TRY(token_list(admin->work.tx, credential->id, credential->epoch, &limits, &before, listing.size + 1, add_token,
                    &listing));

@@ -4,16 +4,19 @@
 
 #include <stdlib.h>
 
-enum { SCOPES_MAX = 64 };
+enum { SCOPES_MAX = 64, TRIES_MAX = 5 };
 
 struct issuing {
     struct api *api;
     struct call *call;
+    const Gatehouse__V1__IssueTokenRequest *request;
     ProtobufCClosure closure;
+    int tries;
     struct client client;
     struct token_row row;
     uint64_t generation;
     int64_t expires_in;
+    int64_t inserted; /* rows */
     int64_t max_tokens;
     struct token_limits limits;
     char text[TOKEN_TEXT_LEN + 1];
@@ -46,7 +49,7 @@ static enum status insert_tx(struct store_tx *tx, void *arg)
         if (live >= issuing->max_tokens)
             return STATUS_RESOURCE_EXHAUSTED;
     }
-    return token_insert(tx, row);
+    return token_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted);
 }
 
 static void answer_issued(struct issuing *issuing)
@@ -66,24 +69,14 @@ static void answer_issued(struct issuing *issuing)
     issuing->closure(&response.base, issuing->call);
 }
 
-static void insert_done(enum status status, void *arg)
+static void issue(struct issuing *issuing);
+
+static void finish(struct issuing *issuing, enum status status)
 {
-    struct issuing *issuing = arg;
-    if (status == STATUS_OK) {
-        struct token_facts facts = {
-            .key = issuing->row.key,
-            .credential = issuing->client.facts,
-            .last_used = issuing->row.last_used,
-            .epoch = issuing->row.epoch,
-            .is_narrowed = issuing->row.is_narrowed,
-            .roles = issuing->row.roles,
-        };
-        token_table_put(issuing->api->domain->tokens, &facts, issuing->generation, false, 0);
-        answer_issued(issuing);
-    } else {
-        if (status == STATUS_RESOURCE_EXHAUSTED)
-            status = call_fail_retry(issuing->call, status, "TOO_MANY_TOKENS", 60000,
-                                     "the credential has as many live tokens as it may have");
+    if (status == STATUS_RESOURCE_EXHAUSTED)
+        status = call_fail_retry(issuing->call, status, "TOO_MANY_TOKENS", 60000,
+                                 "the credential has as many live tokens as it may have");
+    if (status != STATUS_OK) {
         answer_failure(issuing->call, status);
         issuing->closure(NULL, issuing->call);
     }
@@ -91,35 +84,66 @@ static void insert_done(enum status status, void *arg)
     free(issuing);
 }
 
+static void issue_again(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    if (status == STATUS_OK && ++issuing->tries < TRIES_MAX)
+        issue(issuing);
+    else
+        finish(issuing, STATUS_UNAVAILABLE);
+}
+
+static void insert_done(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    struct domain *domain = issuing->api->domain;
+    if (status == STATUS_OK && issuing->inserted == 0) {
+        /* The credential is not what it was when the secret key was checked: somebody has changed it meanwhile, or
+         * another replica a while ago. What is known now decides. */
+        if (domain->replica != NULL)
+            replica_refresh(domain->replica, issue_again, issuing);
+        else
+            issue_again(STATUS_OK, issuing);
+        return;
+    }
+    if (status == STATUS_OK) {
+        struct token_facts facts = {
+            .key = issuing->row.key,
+            .credential = issuing->client.facts,
+            .last_used = issuing->row.last_used,
+            .stored = issuing->row.last_used,
+            .epoch = issuing->row.epoch,
+            .is_narrowed = issuing->row.is_narrowed,
+            .roles = issuing->row.roles,
+        };
+        token_table_put(domain->tokens, &facts, issuing->generation, 0);
+        answer_issued(issuing);
+    }
+    finish(issuing, status);
+}
+
 /* Counting and inserting is one step: alone. */
 static void insert_flushed(enum status status, void *arg)
 {
     struct issuing *issuing = arg;
     if (status != STATUS_OK) /* a token whose use is not stored might not be counted */
-        insert_done(STATUS_UNAVAILABLE, issuing);
+        finish(issuing, STATUS_UNAVAILABLE);
     else
         store_write(issuing->api->domain->store, insert_tx, insert_done, issuing);
 }
 
-enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
-                             ProtobufCClosure closure)
+/* Who it is for, and what it will be. */
+static enum status prepare(struct issuing *issuing)
 {
-    struct client client;
-    struct token_row row = {.is_narrowed = false};
-    TRY(client_authenticate(api, call, request->client_id, request->client_secret, &client));
-    TRY(read_scopes(api, call, request, &client, &row));
+    struct api *api = issuing->api;
     struct domain *domain = api->domain;
-    struct issuing *issuing = calloc(1, sizeof *issuing);
-    if (issuing == NULL)
-        abort();
+    struct client *client = &issuing->client;
+    TRY(client_authenticate(api, issuing->call, issuing->request->client_id, issuing->request->client_secret, client));
+    issuing->row = (struct token_row){.is_narrowed = false};
+    TRY(read_scopes(api, issuing->call, issuing->request, client, &issuing->row));
     int64_t now = clock_now(domain->clock);
-    issuing->api = api;
-    issuing->call = call;
-    issuing->closure = closure;
-    issuing->client = client;
-    issuing->row = row;
-    issuing->row.credential_id = client.credential_id;
-    issuing->row.epoch = client.epoch;
+    issuing->row.credential_id = client->credential_id;
+    issuing->row.epoch = client->epoch;
     issuing->row.last_used = now;
     token_text_new(now, issuing->text);
     if (!token_text_parse(issuing->text, &issuing->row.key))
@@ -127,16 +151,38 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
     directory_lock(domain->directory);
     const struct settings *settings = directory_settings(domain->directory);
     issuing->max_tokens = settings->max_tokens;
-    issuing->limits = domain_limits(domain, settings, now);
+    issuing->limits = settings_limits(settings, now);
     issuing->expires_in = settings->idle_timeout;
     if (settings->max_token_life != 0 && settings->max_token_life < issuing->expires_in)
         issuing->expires_in = settings->max_token_life;
     directory_unlock(domain->directory);
     struct token_facts none;
     token_table_get(domain->tokens, &issuing->row.key, &none, &issuing->generation);
-    if (issuing->max_tokens > 0) /* so that uses noted in memory count */
+    return STATUS_OK;
+}
+
+static void issue(struct issuing *issuing)
+{
+    struct domain *domain = issuing->api->domain;
+    enum status status = prepare(issuing);
+    if (status != STATUS_OK)
+        finish(issuing, status);
+    else if (issuing->max_tokens > 0) /* so that uses noted in memory count */
         domain_flush(domain, insert_flushed, issuing);
     else
         store_write_beside(domain->store, insert_tx, insert_done, issuing);
+}
+
+enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
+                             ProtobufCClosure closure)
+{
+    struct issuing *issuing = calloc(1, sizeof *issuing);
+    if (issuing == NULL)
+        abort();
+    issuing->api = api;
+    issuing->call = call;
+    issuing->request = request;
+    issuing->closure = closure;
+    issue(issuing);
     return STATUS_OK;
 }

@@ -16,9 +16,21 @@ struct revoking {
     bool is_own; /* the token is the caller's */
 };
 
-static enum status check_revoker(const struct revoking *revoking, const struct token_row *row)
+/* By the store, or by memory where the store does not have the token (any more). */
+static enum status check_revoker(const struct revoking *revoking, struct store_tx *tx)
 {
-    bool is_anothers = revoking->has_client && row->credential_id != revoking->client.credential_id;
+    struct token_row row;
+    struct token_facts facts;
+    uint64_t generation;
+    enum status status = token_load(tx, &revoking->key, &row);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    bool is_known = status == STATUS_OK;
+    if (!is_known && token_table_get(revoking->work.domain->tokens, &revoking->key, &facts, &generation)) {
+        is_known = true;
+        row.credential_id = facts.credential->id;
+    }
+    bool is_anothers = revoking->has_client && is_known && row.credential_id != revoking->client.credential_id;
     return is_anothers ? STATUS_PERMISSION_DENIED : STATUS_OK;
 }
 
@@ -43,15 +55,10 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
 {
     struct revoking *revoking = arg;
     struct work *work = &revoking->work;
-    struct token_row row;
     work_reset(work);
     work->tx = tx;
     work->now = clock_now(work->domain->clock);
-    enum status status = token_load(tx, &revoking->key, &row);
-    if (status == STATUS_NOT_FOUND)
-        return STATUS_OK;
-    TRY(status);
-    TRY(check_revoker(revoking, &row));
+    TRY(check_revoker(revoking, tx));
     bool was_live = false;
     TRY(token_end(work, &revoking->key, &was_live));
     return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);

@@ -195,7 +195,7 @@ static enum status save(struct work *work, struct credential *credential)
 static enum status move_epoch(struct work *work, struct credential *credential, bool was_expired)
 {
     directory_lock(work->domain->directory);
-    struct token_limits limits = domain_limits(work->domain, directory_settings(work->domain->directory), work->now);
+    struct token_limits limits = settings_limits(directory_settings(work->domain->directory), work->now);
     directory_unlock(work->domain->directory);
     int64_t live = 0;
     if (credential->deleted == 0 && !was_expired)

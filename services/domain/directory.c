@@ -8,16 +8,35 @@
 
 enum { ROLE_SLOTS = 1024 }; /* open addressing, at most a quarter full */
 
+/* Roles by number and by id. Readers take no lock: an entry is complete before its number counts. Another history puts
+ * another catalogue in its place; the one before stays, for somebody may be reading it. */
+struct catalogue {
+    struct role *roles[ROLES_MAX];
+    _Atomic int count;
+    _Atomic int16_t slots[ROLE_SLOTS]; /* number + 1; 0: empty */
+    struct catalogue *before;
+};
+
 struct directory {
     pthread_rwlock_t lock;
     struct credential_facts *by_id;
     struct credential_facts *by_client_id;
+    struct credential_facts *retired; /* another history gave their ids to others */
     struct settings settings;
-    struct role *roles[ROLES_MAX];
-    _Atomic int role_count;
-    _Atomic int16_t role_slots[ROLE_SLOTS]; /* number + 1; 0: empty */
-    _Atomic int64_t revision;
+    struct catalogue *_Atomic catalogue;
+    /* The position, by one writer at a time: odd while it writes. */
+    _Atomic uint64_t position_turn;
+    _Atomic int64_t revision, change_id;
 };
+
+static struct catalogue *catalogue_new(struct catalogue *before)
+{
+    struct catalogue *catalogue = calloc(1, sizeof *catalogue);
+    if (catalogue == NULL)
+        abort();
+    catalogue->before = before;
+    return catalogue;
+}
 
 struct directory *directory_new(void)
 {
@@ -30,6 +49,7 @@ struct directory *directory_new(void)
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&directory->lock, &attributes);
     pthread_rwlockattr_destroy(&attributes);
+    directory->catalogue = catalogue_new(NULL);
     return directory;
 }
 
@@ -53,8 +73,16 @@ void directory_free(struct directory *directory)
         HASH_DELETE(by_id, directory->by_id, facts);
         credential_facts_free(facts);
     }
-    for (int i = 0; i < directory->role_count; i++)
-        free(directory->roles[i]);
+    while ((facts = directory->retired) != NULL) {
+        directory->retired = facts->next_retired;
+        credential_facts_free(facts);
+    }
+    for (struct catalogue *catalogue = directory->catalogue, *before; catalogue != NULL; catalogue = before) {
+        before = catalogue->before;
+        for (int i = 0; i < catalogue->count; i++)
+            free(catalogue->roles[i]);
+        free(catalogue);
+    }
     pthread_rwlock_destroy(&directory->lock);
     free(directory);
 }
@@ -105,38 +133,51 @@ static size_t role_slot(const char *role_id)
 
 int directory_role_number(struct directory *directory, const char *role_id)
 {
+    const struct catalogue *catalogue = atomic_load_explicit(&directory->catalogue, memory_order_acquire);
     for (size_t slot = role_slot(role_id);; slot = (slot + 1) % ROLE_SLOTS) {
-        int number = atomic_load_explicit(&directory->role_slots[slot], memory_order_acquire) - 1;
-        if (number < 0 || strcmp(directory->roles[number]->id, role_id) == 0)
+        int number = atomic_load_explicit(&catalogue->slots[slot], memory_order_acquire) - 1;
+        if (number < 0 || strcmp(catalogue->roles[number]->id, role_id) == 0)
             return number;
     }
 }
 
 int directory_role_count(struct directory *directory)
 {
-    return atomic_load_explicit(&directory->role_count, memory_order_acquire);
-}
-
-const char *directory_role_id(struct directory *directory, int number)
-{
-    return number >= 0 && number < directory_role_count(directory) ? directory->roles[number]->id : NULL;
+    const struct catalogue *catalogue = atomic_load_explicit(&directory->catalogue, memory_order_acquire);
+    return atomic_load_explicit(&catalogue->count, memory_order_acquire);
 }
 
 const struct role *directory_role(struct directory *directory, int number)
 {
-    return number >= 0 && number < directory_role_count(directory) ? directory->roles[number] : NULL;
+    const struct catalogue *catalogue = atomic_load_explicit(&directory->catalogue, memory_order_acquire);
+    int count = atomic_load_explicit(&catalogue->count, memory_order_acquire);
+    return number >= 0 && number < count ? catalogue->roles[number] : NULL;
 }
 
-int64_t directory_revision(struct directory *directory)
+const char *directory_role_id(struct directory *directory, int number)
 {
-    return atomic_load(&directory->revision);
+    const struct role *role = directory_role(directory, number);
+    return role == NULL ? NULL : role->id;
 }
 
-void directory_set_revision(struct directory *directory, int64_t revision)
+struct position directory_position(struct directory *directory)
 {
-    int64_t current = atomic_load(&directory->revision);
-    while (revision > current && !atomic_compare_exchange_weak(&directory->revision, &current, revision))
-        ;
+    for (;;) {
+        uint64_t turn = atomic_load(&directory->position_turn);
+        struct position position = {atomic_load(&directory->revision), atomic_load(&directory->change_id)};
+        if (turn % 2 == 0 && atomic_load(&directory->position_turn) == turn)
+            return position;
+    }
+}
+
+void directory_set_position(struct directory *directory, struct position position)
+{
+    pthread_rwlock_wrlock(&directory->lock);
+    atomic_fetch_add(&directory->position_turn, 1);
+    atomic_store(&directory->revision, position.revision);
+    atomic_store(&directory->change_id, position.change_id);
+    atomic_fetch_add(&directory->position_turn, 1);
+    pthread_rwlock_unlock(&directory->lock);
 }
 
 static void swap_text(char **a, char **b)
@@ -146,13 +187,9 @@ static void swap_text(char **a, char **b)
     *b = kept;
 }
 
-/* Copies all that can change into the credential that is there already, unless that is the newer one. */
+/* Copies all that can change into the credential that is there already. */
 static void update_facts(struct credential_facts *facts, struct credential_facts *from)
 {
-    if (from->last_used > facts->last_used)
-        facts->last_used = from->last_used;
-    if (from->version < facts->version)
-        return;
     swap_text(&facts->name, &from->name);
     swap_text(&facts->owner, &from->owner);
     facts->expires = from->expires;
@@ -165,54 +202,82 @@ static void update_facts(struct credential_facts *facts, struct credential_facts
     facts->secret_count = from->secret_count;
 }
 
+static void add_facts(struct directory *directory, struct credential_facts *facts)
+{
+    HASH_ADD(by_id, directory->by_id, id, sizeof facts->id, facts);
+    HASH_ADD_KEYPTR(by_client_id, directory->by_client_id, facts->client_id, strlen(facts->client_id), facts);
+}
+
 void directory_put_credential(struct directory *directory, struct credential_facts *facts)
 {
     pthread_rwlock_wrlock(&directory->lock);
     struct credential_facts *present = directory_find_id(directory, facts->id);
-    if (present != NULL) {
-        update_facts(present, facts);
+    if (present == NULL) {
+        add_facts(directory, facts);
     } else {
-        HASH_ADD(by_id, directory->by_id, id, sizeof facts->id, facts);
-        HASH_ADD_KEYPTR(by_client_id, directory->by_client_id, facts->client_id, strlen(facts->client_id), facts);
+        if (facts->last_used > present->last_used)
+            present->last_used = facts->last_used;
+        if (facts->version >= present->version && !present->is_purged)
+            update_facts(present, facts);
     }
     pthread_rwlock_unlock(&directory->lock);
     if (present != NULL)
         credential_facts_free(facts);
 }
 
+/* No token of it is active from now on. */
+static void purge(struct directory *directory, struct credential_facts *facts)
+{
+    if (facts->is_purged)
+        return;
+    facts->is_purged = true;
+    if (facts->deleted == 0)
+        facts->deleted = 1; /* long ago */
+    facts->secret_count = 0;
+    HASH_DELETE(by_client_id, directory->by_client_id, facts);
+}
+
 void directory_purge(struct directory *directory, int64_t credential_id)
 {
     pthread_rwlock_wrlock(&directory->lock);
     struct credential_facts *facts = directory_find_id(directory, credential_id);
-    if (facts != NULL && !facts->is_purged) {
-        facts->is_purged = true;
-        HASH_DELETE(by_client_id, directory->by_client_id, facts);
-    }
+    if (facts != NULL)
+        purge(directory, facts);
     pthread_rwlock_unlock(&directory->lock);
+}
+
+static void add_role(struct catalogue *catalogue, const struct role *role)
+{
+    struct role *copy = malloc(sizeof *copy);
+    if (copy == NULL)
+        abort();
+    *copy = *role;
+    catalogue->roles[role->number] = copy;
+    atomic_store_explicit(&catalogue->count, role->number + 1, memory_order_release);
+    size_t slot = role_slot(role->id);
+    while (catalogue->slots[slot] != 0)
+        slot = (slot + 1) % ROLE_SLOTS;
+    atomic_store_explicit(&catalogue->slots[slot], (int16_t)(role->number + 1), memory_order_release);
+}
+
+static void update_role(struct role *present, const struct role *role)
+{
+    memcpy(present->name, role->name, sizeof present->name);
+    memcpy(present->group, role->group, sizeof present->group);
+    memcpy(present->description, role->description, sizeof present->description);
+    present->is_retired = role->is_retired;
+    present->version = role->version;
 }
 
 void directory_put_role(struct directory *directory, const struct role *role)
 {
     pthread_rwlock_wrlock(&directory->lock);
-    struct role *present = role->number < directory->role_count ? directory->roles[role->number] : NULL;
-    if (present != NULL && role->version >= present->version) {
-        memcpy(present->name, role->name, sizeof present->name);
-        memcpy(present->group, role->group, sizeof present->group);
-        memcpy(present->description, role->description, sizeof present->description);
-        present->is_retired = role->is_retired;
-        present->version = role->version;
-    } else if (role->number == directory->role_count && role->number < ROLES_MAX) {
-        struct role *copy = malloc(sizeof *copy);
-        if (copy == NULL)
-            abort();
-        *copy = *role;
-        directory->roles[role->number] = copy;
-        atomic_store_explicit(&directory->role_count, role->number + 1, memory_order_release);
-        size_t slot = role_slot(role->id);
-        while (directory->role_slots[slot] != 0)
-            slot = (slot + 1) % ROLE_SLOTS;
-        atomic_store_explicit(&directory->role_slots[slot], (int16_t)(role->number + 1), memory_order_release);
-    }
+    struct catalogue *catalogue = directory->catalogue;
+    struct role *present = role->number < catalogue->count ? catalogue->roles[role->number] : NULL;
+    if (present != NULL && role->version >= present->version)
+        update_role(present, role);
+    else if (role->number == catalogue->count && role->number < ROLES_MAX)
+        add_role(catalogue, role);
     pthread_rwlock_unlock(&directory->lock);
 }
 
@@ -222,4 +287,81 @@ void directory_put_settings(struct directory *directory, const struct settings *
     if (settings->version >= directory->settings.version)
         directory->settings = *settings;
     pthread_rwlock_unlock(&directory->lock);
+}
+
+static int compare_ids(const void *id, const void *facts)
+{
+    int64_t left = *(const int64_t *)id, right = (*(struct credential_facts *const *)facts)->id;
+    return (left > right) - (left < right);
+}
+
+static void purge_absent(struct directory *directory, const struct directory_content *content)
+{
+    for (struct credential_facts *facts = directory->by_id; facts != NULL; facts = facts->by_id.next)
+        if (content->facts_count == 0 ||
+            bsearch(&facts->id, content->facts, content->facts_count, sizeof *content->facts, compare_ids) == NULL)
+            purge(directory, facts);
+}
+
+static void replace_facts(struct directory *directory, struct credential_facts *facts)
+{
+    struct credential_facts *present = directory_find_id(directory, facts->id);
+    bool is_same = present != NULL && !present->is_purged && strcmp(present->client_id, facts->client_id) == 0;
+    if (is_same) {
+        present->last_used = facts->last_used;
+        update_facts(present, facts);
+        credential_facts_free(facts);
+        return;
+    }
+    if (present != NULL) { /* its id has become another's */
+        purge(directory, present);
+        HASH_DELETE(by_id, directory->by_id, present);
+        present->next_retired = directory->retired;
+        directory->retired = present;
+    }
+    add_facts(directory, facts);
+}
+
+static bool has_same_roles(const struct catalogue *catalogue, const struct directory_content *content)
+{
+    bool is_same = (size_t)catalogue->count <= content->role_count;
+    for (int i = 0; is_same && i < catalogue->count; i++)
+        is_same = strcmp(catalogue->roles[i]->id, content->roles[i].id) == 0;
+    return is_same;
+}
+
+static void replace_roles(struct directory *directory, const struct directory_content *content)
+{
+    struct catalogue *catalogue = directory->catalogue;
+    if (!has_same_roles(catalogue, content))
+        catalogue = catalogue_new(catalogue);
+    for (size_t i = 0; i < content->role_count; i++) {
+        if (content->roles[i].number < catalogue->count)
+            update_role(catalogue->roles[content->roles[i].number], &content->roles[i]);
+        else if (content->roles[i].number == catalogue->count && catalogue->count < ROLES_MAX)
+            add_role(catalogue, &content->roles[i]);
+    }
+    atomic_store_explicit(&directory->catalogue, catalogue, memory_order_release);
+}
+
+void directory_replace(struct directory *directory, const struct directory_content *content)
+{
+    pthread_rwlock_wrlock(&directory->lock);
+    purge_absent(directory, content);
+    for (size_t i = 0; i < content->facts_count; i++)
+        replace_facts(directory, content->facts[i]);
+    replace_roles(directory, content);
+    directory->settings = *content->settings;
+    pthread_rwlock_unlock(&directory->lock);
+}
+
+void directory_clamp(struct directory *directory, int64_t now)
+{
+    directory_lock(directory);
+    for (struct credential_facts *facts = directory->by_id; facts != NULL; facts = facts->by_id.next) {
+        int64_t used = atomic_load(&facts->last_used);
+        if (used > now)
+            atomic_compare_exchange_strong(&facts->last_used, &used, now);
+    }
+    directory_unlock(directory);
 }

@@ -2,13 +2,17 @@
 /*
  * What the hot path must know of credentials, roles and settings: all of it in memory, behind one read-write lock.
  *
- * It follows the store: directory_apply puts in what a committed transaction changed, before that transaction is
- * acknowledged, so that on this server nobody is answered by what was before.
+ * It follows the store: what a committed transaction changed is put in before that transaction is acknowledged, so that
+ * on this server nobody is answered by what was before.
+ *
+ * Within one history of the store, versions only grow, and what is older than what is there is left out. Another
+ * history (position.h) replaces everything, whatever the versions say.
  */
 #ifndef DOMAIN_DIRECTORY_H
 #define DOMAIN_DIRECTORY_H
 
 #include "domain/crypto.h"
+#include "domain/position.h"
 #include "domain/role.h"
 #include "domain/settings.h"
 
@@ -28,7 +32,7 @@ struct secret_facts {
 };
 
 /* One credential. Once in the directory it stays at its address until the process ends, so that a token can point to
- * it; when it is purged its `deleted` stays set. Read and written under the lock. */
+ * it; when it is purged or replaced its `deleted` stays set. Read and written under the lock. */
 struct credential_facts {
     int64_t id;
     char client_id[CLIENT_ID_LEN + 1];
@@ -47,6 +51,7 @@ struct credential_facts {
     _Atomic int64_t last_used;
     UT_hash_handle by_id;
     UT_hash_handle by_client_id;
+    struct credential_facts *next_retired;
 };
 
 void credential_facts_free(struct credential_facts *facts); /* one that never went into a directory */
@@ -76,15 +81,30 @@ int directory_role_count(struct directory *directory);
 /* Needs the lock. */
 const struct role *directory_role(struct directory *directory, int number);
 
-/* The last revision whose change is in here; needs no lock. */
-int64_t directory_revision(struct directory *directory);
+/* The last change that is in here; needs no lock. Whoever reads it before a look-up has a lower bound of what the
+ * answer has seen. */
+struct position directory_position(struct directory *directory);
+void directory_set_position(struct directory *directory, struct position position);
 
 /* Puts in, unless what is there is newer; takes the lock itself. `facts` is the directory's from then on. A role whose
  * number is not the next one is left out: another replica made the one before it, and both will come with the log. */
 void directory_put_credential(struct directory *directory, struct credential_facts *facts);
 void directory_put_role(struct directory *directory, const struct role *role);
 void directory_put_settings(struct directory *directory, const struct settings *settings);
-void directory_set_revision(struct directory *directory, int64_t revision);
 void directory_purge(struct directory *directory, int64_t credential_id);
+
+/* Everything, as the store has it; what is not among it is purged. `facts` are the directory's from then on, the array
+ * stays the caller's. Takes the lock itself. */
+struct directory_content {
+    struct credential_facts **facts; /* by id */
+    size_t facts_count;
+    const struct role *roles; /* by number */
+    size_t role_count;
+    const struct settings *settings;
+};
+void directory_replace(struct directory *directory, const struct directory_content *content);
+
+/* No time of last use is later than `now` from then on: a clock that was ahead noted it. */
+void directory_clamp(struct directory *directory, int64_t now);
 
 #endif

@@ -10,11 +10,15 @@
 #include <string.h>
 
 enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000 };
+enum { FLUSHES_PER_IDLE_TIME = 8 };
 
 struct opening {
     struct domain *domain;
     int64_t now;
+    bool begins_history;
     bool has_key;
+    int64_t revision;
+    struct position last;
 };
 
 /* What a new database needs once. */
@@ -31,10 +35,41 @@ static enum status read_key(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
+static enum status read_counter(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status read_position(const struct store_row *row, void *arg)
+{
+    *(struct position *)arg = (struct position){store_row_int(row, 0), store_row_int(row, 1)};
+    return STATUS_OK;
+}
+
+/* A log whose last change has no id, or has gone, names no history. */
+static enum status seed_history(struct store_tx *tx, struct opening *opening)
+{
+    struct work work = {.tx = tx, .now = opening->now};
+    opening->revision = 0;
+    opening->last = (struct position){0};
+    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'revision'", read_counter, &opening->revision));
+    TRY(store_run(tx, "SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", read_position,
+                  &opening->last));
+    bool is_named =
+        opening->last.revision == opening->revision && (opening->revision == 0 || opening->last.change_id != 0);
+    if (is_named && !opening->begins_history)
+        return STATUS_OK;
+    enum status status = work_change_all(&work);
+    work_reset(&work);
+    return status;
+}
+
 static enum status seed_tx(struct store_tx *tx, void *arg)
 {
     struct opening *opening = arg;
     TRY(role_seed(tx, opening->now));
+    TRY(seed_history(tx, opening));
     opening->has_key = false;
     TRY(store_run(tx, "SELECT value FROM instance WHERE name = 'page_key'", read_key, opening));
     if (opening->has_key)
@@ -42,12 +77,6 @@ static enum status seed_tx(struct store_tx *tx, void *arg)
     crypto_random(opening->domain->instance_key, SHA256_BYTES);
     return store_run(tx, "INSERT INTO instance (name, value) VALUES ('page_key', $1)", NULL, NULL,
                      store_blob(opening->domain->instance_key, SHA256_BYTES));
-}
-
-static enum status read_counter(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
 }
 
 static enum status read_clock(struct store_tx *tx, void *arg)
@@ -75,12 +104,12 @@ static enum status start_clock(struct domain *domain)
     return STATUS_OK;
 }
 
-static enum status load(struct domain *domain, int64_t *ret_confirmed)
+static enum status load(struct domain *domain, bool begins_history, int64_t *ret_confirmed)
 {
     if (domain->clock == NULL)
         TRY(start_clock(domain));
-    struct opening opening = {.domain = domain, .now = clock_now(domain->clock)};
-    struct news news = {.domain = domain, .since = -1, .now = opening.now};
+    struct opening opening = {.domain = domain, .now = clock_now(domain->clock), .begins_history = begins_history};
+    struct news news = {.domain = domain, .is_start = true, .now = opening.now};
     TRY(store_write_wait(domain->store, seed_tx, &opening));
     *ret_confirmed = clock_steady(domain->clock);
     enum status status = store_read_wait(domain->store, load_tx, &news);
@@ -103,17 +132,17 @@ enum status domain_open(const struct domain_options *options, struct domain **re
     domain->audit = audit_queue_new();
     domain->clock = options->clock;
     int64_t confirmed = 0;
-    enum status status = load(domain, &confirmed);
+    enum status status = load(domain, options->begins_history, &confirmed);
     if (status != STATUS_OK) {
         domain_close(domain);
         return status;
     }
     int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
+    domain->flush_interval = flush_ms < 0 ? 0 : flush_ms * 1000;
     if (store_is_shared(domain->store)) {
         int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
         struct replica_options replica_options = {
             .lease = lease_ms * 1000, .is_strict = options->is_strict, .has_thread = options->flush_interval_ms >= 0};
-        domain->idle_grace = flush_ms * 1000;
         domain->replica = replica_new(domain, &replica_options, confirmed);
     }
     domain->flusher = flusher_new(domain, flush_ms);
@@ -143,10 +172,13 @@ void domain_flush(struct domain *domain, store_done_fn *done, void *arg)
     flusher_flush(domain->flusher, done, arg);
 }
 
-struct token_limits domain_limits(const struct domain *domain, const struct settings *settings, int64_t now)
+int64_t domain_flush_pause(const struct domain *domain, const struct settings *settings)
 {
-    struct token_limits limits = settings_limits(settings, now);
-    if (limits.used_after - domain->idle_grace > settings->idle_floor)
-        limits.used_after -= domain->idle_grace;
-    return limits;
+    int64_t most = settings->idle_timeout / FLUSHES_PER_IDLE_TIME;
+    return domain->flush_interval < most ? domain->flush_interval : most;
+}
+
+int64_t domain_store_margin(const struct domain *domain, const struct settings *settings)
+{
+    return 2 * domain_flush_pause(domain, settings) + 2 * CLOCK_SECOND;
 }

@@ -21,7 +21,7 @@ struct domain {
     struct flusher *flusher;
     bool owns_clock;
     struct replica *replica;            /* where others write to the store, too */
-    int64_t idle_grace;                 /* for so long a use by another replica may not be in the store yet */
+    int64_t flush_interval;             /* microseconds; 0: no thread flushes */
     uint8_t instance_key[SHA256_BYTES]; /* signs page tokens; the same on every replica */
 };
 
@@ -32,6 +32,7 @@ struct domain_options {
     int64_t flush_interval_ms;   /* 0: 2,000; -1: no threads, only domain_flush, replica_follow (tests) */
     int64_t lease_ms;            /* see replica.h; 0: 1,000 */
     bool is_strict;
+    bool begins_history; /* the store is a copy that is taken into use: nothing that knew the source may follow it */
 };
 
 /* Loads roles, settings and credentials, and starts the flusher. */
@@ -40,9 +41,11 @@ enum status domain_open(const struct domain_options *options, struct domain **re
 /* Stores what is not stored yet, and frees. The store must be open still. NULL is fine. */
 void domain_close(struct domain *domain);
 
-/* Within which times a token lives now, a use that another replica has not stored yet allowed for. `settings` are the
- * directory's, or those of a transaction. */
-struct token_limits domain_limits(const struct domain *domain, const struct settings *settings, int64_t now);
+/* How long a use may stay in memory only. Where others read the same store, a token never comes nearer to the end of
+ * its idle time, as the store knows it, than domain_store_margin: a use in that time is stored before it is answered.
+ * So whoever finds a token idle in the store is right. Microseconds. */
+int64_t domain_flush_pause(const struct domain *domain, const struct settings *settings);
+int64_t domain_store_margin(const struct domain *domain, const struct settings *settings);
 
 /* Stores the uses and the security events that are in memory only; then calls done (may be NULL). Reads and writes that
  * are queued from done on see them, unless its status says that not all could be stored. */

@@ -17,8 +17,7 @@ enum {
     TIDY_LIMIT = 1000,
     PURGE_LIMIT = 20,
 };
-#define REAP_GRACE \
-    (60 * CLOCK_SECOND) /* a token is removed when it has been dead this long: a replica may know a later use */
+#define REAP_GRACE (60 * CLOCK_SECOND) /* a token is removed when it has been dead this long */
 #define REQUEST_RETENTION (24 * 3600 * CLOCK_SECOND)
 #define CHANGE_LOG_RETENTION (3600 * CLOCK_SECOND)
 
@@ -36,12 +35,16 @@ struct flusher {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_stopping;
+    bool is_flushed; /* the thread's flush is over, like this */
+    enum status flushed;
     bool is_ending;             /* a thread tells the first that it is done */
     struct flush *first, *last; /* that are not done, in the order in which they gathered; under the lock */
     pthread_mutex_t gathering;  /* held while one gathers, outside the lock */
     struct secret_use *secrets; /* by id; under the lock */
     struct token_key cursor;    /* of the reaper */
     int round;
+    int64_t last_look;               /* at the clock, by the thread */
+    _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
 };
 
 /* What one flush carries: the uses of tokens in one job or several, one after the other, and the rest in another job.
@@ -56,7 +59,11 @@ struct flush {
     struct arena arena;
     atomic_int to_do; /* the uses, the rest; the last to be done ends the flush */
     struct token_use *uses;
+    int64_t *changed;         /* rows, by each of them */
     size_t use_count, stored; /* so many of them are */
+    struct token_use *unsure; /* those that changed no row */
+    size_t unsure_count;
+    bool *is_missing; /* and of these, have no row */
     struct usage_delta *deltas;
     size_t delta_count;
     struct audit_event *events;
@@ -66,6 +73,13 @@ struct flush {
     store_done_fn *done;
     void *arg;
 };
+
+static void *must(void *memory)
+{
+    if (memory == NULL)
+        abort();
+    return memory;
+}
 
 static enum status store_credential_use(struct store_tx *tx, const struct usage_delta *delta)
 {
@@ -98,7 +112,7 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
     size_t end = uses_end(flush);
     bool is_shared = store_is_shared(flush->domain->store);
     for (size_t i = flush->stored; i < end; i++)
-        TRY(token_store_use(tx, is_shared, &flush->uses[i], usage_api(usage, flush->uses[i].api)));
+        TRY(token_store_use(tx, is_shared, &flush->uses[i], usage_api(usage, flush->uses[i].api), &flush->changed[i]));
     return STATUS_OK;
 }
 
@@ -127,6 +141,9 @@ static void flush_free(struct flush *flush)
         free(use);
     }
     free(flush->uses);
+    free(flush->changed);
+    free(flush->unsure);
+    free(flush->is_missing);
     free(flush->deltas);
     arena_done(&flush->arena);
     free(flush);
@@ -196,25 +213,77 @@ static bool is_one_part(const struct flush *flush)
     return flush->use_count <= USES_AT_ONCE;
 }
 
+static enum status look_for_missing_tx(struct store_tx *tx, void *arg)
+{
+    struct flush *flush = arg;
+    struct token_row row;
+    for (size_t i = 0; i < flush->unsure_count; i++) {
+        enum status status = token_load(tx, &flush->unsure[i].key, &row);
+        flush->is_missing[i] = status == STATUS_NOT_FOUND;
+        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* A token that is used here and that the store does not have is half alive: gone after a restart, unknown to the other
+ * replicas. It was ended by another replica a moment ago, or lost: by a failover, or by somebody's hand. */
+static void missing_known(enum status status, void *arg)
+{
+    struct flush *flush = arg;
+    size_t count = 0;
+    for (size_t i = 0; status == STATUS_OK && i < flush->unsure_count; i++) {
+        if (!flush->is_missing[i])
+            continue;
+        token_table_remove(flush->domain->tokens, &flush->unsure[i].key);
+        count++;
+    }
+    if (count > 0) {
+        atomic_fetch_add(&flush->flusher->tokens_missing, count);
+        log_write(LOG_LEVEL_WARN, "tokens_missing", "count", log_number((int64_t)count).text, "message",
+                  "tokens that were in use are not in the database any more; they are inactive from now on", NULL);
+    }
+    one_done(flush);
+}
+
+static void look_for_missing(struct flush *flush)
+{
+    for (size_t i = 0; i < flush->stored; i++)
+        flush->unsure_count += flush->changed[i] == 0;
+    if (flush->unsure_count == 0) {
+        one_done(flush);
+        return;
+    }
+    flush->unsure = must(calloc(flush->unsure_count, sizeof *flush->unsure));
+    flush->is_missing = must(calloc(flush->unsure_count, sizeof *flush->is_missing));
+    for (size_t i = 0, at = 0; i < flush->stored; i++)
+        if (flush->changed[i] == 0)
+            flush->unsure[at++] = flush->uses[i];
+    store_read(flush->domain->store, look_for_missing_tx, missing_known, flush);
+}
+
 /* Of several parts, the next is queued when this one is done: other writes come between. The rest comes after them; of
  * one part it is queued behind it already. */
 static void uses_done(enum status status, void *arg)
 {
     struct flush *flush = arg;
     struct store *store = flush->domain->store;
-    if (status == STATUS_OK)
-        flush->stored = uses_end(flush);
+    struct token_table *tokens = flush->domain->tokens;
+    if (status == STATUS_OK) {
+        size_t end = uses_end(flush);
+        token_table_stored(tokens, flush->uses + flush->stored, end - flush->stored);
+        flush->stored = end;
+    }
     if (status == STATUS_OK && flush->stored < flush->use_count) {
         store_write_beside(store, flush_uses_tx, uses_done, flush);
         return;
     }
-    for (size_t i = flush->stored; i < flush->use_count; i++)
-        token_table_touch(flush->domain->tokens, &flush->uses[i].key, flush->uses[i].used, flush->uses[i].api);
+    token_table_give_back(tokens, flush->uses + flush->stored, flush->use_count - flush->stored);
     if (status != STATUS_OK)
         has_failed(flush, status);
     if (!is_one_part(flush))
         store_write(store, flush_rest_tx, rest_done, flush);
-    one_done(flush);
+    look_for_missing(flush);
 }
 
 static int compare_uses(const void *a, const void *b)
@@ -233,6 +302,7 @@ static void gather(struct flusher *flusher, struct flush *flush)
     struct domain *domain = flusher->domain;
     pthread_mutex_lock(&flusher->gathering);
     flush->use_count = token_table_gather(domain->tokens, &flush->uses);
+    flush->changed = must(calloc(flush->use_count + 1, sizeof *flush->changed));
     flush->delta_count = usage_gather(domain->usage, flush->now, &flush->deltas);
     flush->event_count = audit_queue_gather(domain->audit, &flush->arena, &flush->events);
     pthread_mutex_lock(&flusher->lock);
@@ -286,62 +356,106 @@ void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now
 
 struct reaping {
     struct flusher *flusher;
+    struct arena arena;
     struct work work;
-    struct token_key cursor;
+    struct token_reaping tokens;
     bool is_tidy_round;
-    int64_t purge_before;
-    int64_t usage_before;
-    int seen, removed;
+    int64_t deletion_retention, usage_retention;
+    /* The end, which whoever asked waits for. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_over;
+    enum status status;
 };
 
-static enum status tidy(struct reaping *reaping)
+/* Old changes, but never the last one, and never one from between others: the log stays in one piece. */
+static enum status trim_log(struct store_tx *tx, int64_t before)
 {
-    struct work *work = &reaping->work;
-    TRY(store_run(work->tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(work->now)));
-    TRY(store_run(work->tx, "DELETE FROM request WHERE at <= $1", NULL, NULL,
-                  store_int(work->now - REQUEST_RETENTION)));
-    TRY(store_run(work->tx, "DELETE FROM change_log WHERE at <= $1", NULL, NULL,
-                  store_int(work->now - CHANGE_LOG_RETENTION)));
-    TRY(usage_expire(work->tx, reaping->usage_before, TIDY_LIMIT));
-    return credential_purge(work, reaping->purge_before, PURGE_LIMIT);
+    return store_run(tx,
+                     "DELETE FROM change_log WHERE revision < coalesce("
+                     "(SELECT revision FROM change_log WHERE at > $1 ORDER BY revision LIMIT 1),"
+                     " (SELECT max(revision) FROM change_log))",
+                     NULL, NULL, store_int(before));
 }
 
+static enum status tidy(struct reaping *reaping, int64_t now)
+{
+    struct work *work = &reaping->work;
+    TRY(store_run(work->tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(now)));
+    TRY(store_run(work->tx, "DELETE FROM request WHERE at <= $1", NULL, NULL, store_int(now - REQUEST_RETENTION)));
+    TRY(trim_log(work->tx, now - CHANGE_LOG_RETENTION));
+    TRY(usage_expire(work->tx, now - reaping->usage_retention, TIDY_LIMIT));
+    return credential_purge(work, now - reaping->deletion_retention, PURGE_LIMIT);
+}
+
+/* What is removed is gone for everybody: not by one clock that may be wrong. */
 static enum status reap_tx(struct store_tx *tx, void *arg)
 {
     struct reaping *reaping = arg;
     struct work *work = &reaping->work;
+    struct clock *clock = work->domain->clock;
+    int64_t database = 0, now = clock_settled(clock), latest = clock_now(clock);
     work_reset(work);
+    arena_done(&reaping->arena);
     work->tx = tx;
-    reaping->cursor = reaping->flusher->cursor;
-    TRY(token_reap(tx, work->domain, work->now - REAP_GRACE, &reaping->cursor, REAP_LIMIT, &reaping->seen,
-                   &reaping->removed));
-    return reaping->is_tidy_round ? tidy(reaping) : STATUS_OK;
+    work->now = latest;
+    TRY(store_now(tx, &database));
+    if (database < now)
+        now = database;
+    if (database != INT64_MAX && database > latest)
+        latest = database;
+    bool has_settled = latest - now < CLOCK_TOLERANCE;
+    reaping->tokens.domain = work->domain;
+    reaping->tokens.cursor = reaping->flusher->cursor;
+    reaping->tokens.at = now - REAP_GRACE;
+    reaping->tokens.latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
+    TRY(token_reap(tx, &reaping->arena, &reaping->tokens, REAP_LIMIT));
+    return reaping->is_tidy_round ? tidy(reaping, now) : STATUS_OK;
+}
+
+/* On the thread on which everybody's work is applied: one after the other, in the order of the commits. */
+static void reap_done(enum status status, void *arg)
+{
+    struct reaping *reaping = arg;
+    if (status == STATUS_OK) {
+        for (int i = 0; i < reaping->tokens.removed_count; i++)
+            token_table_remove(reaping->work.domain->tokens, &reaping->tokens.removed[i]);
+        work_apply(&reaping->work);
+        reaping->flusher->cursor = reaping->tokens.cursor;
+        reaping->flusher->round++;
+    }
+    pthread_mutex_lock(&reaping->lock);
+    reaping->is_over = true;
+    reaping->status = status;
+    pthread_cond_signal(&reaping->wake);
+    pthread_mutex_unlock(&reaping->lock);
 }
 
 enum status flusher_reap(struct flusher *flusher, int *ret_seen, int *ret_removed)
 {
     struct domain *domain = flusher->domain;
-    struct arena arena = {0};
     struct reaping reaping = {
         .flusher = flusher,
-        .work = {.domain = domain, .arena = &arena, .now = clock_now(domain->clock), .actor = "gatehoused"},
+        .work = {.domain = domain, .actor = "gatehoused"},
         .is_tidy_round = flusher->round % TIDY_ROUNDS == 0,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .wake = PTHREAD_COND_INITIALIZER,
     };
+    reaping.work.arena = &reaping.arena;
     directory_lock(domain->directory);
-    reaping.purge_before = reaping.work.now - directory_settings(domain->directory)->deletion_retention;
-    reaping.usage_before = reaping.work.now - directory_settings(domain->directory)->usage_retention;
+    reaping.deletion_retention = directory_settings(domain->directory)->deletion_retention;
+    reaping.usage_retention = directory_settings(domain->directory)->usage_retention;
     directory_unlock(domain->directory);
-    enum status status = store_write_wait(domain->store, reap_tx, &reaping);
-    if (status == STATUS_OK) {
-        work_apply(&reaping.work);
-        flusher->cursor = reaping.cursor;
-        flusher->round++;
-    }
+    store_write(domain->store, reap_tx, reap_done, &reaping);
+    pthread_mutex_lock(&reaping.lock);
+    while (!reaping.is_over)
+        pthread_cond_wait(&reaping.wake, &reaping.lock);
+    pthread_mutex_unlock(&reaping.lock);
+    *ret_seen = reaping.tokens.seen;
+    *ret_removed = reaping.tokens.removed_count;
     work_reset(&reaping.work);
-    arena_done(&arena);
-    *ret_seen = reaping.seen;
-    *ret_removed = reaping.removed;
-    return status;
+    arena_done(&reaping.arena);
+    return reaping.status;
 }
 
 /* True when it is time to stop. */
@@ -364,19 +478,71 @@ static bool pause_for(struct flusher *flusher, int64_t milliseconds)
     return is_stopping;
 }
 
+static void flush_known(enum status status, void *arg)
+{
+    struct flusher *flusher = arg;
+    pthread_mutex_lock(&flusher->lock);
+    flusher->is_flushed = true;
+    flusher->flushed = status;
+    pthread_cond_broadcast(&flusher->wake);
+    pthread_mutex_unlock(&flusher->lock);
+}
+
+/* Waits for its end: nothing may be removed by what the store says of uses while it does not know them all. */
+static enum status flush_and_wait(struct flusher *flusher)
+{
+    flusher->is_flushed = false;
+    flusher_flush(flusher, flush_known, flusher);
+    pthread_mutex_lock(&flusher->lock);
+    while (!flusher->is_flushed)
+        pthread_cond_wait(&flusher->wake, &flusher->lock);
+    enum status status = flusher->flushed;
+    pthread_mutex_unlock(&flusher->lock);
+    return status;
+}
+
+/* A clock that was ahead and has come back has dated uses that have not come yet. */
+static void look_at_clock(struct flusher *flusher)
+{
+    struct domain *domain = flusher->domain;
+    int64_t now = clock_now(domain->clock);
+    if (now < flusher->last_look - CLOCK_SECOND) {
+        token_table_clamp(domain->tokens, now);
+        directory_clamp(domain->directory, now);
+    }
+    flusher->last_look = now;
+}
+
+void flusher_round(struct flusher *flusher, int *ret_removed)
+{
+    int seen = 0;
+    *ret_removed = 0;
+    look_at_clock(flusher);
+    /* Who has not heard of the others for so long may take for dead what they have given more time. */
+    if (flush_and_wait(flusher) == STATUS_OK && replica_age(flusher->domain->replica) < REAP_GRACE &&
+        flusher_reap(flusher, &seen, ret_removed) != STATUS_OK)
+        *ret_removed = 0;
+}
+
+static int64_t pause_between(struct flusher *flusher)
+{
+    struct directory *directory = flusher->domain->directory;
+    directory_lock(directory);
+    int64_t pause = domain_flush_pause(flusher->domain, directory_settings(directory));
+    directory_unlock(directory);
+    return pause / 1000;
+}
+
 static void *run(void *arg)
 {
     struct flusher *flusher = arg;
-    int64_t pause = flusher->interval_ms;
+    int64_t pause = pause_between(flusher);
     while (!pause_for(flusher, pause)) {
-        int seen = 0, removed = 0;
-        flusher_flush(flusher, NULL, NULL);
-        /* Who has not heard of the others for so long may take for dead what they have given more time. */
-        bool may_reap = replica_age(flusher->domain->replica) < REAP_GRACE;
-        enum status status = may_reap ? flusher_reap(flusher, &seen, &removed) : STATUS_UNAVAILABLE;
-        /* Where much is dead, go on soon; else there is time. */
-        bool is_busy = status == STATUS_OK && removed > REAP_LIMIT / 4;
-        pause = is_busy ? flusher->interval_ms / 20 + 1 : flusher->interval_ms;
+        int removed = 0;
+        flusher_round(flusher, &removed);
+        pause = pause_between(flusher);
+        if (removed > REAP_LIMIT / 4) /* where much is dead, go on soon */
+            pause = pause / 20 + 1;
     }
     return NULL;
 }
@@ -401,6 +567,11 @@ struct flusher *flusher_new(struct domain *domain, int64_t interval_ms)
             abort();
     }
     return flusher;
+}
+
+uint64_t flusher_tokens_missing(struct flusher *flusher)
+{
+    return atomic_load(&flusher->tokens_missing);
 }
 
 void flusher_stop(struct flusher *flusher)

@@ -21,9 +21,15 @@ void flusher_free(struct flusher *flusher);
  * revokes does not wait for all of them. */
 void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg);
 
-/* One round of removing, waiting for its end; for the thread and for tests. Returns how many tokens were looked at and
- * removed. */
+/* One round of removing, waiting for its end; all that was noted must be flushed. Returns how many tokens were looked
+ * at and removed. */
 enum status flusher_reap(struct flusher *flusher, int *ret_seen, int *ret_removed);
+
+/* What the thread does every few seconds: looks at the clock, flushes, and if all is stored, removes. */
+void flusher_round(struct flusher *flusher, int *ret_removed);
+
+/* Tokens that were in use here and had gone from the store, since the start. */
+uint64_t flusher_tokens_missing(struct flusher *flusher);
 
 /* A secret key was used. */
 void flusher_note_secret(struct flusher *flusher, int64_t secret_id, int64_t now);

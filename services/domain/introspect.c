@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+enum { STORE_TRIES = 20 }; /* while others are changing the row */
+
 /* Under a lock, and much quicker than snprintf. */
 static void copy_text(char *to, size_t size, const char *from)
 {
@@ -27,28 +29,32 @@ static void fill_in(struct introspection *answer, const struct token_facts *toke
 }
 
 /* Decides and fills in. A use moves token->last_used. */
-static void decide(struct domain *domain, struct introspection *answer, struct token_facts *token, int64_t now)
+static void decide(struct domain *domain, struct introspection *answer, struct token_facts *token)
 {
+    int64_t now = answer->now = clock_now(domain->clock);
     directory_lock(domain->directory);
     const struct settings *settings = directory_settings(domain->directory);
-    struct token_limits limits = domain_limits(domain, settings, now);
-    answer->is_active = !token->credential->is_purged && token_is_active(token, token->credential, &limits, now);
+    struct token_limits limits = settings_limits(settings, now);
+    if (token->last_used > now) /* by a clock that was, or is, ahead of this one */
+        token->last_used = now;
+    answer->is_active = token_is_active(token, token->credential, &limits, now);
     if (answer->is_active) {
         int64_t used = now - answer->used_ago;
         if (answer->is_use && used > token->last_used)
             token->last_used = used;
-        answer->revision = directory_revision(domain->directory);
+        answer->must_store = domain->replica != NULL && answer->is_use && token->last_used > token->stored &&
+                             token->stored + settings->idle_timeout - now < domain_store_margin(domain, settings);
         fill_in(answer, token, token->credential, settings);
     }
     directory_unlock(domain->directory);
 }
 
-static uint32_t count_use(struct domain *domain, struct introspection *answer, struct token_facts *token, int64_t now)
+static uint32_t count_use(struct domain *domain, struct introspection *answer, struct token_facts *token)
 {
     if (answer->is_counted)
         return answer->api_number;
     answer->is_counted = true;
-    int64_t used = now - answer->used_ago;
+    int64_t used = answer->now - answer->used_ago;
     int64_t before = atomic_load_explicit(&token->credential->last_used, memory_order_relaxed);
     if (used > before)
         atomic_store_explicit(&token->credential->last_used, used, memory_order_relaxed);
@@ -63,15 +69,15 @@ bool introspect_in_memory(struct domain *domain, struct introspection *introspec
     if (!introspection->is_token)
         return true;
     struct token_facts token;
+    introspection->revision = directory_position(domain->directory).revision; /* before the look-up: a lower bound */
     if (!token_table_get(domain->tokens, &introspection->key, &token, &introspection->generation))
         return false;
-    int64_t now = clock_now(domain->clock);
-    decide(domain, introspection, &token, now);
+    decide(domain, introspection, &token);
     /* On a store that others write to, a use that they noted may be there and not here yet. */
-    if (!introspection->is_active && store_is_shared(domain->store))
+    if (domain->replica != NULL && (!introspection->is_active || introspection->must_store))
         return false;
     if (introspection->is_active && introspection->is_use) {
-        uint32_t api = count_use(domain, introspection, &token, now);
+        uint32_t api = count_use(domain, introspection, &token);
         token_table_touch(domain->tokens, &introspection->key, token.last_used, api);
     }
     return true;
@@ -85,19 +91,22 @@ static enum status load_tx(struct store_tx *tx, void *arg)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+/* What the store says, and what memory may know better: a use that is not stored yet. */
 static bool make_facts(struct introspection *introspection, struct token_facts *token)
 {
-    struct directory *directory = introspection->domain->directory;
+    struct domain *domain = introspection->domain;
+    int64_t used = token_table_last_used(domain->tokens, &introspection->key);
     *token = (struct token_facts){
         .key = introspection->key,
-        .last_used = introspection->row.last_used,
+        .last_used = used > introspection->row.last_used ? used : introspection->row.last_used,
+        .stored = introspection->row.last_used,
         .epoch = introspection->row.epoch,
         .is_narrowed = introspection->row.is_narrowed,
         .roles = introspection->row.roles,
     };
-    directory_lock(directory);
-    token->credential = directory_find_id(directory, introspection->row.credential_id);
-    directory_unlock(directory);
+    directory_lock(domain->directory);
+    token->credential = directory_find_id(domain->directory, introspection->row.credential_id);
+    directory_unlock(domain->directory);
     return token->credential != NULL;
 }
 
@@ -105,7 +114,7 @@ static bool make_facts(struct introspection *introspection, struct token_facts *
 static bool is_ahead(const struct introspection *introspection)
 {
     struct domain *domain = introspection->domain;
-    if (!introspection->is_found || domain->replica == NULL || introspection->has_caught_up)
+    if (!introspection->is_found)
         return false;
     directory_lock(domain->directory);
     const struct credential_facts *credential = directory_find_id(domain->directory, introspection->row.credential_id);
@@ -114,46 +123,89 @@ static bool is_ahead(const struct introspection *introspection)
     return !is_known;
 }
 
-static void load_done(enum status status, void *arg);
+static void load(struct introspection *introspection);
 
 static void load_again(enum status status, void *arg)
 {
     struct introspection *introspection = arg;
     if (status == STATUS_OK)
-        store_read(introspection->domain->store, load_tx, load_done, introspection);
+        load(introspection);
     else
         introspection->done(status, introspection);
+}
+
+/* The answer is known, and its use is in the store where it must be. Only what is live is worth a place in memory. */
+static void keep(struct introspection *introspection, struct token_facts *token)
+{
+    struct domain *domain = introspection->domain;
+    uint32_t api = introspection->is_use ? count_use(domain, introspection, token) : 0;
+    if (token_table_put(domain->tokens, token, introspection->generation, api))
+        introspection->done(STATUS_OK, introspection);
+    else if (introspect_in_memory(domain, introspection)) /* something was revoked meanwhile: it may have been this */
+        introspection->done(STATUS_OK, introspection);
+    else
+        load(introspection);
+}
+
+static enum status use_tx(struct store_tx *tx, void *arg)
+{
+    struct introspection *introspection = arg;
+    const struct token_use use = {.key = introspection->key, .used = introspection->facts.last_used};
+    char api[API_MAX + 1];
+    usage_normalise(introspection->api, api);
+    return token_store_use(tx, true, &use, api, &introspection->stored_rows);
+}
+
+/* If the row was not changed, it has gone, or another replica was about to do the same: the next load tells which. */
+static void use_done(enum status status, void *arg)
+{
+    struct introspection *introspection = arg;
+    bool is_tried_enough =
+        status == STATUS_OK && introspection->stored_rows == 0 && ++introspection->store_tries == STORE_TRIES;
+    if (is_tried_enough)
+        status = STATUS_UNAVAILABLE;
+    if (status != STATUS_OK) {
+        introspection->is_active = false;
+        introspection->done(status == STATUS_UNKNOWN ? STATUS_UNAVAILABLE : status, introspection);
+    } else if (introspection->stored_rows == 0) {
+        load(introspection);
+    } else {
+        introspection->facts.stored = introspection->facts.last_used;
+        keep(introspection, &introspection->facts);
+    }
 }
 
 static void load_done(enum status status, void *arg)
 {
     struct introspection *introspection = arg;
     struct domain *domain = introspection->domain;
-    struct token_facts token;
+    struct replica *replica = domain->replica;
     introspection->is_active = false;
-    if (status == STATUS_OK && is_ahead(introspection)) {
+    /* The load may have taken long: is what memory says still to be believed? */
+    bool is_behind =
+        replica != NULL && !introspection->has_caught_up && (is_ahead(introspection) || !replica_has_lease(replica));
+    if (status == STATUS_OK && is_behind) {
         introspection->has_caught_up = true;
-        replica_refresh(domain->replica, load_again, introspection);
+        replica_refresh(replica, load_again, introspection);
         return;
     }
-    if (status == STATUS_OK && introspection->is_found && make_facts(introspection, &token)) {
-        int64_t now = clock_now(domain->clock);
-        decide(domain, introspection, &token, now);
-        bool is_use = introspection->is_active && introspection->is_use;
-        /* Only what is live is worth a place in memory. If something was revoked meanwhile, ask again: it may have been
-         * this. */
-        if (introspection->is_active) {
-            uint32_t api = is_use ? count_use(domain, introspection, &token, now) : 0;
-            if (!token_table_put(domain->tokens, &token, introspection->generation, is_use, api)) {
-                if (!introspect_in_memory(domain, introspection))
-                    store_read(domain->store, load_tx, load_done, introspection);
-                else
-                    introspection->done(STATUS_OK, introspection);
-                return;
-            }
-        }
-    }
-    introspection->done(status, introspection);
+    if (status == STATUS_OK && introspection->is_found && make_facts(introspection, &introspection->facts))
+        decide(domain, introspection, &introspection->facts);
+    if (!introspection->is_active)
+        introspection->done(status, introspection);
+    else if (introspection->must_store)
+        store_write_beside(domain->store, use_tx, use_done, introspection);
+    else
+        keep(introspection, &introspection->facts);
+}
+
+static void load(struct introspection *introspection)
+{
+    struct domain *domain = introspection->domain;
+    struct token_facts none;
+    introspection->revision = directory_position(domain->directory).revision;
+    (void)token_table_get(domain->tokens, &introspection->key, &none, &introspection->generation);
+    store_read(domain->store, load_tx, load_done, introspection);
 }
 
 void introspect_in_store(struct domain *domain, struct introspection *introspection, introspect_done_fn *done)
@@ -161,5 +213,6 @@ void introspect_in_store(struct domain *domain, struct introspection *introspect
     introspection->domain = domain;
     introspection->done = done;
     introspection->has_caught_up = false;
-    store_read(domain->store, load_tx, load_done, introspection);
+    introspection->store_tries = 0;
+    load(introspection);
 }

@@ -36,6 +36,11 @@ struct introspection {
     /* While the store is asked. */
     bool is_counted;
     bool has_caught_up;
+    bool must_store; /* this use, before it is answered: see domain_store_margin */
+    int store_tries;
+    int64_t stored_rows;
+    int64_t now;
+    struct token_facts facts;
     uint32_t api_number;
     struct domain *domain;
     uint64_t generation;

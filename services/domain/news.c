@@ -25,25 +25,29 @@ static void reset(struct news *news)
         credential_facts_free(news->facts[i]);
     free(news->facts);
     arena_done(&news->arena);
-    *news = (struct news){.domain = news->domain, .since = news->since, .now = news->now};
+    *news = (struct news){.domain = news->domain,
+                          .is_start = news->is_start,
+                          .since = news->since,
+                          .own = news->own,
+                          .own_count = news->own_count,
+                          .now = news->now};
 }
 
 void news_done(struct news *news)
 {
     reset(news);
+    free(news->own);
+    news->own = NULL;
+    news->own_count = 0;
 }
 
 /* Reading */
 
-static enum status read_number(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 struct log_reading {
     struct news *news;
-    int64_t next; /* the revision that must come: a gap means that the log was cut */
+    int64_t next;    /* the revision that must come: a gap means that the log was cut */
+    bool is_unknown; /* a change that this program does not know: it may have changed anything */
+    bool is_damaged; /* a row that cannot be read, or that an older program wrote */
     bool has_gap;
     char (*client_ids)[CLIENT_ID_LEN + 1];
     size_t client_count, client_size;
@@ -58,21 +62,24 @@ static void add_client(struct log_reading *reading, const void *subject, size_t 
     client_id[len] = '\0';
 }
 
-static void add_change(struct log_reading *reading, enum change_kind kind, const void *subject, size_t len)
+static void add_change(struct log_reading *reading, int64_t kind, const void *subject, size_t len)
 {
     struct news *news = reading->news;
     switch (kind) {
     case CHANGE_TOKEN:
+        reading->is_damaged |= len != TOKEN_KEY_BYTES;
         if (len != TOKEN_KEY_BYTES)
             break;
         GROW(news, ended, ended_count, ended_size);
         memcpy(news->ended[news->ended_count++].bytes, subject, TOKEN_KEY_BYTES);
         break;
     case CHANGE_CREDENTIAL:
+        reading->is_damaged |= len != CLIENT_ID_LEN;
         if (len == CLIENT_ID_LEN)
             add_client(reading, subject, len);
         break;
     case CHANGE_PURGE:
+        reading->is_damaged |= len != sizeof *news->purged;
         if (len != sizeof *news->purged)
             break;
         GROW(news, purged, purged_count, purged_size);
@@ -84,18 +91,64 @@ static void add_change(struct log_reading *reading, enum change_kind kind, const
     case CHANGE_ROLE:
         news->has_roles = true;
         break;
+    default: /* CHANGE_ALL, and what a newer program may write */
+        reading->is_unknown = true;
     }
 }
 
 static enum status read_change(const struct store_row *row, void *arg)
 {
     struct log_reading *reading = arg;
+    struct news *news = reading->news;
+    struct position position = {store_row_int(row, 0), store_row_int(row, 1)};
+    GROW(news, log, log_count, log_size);
+    news->log[news->log_count++] = news->position = position;
+    if (position.revision <= news->since.revision)
+        return STATUS_OK;
     size_t len = 0;
-    const void *subject = store_row_blob(row, 2, &len);
-    reading->has_gap = reading->has_gap || store_row_int(row, 0) != reading->next;
-    reading->next++;
-    add_change(reading, (enum change_kind)store_row_int(row, 1), subject, len);
+    const void *subject = store_row_blob(row, 3, &len);
+    reading->has_gap |= position.revision != reading->next++;
+    reading->is_damaged |= position.change_id == 0;
+    add_change(reading, store_row_int(row, 2), subject, len);
     return STATUS_OK;
+}
+
+static int compare_revisions(const void *revision, const void *position)
+{
+    int64_t left = *(const int64_t *)revision, right = ((const struct position *)position)->revision;
+    return (left > right) - (left < right);
+}
+
+struct position news_find(const struct news *news, int64_t revision)
+{
+    const struct position *found = NULL;
+    if (news->log_count > 0)
+        found = bsearch(&revision, news->log, news->log_count, sizeof *news->log, compare_revisions);
+    return found == NULL ? (struct position){revision, 0} : *found;
+}
+
+/* Does the log say of this position what is known of it? */
+static bool continues(const struct news *news, struct position known)
+{
+    if (known.revision == 0)
+        return true;
+    struct position found = news_find(news, known.revision);
+    return found.change_id != 0 && position_equal(found, known);
+}
+
+static enum news_kind judge(const struct log_reading *reading)
+{
+    const struct news *news = reading->news;
+    bool is_continued = continues(news, news->since);
+    for (size_t i = 0; i < news->own_count; i++)
+        is_continued = is_continued && continues(news, news->own[i]);
+    /* Old changes are removed from the log: who slept for an hour finds it cut. */
+    bool is_cut = news->log_count > 0 && news->log[0].revision > news->since.revision + (news->since.revision == 0);
+    if (is_cut)
+        return NEWS_CUT;
+    if (!is_continued || reading->is_damaged || reading->has_gap)
+        return NEWS_HISTORY;
+    return reading->is_unknown ? NEWS_CUT : NEWS_SINCE;
 }
 
 static enum status read_role(const struct role *role, void *arg)
@@ -129,12 +182,6 @@ static enum status load_credential(struct store_tx *tx, struct news *news, const
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status read_all(struct store_tx *tx, struct news *news)
-{
-    news->is_all = news->has_settings = news->has_roles = true;
-    return credential_facts_load_all(tx, news->now, &news->facts, &news->facts_count);
-}
-
 static int compare_texts(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -151,16 +198,40 @@ static enum status load_clients(struct store_tx *tx, struct log_reading *reading
     return STATUS_OK;
 }
 
+/* From here on the log is looked at: what is known must be in it. */
+static int64_t least_revision(const struct news *news)
+{
+    int64_t least = news->since.revision;
+    for (size_t i = 0; i < news->own_count; i++)
+        if (news->own[i].revision < least)
+            least = news->own[i].revision;
+    return least;
+}
+
+static enum status read_position(const struct store_row *row, void *arg)
+{
+    *(struct position *)arg = (struct position){store_row_int(row, 0), store_row_int(row, 1)};
+    return STATUS_OK;
+}
+
+static enum status read_whole(struct store_tx *tx, struct news *news)
+{
+    news->position = (struct position){0};
+    news->has_settings = news->has_roles = true;
+    TRY(store_run(tx, "SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", read_position,
+                  &news->position));
+    return credential_facts_load_all(tx, news->now, &news->facts, &news->facts_count);
+}
+
 static enum status read_log(struct store_tx *tx, struct news *news)
 {
-    struct log_reading reading = {.news = news, .next = news->since + 1};
-    enum status status =
-        store_run(tx, "SELECT revision, kind, subject FROM change_log WHERE revision > $1 ORDER BY revision",
-                  read_change, &reading, store_int(news->since));
-    if (status == STATUS_OK && (reading.has_gap || reading.next != news->revision + 1))
-        status = read_all(tx, news);
-    else if (status == STATUS_OK)
-        status = load_clients(tx, &reading);
+    struct log_reading reading = {.news = news, .next = news->since.revision + 1};
+    enum status status = store_run(
+        tx, "SELECT revision, change_id, kind, subject FROM change_log WHERE revision >= $1 ORDER BY revision",
+        read_change, &reading, store_int(least_revision(news)));
+    news->kind = judge(&reading);
+    if (status == STATUS_OK)
+        status = news->kind == NEWS_SINCE ? load_clients(tx, &reading) : read_whole(tx, news);
     arena_done(&reading.arena);
     return status;
 }
@@ -168,11 +239,8 @@ static enum status read_log(struct store_tx *tx, struct news *news)
 enum status news_read(struct store_tx *tx, struct news *news)
 {
     reset(news);
-    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'revision'", read_number, &news->revision));
-    if (news->since < 0)
-        TRY(read_all(tx, news));
-    else if (news->revision != news->since)
-        TRY(read_log(tx, news));
+    news->kind = NEWS_START;
+    TRY(news->is_start ? read_whole(tx, news) : read_log(tx, news));
     if (news->has_settings)
         TRY(settings_load(tx, &news->settings));
     return news->has_roles ? role_list(tx, read_role, news) : STATUS_OK;
@@ -180,48 +248,41 @@ enum status news_read(struct store_tx *tx, struct news *news)
 
 /* Applying */
 
-static int compare_ids(const void *id, const void *facts)
-{
-    int64_t left = *(const int64_t *)id, right = (*(struct credential_facts *const *)facts)->id;
-    return (left > right) - (left < right);
-}
-
-static void find_absent(const struct credential_facts *facts, void *arg)
-{
-    struct news *news = arg;
-    if (news->facts_count > 0 &&
-        bsearch(&facts->id, news->facts, news->facts_count, sizeof *news->facts, compare_ids) != NULL)
-        return;
-    GROW(news, purged, purged_count, purged_size);
-    news->purged[news->purged_count++] = facts->id;
-}
-
-/* Nothing that was known before is trusted. */
-static void forget_absent(struct news *news)
+static void apply_since(struct news *news)
 {
     struct directory *directory = news->domain->directory;
-    directory_lock(directory);
-    directory_each(directory, find_absent, news);
-    directory_unlock(directory);
-    token_table_clear(news->domain->tokens);
-}
-
-void news_apply(struct news *news)
-{
-    struct directory *directory = news->domain->directory;
-    bool is_old = news->revision < directory_revision(directory);
-    if (news->is_all && !is_old)
-        forget_absent(news);
     for (size_t i = 0; i < news->role_count; i++)
         directory_put_role(directory, &news->roles[i]);
     if (news->has_settings)
         directory_put_settings(directory, &news->settings);
     for (size_t i = 0; i < news->facts_count; i++)
         directory_put_credential(directory, news->facts[i]);
-    news->facts_count = 0; /* the directory has them now */
     for (size_t i = 0; i < news->purged_count; i++)
         directory_purge(directory, news->purged[i]);
     for (size_t i = 0; i < news->ended_count; i++)
         token_table_remove(news->domain->tokens, &news->ended[i]);
-    directory_set_revision(directory, news->revision);
+}
+
+static void apply_all(struct news *news)
+{
+    const struct directory_content content = {
+        .facts = news->facts,
+        .facts_count = news->facts_count,
+        .roles = news->roles,
+        .role_count = news->role_count,
+        .settings = &news->settings,
+    };
+    directory_replace(news->domain->directory, &content);
+    token_table_clear(news->domain->tokens);
+}
+
+void news_apply(struct news *news)
+{
+    if (news->kind == NEWS_SINCE)
+        apply_since(news);
+    else
+        apply_all(news);
+    news->facts_count = 0; /* the directory has them now */
+    if (!position_equal(news->position, news->since) || news->is_start)
+        directory_set_position(news->domain->directory, news->position);
 }

@@ -3,10 +3,12 @@
 
 #include "domain/domain.h"
 #include "domain/news.h"
+#include "log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { LOOKS = 4 }; /* at the log's head, in a lease */
 
@@ -19,11 +21,14 @@ struct waiting {
 struct replica {
     struct domain *domain;
     struct replica_options options;
-    pthread_mutex_t lock; /* news is applied one after the other */
+    pthread_mutex_t lock; /* news is applied one after the other; for `own` */
+    struct position *own; /* obeyed early, and not yet seen in the log */
+    size_t own_count, own_size;
     pthread_mutex_t refresh_lock;
     struct waiting *waiting; /* for a look that begins after they came */
     bool is_looking;         /* for others, who came before */
     _Atomic int64_t confirmed;
+    _Atomic uint64_t history_resets, cut_resets;
     _Atomic bool is_stopping;
     pthread_t thread;
 };
@@ -33,42 +38,172 @@ int64_t replica_age(struct replica *replica)
     return replica == NULL ? 0 : clock_steady(replica->domain->clock) - atomic_load(&replica->confirmed);
 }
 
-bool replica_is_current(struct replica *replica)
+/* Clocks of two machines run differently: whoever holds a lease counts 63/64 of it, whoever waits for it all of it. */
+bool replica_has_lease(struct replica *replica)
 {
-    return replica == NULL || (!replica->options.is_strict && replica_age(replica) < replica->options.lease);
+    return replica == NULL || replica_age(replica) < replica->options.lease / 64 * 63;
 }
 
+bool replica_is_current(struct replica *replica)
+{
+    return replica == NULL || (!replica->options.is_strict && replica_has_lease(replica));
+}
+
+struct replica_resets replica_resets(struct replica *replica)
+{
+    return (struct replica_resets){atomic_load(&replica->history_resets), atomic_load(&replica->cut_resets)};
+}
+
+void replica_note_own(struct replica *replica, struct position position)
+{
+    pthread_mutex_lock(&replica->lock);
+    if (replica->own_count == replica->own_size) {
+        replica->own_size = replica->own_size == 0 ? 16 : replica->own_size * 2;
+        replica->own = realloc(replica->own, replica->own_size * sizeof *replica->own);
+        if (replica->own == NULL)
+            abort();
+    }
+    replica->own[replica->own_count++] = position;
+    pthread_mutex_unlock(&replica->lock);
+}
+
+/* A look at the log. */
 struct looking {
     struct replica *replica;
     struct news news;
-    int64_t asked; /* before the state that is read was fixed */
+    int64_t asked;
     struct waiting *waiting;
 };
+
+/* Before the state that will be read is fixed: what was obeyed by now must be in it, and what it says holds from now.
+ */
+static void begin_look(struct looking *looking)
+{
+    struct replica *replica = looking->replica;
+    struct news *news = &looking->news;
+    news_done(news);
+    looking->asked = clock_steady(replica->domain->clock);
+    pthread_mutex_lock(&replica->lock);
+    *news = (struct news){.domain = replica->domain,
+                          .since = directory_position(replica->domain->directory),
+                          .own_count = replica->own_count};
+    if (news->own_count > 0) {
+        news->own = malloc(news->own_count * sizeof *news->own);
+        if (news->own == NULL)
+            abort();
+        memcpy(news->own, replica->own, news->own_count * sizeof *news->own);
+    }
+    pthread_mutex_unlock(&replica->lock);
+}
 
 static enum status look_tx(struct store_tx *tx, void *arg)
 {
     struct looking *looking = arg;
-    struct domain *domain = looking->replica->domain;
-    looking->news.domain = domain;
-    looking->news.since = directory_revision(domain->directory);
-    looking->news.now = clock_now(domain->clock);
+    looking->news.now = clock_now(looking->replica->domain->clock);
     return news_read(tx, &looking->news);
 }
 
-static void take_in(struct looking *looking)
+/* Does what was read fit to what is in memory now? Another look may have moved it on meanwhile, and of a change that
+ * was obeyed early since, this one may know better: then the next look tells. */
+static bool is_still_right(const struct looking *looking)
+{
+    const struct replica *replica = looking->replica;
+    const struct news *news = &looking->news;
+    if (!position_equal(directory_position(replica->domain->directory), news->since))
+        return false;
+    for (size_t i = news->own_count; i < replica->own_count; i++)
+        if (replica->own[i].revision <= news->position.revision &&
+            !position_equal(news_find(news, replica->own[i].revision), replica->own[i]))
+            return false;
+    return true;
+}
+
+/* Those that this look has seen in the log, or has replaced. What came since stays: by another history it may be gone.
+ */
+static void forget_own(struct looking *looking)
 {
     struct replica *replica = looking->replica;
+    const struct news *news = &looking->news;
+    size_t kept = 0;
+    for (size_t i = 0; i < replica->own_count; i++) {
+        bool is_done =
+            i < news->own_count || (news->kind == NEWS_SINCE && replica->own[i].revision <= news->position.revision);
+        if (!is_done)
+            replica->own[kept++] = replica->own[i];
+    }
+    replica->own_count = kept;
+}
+
+static void tell_reset(struct replica *replica, const struct news *news)
+{
+    bool is_history = news->kind == NEWS_HISTORY;
+    atomic_fetch_add(is_history ? &replica->history_resets : &replica->cut_resets, 1);
+    log_write(is_history ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, is_history ? "another_history" : "change_log_cut",
+              "known_revision", log_number(news->since.revision).text, "revision",
+              log_number(news->position.revision).text, "message",
+              is_history
+                  ? "the database is not what it was: commits were lost in a failover, or a backup was restored; "
+                    "everything in memory was replaced"
+                  : "the change log no longer reaches back to what is known; everything was read anew",
+              NULL);
+}
+
+struct beginning {
+    struct work work;
+    struct arena arena;
+};
+
+static enum status begin_history_tx(struct store_tx *tx, void *arg)
+{
+    struct beginning *beginning = arg;
+    work_reset(&beginning->work);
+    beginning->work.tx = tx;
+    return work_change_all(&beginning->work);
+}
+
+static void begin_history_done(enum status status, void *arg)
+{
+    struct beginning *beginning = arg;
+    if (status == STATUS_OK)
+        work_apply(&beginning->work);
+    work_reset(&beginning->work);
+    free(beginning);
+}
+
+/* The log's last change has no id: an older program wrote it, and no look could ever trust it. */
+static void begin_history(struct replica *replica)
+{
+    struct beginning *beginning = calloc(1, sizeof *beginning);
+    if (beginning == NULL)
+        abort();
+    beginning->work = (struct work){.domain = replica->domain, .now = clock_now(replica->domain->clock)};
+    store_write(replica->domain->store, begin_history_tx, begin_history_done, beginning);
+}
+
+/* False: it must be looked at again. */
+static bool take_in(struct looking *looking)
+{
+    struct replica *replica = looking->replica;
+    struct news *news = &looking->news;
     pthread_mutex_lock(&replica->lock);
-    news_apply(&looking->news);
-    if (looking->asked > atomic_load(&replica->confirmed))
-        atomic_store(&replica->confirmed, looking->asked);
+    bool is_right = is_still_right(looking);
+    if (is_right) {
+        news_apply(news);
+        forget_own(looking);
+        if (looking->asked > atomic_load(&replica->confirmed))
+            atomic_store(&replica->confirmed, looking->asked);
+    }
     pthread_mutex_unlock(&replica->lock);
+    if (is_right && news->kind != NEWS_SINCE)
+        tell_reset(replica, news);
+    if (is_right && news->kind != NEWS_SINCE && news->position.revision > 0 && news->position.change_id == 0)
+        begin_history(replica);
+    return is_right;
 }
 
 static enum status look_now(struct store_tx *tx, void *arg)
 {
-    struct looking *looking = arg;
-    looking->asked = clock_steady(looking->replica->domain->clock);
+    begin_look(arg);
     return look_tx(tx, arg);
 }
 
@@ -76,8 +211,9 @@ void replica_follow(struct replica *replica)
 {
     int64_t pause_ms = replica->options.lease / LOOKS / 1000;
     struct looking looking = {.replica = replica};
-    if (store_follow(replica->domain->store, pause_ms > 0 ? pause_ms : 1, look_now, &looking) == STATUS_OK)
-        take_in(&looking);
+    bool is_done = false;
+    for (int i = 0; i < LOOKS && !is_done; i++, pause_ms = 0)
+        is_done = store_follow(replica->domain->store, pause_ms, look_now, &looking) != STATUS_OK || take_in(&looking);
     news_done(&looking.news);
 }
 
@@ -104,15 +240,19 @@ static void look_for_all(struct replica *replica)
     struct looking *looking = calloc(1, sizeof *looking);
     if (looking == NULL)
         abort();
-    *looking = (struct looking){.replica = replica, .asked = clock_steady(replica->domain->clock), .waiting = waiting};
+    *looking = (struct looking){.replica = replica, .waiting = waiting};
+    begin_look(looking);
     store_read(replica->domain->store, look_tx, look_done, looking);
 }
 
 static void look_done(enum status status, void *arg)
 {
     struct looking *looking = arg;
-    if (status == STATUS_OK)
-        take_in(looking);
+    if (status == STATUS_OK && !take_in(looking)) {
+        begin_look(looking);
+        store_read(looking->replica->domain->store, look_tx, look_done, looking);
+        return;
+    }
     look_for_all(looking->replica); /* when the last one is told, the replica may be freed */
     for (struct waiting *waiting = looking->waiting, *next; waiting != NULL; waiting = next) {
         next = waiting->next;
@@ -162,5 +302,6 @@ void replica_free(struct replica *replica)
         pthread_join(replica->thread, NULL);
     pthread_mutex_destroy(&replica->refresh_lock);
     pthread_mutex_destroy(&replica->lock);
+    free(replica->own);
     free(replica);
 }

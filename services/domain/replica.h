@@ -6,10 +6,14 @@
  * The bound: who answers from memory at time t has read the log at a time after t - lease, so that whatever was
  * acknowledged before that is known. When the lease has run out, and always if `strict`, the log is read first, call by
  * call (replica_refresh); where the store cannot be read, there is no answer.
+ *
+ * Each look compares what is known with the log (news.h). After a failover that lost commits, or a restored backup, it
+ * finds another history, and everything that was in memory is replaced.
  */
 #ifndef DOMAIN_REPLICA_H
 #define DOMAIN_REPLICA_H
 
+#include "domain/position.h"
 #include "store/store.h"
 
 struct domain;
@@ -28,11 +32,25 @@ void replica_free(struct replica *replica); /* NULL is fine */
 /* Waits for news, at most a quarter of the lease, then looks at the log once. What the thread does all the time. */
 void replica_follow(struct replica *replica);
 
+/* A change of this process's own is about to be obeyed in memory before the log was read up to it: the next looks will
+ * see whether the log has it. */
+void replica_note_own(struct replica *replica, struct position position);
+
 /* May calls be answered from memory? NULL (a store of one's own): always. */
 bool replica_is_current(struct replica *replica);
 
+/* The same, strict or not: was the log read within the lease? */
+bool replica_has_lease(struct replica *replica);
+
 /* Could the log be read lately? For readiness and metrics; microseconds since. */
 int64_t replica_age(struct replica *replica);
+
+/* How often everything was replaced since the start, for metrics: because this was another history, or because the log
+ * no longer reached back. */
+struct replica_resets {
+    uint64_t history, cut;
+};
+struct replica_resets replica_resets(struct replica *replica);
 
 /* Reads what the others did until now, puts it into memory, and calls done, on a thread of the store. Callers who come
  * while one is being read share the next reading. */

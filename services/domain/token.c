@@ -47,13 +47,17 @@ static struct role_set roles_from_bytes(const uint8_t *bytes)
     return roles;
 }
 
-enum status token_insert(struct store_tx *tx, const struct token_row *row)
+enum status token_insert(struct store_tx *tx, const struct token_row *row, const char *client_id, int64_t *ret_inserted)
 {
     uint8_t roles[ROLES_MAX / 8];
     roles_to_bytes(&row->roles, roles);
-    return store_send(tx, "INSERT INTO token (key, credential, epoch, last_used, roles) VALUES ($1, $2, $3, $4, $5)",
-                      store_blob(row->key.bytes, TOKEN_KEY_BYTES), store_int(row->credential_id), store_int(row->epoch),
-                      store_int(row->last_used), row->is_narrowed ? store_blob(roles, sizeof roles) : store_null());
+    return store_send_counted(
+        tx,
+        "INSERT INTO token (key, credential, epoch, last_used, roles) SELECT $1, id, epoch, $2, $3 FROM credential"
+        " WHERE id = $4 AND client_id = $5 AND epoch = $6 AND deleted = 0",
+        ret_inserted, store_blob(row->key.bytes, TOKEN_KEY_BYTES), store_int(row->last_used),
+        store_blob(row->is_narrowed ? roles : NULL, row->is_narrowed ? sizeof roles : 0), store_int(row->credential_id),
+        store_text(client_id), store_int(row->epoch));
 }
 
 static enum status read_row(const struct store_row *from, struct token_row *row)
@@ -107,7 +111,7 @@ static bool is_live(struct directory *directory, const struct token_row *row, co
 {
     struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
     const struct credential_facts *credential = directory_find_id(directory, row->credential_id);
-    return credential != NULL && !credential->is_purged && token_is_active(&facts, credential, limits, now);
+    return credential != NULL && token_is_active(&facts, credential, limits, now);
 }
 
 enum status token_end(struct work *work, const struct token_key *key, bool *ret_live)
@@ -116,28 +120,33 @@ enum status token_end(struct work *work, const struct token_key *key, bool *ret_
     struct token_row row;
     *ret_live = false;
     enum status status = token_load(work->tx, key, &row);
-    if (status != STATUS_OK)
-        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-    directory_lock(directory);
-    struct token_limits limits = domain_limits(work->domain, directory_settings(directory), work->now);
-    *ret_live = is_live(directory, &row, &limits, work->now);
-    directory_unlock(directory);
-    TRY(delete_row(work->tx, key));
+    if (status == STATUS_OK) {
+        directory_lock(directory);
+        struct token_limits limits = settings_limits(directory_settings(directory), work->now);
+        *ret_live = is_live(directory, &row, &limits, work->now);
+        directory_unlock(directory);
+        status = delete_row(work->tx, key);
+    }
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
     return work_change_token(work, key);
 }
 
-enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api)
+enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api,
+                            int64_t *ret_changed)
 {
     struct store_value used = store_int(use->used), last_api = store_text(api);
     struct store_value key = store_blob(use->key.bytes, TOKEN_KEY_BYTES);
+    struct store_value at_most = store_int(use->is_clamped ? INT64_MAX : use->used);
     if (!is_shared) /* half the work */
-        return store_send(tx, "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 AND last_used <= $1", used,
-                          last_api, key);
+        return store_send_counted(tx,
+                                  "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 AND last_used <= $4",
+                                  ret_changed, used, last_api, key, at_most);
     /* Whoever is changing it now ends it, or notes a use of the same moment. */
-    return store_send(tx,
-                      "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
-                      " (SELECT key FROM token WHERE key = $3 AND last_used <= $1 /* if free */)",
-                      used, last_api, key);
+    return store_send_counted(tx,
+                              "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
+                              " (SELECT key FROM token WHERE key = $3 AND last_used <= $4 /* if free */)",
+                              ret_changed, used, last_api, key, at_most);
 }
 
 static enum status read_counts(const struct store_row *row, void *arg)
@@ -211,59 +220,70 @@ enum status token_list(struct store_tx *tx, int64_t credential_id, int64_t epoch
 
 /* Reaping */
 
-struct reaping {
-    struct domain *domain;
+struct look {
+    struct token_reaping *reaping;
     struct token_limits limits;
-    int64_t dead_since;
-    struct token_key *dead;
-    int dead_count;
     struct token_key *unknown; /* of a credential that is not known here: purged, or made by another replica just now */
-    int unknown_count;
-    int seen;
-    struct token_key last;
+    struct token_key *ahead;   /* whose last use has not come yet */
+    int unknown_count, ahead_count;
 };
 
-static enum status look_at(const struct token_row *row, void *arg)
+static enum status look_at(const struct token_row *stored, void *arg)
 {
-    struct reaping *reaping = arg;
+    struct look *look = arg;
+    struct token_reaping *reaping = look->reaping;
     struct directory *directory = reaping->domain->directory;
+    struct token_row row = *stored;
+    int64_t used = token_table_last_used(reaping->domain->tokens, &row.key);
+    if (row.last_used > reaping->latest)
+        look->ahead[look->ahead_count++] = row.key;
+    if (used > row.last_used)
+        row.last_used = used;
     directory_lock(directory);
-    const struct credential_facts *credential = directory_find_id(directory, row->credential_id);
-    bool is_dead = !is_live(directory, row, &reaping->limits, reaping->dead_since);
-    bool is_ahead = credential != NULL && credential->epoch < row->epoch; /* of what is known here: another replica's */
+    const struct credential_facts *credential = directory_find_id(directory, row.credential_id);
+    bool is_dead = !is_live(directory, &row, &look->limits, reaping->at);
+    bool is_ahead = credential != NULL && credential->epoch < row.epoch; /* of what is known here: another replica's */
     directory_unlock(directory);
     if (credential == NULL)
-        reaping->unknown[reaping->unknown_count++] = row->key;
+        look->unknown[look->unknown_count++] = row.key;
     else if (is_dead && !is_ahead)
-        reaping->dead[reaping->dead_count++] = row->key;
+        reaping->removed[reaping->removed_count++] = row.key;
     reaping->seen++;
-    reaping->last = row->key;
+    reaping->cursor = row.key;
     return STATUS_OK;
 }
 
-enum status token_reap(struct store_tx *tx, struct domain *domain, int64_t dead_since, struct token_key *cursor,
-                       int limit, int *ret_seen, int *ret_removed)
+static enum status remove_seen(struct store_tx *tx, const struct look *look)
 {
-    struct arena arena = {0};
-    struct reaping reaping = {.domain = domain, .dead_since = dead_since, .last = *cursor};
-    reaping.dead = arena_array(&arena, struct token_key, (size_t)limit);
-    reaping.unknown = arena_array(&arena, struct token_key, (size_t)limit);
-    directory_lock(domain->directory);
-    reaping.limits = domain_limits(domain, directory_settings(domain->directory), dead_since);
-    directory_unlock(domain->directory);
-    struct listing listing = {look_at, &reaping};
-    enum status status = store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key > $1 ORDER BY key LIMIT $2",
-                                   read_listed, &listing, store_blob(cursor->bytes, TOKEN_KEY_BYTES), store_int(limit));
-    for (int i = 0; i < reaping.dead_count && status == STATUS_OK; i++)
-        status = delete_row(tx, &reaping.dead[i]);
-    for (int i = 0; i < reaping.unknown_count && status == STATUS_OK; i++)
-        status = store_send(tx, "DELETE FROM token WHERE key = $1 AND credential NOT IN (SELECT id FROM credential)",
-                            store_blob(reaping.unknown[i].bytes, TOKEN_KEY_BYTES));
-    if (status == STATUS_OK) {
-        *cursor = reaping.seen < limit ? (struct token_key){0} : reaping.last;
-        *ret_seen = reaping.seen;
-        *ret_removed = reaping.dead_count;
-    }
-    arena_done(&arena);
-    return status;
+    const struct token_reaping *reaping = look->reaping;
+    for (int i = 0; i < look->ahead_count; i++)
+        TRY(store_send(tx, "UPDATE token SET last_used = $1 WHERE key = $2 AND last_used > $1",
+                       store_int(reaping->latest), store_blob(look->ahead[i].bytes, TOKEN_KEY_BYTES)));
+    for (int i = 0; i < reaping->removed_count; i++)
+        TRY(delete_row(tx, &reaping->removed[i]));
+    for (int i = 0; i < look->unknown_count; i++)
+        TRY(store_send(tx, "DELETE FROM token WHERE key = $1 AND credential NOT IN (SELECT id FROM credential)",
+                       store_blob(look->unknown[i].bytes, TOKEN_KEY_BYTES)));
+    return STATUS_OK;
+}
+
+enum status token_reap(struct store_tx *tx, struct arena *arena, struct token_reaping *reaping, int limit)
+{
+    struct directory *directory = reaping->domain->directory;
+    struct look look = {.reaping = reaping,
+                        .unknown = arena_array(arena, struct token_key, (size_t)limit),
+                        .ahead = arena_array(arena, struct token_key, (size_t)limit)};
+    struct token_key from = reaping->cursor;
+    reaping->removed = arena_array(arena, struct token_key, (size_t)limit);
+    reaping->seen = reaping->removed_count = 0;
+    directory_lock(directory);
+    look.limits = settings_limits(directory_settings(directory), reaping->at);
+    directory_unlock(directory);
+    struct listing listing = {look_at, &look};
+    TRY(store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key > $1 ORDER BY key LIMIT $2", read_listed, &listing,
+                  store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(limit)));
+    TRY(remove_seen(tx, &look));
+    if (reaping->seen < limit)
+        reaping->cursor = (struct token_key){0};
+    return STATUS_OK;
 }

@@ -28,17 +28,22 @@ struct token_row {
     char last_api[257];
 };
 
-enum status token_insert(struct store_tx *tx, const struct token_row *row);
+/* Inserts it if its credential is what was believed when the token was made: has this client ID, is not deleted, and
+ * stands at this epoch. *ret_inserted is set at the latest when the transaction commits; 0: it was not. */
+enum status token_insert(struct store_tx *tx, const struct token_row *row, const char *client_id,
+                         int64_t *ret_inserted);
 
 /* NOT_FOUND. */
 enum status token_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row);
 
-/* Ends it for good. Sets *ret_live: it was live until now, as far as the store knows of its uses. A token that is not
- * there is no error. */
+/* Ends it for good. Sets *ret_live: it was live until now, as far as the store knows of its uses. A token that the
+ * store does not have may be in somebody's memory nevertheless: it is ended there, too, and that is no error. */
 enum status token_end(struct work *work, const struct token_key *key, bool *ret_live);
 
-/* is_shared: other processes write to the store, and are not waited for. */
-enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api);
+/* is_shared: other processes write to the store, and are not waited for. *ret_changed is set at the latest when the
+ * transaction commits; 0: the row is not there, or another is changing it, or it has a later use already. */
+enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api,
+                            int64_t *ret_changed);
 
 /* Those of one credential that are within their times; what a change of epoch would end. */
 enum status token_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
@@ -53,8 +58,16 @@ typedef enum status token_each_fn(const struct token_row *row, void *arg);
 enum status token_list(struct store_tx *tx, int64_t credential_id, int64_t epoch, const struct token_limits *limits,
                        const struct token_key *before, int limit, token_each_fn *each, void *arg);
 
-/* Looks at up to `limit` rows from *cursor on and removes those that are dead; moves the cursor, to zero at the end. */
-enum status token_reap(struct store_tx *tx, struct domain *domain, int64_t dead_since, struct token_key *cursor,
-                       int limit, int *ret_seen, int *ret_removed);
+/* Looks at up to `limit` rows from *cursor on and removes those that were dead at `at` already, except those of which
+ * memory knows a later use; moves the cursor, to zero at the end. A last use later than `latest` is set to that: a
+ * clock that was wrong noted it. What was removed is to be removed from memory, too, after the commit. */
+struct token_reaping {
+    struct domain *domain;
+    int64_t at, latest;
+    struct token_key cursor;
+    struct token_key *removed; /* of the arena; set by token_reap */
+    int seen, removed_count;
+};
+enum status token_reap(struct store_tx *tx, struct arena *arena, struct token_reaping *reaping, int limit);
 
 #endif

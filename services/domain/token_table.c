@@ -16,13 +16,15 @@ struct entry {
     struct token_key key;
     struct credential_facts *credential; /* NULL: free */
     int64_t last_used;
+    int64_t stored; /* last_used as the store has it; a later last_used is still to be stored */
     struct role_set roles;
     uint32_t epoch;
     uint32_t next; /* in its bucket, or in the free list */
     uint32_t api;
     bool is_narrowed;
-    bool is_dirty;  /* last_used is not in the store yet */
-    bool is_recent; /* was asked for since the sweep came by */
+    bool is_dirty;   /* in the list of what is to be gathered */
+    bool is_recent;  /* was asked for since the sweep came by */
+    bool is_clamped; /* see struct token_use */
 };
 
 struct part {
@@ -163,7 +165,7 @@ static void sweep(struct part *part)
     for (int tries = 0; tries < SWEEP && part->count >= part->max; tries++) {
         uint32_t index = part->hand++ % total;
         struct entry *entry = entry_at(part, index);
-        if (entry->credential == NULL || entry->is_dirty)
+        if (entry->credential == NULL || entry->stored < entry->last_used)
             continue;
         if (entry->is_recent) {
             entry->is_recent = false;
@@ -226,6 +228,7 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
             .key = *key,
             .credential = entry->credential,
             .last_used = entry->last_used,
+            .stored = entry->stored,
             .epoch = entry->epoch,
             .is_narrowed = entry->is_narrowed,
             .roles = entry->roles,
@@ -236,8 +239,7 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
     return index != NONE;
 }
 
-bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, bool is_used,
-                     uint32_t api)
+bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, uint32_t api)
 {
     struct part *part = lock_part(table, &facts->key);
     bool is_current = part->generation == generation;
@@ -250,10 +252,12 @@ bool token_table_put(struct token_table *table, const struct token_facts *facts,
         entry->is_narrowed = facts->is_narrowed;
         entry->roles = facts->roles;
         entry->is_recent = true;
+        if (facts->stored > entry->stored)
+            entry->stored = facts->stored;
         if (facts->last_used > entry->last_used) {
             entry->last_used = facts->last_used;
             entry->api = api;
-            if (is_used)
+            if (entry->stored < entry->last_used)
                 mark_dirty(part, entry, index);
         }
     }
@@ -274,6 +278,61 @@ void token_table_touch(struct token_table *table, const struct token_key *key, i
         }
     }
     pthread_mutex_unlock(&part->lock);
+}
+
+void token_table_give_back(struct token_table *table, const struct token_use *uses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct part *part = lock_part(table, &uses[i].key);
+        uint32_t index = find(part, &uses[i].key);
+        if (index != NONE) {
+            struct entry *entry = entry_at(part, index);
+            entry->is_clamped |= uses[i].is_clamped;
+            mark_dirty(part, entry, index);
+        }
+        pthread_mutex_unlock(&part->lock);
+    }
+}
+
+void token_table_stored(struct token_table *table, const struct token_use *uses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct part *part = lock_part(table, &uses[i].key);
+        uint32_t index = find(part, &uses[i].key);
+        if (index != NONE) {
+            struct entry *entry = entry_at(part, index);
+            if (uses[i].used > entry->stored)
+                entry->stored = uses[i].used;
+        }
+        pthread_mutex_unlock(&part->lock);
+    }
+}
+
+int64_t token_table_last_used(struct token_table *table, const struct token_key *key)
+{
+    struct part *part = lock_part(table, key);
+    uint32_t index = find(part, key);
+    int64_t used = index == NONE ? INT64_MIN : entry_at(part, index)->last_used;
+    pthread_mutex_unlock(&part->lock);
+    return used;
+}
+
+void token_table_clamp(struct token_table *table, int64_t now)
+{
+    for (int i = 0; i < PARTS; i++) {
+        struct part *part = &table->parts[i];
+        pthread_mutex_lock(&part->lock);
+        for (uint32_t index = 0; index < part->chunk_count * CHUNK; index++) {
+            struct entry *entry = entry_at(part, index);
+            if (entry->credential == NULL || entry->last_used <= now)
+                continue;
+            entry->last_used = now;
+            entry->stored = 0;
+            entry->is_clamped = true;
+            mark_dirty(part, entry, index);
+        }
+        pthread_mutex_unlock(&part->lock);
+    }
 }
 
 void token_table_remove(struct token_table *table, const struct token_key *key)
@@ -313,8 +372,8 @@ size_t token_table_gather(struct token_table *table, struct token_use **ret_uses
             if (!entry->is_dirty) /* removed since */
                 continue;
             entry->is_dirty = false;
-            entry->is_recent = true; /* not to be dropped, and read again, before the store has this use */
-            uses[count++] = (struct token_use){entry->key, entry->last_used, entry->api};
+            uses[count++] = (struct token_use){entry->key, entry->last_used, entry->api, entry->is_clamped};
+            entry->is_clamped = false;
         }
         part->dirty_count = 0;
         pthread_mutex_unlock(&part->lock);

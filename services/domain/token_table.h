@@ -6,7 +6,8 @@
  * It never answers by what was: whoever ends a token removes it here after the commit and before the acknowledgement,
  * and an entry that was read from the store before a removal is not put in after it (see generation).
  *
- * The uses that it notes are not in the store yet: an entry with such a use is kept until token_table_gather took it.
+ * The uses that it notes are not in the store yet: an entry with such a use is kept until token_table_stored says that
+ * the store has it.
  */
 #ifndef DOMAIN_TOKEN_TABLE_H
 #define DOMAIN_TOKEN_TABLE_H
@@ -18,6 +19,7 @@ struct token_facts {
     struct token_key key;
     struct credential_facts *credential;
     int64_t last_used;
+    int64_t stored; /* the last use that the store has, as far as is known here; what others read there */
     int64_t epoch;
     bool is_narrowed;      /* it carries only `roles` of what its credential has; else all */
     struct role_set roles; /* if is_narrowed */
@@ -34,10 +36,9 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
                      uint64_t *ret_generation);
 
 /* Puts in what the store said. False: a token of this part was removed since `generation` was read; the caller must ask
- * the store again. If the token is there already, the later last use of both is kept. `is_used`: last_used is not in
- * the store yet. */
-bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, bool is_used,
-                     uint32_t api);
+ * the store again. If the token is there already, the later last use of both is kept. A use by API number `api` that is
+ * later than facts->stored is noted. */
+bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, uint32_t api);
 
 /* Notes a use at `used`, of API number `api`. Does nothing for a token that is not there. */
 void token_table_touch(struct token_table *table, const struct token_key *key, int64_t used, uint32_t api);
@@ -47,16 +48,26 @@ void token_table_remove(struct token_table *table, const struct token_key *key);
 /* Forgets everything, noted uses too (a replica that lost touch: any of it may have ended). */
 void token_table_clear(struct token_table *table);
 
+/* When it was used last, as far as is known here; INT64_MIN: it is not there. Is no reason to keep it longer. */
+int64_t token_table_last_used(struct token_table *table, const struct token_key *key);
+
+/* No last use is later than `now` from then on, in memory and, by the next flush, in the store: the clock that noted it
+ * was ahead. */
+void token_table_clamp(struct token_table *table, int64_t now);
+
 /* A use that is to be stored. */
 struct token_use {
     struct token_key key;
     int64_t used;
     uint32_t api;
+    bool is_clamped; /* the store may have a later one, which was never true */
 };
 
 /* Takes out the uses noted since the last time; *ret_uses is the caller's to free. Those that could not be stored are
- * noted again by token_table_touch. */
+ * noted again by token_table_give_back; of those that were, token_table_stored is told. */
 size_t token_table_gather(struct token_table *table, struct token_use **ret_uses);
+void token_table_give_back(struct token_table *table, const struct token_use *uses, size_t count);
+void token_table_stored(struct token_table *table, const struct token_use *uses, size_t count);
 
 size_t token_table_count(struct token_table *table);
 size_t token_table_bytes(struct token_table *table);

@@ -9,7 +9,7 @@
 struct change {
     struct change *next;
     enum change_kind kind;
-    int64_t revision;
+    struct position position;
     struct credential_facts *facts;
     struct token_key key;
     struct settings settings;
@@ -59,13 +59,24 @@ static struct change *add(struct work *work, enum change_kind kind)
     return change;
 }
 
+/* Not 0, which stands for none. */
+static int64_t make_change_id(void)
+{
+    int64_t id = 0;
+    while (id == 0)
+        crypto_random(&id, sizeof id);
+    return id;
+}
+
 static enum status append_log(struct work *work, struct change *change, const void *subject, size_t len)
 {
-    TRY(work_next(work->tx, "revision", &change->revision));
+    TRY(work_next(work->tx, "revision", &change->position.revision));
+    change->position.change_id = make_change_id();
     store_announce(work->tx);
-    return store_send(work->tx, "INSERT INTO change_log (revision, kind, subject, at) VALUES ($1, $2, $3, $4)",
-                      store_int(change->revision), store_int(change->kind), store_blob(subject, len),
-                      store_int(work->now));
+    return store_send(work->tx,
+                      "INSERT INTO change_log (revision, kind, subject, at, change_id) VALUES ($1, $2, $3, $4, $5)",
+                      store_int(change->position.revision), store_int(change->kind), store_blob(subject, len),
+                      store_int(work->now), store_int(change->position.change_id));
 }
 
 enum status work_change_credential(struct work *work, struct credential_facts *facts)
@@ -103,8 +114,17 @@ enum status work_change_purge(struct work *work, int64_t credential_id)
     return append_log(work, change, &credential_id, sizeof credential_id);
 }
 
+enum status work_change_all(struct work *work)
+{
+    return append_log(work, add(work, CHANGE_ALL), "", 0);
+}
+
 static void apply(struct domain *domain, struct change *change)
 {
+    /* Where others write, too, theirs may be missing before it: the log will say when the position moves. Until then
+     * this change is known to have been obeyed early. */
+    if (domain->replica != NULL)
+        replica_note_own(domain->replica, change->position);
     switch (change->kind) {
     case CHANGE_CREDENTIAL:
         directory_put_credential(domain->directory, change->facts);
@@ -122,10 +142,11 @@ static void apply(struct domain *domain, struct change *change)
     case CHANGE_PURGE:
         directory_purge(domain->directory, change->credential_id);
         break;
+    case CHANGE_ALL: /* whoever writes it has read everything */
+        break;
     }
-    /* Where others write, too, theirs may be missing before it: the log will say. */
-    if (!store_is_shared(domain->store))
-        directory_set_revision(domain->directory, change->revision);
+    if (domain->replica == NULL)
+        directory_set_position(domain->directory, change->position);
 }
 
 void work_apply(struct work *work)

@@ -20,6 +20,8 @@ enum change_kind {
     CHANGE_SETTINGS = 3,
     CHANGE_ROLE = 4,
     CHANGE_PURGE = 5, /* subject: the credential's id, 8 bytes */
+    CHANGE_ALL =
+        6, /* whoever follows forgets everything and reads it anew; so it does of a kind that it does not know */
 };
 
 struct change;
@@ -45,6 +47,7 @@ enum status work_change_token(struct work *work, const struct token_key *key);
 enum status work_change_settings(struct work *work, const struct settings *settings);
 enum status work_change_role(struct work *work, const struct role *role);
 enum status work_change_purge(struct work *work, int64_t credential_id);
+enum status work_change_all(struct work *work);
 
 /* After the commit. Then the work is empty. */
 void work_apply(struct work *work);

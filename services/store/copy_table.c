@@ -89,7 +89,7 @@ const struct table copy_tables[] = {
       {"detail", 't'},
       {"hash", 'b'}}},
     {"request", 2, 6, {{"actor", 't'}, {"id", 't'}, {"method", 't'}, {"digest", 'b'}, {"response", 'b'}, {"at", 'i'}}},
-    {"change_log", 1, 4, {{"revision", 'i'}, {"kind", 'i'}, {"subject", 'b'}, {"at", 'i'}}},
+    {"change_log", 1, 5, {{"revision", 'i'}, {"kind", 'i'}, {"subject", 'b'}, {"at", 'i'}, {"change_id", 'i'}}},
 };
 const size_t copy_tables_count = sizeof copy_tables / sizeof copy_tables[0];
 

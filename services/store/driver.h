@@ -64,8 +64,13 @@ struct driver {
 
     enum status (*run)(struct connection *connection, const char *sql, const struct store_value *values, size_t count,
                        store_row_fn *each, void *arg);
-    enum status (*send)(struct connection *connection, const char *sql, const struct store_value *values, size_t count);
+    /* *ret_changed (may be NULL) is set when the statement was carried out: at the latest when commit returns. */
+    enum status (*send)(struct connection *connection, const char *sql, const struct store_value *values, size_t count,
+                        int64_t *ret_changed);
     enum status (*changes)(struct connection *connection, int64_t *ret_rows);
+
+    /* See store_now. */
+    enum status (*now)(struct connection *connection, int64_t *ret_time);
 
     /* The commit of this transaction ends the other processes' await. */
     void (*announce)(struct connection *connection);

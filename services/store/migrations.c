@@ -87,7 +87,15 @@ static const char first[] =
 /* The row that a replica locks to be alone. */
 static const char second[] = "INSERT INTO counter (name, value) VALUES ('lock', 0)";
 
-const char *const migrations[] = {first, second};
+/* change_id: random; with its revision it names the history of the store up to this change. 0: an older program wrote
+ * it. process: each that serves from this store; for how long it may be behind, and when it said so last (milliseconds
+ * of the database's clock where it has one). */
+static const char third[] = "ALTER TABLE change_log ADD COLUMN change_id BIGINT NOT NULL DEFAULT 0;"
+                            "CREATE TABLE process ("
+                            "    id BIGINT PRIMARY KEY, lease BIGINT NOT NULL, seen BIGINT NOT NULL"
+                            ") /* table */;";
+
+const char *const migrations[] = {first, second, third};
 const size_t migrations_count = sizeof migrations / sizeof migrations[0];
 
 static enum status keep_number(const struct store_row *row, void *arg)

@@ -57,7 +57,7 @@ static enum status postgres_begin(struct connection *base)
 
 static enum status postgres_lock(struct connection *base)
 {
-    return link_send(&of(base)->link, "SELECT value FROM counter WHERE name = 'lock' FOR UPDATE", NULL, 0);
+    return link_send(&of(base)->link, "SELECT value FROM counter WHERE name = 'lock' FOR UPDATE", NULL, 0, NULL);
 }
 
 static enum status postgres_commit(struct connection *base)
@@ -131,13 +131,13 @@ static enum status postgres_undo(struct connection *base)
 }
 
 static enum status postgres_send(struct connection *base, const char *sql, const struct store_value *values,
-                                 size_t count)
+                                 size_t count, int64_t *ret_changed)
 {
     struct postgres_connection *connection = of(base);
     if (!connection->is_begun) /* it would be a transaction of its own */
         return STATUS_UNAVAILABLE;
     connection->has_sent = true;
-    return link_send(&connection->link, sql, values, count);
+    return link_send(&connection->link, sql, values, count, ret_changed);
 }
 
 static bool is_read(const char *sql)
@@ -152,7 +152,7 @@ static enum status postgres_run(struct connection *base, const char *sql, const 
     if (!connection->is_begun)
         return STATUS_UNAVAILABLE;
     connection->has_sent = connection->has_sent || !is_read(sql);
-    TRY(link_send(&connection->link, sql, values, count));
+    TRY(link_send(&connection->link, sql, values, count, NULL));
     return blame(connection, link_wait(&connection->link, each, arg));
 }
 
@@ -162,6 +162,18 @@ static enum status postgres_changes(struct connection *base, int64_t *ret_rows)
     TRY(blame(connection, link_wait(&connection->link, NULL, NULL)));
     *ret_rows = connection->link.changed;
     return STATUS_OK;
+}
+
+static enum status read_now(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status postgres_now(struct connection *base, int64_t *ret_time)
+{
+    return postgres_run(base, "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", NULL, 0,
+                        read_now, ret_time);
 }
 
 static void postgres_announce(struct connection *base)
@@ -356,6 +368,7 @@ const struct driver postgres_driver = {
     .run = postgres_run,
     .send = postgres_send,
     .changes = postgres_changes,
+    .now = postgres_now,
     .announce = postgres_announce,
     .await = postgres_await,
     .script = postgres_script,

@@ -120,7 +120,7 @@ static enum status status_of(struct link *link, const PGresult *result)
 
 /* Sending */
 
-static void expect(struct link *link, enum awaited_kind kind, struct statement *statement)
+static void expect(struct link *link, struct awaited entry)
 {
     if (link->count == link->size) {
         size_t size = link->size == 0 ? 64 : link->size * 2;
@@ -134,7 +134,7 @@ static void expect(struct link *link, enum awaited_kind kind, struct statement *
         link->first = 0;
         link->size = size;
     }
-    link->awaited[(link->first + link->count++) % link->size] = (struct awaited){.kind = kind, .statement = statement};
+    link->awaited[(link->first + link->count++) % link->size] = entry;
 }
 
 /* Waits until the socket can be read, or written where that is wanted. */
@@ -169,11 +169,11 @@ static int64_t deadline(const struct link *link)
     return link_time_ms() + link->reply_timeout_ms + REPLY_MARGIN_MS;
 }
 
-static enum status sent(struct link *link, int is_sent, enum awaited_kind kind, struct statement *statement)
+static enum status sent(struct link *link, int is_sent, struct awaited entry)
 {
     if (is_sent == 0)
         return link_lose(link);
-    expect(link, kind, statement);
+    expect(link, entry);
     link->unsynced++;
     if (link->unsynced % UNSENT_MAX == 0 && !flush(link, deadline(link)))
         return link_lose(link);
@@ -189,7 +189,7 @@ static enum status prepare(struct link *link, struct statement *statement, const
     int is_sent = PQsendPrepare(link->conn, statement->name, sql, (int)count, types);
     free(sql);
     statement->is_prepared = true; /* unless the answer says otherwise */
-    return sent(link, is_sent, AWAIT_PREPARE, statement);
+    return sent(link, is_sent, (struct awaited){.kind = AWAIT_PREPARE, .statement = statement});
 }
 
 static enum status get_statement(struct link *link, const char *sql, struct statement **ret_statement)
@@ -237,7 +237,8 @@ static void set_parameter(struct parameters *parameters, size_t i, const struct 
     }
 }
 
-enum status link_send(struct link *link, const char *sql, const struct store_value *values, size_t count)
+enum status link_send(struct link *link, const char *sql, const struct store_value *values, size_t count,
+                      int64_t *ret_changed)
 {
     struct parameters parameters;
     struct statement *statement;
@@ -257,14 +258,15 @@ enum status link_send(struct link *link, const char *sql, const struct store_val
     return sent(link,
                 PQsendQueryPrepared(link->conn, statement->name, (int)count, parameters.values, parameters.lengths,
                                     parameters.formats, 1),
-                AWAIT_QUERY, statement);
+                (struct awaited){.kind = AWAIT_QUERY, .statement = statement, .changed = ret_changed});
 }
 
 enum status link_command(struct link *link, const char *sql)
 {
     if (link->conn == NULL)
         return STATUS_UNAVAILABLE;
-    return sent(link, PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1), AWAIT_COMMAND, NULL);
+    return sent(link, PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1),
+                (struct awaited){.kind = AWAIT_COMMAND});
 }
 
 enum status link_sync(struct link *link)
@@ -275,7 +277,7 @@ enum status link_sync(struct link *link)
         return STATUS_OK;
     if (PQpipelineSync(link->conn) == 0)
         return link_lose(link);
-    expect(link, AWAIT_SYNC, NULL);
+    expect(link, (struct awaited){.kind = AWAIT_SYNC});
     link->unsynced = 0;
     return STATUS_OK;
 }
@@ -331,6 +333,8 @@ static void take_result(struct link *link, PGresult *result, const struct awaite
     case PGRES_COMMAND_OK:
         if (awaited->kind == AWAIT_QUERY)
             link->changed = strtoll(PQcmdTuples(result), NULL, 10);
+        if (awaited->changed != NULL)
+            *awaited->changed = link->changed;
         link->is_committed = strcmp(PQcmdStatus(result), "COMMIT") == 0;
         break;
     case PGRES_PIPELINE_SYNC:

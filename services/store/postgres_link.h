@@ -30,6 +30,7 @@ enum awaited_kind { AWAIT_PREPARE, AWAIT_QUERY, AWAIT_COMMAND, AWAIT_SYNC };
 struct awaited {
     enum awaited_kind kind;
     struct statement *statement;
+    int64_t *changed; /* takes how many rows it changed, if it is not NULL */
 };
 
 struct link {
@@ -66,7 +67,8 @@ void link_done(struct link *link);
 bool link_is_open(const struct link *link);
 
 /* Sends without waiting. An error shows at the next wait, or here. */
-enum status link_send(struct link *link, const char *sql, const struct store_value *values, size_t count);
+enum status link_send(struct link *link, const char *sql, const struct store_value *values, size_t count,
+                      int64_t *ret_changed);
 enum status link_command(struct link *link, const char *sql); /* BEGIN and the like */
 
 /* Waits for all that was sent. Rows of the last statement sent go to `each`, if that is not NULL. */

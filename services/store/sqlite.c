@@ -217,14 +217,23 @@ static enum status sqlite_run(struct connection *base, const char *sql, const st
     return status;
 }
 
-static enum status sqlite_send(struct connection *base, const char *sql, const struct store_value *values, size_t count)
-{
-    return sqlite_run(base, sql, values, count, NULL, NULL);
-}
-
 static enum status sqlite_changes(struct connection *base, int64_t *ret_rows)
 {
     *ret_rows = of(base)->changes_after - of(base)->changes_before;
+    return STATUS_OK;
+}
+
+static enum status sqlite_send(struct connection *base, const char *sql, const struct store_value *values, size_t count,
+                               int64_t *ret_changed)
+{
+    TRY(sqlite_run(base, sql, values, count, NULL, NULL));
+    return ret_changed == NULL ? STATUS_OK : sqlite_changes(base, ret_changed);
+}
+
+static enum status sqlite_now(struct connection *base, int64_t *ret_time)
+{
+    (void)base;
+    *ret_time = INT64_MAX; /* its clock is this process's */
     return STATUS_OK;
 }
 
@@ -459,6 +468,7 @@ const struct driver sqlite_driver = {
     .run = sqlite_run,
     .send = sqlite_send,
     .changes = sqlite_changes,
+    .now = sqlite_now,
     .announce = sqlite_announce,
     .await = sqlite_await,
     .script = sqlite_script,

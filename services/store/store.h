@@ -132,9 +132,18 @@ enum status store_run_n(struct store_tx *tx, const char *sql, const struct store
 
 /* The same for a statement that gives no rows and whose error the function does not care to tell from others: a
  * database elsewhere gets it without being waited for, and an error shows at the next store_run, or at the commit. */
-enum status store_send_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count);
-#define store_send(tx, sql, ...) \
-    store_send_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value))
+enum status store_send_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
+                         int64_t *ret_changed);
+#define store_send(tx, sql, ...) store_send_counted(tx, sql, NULL, __VA_ARGS__)
+
+/* And *ret_changed is how many rows it inserted, changed or deleted; it is set at the latest when the transaction
+ * commits, and must live until then. */
+#define store_send_counted(tx, sql, ret_changed, ...)                                                               \
+    store_send_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
+                 ret_changed)
+
+/* The time by the database's own clock, in microseconds since 1970; INT64_MAX where it has none but this process's. */
+enum status store_now(struct store_tx *tx, int64_t *ret_time);
 
 /* When this transaction is committed, other processes' store_follow wakes. */
 void store_announce(struct store_tx *tx);

@@ -57,11 +57,19 @@ enum status store_changes(struct store_tx *tx, int64_t *ret_rows)
     return tx->failed = tx->connection->driver->changes(tx->connection, ret_rows);
 }
 
-enum status store_send_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count)
+enum status store_now(struct store_tx *tx, int64_t *ret_time)
+{
+    if (tx->failed != STATUS_OK)
+        return tx->failed;
+    return tx->failed = tx->connection->driver->now(tx->connection, ret_time);
+}
+
+enum status store_send_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
+                         int64_t *ret_changed)
 {
     if (tx->failed != STATUS_OK || tx->is_in_row)
         return store_run_n(tx, sql, values, count, NULL, NULL);
-    enum status status = tx->connection->driver->send(tx->connection, sql, values, count);
+    enum status status = tx->connection->driver->send(tx->connection, sql, values, count, ret_changed);
     if (status == STATUS_INTERNAL)
         log_write(LOG_LEVEL_ERROR, "store_statement_wrong", "reason", tx->connection->driver->reason(tx->connection),
                   "sql", sql, NULL);

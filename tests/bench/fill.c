@@ -23,7 +23,8 @@ struct filling {
     struct arena arena;
     struct work work;
     long credential_count, owner_count, token_count;
-    long from; /* the first one of this transaction */
+    long from;
+    int64_t inserted; /* the first one of this transaction */
     int64_t first_credential, now;
 };
 
@@ -85,7 +86,11 @@ static enum status add_tokens(struct store_tx *tx, void *arg)
         token_text_new(filling->now - (filling->token_count - i) * 1000, text);
         if (!token_text_parse(text, &row.key))
             abort();
-        TRY(token_insert(tx, &row));
+        struct directory *directory = filling->domain->directory;
+        directory_lock(directory);
+        const char *client_id = directory_find_id(directory, row.credential_id)->client_id; /* never changes */
+        directory_unlock(directory);
+        TRY(token_insert(tx, &row, client_id, &filling->inserted));
         puts(text);
     }
     return STATUS_OK;

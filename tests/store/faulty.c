@@ -85,9 +85,14 @@ static enum status faulty_run(struct connection *connection, const char *sql, co
 }
 
 static enum status faulty_send(struct connection *connection, const char *sql, const struct store_value *values,
-                               size_t count)
+                               size_t count, int64_t *ret_changed)
 {
-    CALL(connection, FAULTY_ANY, send(own->inner, sql, values, count));
+    CALL(connection, FAULTY_ANY, send(own->inner, sql, values, count, ret_changed));
+}
+
+static enum status faulty_now(struct connection *connection, int64_t *ret_time)
+{
+    return of(connection)->faulty->inner->now(of(connection)->inner, ret_time);
 }
 
 static void faulty_announce(struct connection *connection)
@@ -185,6 +190,7 @@ void faulty_init(struct faulty *faulty, const struct driver *inner)
     faulty->driver.run = faulty_run;
     faulty->driver.send = faulty_send;
     faulty->driver.changes = faulty_changes;
+    faulty->driver.now = faulty_now;
     faulty->driver.announce = faulty_announce;
     faulty->driver.await = faulty_await;
     faulty->driver.script = faulty_script;

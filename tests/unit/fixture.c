@@ -148,20 +148,29 @@ struct credential *make_credential(struct fixture *fixture, const char *name, co
     return making.credential;
 }
 
+struct inserting {
+    struct token_row row;
+    const char *client_id;
+    int64_t inserted;
+};
+
 static enum status insert(struct store_tx *tx, void *arg)
 {
-    return token_insert(tx, arg);
+    struct inserting *inserting = arg;
+    return token_insert(tx, &inserting->row, inserting->client_id, &inserting->inserted);
 }
 
 struct token_key make_token(struct fixture *fixture, const struct credential *credential)
 {
     char text[TOKEN_TEXT_LEN + 1];
-    struct token_row row = {.credential_id = credential->id, .epoch = credential->epoch};
-    row.last_used = clock_now(fixture->clock);
-    token_text_new(row.last_used, text);
-    assert_true(token_text_parse(text, &row.key));
-    assert_int_equal(store_write_wait(fixture->store, insert, &row), STATUS_OK);
-    return row.key;
+    struct inserting inserting = {.row = {.credential_id = credential->id, .epoch = credential->epoch},
+                                  .client_id = credential->client_id};
+    inserting.row.last_used = clock_now(fixture->clock);
+    token_text_new(inserting.row.last_used, text);
+    assert_true(token_text_parse(text, &inserting.row.key));
+    assert_int_equal(store_write_wait(fixture->store, insert, &inserting), STATUS_OK);
+    assert_int_equal(inserting.inserted, 1);
+    return inserting.row.key;
 }
 
 static void answered(enum status status, struct introspection *introspection)

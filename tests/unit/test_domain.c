@@ -301,7 +301,8 @@ static enum status add_unknown(struct store_tx *tx, void *arg)
         struct token_row row = rows[i];
         row.key = token_key_at(START);
         row.key.bytes[TOKEN_KEY_BYTES - 1] = (uint8_t)i;
-        TRY(token_insert(tx, &row));
+        TRY(store_run(tx, "INSERT INTO token (key, credential, epoch, last_used) VALUES ($1, $2, $3, 0)", NULL, NULL,
+                      store_blob(row.key.bytes, TOKEN_KEY_BYTES), store_int(row.credential_id), store_int(row.epoch)));
     }
     return STATUS_OK;
 }

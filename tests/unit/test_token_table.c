@@ -16,8 +16,9 @@ static struct token_key new_key(uint8_t part)
 
 static bool put(struct token_table *table, const struct token_key *key, int64_t last_used, uint64_t generation)
 {
-    struct token_facts facts = {.key = *key, .credential = &nobody, .last_used = last_used, .epoch = 1};
-    return token_table_put(table, &facts, generation, false, 0);
+    struct token_facts facts = {
+        .key = *key, .credential = &nobody, .last_used = last_used, .stored = last_used, .epoch = 1};
+    return token_table_put(table, &facts, generation, 0);
 }
 
 static bool has(struct token_table *table, const struct token_key *key, uint64_t *ret_generation)
@@ -101,6 +102,14 @@ static void it_keeps_to_its_size_and_keeps_what_is_asked_for(void **state)
     token_table_free(table);
 }
 
+static void put_many(struct token_table *table)
+{
+    for (int i = 0; i < 20000; i++) {
+        struct token_key key = new_key((uint8_t)i);
+        assert_true(put(table, &key, START, generation_of(table, &key)));
+    }
+}
+
 static void a_use_that_is_not_stored_keeps_its_entry(void **state)
 {
     (void)state;
@@ -120,13 +129,19 @@ static void a_use_that_is_not_stored_keeps_its_entry(void **state)
     for (int i = 0; i < USED; i++)
         sum += uses[i].used - START - 1;
     assert_int_equal(sum, (int64_t)USED * (USED - 1) / 2);
+    struct token_use *more = NULL;
+    assert_int_equal(token_table_gather(table, &more), 0);
+    free(more);
+    put_many(table); /* while the uses are on their way to the store */
+    for (int i = 0; i < USED; i++)
+        assert_true(has(table, &used[i], NULL));
+    token_table_give_back(table, uses, USED); /* it failed */
+    put_many(table);
     free(uses);
-    assert_int_equal(token_table_gather(table, &uses), 0);
+    assert_int_equal(token_table_gather(table, &uses), USED);
+    token_table_stored(table, uses, USED);
     free(uses);
-    for (int i = 0; i < 20000; i++) {
-        struct token_key key = new_key((uint8_t)i);
-        assert_true(put(table, &key, START, generation_of(table, &key)));
-    }
+    put_many(table);
     assert_true(token_table_count(table) < USED);
     free(used);
     token_table_free(table);
