@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "domain/flusher.h"
+#include "domain/group.h"
 #include "log.h"
 #include "rest/upstream.h"
 #include "store/copy.h"
@@ -54,9 +55,10 @@ bool daemon_open_store(struct daemon *daemon, bool create)
     config_show_store(daemon->config.store, shown);
     struct store_options store_options = {
         .url = daemon->config.store, .create = create, .reply_timeout_ms = daemon->config.store_timeout_ms};
+    bool was_copy = false;
     enum status status = store_open(&store_options, &daemon->store, why);
     if (status == STATUS_OK)
-        status = copy_claim(daemon->store, why);
+        status = copy_claim(daemon->store, &was_copy, why);
     if (status != STATUS_OK) {
         log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", shown, "message", why, "try",
                   status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);
@@ -68,6 +70,7 @@ bool daemon_open_store(struct daemon *daemon, bool create)
         .flush_interval_ms = daemon->config.flush_interval_ms,
         .lease_ms = daemon->config.lease_ms,
         .is_strict = daemon->config.strict,
+        .begins_history = was_copy,
     };
     status = domain_open(&domain_options, &daemon->domain);
     if (status != STATUS_OK)
@@ -135,6 +138,9 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 "cause=\"history\"", (double)resets.history);
     metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
                 "cause=\"cut\"", (double)resets.cut);
+    metrics_put(text, "gatehouse_group_lease_seconds", "gauge",
+                "The longest lease of any process of this store: the bound of the group.", "",
+                (double)group_lease(replica_group(daemon->domain->replica)) / 1e6);
     metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
                 (double)replica_age(daemon->domain->replica) / 1e6);
 }

@@ -144,6 +144,11 @@ enum status domain_open(const struct domain_options *options, struct domain **re
         struct replica_options replica_options = {
             .lease = lease_ms * 1000, .is_strict = options->is_strict, .has_thread = options->flush_interval_ms >= 0};
         domain->replica = replica_new(domain, &replica_options, confirmed);
+        status = replica_start(domain->replica);
+        if (status != STATUS_OK) {
+            domain_close(domain);
+            return status;
+        }
     }
     domain->flusher = flusher_new(domain, flush_ms);
     *ret_domain = domain;

@@ -2,6 +2,7 @@
 #include "domain/flusher.h"
 
 #include "domain/credential.h"
+#include "domain/group.h"
 #include "domain/token.h"
 #include "log.h"
 
@@ -69,6 +70,8 @@ struct flush {
     struct audit_event *events;
     size_t event_count;
     struct secret_use *secrets;
+    struct group *group; /* that is told that this process is there; NULL: not now */
+    struct group_word word;
     int64_t now;
     store_done_fn *done;
     void *arg;
@@ -129,6 +132,8 @@ static enum status flush_rest_tx(struct store_tx *tx, void *arg)
     for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
         TRY(store_send(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", store_int(use->used),
                        store_int(use->secret_id)));
+    if (flush->group != NULL)
+        TRY(group_say(flush->group, tx, &flush->word));
     return store_clock(tx, clock_settled(flush->domain->clock));
 }
 
@@ -204,6 +209,8 @@ static void rest_done(enum status status, void *arg)
         for (struct secret_use *use = flush->secrets; use != NULL; use = use->hh.next)
             flusher_note_secret(flush->flusher, use->secret_id, use->used);
         has_failed(flush, status);
+    } else if (flush->group != NULL) {
+        group_said(flush->group, &flush->word);
     }
     one_done(flush);
 }
@@ -329,6 +336,8 @@ void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
     flush->done = done;
     flush->arg = arg;
     flush->to_do = 2;
+    if (domain->replica != NULL && group_is_due(replica_group(domain->replica)))
+        flush->group = replica_group(domain->replica);
     gather(flusher, flush);
     if (flush->use_count > 0) /* in the order of the store's tree: each of its pages is changed once */
         qsort(flush->uses, flush->use_count, sizeof *flush->uses, compare_uses);
@@ -574,6 +583,12 @@ uint64_t flusher_tokens_missing(struct flusher *flusher)
     return atomic_load(&flusher->tokens_missing);
 }
 
+/* If it cannot be told, the others wait for it a little longer than they need. */
+static enum status leave_tx(struct store_tx *tx, void *arg)
+{
+    return group_leave(arg, tx);
+}
+
 void flusher_stop(struct flusher *flusher)
 {
     if (flusher->has_thread) {
@@ -585,6 +600,8 @@ void flusher_stop(struct flusher *flusher)
         flusher->has_thread = false;
     }
     flusher_flush(flusher, NULL, NULL);
+    if (flusher->domain->replica != NULL)
+        (void)!store_write_wait(flusher->domain->store, leave_tx, replica_group(flusher->domain->replica));
     pthread_mutex_lock(&flusher->lock);
     while (flusher->first != NULL)
         pthread_cond_wait(&flusher->wake, &flusher->lock);

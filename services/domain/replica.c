@@ -2,6 +2,7 @@
 #include "domain/replica.h"
 
 #include "domain/domain.h"
+#include "domain/group.h"
 #include "domain/news.h"
 #include "log.h"
 
@@ -20,6 +21,7 @@ struct waiting {
 
 struct replica {
     struct domain *domain;
+    struct group *group;
     struct replica_options options;
     pthread_mutex_t lock; /* news is applied one after the other; for `own` */
     struct position *own; /* obeyed early, and not yet seen in the log */
@@ -30,6 +32,7 @@ struct replica {
     _Atomic int64_t confirmed;
     _Atomic uint64_t history_resets, cut_resets;
     _Atomic bool is_stopping;
+    bool is_running;
     pthread_t thread;
 };
 
@@ -41,7 +44,13 @@ int64_t replica_age(struct replica *replica)
 /* Clocks of two machines run differently: whoever holds a lease counts 63/64 of it, whoever waits for it all of it. */
 bool replica_has_lease(struct replica *replica)
 {
-    return replica == NULL || replica_age(replica) < replica->options.lease / 64 * 63;
+    return replica == NULL ||
+           (replica_age(replica) < replica->options.lease / 64 * 63 && group_is_known(replica->group));
+}
+
+struct group *replica_group(struct replica *replica)
+{
+    return replica->group;
 }
 
 bool replica_is_current(struct replica *replica)
@@ -278,6 +287,11 @@ void replica_refresh(struct replica *replica, store_done_fn *done, void *arg)
         look_for_all(replica);
 }
 
+struct entering {
+    struct group *group;
+    struct group_word word;
+};
+
 struct replica *replica_new(struct domain *domain, const struct replica_options *options, int64_t confirmed)
 {
     struct replica *replica = calloc(1, sizeof *replica);
@@ -286,11 +300,27 @@ struct replica *replica_new(struct domain *domain, const struct replica_options 
     replica->domain = domain;
     replica->options = *options;
     replica->confirmed = confirmed;
+    replica->group = group_new(domain->clock, options->lease);
     pthread_mutex_init(&replica->lock, NULL);
     pthread_mutex_init(&replica->refresh_lock, NULL);
-    if (options->has_thread && pthread_create(&replica->thread, NULL, follow, replica) != 0)
-        abort();
     return replica;
+}
+
+static enum status enter_tx(struct store_tx *tx, void *arg)
+{
+    struct entering *entering = arg;
+    return group_say(entering->group, tx, &entering->word);
+}
+
+enum status replica_start(struct replica *replica)
+{
+    struct entering entering = {.group = replica->group};
+    TRY(store_write_wait(replica->domain->store, enter_tx, &entering));
+    group_said(replica->group, &entering.word);
+    replica->is_running = replica->options.has_thread;
+    if (replica->is_running && pthread_create(&replica->thread, NULL, follow, replica) != 0)
+        abort();
+    return STATUS_OK;
 }
 
 void replica_free(struct replica *replica)
@@ -298,10 +328,11 @@ void replica_free(struct replica *replica)
     if (replica == NULL)
         return;
     atomic_store(&replica->is_stopping, true);
-    if (replica->options.has_thread)
+    if (replica->is_running)
         pthread_join(replica->thread, NULL);
     pthread_mutex_destroy(&replica->refresh_lock);
     pthread_mutex_destroy(&replica->lock);
+    group_free(replica->group);
     free(replica->own);
     free(replica);
 }

@@ -19,6 +19,8 @@
 struct domain;
 struct replica;
 
+struct group;
+
 struct replica_options {
     int64_t lease; /* microseconds */
     bool is_strict;
@@ -27,6 +29,9 @@ struct replica_options {
 
 /* The directory holds the state of a read that began after `confirmed` (clock_steady). */
 struct replica *replica_new(struct domain *domain, const struct replica_options *options, int64_t confirmed);
+
+/* Tells the group, and follows from then on. */
+enum status replica_start(struct replica *replica);
 void replica_free(struct replica *replica); /* NULL is fine */
 
 /* Waits for news, at most a quarter of the lease, then looks at the log once. What the thread does all the time. */
@@ -35,6 +40,9 @@ void replica_follow(struct replica *replica);
 /* A change of this process's own is about to be obeyed in memory before the log was read up to it: the next looks will
  * see whether the log has it. */
 void replica_note_own(struct replica *replica, struct position position);
+
+/* The processes of the same store, and their longest lease. */
+struct group *replica_group(struct replica *replica);
 
 /* May calls be answered from memory? NULL (a store of one's own): always. */
 bool replica_is_current(struct replica *replica);

@@ -439,11 +439,12 @@ static enum status claim(struct store_tx *tx, void *arg)
                      store_blob(finished, strlen(finished)));
 }
 
-enum status copy_claim(struct store *store, char why[256])
+enum status copy_claim(struct store *store, bool *ret_was_copy, char why[256])
 {
     struct identity identity = {0};
     enum status status = store_read_wait(store, identify, &identity);
-    if (status == STATUS_OK && is_finished(&identity))
+    *ret_was_copy = status == STATUS_OK && is_finished(&identity);
+    if (*ret_was_copy)
         status = store_write_wait(store, claim, &identity);
     if (status != STATUS_OK) {
         snprintf(why, STORE_WHY_MAX, "the database cannot be read: %s", status_name(status));

@@ -44,8 +44,8 @@ struct copy_result {
  * something else in it, or is in use; the two differ at the end), STATUS_UNAVAILABLE, STATUS_CANCELLED. */
 enum status store_copy(const struct copy_options *options, struct copy_result *ret_result, char why[256]);
 
-/* A daemon takes the store into use: from then on it is no copy any more. STATUS_FAILED_PRECONDITION: it is one that is
- * not finished. */
-enum status copy_claim(struct store *store, char why[256]);
+/* A daemon takes the store into use: from then on it is no copy any more. *ret_was_copy: it was one until now, and a new
+ * history begins. STATUS_FAILED_PRECONDITION: it is one that is not finished. */
+enum status copy_claim(struct store *store, bool *ret_was_copy, char why[256]);
 
 #endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The processes that serve from one store, and the longest lease among them: the group's bound, which no process knows
+ * by its own setting.
+ *
+ * Each writes its lease into the store before it serves, and again every few seconds. One that has not done so for
+ * three minutes counts as gone; so after two, it no longer trusts its lease, and looks at the log call by call. The
+ * bound rises at once, and is lowered when the longer lease has certainly run out.
+ */
+#ifndef DOMAIN_GROUP_H
+#define DOMAIN_GROUP_H
+
+#include "clock.h"
+#include "store/store.h"
+
+struct group;
+
+struct group *group_new(struct clock *clock, int64_t lease); /* the lease in microseconds; the clock is borrowed */
+void group_free(struct group *group);                        /* NULL is fine */
+
+/* Is it time to say again that this process is there? */
+bool group_is_due(struct group *group);
+
+/* In a write transaction: says it, and reads what the others have said. After the commit, group_said. */
+struct group_word {
+    int64_t asked;   /* clock_steady */
+    int64_t longest; /* lease of any */
+};
+enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word);
+void group_said(struct group *group, const struct group_word *word);
+
+/* Takes it out again: this process serves no more. */
+enum status group_leave(struct group *group, struct store_tx *tx);
+
+/* Do the others count on this process's lease still? */
+bool group_is_known(struct group *group);
+
+/* The longest lease of any process, in microseconds. */
+int64_t group_lease(struct group *group);
+
+#endif
