@@ -92,8 +92,8 @@ static enum status classify(const struct link *link, const char *state)
     static const char *const outages[] = {"08", "53", "55P03", "57", "58", "25P03"};
     if (is_class(state, "23505"))
         return STATUS_ALREADY_EXISTS;
-    /* A conflict, a deadlock; a table that another replica made at the same moment. */
-    if (is_class(state, "40001") || is_class(state, "40P01") || is_class(state, "42P07"))
+    /* A conflict, a deadlock; a table or a column that another replica made at the same moment. */
+    if (is_class(state, "40001") || is_class(state, "40P01") || is_class(state, "42P07") || is_class(state, "42701"))
         return STATUS_ABORTED;
     if (is_class(state, "08P01")) /* the parameters do not fit the statement */
         return STATUS_INTERNAL;

@@ -105,20 +105,5 @@ class Idle(unittest.TestCase):
         self.assertEqual([sleeper.introspect(self.caller, token).active for token in tokens], [False] * 3 + [True] * 2)
 
 
-class Grace(unittest.TestCase):
-    def test_what_is_called_active_is_listed_too_while_another_replica_may_have_used_it(self):
-        settings = {"http_address": "", "flush_interval_ms": str(MINUTE * 1000)}
-        with Replicas(1, settings, clock=True) as replicas:
-            daemon = replicas.daemons[0]
-            client = daemon.create(daemon.admin_token(), "client")
-            token = daemon.issue(client.credential.client_id, client.secret_key).access_token
-            for minutes, is_live in ((20.5, True), (0.6, False)):
-                daemon.move_clock(minutes * MINUTE)
-                caller = daemon.admin_token()
-                listed = daemon.admin.ListTokens(pb.ListTokensRequest(client_id=client.credential.client_id),
-                                                 metadata=Daemon.bearer(caller), timeout=60).tokens
-                self.assertEqual((daemon.introspect(caller, token, no_touch=True).active, len(listed)), (is_live, int(is_live)))
-
-
 if __name__ == "__main__":
     unittest.main(verbosity=2)
