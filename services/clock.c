@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
 
+#include "log.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -15,7 +17,12 @@ struct clock {
      * much as the wall clock was ahead of it at the least. */
     _Atomic int64_t window_end;
     _Atomic int64_t least_ahead;
-    pthread_mutex_t lock; /* for whoever moves those three */
+    atomic_bool has_floor;  /* settled_at_0 is more than a beginning */
+    _Atomic int64_t offset; /* the wall clock over the steady one, when it was noted last */
+    _Atomic int64_t jumped; /* since it was right */
+    int64_t jumped_at;      /* by the steady clock, the last time */
+    _Atomic uint64_t jumps;
+    pthread_mutex_t lock; /* for whoever changes any of them */
 };
 
 static int64_t read_clock(clockid_t id)
@@ -40,6 +47,18 @@ int64_t clock_steady(struct clock *clock)
     return clock->is_manual ? atomic_load(&clock->steady) : read_clock(CLOCK_BOOTTIME);
 }
 
+/* Of both clocks at one moment: who was held up between the two reads them again. */
+static int64_t read_offset(struct clock *clock)
+{
+    int64_t before, offset;
+    int tries = 10;
+    do {
+        before = clock_steady(clock);
+        offset = read_wall(clock) - before;
+    } while (clock_steady(clock) - before > CLOCK_SECOND && --tries > 0);
+    return offset;
+}
+
 static struct clock *clock_make(int64_t floor, bool is_manual)
 {
     struct clock *clock = calloc(1, sizeof *clock);
@@ -47,7 +66,10 @@ static struct clock *clock_make(int64_t floor, bool is_manual)
         abort();
     pthread_mutex_init(&clock->lock, NULL);
     clock->is_manual = is_manual;
+    floor = floor < 0 ? 0 : floor > CLOCK_END ? CLOCK_END : floor;
     clock->wall = floor;
+    clock->has_floor = floor > 0;
+    clock->offset = read_offset(clock);
     int64_t steady = clock_steady(clock);
     clock->settled_at_0 = floor - steady;
     clock->window_end = steady + CLOCK_SETTLES;
@@ -72,14 +94,60 @@ void clock_free(struct clock *clock)
     free(clock);
 }
 
+static void say(enum log_level level, const char *event, int64_t by, const char *message)
+{
+    log_write(level, event, "seconds", log_number(llabs(by) / CLOCK_SECOND).text, "way", by < 0 ? "back" : "ahead",
+              "message", message, NULL);
+}
+
+static void note_jump(struct clock *clock)
+{
+    pthread_mutex_lock(&clock->lock);
+    int64_t offset = read_offset(clock), by = offset - clock->offset;
+    bool has_jumped = llabs(by) > CLOCK_JUMP; /* else another thread has noted it, or this one was held up */
+    bool is_right = llabs(clock->jumped + by) <= CLOCK_JUMP;
+    if (has_jumped) {
+        clock->offset = offset;
+        clock->jumped = is_right ? 0 : clock->jumped + by;
+        clock->jumped_at = clock_steady(clock);
+        clock->jumps++;
+    }
+    pthread_mutex_unlock(&clock->lock);
+    if (has_jumped && is_right)
+        say(LOG_LEVEL_INFO, "clock_right", by, "the wall clock is back where it was before it jumped");
+    else if (has_jumped && by > 0)
+        say(LOG_LEVEL_WARN, "clock_jumped", by,
+            "what would have ended by then counts as ended at once; if the wall clock is wrong, put it right "
+            "within ten minutes, and nothing is left of it");
+    else if (has_jumped)
+        say(LOG_LEVEL_WARN, "clock_jumped", by,
+            "nothing lives longer for it: time goes on from the last that has certainly passed; if the wall clock "
+            "was wrong before for long, see gatehouse admin clock");
+}
+
+/* A window is over in which the wall clock was ahead by `least` or more. Returns the jump that has stayed all through
+ * it; 0: none. */
+static int64_t settle(struct clock *clock, int64_t least)
+{
+    int64_t stayed = clock->jumped_at <= clock->window_end - CLOCK_SETTLES ? clock->jumped : 0;
+    if (stayed != 0)
+        clock->jumped = 0;
+    if (least > 0) {
+        atomic_fetch_add(&clock->settled_at_0, least);
+        clock->has_floor = true;
+    }
+    return stayed;
+}
+
 static void watch(struct clock *clock, int64_t steady, int64_t ahead)
 {
+    int64_t stayed = 0;
     pthread_mutex_lock(&clock->lock);
     if (steady >= clock->window_end) {
         int64_t least = ahead < clock->least_ahead ? ahead : clock->least_ahead;
-        if (least > 0 && clock->least_ahead != INT64_MAX) { /* a window without a look says nothing */
-            atomic_fetch_add(&clock->settled_at_0, least);
-            ahead -= least;
+        if (clock->least_ahead != INT64_MAX) { /* a window without a look says nothing */
+            stayed = settle(clock, least);
+            ahead -= least > 0 ? least : 0;
         }
         atomic_store(&clock->window_end, steady + CLOCK_SETTLES);
         atomic_store(&clock->least_ahead, ahead);
@@ -87,6 +155,8 @@ static void watch(struct clock *clock, int64_t steady, int64_t ahead)
         atomic_store(&clock->least_ahead, ahead);
     }
     pthread_mutex_unlock(&clock->lock);
+    if (stayed != 0)
+        say(LOG_LEVEL_WARN, "clock_stays", stayed, "the wall clock has stayed where it jumped to");
 }
 
 int64_t clock_now(struct clock *clock)
@@ -94,7 +164,9 @@ int64_t clock_now(struct clock *clock)
     /* The wall clock first: a thread that is held up between the two then sees it behind, never ahead. */
     int64_t wall = read_wall(clock), steady = clock_steady(clock);
     int64_t settled = atomic_load(&clock->settled_at_0) + steady;
-    int64_t ahead = wall - settled;
+    int64_t ahead = wall - settled, by = wall - steady - atomic_load(&clock->offset);
+    if (by > CLOCK_JUMP || by < -CLOCK_JUMP)
+        note_jump(clock);
     if (steady >= atomic_load(&clock->window_end) || ahead < atomic_load(&clock->least_ahead))
         watch(clock, steady, ahead);
     return ahead > 0 ? wall : settled;
@@ -110,6 +182,18 @@ int64_t clock_ahead(struct clock *clock)
 {
     int64_t ahead = clock_now(clock) - read_wall(clock);
     return ahead < 0 ? 0 : ahead;
+}
+
+void clock_describe(struct clock *clock, struct clock_state *ret_state)
+{
+    int64_t now = clock_now(clock), wall = read_wall(clock), unsettled = now - clock_settled(clock);
+    *ret_state = (struct clock_state){
+        .wall = wall,
+        .ahead = now > wall ? now - wall : 0,
+        .unsettled = unsettled > 0 && clock->has_floor ? unsettled : 0,
+        .jumped = clock->jumped,
+        .jumps = clock->jumps,
+    };
 }
 
 void clock_advance(struct clock *clock, int64_t microseconds)

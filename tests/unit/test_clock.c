@@ -99,6 +99,84 @@ static void a_clock_without_a_floor_is_the_wall_clock(void **state)
     clock_free(clock);
 }
 
+static struct clock_state describe(struct clock *clock)
+{
+    struct clock_state state;
+    clock_describe(clock, &state);
+    return state;
+}
+
+static void a_jump_is_over_when_it_is_put_right(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new_manual(START);
+    clock_step(clock, 4 * CLOCK_SECOND); /* no jump: a leap second, a clock that is set now and then */
+    clock_advance(clock, MINUTE);
+    assert_int_equal(describe(clock).jumps, 0);
+    clock_step(clock, 60 * MINUTE);
+    assert_int_equal(describe(clock).jumped / MINUTE, 60);
+    assert_int_equal(describe(clock).unsettled / MINUTE, 60);
+    clock_advance(clock, MINUTE);
+    clock_step(clock, 30 * MINUTE);
+    assert_int_equal(describe(clock).jumped / MINUTE, 90);
+    clock_step(clock, -90 * MINUTE);
+    assert_int_equal(describe(clock).jumped, 0);
+    assert_int_equal(describe(clock).jumps, 3);
+    clock_step(clock, -10 * MINUTE);
+    assert_int_equal(describe(clock).jumped, -10 * MINUTE);
+    assert_true(describe(clock).ahead >= 9 * MINUTE);
+    assert_int_equal(describe(clock).unsettled, 0);
+    clock_free(clock);
+}
+
+static void a_jump_is_over_when_it_has_stayed(void **state)
+{
+    (void)state;
+    for (int way = -1; way <= 1; way += 2) {
+        struct clock *clock = clock_new_manual(START);
+        clock_step(clock, way * 60 * MINUTE);
+        for (int i = 1; i <= 20; i++) {
+            assert_true(i > 10 || describe(clock).jumped == way * 60 * MINUTE);
+            clock_advance(clock, MINUTE);
+        }
+        assert_int_equal(describe(clock).jumped, 0);
+        assert_int_equal(describe(clock).unsettled, 0);
+        assert_int_equal(describe(clock).ahead, way < 0 ? 60 * MINUTE : 0); /* goes on from where it was */
+        assert_int_equal(describe(clock).jumps, 1);
+        clock_free(clock);
+    }
+}
+
+static void a_rest_before_the_start_is_no_jump(void **state)
+{
+    (void)state;
+    int64_t month = 30 * 24 * 60 * MINUTE, wall = time(NULL) * CLOCK_SECOND;
+    struct clock *clock = clock_new(wall - month);
+    assert_true(clock_now(clock) >= wall);
+    assert_true(clock_settled(clock) < wall - month + MINUTE);
+    assert_int_equal(describe(clock).jumps, 0);
+    assert_int_equal(describe(clock).jumped, 0);
+    assert_true(describe(clock).unsettled > month - MINUTE);
+    clock_free(clock);
+    clock = clock_new(0);
+    assert_int_equal(describe(clock).unsettled, 0);
+    assert_int_equal(describe(clock).ahead, 0);
+    clock_free(clock);
+}
+
+static void a_floor_that_is_no_time_is_none(void **state)
+{
+    (void)state;
+    struct clock *clock = clock_new(INT64_MIN);
+    assert_true(clock_settled(clock) >= 0 && clock_settled(clock) < MINUTE);
+    assert_int_equal(clock_ahead(clock), 0);
+    clock_free(clock);
+    clock = clock_new(INT64_MAX);
+    assert_true(clock_now(clock) >= CLOCK_END && clock_now(clock) < CLOCK_END + MINUTE);
+    assert_true(clock_settled(clock) >= CLOCK_END);
+    clock_free(clock);
+}
+
 static void *read_it(void *arg)
 {
     int64_t last = 0;
@@ -136,6 +214,10 @@ int main(void)
         cmocka_unit_test(what_was_not_looked_at_does_not_settle),
         cmocka_unit_test(a_clock_starts_no_earlier_than_its_floor_and_runs_on_from_there),
         cmocka_unit_test(a_clock_without_a_floor_is_the_wall_clock),
+        cmocka_unit_test(a_jump_is_over_when_it_is_put_right),
+        cmocka_unit_test(a_jump_is_over_when_it_has_stayed),
+        cmocka_unit_test(a_rest_before_the_start_is_no_jump),
+        cmocka_unit_test(a_floor_that_is_no_time_is_none),
         cmocka_unit_test(no_thread_sees_it_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
