@@ -17,7 +17,7 @@ struct clock {
      * much as the wall clock was ahead of it at the least. */
     _Atomic int64_t window_end;
     _Atomic int64_t least_ahead;
-    atomic_bool has_floor;  /* settled_at_0 is more than a beginning */
+    atomic_bool has_floor;  /* else settled_at_0 stands for 1970 */
     _Atomic int64_t offset; /* the wall clock over the steady one, when it was noted last */
     _Atomic int64_t jumped; /* since it was right */
     int64_t jumped_at;      /* by the steady clock, the last time */
@@ -175,7 +175,7 @@ int64_t clock_now(struct clock *clock)
 int64_t clock_settled(struct clock *clock)
 {
     (void)clock_now(clock); /* looks */
-    return atomic_load(&clock->settled_at_0) + clock_steady(clock);
+    return clock->has_floor ? atomic_load(&clock->settled_at_0) + clock_steady(clock) : 0;
 }
 
 int64_t clock_ahead(struct clock *clock)

@@ -8,7 +8,8 @@
  *                When the wall clock jumps ahead, so does clock_now, at once: what might have ended counts as ended.
  * clock_settled  a time that has certainly passed. It runs by CLOCK_BOOTTIME, which nobody sets, from the floor, and
  *                follows the wall clock ahead only when that has stayed there for CLOCK_SETTLES. The store keeps it as
- *                the floor of the next start, and what is removed for good is removed by it.
+ *                the floor of the next start, and what is removed for good is removed by it. 0 while nothing is
+ * certain: on a new database, until its first CLOCK_SETTLES are over.
  *
  * So a wall clock that was ahead for some minutes leaves nothing behind: clock_now comes back with it. A wall clock
  * that was set back makes nothing live longer: clock_now goes on from the settled time.

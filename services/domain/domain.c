@@ -5,12 +5,14 @@
 #include "domain/flusher.h"
 #include "domain/news.h"
 #include "log.h"
+#include "store/floor.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000 };
 enum { FLUSHES_PER_IDLE_TIME = 8 };
+#define SAID_REST (24 * 3600 * CLOCK_SECOND)
 
 struct opening {
     struct domain *domain;
@@ -79,10 +81,9 @@ static enum status seed_tx(struct store_tx *tx, void *arg)
                      store_blob(opening->domain->instance_key, SHA256_BYTES));
 }
 
-static enum status read_clock(struct store_tx *tx, void *arg)
+static enum status read_floor(struct store_tx *tx, void *arg)
 {
-    *(int64_t *)arg = 0;
-    return store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", read_counter, arg);
+    return floor_read(tx, arg);
 }
 
 static enum status load_tx(struct store_tx *tx, void *arg)
@@ -94,13 +95,19 @@ static enum status load_tx(struct store_tx *tx, void *arg)
 static enum status start_clock(struct domain *domain)
 {
     int64_t floor = 0;
-    TRY(store_read_wait(domain->store, read_clock, &floor));
+    TRY(store_read_wait(domain->store, read_floor, &floor));
     domain->clock = clock_new(floor);
     domain->owns_clock = true;
-    int64_t ahead = clock_ahead(domain->clock);
-    if (ahead > CLOCK_SECOND)
-        log_write(LOG_LEVEL_WARN, "clock_behind", "seconds", log_number(ahead / CLOCK_SECOND).text, "message",
-                  "the system's clock is behind the last time that the database saw; going on from that time", NULL);
+    struct clock_state state;
+    clock_describe(domain->clock, &state);
+    if (state.ahead > CLOCK_SECOND)
+        log_write(LOG_LEVEL_WARN, "clock_behind", "seconds", log_number(state.ahead / CLOCK_SECOND).text, "message",
+                  "the system's clock is behind the last time that the database saw; going on from that time. If the "
+                  "database saw a clock that was wrong, see gatehouse admin clock",
+                  NULL);
+    else if (state.unsettled > SAID_REST)
+        log_write(LOG_LEVEL_INFO, "rested", "seconds", log_number(state.unsettled / CLOCK_SECOND).text, "message",
+                  "so long ago is the last time that the database saw", NULL);
     return STATUS_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "domain/group.h"
 #include "domain/token.h"
 #include "log.h"
+#include "store/floor.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -92,15 +93,6 @@ static enum status store_credential_use(struct store_tx *tx, const struct usage_
                       store_int(delta->last_used), store_int(delta->credential_id));
 }
 
-/* The floor of the next start's clock (clock.h). */
-static enum status store_clock(struct store_tx *tx, int64_t now)
-{
-    return store_send(tx,
-                      "INSERT INTO counter (name, value) VALUES ('clock', $1)"
-                      " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value",
-                      store_int(now));
-}
-
 static size_t uses_end(const struct flush *flush)
 {
     size_t left = flush->use_count - flush->stored;
@@ -134,7 +126,7 @@ static enum status flush_rest_tx(struct store_tx *tx, void *arg)
                        store_int(use->secret_id)));
     if (flush->group != NULL)
         TRY(group_say(flush->group, tx, &flush->word));
-    return store_clock(tx, clock_settled(flush->domain->clock));
+    return floor_raise(tx, clock_settled(flush->domain->clock));
 }
 
 static void flush_free(struct flush *flush)

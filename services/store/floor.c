@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/floor.h"
+
+static enum status read_time(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+enum status floor_read(struct store_tx *tx, int64_t *ret_floor)
+{
+    *ret_floor = 0;
+    return store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", read_time, ret_floor);
+}
+
+enum status floor_raise(struct store_tx *tx, int64_t floor)
+{
+    return store_send(tx,
+                      "INSERT INTO counter (name, value) VALUES ('clock', $1)"
+                      " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value",
+                      store_int(floor));
+}
+
+enum status floor_lower(struct store_tx *tx, int64_t floor)
+{
+    return store_run(tx, "UPDATE counter SET value = $1 WHERE name = 'clock' AND value > $2", NULL, NULL,
+                     store_int(floor), store_int(floor));
+}
+
+enum status floor_database_clock(struct store_tx *tx, int64_t *ret_now)
+{
+    return store_run(tx, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", read_time, ret_now);
+}
