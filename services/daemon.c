@@ -87,6 +87,18 @@ bool daemon_is_ready(void *arg)
            replica_age(daemon->domain->replica) < READY_LEASES * daemon->config.lease_ms * 1000;
 }
 
+void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
+{
+    const struct daemon *daemon = arg;
+    struct clock_state state = {0};
+    text[0] = '\0';
+    if (daemon->domain != NULL)
+        clock_describe(daemon->domain->clock, &state);
+    if (state.jumped != 0 || state.ahead > CLOCK_JUMP)
+        snprintf(text, READY_DETAIL_MAX, "clock: jumped by %+lld s; %lld s behind the time that Gatehouse goes by\n",
+                 (long long)(state.jumped / CLOCK_SECOND), (long long)(state.ahead / CLOCK_SECOND));
+}
+
 static void observe(void *arg, const struct call *call, enum status status, int64_t duration_us)
 {
     struct daemon *daemon = arg;
@@ -110,6 +122,34 @@ static void add_certificate(struct metrics_text *text, const char *file, const c
                     "When the file's certificate expires, since 1970.", labels, (double)expiry);
 }
 
+static void add_clock(const struct daemon *daemon, struct metrics_text *text)
+{
+    struct clock_state state;
+    clock_describe(daemon->domain->clock, &state);
+    metrics_put(text, "gatehouse_clock_jumps_total", "counter", "Jumps of the wall clock against CLOCK_BOOTTIME.", "",
+                (double)state.jumps);
+    metrics_put(text, "gatehouse_clock_ahead_seconds", "gauge",
+                "By so much the time that decides is ahead of the wall clock, which was set back.", "",
+                (double)state.ahead / 1e6);
+    metrics_put(text, "gatehouse_clock_unsettled_seconds", "gauge",
+                "By so much the wall clock is ahead of the time that has certainly passed: after a jump or a rest.", "",
+                (double)state.unsettled / 1e6);
+}
+
+static void add_replica(struct replica *replica, struct metrics_text *text)
+{
+    struct replica_resets resets = replica_resets(replica);
+    metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
+                "cause=\"history\"", (double)resets.history);
+    metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
+                "cause=\"cut\"", (double)resets.cut);
+    metrics_put(text, "gatehouse_group_lease_seconds", "gauge",
+                "The longest lease of any process of this store: the bound of the group.", "",
+                (double)group_lease(replica_group(replica)) / 1e6);
+    metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
+                (double)replica_age(replica) / 1e6);
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
@@ -131,18 +171,9 @@ static void add_metrics(void *arg, struct metrics_text *text)
     metrics_put(text, "gatehouse_tokens_missing_total", "counter",
                 "Tokens that were in use and had gone from the database.", "",
                 (double)flusher_tokens_missing(daemon->domain->flusher));
-    if (daemon->domain->replica == NULL)
-        return;
-    struct replica_resets resets = replica_resets(daemon->domain->replica);
-    metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
-                "cause=\"history\"", (double)resets.history);
-    metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
-                "cause=\"cut\"", (double)resets.cut);
-    metrics_put(text, "gatehouse_group_lease_seconds", "gauge",
-                "The longest lease of any process of this store: the bound of the group.", "",
-                (double)group_lease(replica_group(daemon->domain->replica)) / 1e6);
-    metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
-                (double)replica_age(daemon->domain->replica) / 1e6);
+    add_clock(daemon, text);
+    if (daemon->domain->replica != NULL)
+        add_replica(daemon->domain->replica, text);
 }
 
 /* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it
@@ -217,6 +248,7 @@ static bool start_rest(struct daemon *daemon)
         .trusted_proxies = config->trusted_proxies,
         .check_identities = has_check(config, config->http_address) ? check_identities : NULL,
         .is_ready = daemon_is_ready,
+        .ready_detail = daemon_describe_clock,
         .is_ready_arg = daemon,
         .metrics = daemon->metrics,
         .metrics_address = or_null(config->metrics_address),

@@ -36,4 +36,7 @@ void daemon_stop(struct daemon *daemon, bool is_rest_only);
 /* Not while it drains, nor without word from a database that others write to. */
 bool daemon_is_ready(void *daemon);
 
+/* A line on a clock that has jumped, or is behind; "" in ordinary life. */
+void daemon_describe_clock(void *daemon, char text[static READY_DETAIL_MAX]);
+
 #endif

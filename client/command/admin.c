@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,4 +66,13 @@ enum exit_code admin_fail(struct context *context, enum status status, const cha
                  status == STATUS_FAILED_PRECONDITION || status == STATUS_CANCELLED;
     context->exit_code = status == STATUS_INVALID_ARGUMENT ? EXIT_USAGE : is_no ? EXIT_REFUSED : EXIT_UNREACHABLE;
     return context->exit_code;
+}
+
+/* "postgresql://user:password@host/…" or "…?password=…" */
+bool admin_has_password(const char *url)
+{
+    const char *user = strstr(url, "://");
+    size_t len = user == NULL ? 0 : strcspn(user + 3, "/?@");
+    bool is_with_user = user != NULL && user[3 + len] == '@';
+    return (is_with_user && memchr(user + 3, ':', len) != NULL) || strstr(url, "password=") != NULL;
 }

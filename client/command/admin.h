@@ -26,4 +26,10 @@ void progress_end(struct progress *progress);
 /* Says why on standard error. */
 enum exit_code admin_fail(struct context *context, enum status status, const char *why);
 
+/* Does a store's address hold a password? Then ADMIN_NO_PASSWORD is what to say. */
+bool admin_has_password(const char *url);
+#define ADMIN_NO_PASSWORD                                                                                   \
+    "a password must not stand on the command line, where everyone on this machine can read it; put it in " \
+    "~/.pgpass"
+
 #endif

@@ -43,15 +43,6 @@ static void print_tables(const struct context *context, const struct copy_result
     list_end(&list, "");
 }
 
-/* "postgresql://user:password@host/…" or "…?password=…" */
-static bool has_password(const char *url)
-{
-    const char *user = strstr(url, "://");
-    size_t len = user == NULL ? 0 : strcspn(user + 3, "/?@");
-    bool is_with_user = user != NULL && user[3 + len] == '@';
-    return (is_with_user && memchr(user + 3, ':', len) != NULL) || strstr(url, "password=") != NULL;
-}
-
 enum exit_code admin_copy(struct context *context)
 {
     struct progress progress;
@@ -67,10 +58,8 @@ enum exit_code admin_copy(struct context *context)
         return report_usage(context, "say from which store to which: --from=sqlite:FILE --to=postgresql://…");
     if (strcmp(options.from, options.to) == 0)
         return report_usage(context, "--from and --to are the same store");
-    if (has_password(options.from) || has_password(options.to))
-        return report_usage(context,
-                            "a password must not stand on the command line, where everyone on this machine can "
-                            "read it; put it in ~/.pgpass");
+    if (admin_has_password(options.from) || admin_has_password(options.to))
+        return report_usage(context, ADMIN_NO_PASSWORD);
     log_configure(LOG_LEVEL_ERROR, false);
     progress_begin(&progress, "");
     enum status status = store_copy(&options, &result, why);

@@ -83,6 +83,11 @@ static bool ask(struct context *context, const struct change *change)
     return false;
 }
 
+bool confirm_word(struct context *context, const char *word)
+{
+    return ask(context, &(struct change){.id = word});
+}
+
 bool change_is_unasked(const struct context *context)
 {
     return option_value(&context->arguments, OPTION_YES) != NULL ||

@@ -17,6 +17,9 @@ struct change {
     const struct view *view;
 };
 
+/* Asks for a word to be typed. False: it was not, or nobody is there; that was said, and the exit code is set. */
+bool confirm_word(struct context *context, const char *word);
+
 /* Is --yes or --dry-run given, so that nobody will be asked? */
 bool change_is_unasked(const struct context *context);
 

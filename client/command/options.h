@@ -89,7 +89,8 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(FROM, "from", 0, "STORE", COMPLETE_NOTHING,                                                                      \
       "The store, as in the daemon's settings: sqlite:FILE, postgresql://…")                                           \
     X(TO, "to", 0, "STORE", COMPLETE_NOTHING, "The store that gets it: sqlite:FILE or postgresql://…")                 \
-    X(OVERWRITE, "overwrite", 0, NULL, COMPLETE_NOTHING, "Replace a FILE that is there")
+    X(OVERWRITE, "overwrite", 0, NULL, COMPLETE_NOTHING, "Replace a FILE that is there")                               \
+    X(LOWER, "lower", 0, "TIME", COMPLETE_NOTHING, "Lower it to TIME: now, a date, an RFC 3339 time")
 
 enum option_id {
     OPTION_BEFORE_FIRST = 0xff, /* above every short option, so that a key is unambiguous to argp */

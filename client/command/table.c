@@ -80,6 +80,8 @@ const struct command commands[] = {
      OPTIONS(OPTION_FROM, OPTION_OVERWRITE), 1, 1},
     {"admin copy", admin_copy, "", "Move an installation to another store, such as from SQLite to PostgreSQL",
      OPTIONS(OPTION_FROM, OPTION_TO), 0, 0},
+    {"admin clock", admin_clock, "STORE", "Show the time that a store remembers, or lower one that a wrong clock left",
+     OPTIONS(OPTION_LOWER, OPTION_YES), 1, 1},
 
     {"completion", completion_print, "bash|zsh", "Print a completion script", OPTIONS(OPTION_END), 1, 1},
     {"version", version_print, "", "Print the version", OPTIONS(OPTION_END), 0, 0},

@@ -19,13 +19,22 @@ struct rest_server {
     struct http_server *metrics_http;
 };
 
-static void serve_health(const struct rest_options *options, struct http_request *request)
+static void answer_ready(const struct rest_options *options, struct http_request *request)
 {
     bool is_ready = options->is_ready == NULL || options->is_ready(options->is_ready_arg);
+    char detail[READY_DETAIL_MAX] = "", text[READY_DETAIL_MAX + 16];
+    if (options->ready_detail != NULL)
+        options->ready_detail(options->is_ready_arg, detail);
+    snprintf(text, sizeof text, "%s\n%s", is_ready ? "ok" : "not ready", detail);
+    answer_text(request, is_ready ? 200 : 503, text);
+}
+
+static void serve_health(const struct rest_options *options, struct http_request *request)
+{
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
         answer_method_not_allowed(request, "GET, HEAD");
-    else if (strcmp(request->route, "/readyz") == 0 && !is_ready)
-        answer_text(request, 503, "not ready\n");
+    else if (strcmp(request->route, "/readyz") == 0)
+        answer_ready(options, request);
     else
         answer_text(request, 200, "ok\n");
     http_reply(request);

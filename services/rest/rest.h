@@ -20,6 +20,8 @@
 
 struct rest_server;
 
+enum { READY_DETAIL_MAX = 160 };
+
 /* Zero or NULL means the default, or "none" where no default is given. Strings and lists are borrowed until
  * rest_server_free. Lists end with NULL. */
 struct rest_options {
@@ -52,7 +54,9 @@ struct rest_options {
                                             Whoever reaches the port may use them then; none: they answer 404 */
 
     bool (*is_ready)(void *arg); /* /readyz; called on a loop, must not block; NULL: ready */
-    void *is_ready_arg;
+    /* What else to say at /readyz: lines, each with its end; "" for nothing. As is_ready; NULL: nothing. */
+    void (*ready_detail)(void *arg, char text[static READY_DETAIL_MAX]);
+    void *is_ready_arg; /* of both */
 
     struct metrics *metrics;     /* counts here; NULL: does not count */
     const char *metrics_address; /* serves `metrics` on a listener of its own at /metrics; NULL: not */

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -94,6 +95,19 @@ class Runbook(unittest.TestCase):
         self.assertIn("Nothing was changed", self.run_block("GatehouseTokenTableFull"))
         self.run_block("GatehouseThrottled")
         self.assertFalse(daemon.introspect(daemon.admin_token(), token).active)
+
+    def test_a_clock_that_was_wrong_for_long(self):
+        daemon = self.start()
+        self.assertEqual(self.run_block("GatehouseClockJumped", 0).splitlines()[0], "ok")
+        self.assertIn("gatehouse_clock_jumps_total 0", self.run_block("GatehouseClockJumped", 0))
+        end(daemon)
+        with sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
+            database.execute("INSERT OR REPLACE INTO counter (name, value) VALUES ('clock', ?)",
+                             (int(time.time() + 86400) * 1_000_000,))
+        database.close()
+        self.assertIn("The clock is behind by", self.run_block("GatehouseClockBehind"))
+        daemon.start()
+        self.assertNotIn("event=clock_behind", daemon.log_text())
 
     def test_backup_and_restore(self):
         daemon = self.start()
