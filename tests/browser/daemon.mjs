@@ -53,7 +53,7 @@ export class Daemon {
     daemon.ca = readFileSync(at("cert.pem"));
     daemon.environment = { ...process.env };
     if (clock) {
-      writeFileSync(at("clock"), Buffer.alloc(8));
+      writeFileSync(at("clock"), Buffer.alloc(16));
       daemon.moveClock(ahead);
       Object.assign(daemon.environment, { LD_PRELOAD: process.env.CLOCKSHIFT, CLOCKSHIFT_FILE: at("clock") });
     }
@@ -113,7 +113,7 @@ export class Daemon {
   /** Moves its wall clock by this much, on top of what it was moved by before. */
   moveClock(seconds) {
     const file = openSync(join(this.folder, "clock"), "r+");
-    const bytes = Buffer.alloc(8);
+    const bytes = Buffer.alloc(16);
     readSync(file, bytes, 0, 8, 0);
     bytes.writeBigInt64LE(bytes.readBigInt64LE() + BigInt(Math.round(seconds * 1_000_000)));
     writeSync(file, bytes, 0, 8, 0);

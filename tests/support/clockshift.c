@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into a daemon under test: moves its wall clock by the microseconds that stand in the file CLOCKSHIFT_FILE.
- * CLOCK_MONOTONIC stays as it is. */
+/* Preloaded into a daemon under test. Two numbers stand in the file CLOCKSHIFT_FILE: by how many microseconds its wall
+ * clock is moved, and by how many its CLOCK_BOOTTIME. CLOCK_MONOTONIC stays as it is: the kernel waits by it. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Atomic int64_t *shift;
+static struct {
+    _Atomic int64_t wall, boot;
+} * shift;
 
 __attribute__((constructor)) static void map_file(void)
 {
@@ -26,8 +28,8 @@ __attribute__((constructor)) static void map_file(void)
 __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *time)
 {
     long result = syscall(SYS_clock_gettime, id, time);
-    if (result == 0 && id == CLOCK_REALTIME && shift != NULL) {
-        int64_t microseconds = atomic_load(shift) + time->tv_nsec / 1000;
+    if (result == 0 && shift != NULL && (id == CLOCK_REALTIME || id == CLOCK_BOOTTIME)) {
+        int64_t microseconds = atomic_load(id == CLOCK_REALTIME ? &shift->wall : &shift->boot) + time->tv_nsec / 1000;
         time->tv_sec += microseconds / 1000000;
         time->tv_nsec = microseconds % 1000000 * 1000 + time->tv_nsec % 1000;
         if (time->tv_nsec < 0) {

@@ -37,7 +37,7 @@ def new_store(folder):
 
 
 class Daemon:
-    """settings: as for --set. clock: may move_clock. keep: do not remove the folder at the end."""
+    """settings: as for --set. clock: may move_clock and pass_time. keep: do not remove the folder at the end."""
 
     def __init__(self, settings=None, clock=False, folder=None, start=True, init=True, extra=()):
         self.own_folder = folder is None
@@ -58,11 +58,11 @@ class Daemon:
         if clock:
             path = self.folder + "/clock"
             with open(path, "wb") as file:
-                file.write(bytes(8))
+                file.write(bytes(16))
             self.environment["LD_PRELOAD"] = os.environ["CLOCKSHIFT"]
             self.environment["CLOCKSHIFT_FILE"] = path
             with open(path, "r+b") as file:
-                self.shift = mmap.mmap(file.fileno(), 8)
+                self.shift = mmap.mmap(file.fileno(), 16)
         if init:
             output = self.run("init", "--secret-file", self.secret_file).stdout
             self.client_id = re.search(r"client_id=(\S+)", output).group(1)
@@ -146,9 +146,16 @@ class Daemon:
             return file.read()
 
     def move_clock(self, seconds):
-        """Moves the daemon's wall clock (not the monotonic one) by this much, on top of what it was moved by before."""
-        now = struct.unpack("q", self.shift[:8])[0]
-        self.shift[:8] = struct.pack("q", now + int(seconds * 1_000_000))
+        """Sets the daemon's wall clock ahead or back by this much, on top of what it was moved by before."""
+        self.shift_clocks(seconds, 0)
+
+    def pass_time(self, seconds):
+        """So much time passes for the daemon: by its wall clock and by CLOCK_BOOTTIME."""
+        self.shift_clocks(seconds, seconds)
+
+    def shift_clocks(self, wall, boot):
+        before = struct.unpack("qq", self.shift[:16])
+        self.shift[:16] = struct.pack("qq", before[0] + int(wall * 1_000_000), before[1] + int(boot * 1_000_000))
 
     # Short ways of saying what nearly every test says.
 
