@@ -38,6 +38,7 @@ static const struct {
     {"TOO_MANY_TOKENS",
      "End some (`gatehouse token end-all`), or raise max_tokens_per_credential: `gatehouse settings set`."},
     {"TOO_MANY_FAILURES", "Too many wrong secrets came from here. Correct the secret key, wait, and try again."},
+    {"CLOCK_OUT_OF_RANGE", "The server's clock is wrong, or was: see `gatehouse admin clock` in gatehouse(1)."},
     {"STORE_UNAVAILABLE", "The server cannot reach its database now. Try again; if it lasts, see the server's log."},
     {"DRAINING", "The server is about to stop or restart. Try again in a moment."},
     {"INTERNAL", "This is a bug in the server; its log has more under the request ID."},

@@ -7,6 +7,7 @@
 Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time)
 {
     google__protobuf__timestamp__init(message);
+    time = time < 0 ? 0 : time > CLOCK_END ? CLOCK_END : time; /* what a wrong clock stored must not spoil the answer */
     message->seconds = time / CLOCK_SECOND;
     message->nanos = (int32_t)(time % CLOCK_SECOND * 1000);
     return message;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { SCOPES_MAX = 64, TRIES_MAX = 5 };
+enum { SCOPES_MAX = 64, TRIES_MAX = 5, CLOCK_RETRY_MS = 60000 };
 
 struct issuing {
     struct api *api;
@@ -132,6 +132,13 @@ static void insert_flushed(enum status status, void *arg)
         store_write(issuing->api->domain->store, insert_tx, insert_done, issuing);
 }
 
+/* False: the clock is out of the range that a token can tell. */
+static bool make_token(struct issuing *issuing, int64_t now)
+{
+    issuing->row.last_used = now;
+    return token_text_new(now, issuing->text) && token_text_parse(issuing->text, &issuing->row.key);
+}
+
 /* Who it is for, and what it will be. */
 static enum status prepare(struct issuing *issuing)
 {
@@ -144,10 +151,9 @@ static enum status prepare(struct issuing *issuing)
     int64_t now = clock_now(domain->clock);
     issuing->row.credential_id = client->credential_id;
     issuing->row.epoch = client->epoch;
-    issuing->row.last_used = now;
-    token_text_new(now, issuing->text);
-    if (!token_text_parse(issuing->text, &issuing->row.key))
-        abort();
+    if (!make_token(issuing, now))
+        return call_fail_retry(issuing->call, STATUS_UNAVAILABLE, "CLOCK_OUT_OF_RANGE", CLOCK_RETRY_MS,
+                               "the server's clock is beyond the year 2105, for which there are no tokens");
     directory_lock(domain->directory);
     const struct settings *settings = directory_settings(domain->directory);
     issuing->max_tokens = settings->max_tokens;

@@ -123,7 +123,7 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
             : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
                         "a live bearer token is needed in the authorization header");
     int64_t retry_ms = 0;
-    if (throttle_allow_failure(api->throttle, call->peer, clock_now(api->domain->clock), &retry_ms)) {
+    if (throttle_allow_failure(api->throttle, call->peer, clock_steady(api->domain->clock), &retry_ms)) {
         log_write(LOG_LEVEL_WARN, caller->is_known ? "auth_caller_not_allowed" : "auth_caller_unknown", "request_id",
                   call->request_id, "peer", call->peer, "caller", caller->name, "method", call->method, NULL);
         note_refusal(api, call, "CallerRefused", caller->name, "");
@@ -175,7 +175,7 @@ static const char *loggable(const char *client_id)
 
 static enum status refuse_client(struct api *api, struct call *call, const char *client_id)
 {
-    int64_t now = clock_now(api->domain->clock), retry_ms = 0, retry_peer_ms = 0;
+    int64_t now = clock_steady(api->domain->clock), retry_ms = 0, retry_peer_ms = 0;
     bool is_allowed = throttle_allow_failure(api->throttle, client_id, now, &retry_ms);
     is_allowed &= throttle_allow_failure(api->throttle, call->peer, now, &retry_peer_ms);
     if (!is_allowed)

@@ -41,8 +41,7 @@ enum status check_time(struct call *call, const char *field, const Google__Proto
     *ret_time = otherwise;
     if (time == NULL)
         return STATUS_OK;
-    /* The range of google.protobuf.Timestamp ends with the year 9999. */
-    if (time->seconds < 0 || time->seconds > INT64_C(253402300799) || time->nanos < 0 || time->nanos >= 1000000000)
+    if (time->seconds < 0 || time->seconds > CLOCK_END / CLOCK_SECOND || time->nanos < 0 || time->nanos >= 1000000000)
         return call_fail_field(call, field, "INVALID_FIELD", "%s must be a time from 1970 to 9999", field);
     *ret_time = time->seconds * CLOCK_SECOND + time->nanos / 1000;
     return STATUS_OK;

@@ -118,12 +118,15 @@ static void key_set_time(struct token_key *key, uint32_t seconds)
         key->bytes[i] = (uint8_t)(seconds >> (24 - 8 * i));
 }
 
-void token_text_new(int64_t now, char text[static TOKEN_TEXT_LEN + 1])
+bool token_text_new(int64_t now, char text[static TOKEN_TEXT_LEN + 1])
 {
+    if (now < 0 || now / CLOCK_SECOND > UINT32_MAX)
+        return false;
     memcpy(text, "gate_at_", PREFIX_LEN);
     write_number(text + PREFIX_LEN, (uint64_t)(now / CLOCK_SECOND), TIME_LEN);
     write_random(text + PREFIX_LEN + TIME_LEN);
     write_checksum(text, TOKEN_TEXT_LEN - CHECKSUM_LEN);
+    return true;
 }
 
 bool token_text_parse(const char *text, struct token_key *ret_key)

@@ -29,7 +29,8 @@ struct token_key {
     uint8_t bytes[TOKEN_KEY_BYTES];
 };
 
-void token_text_new(int64_t now, char text[static TOKEN_TEXT_LEN + 1]);
+/* False: a key has no room for such a time. It has from 1970 to February 2106. */
+[[nodiscard]] bool token_text_new(int64_t now, char text[static TOKEN_TEXT_LEN + 1]);
 
 /* False: the text is not of the form, or its checksum is wrong; then it is no token of ours, and no table need be
  * asked. */

@@ -15,7 +15,7 @@ struct throttle *throttle_new(void);
 void throttle_free(struct throttle *throttle);
 
 /* Notes a failure for `key`. False: there were more than 30 in a minute's time; *ret_retry_ms says when to try again.
- */
+ * `now` is clock_steady: what a jump of the wall clock left would last. */
 bool throttle_allow_failure(struct throttle *throttle, const char *key, int64_t now, int64_t *ret_retry_ms);
 
 #endif

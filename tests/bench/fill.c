@@ -83,7 +83,8 @@ static enum status add_tokens(struct store_tx *tx, void *arg)
             .epoch = 1,
             .last_used = filling->now,
         };
-        token_text_new(filling->now - (filling->token_count - i) * 1000, text);
+        if (!token_text_new(filling->now - (filling->token_count - i) * 1000, text))
+            abort();
         if (!token_text_parse(text, &row.key))
             abort();
         struct directory *directory = filling->domain->directory;

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A clock that jumps: ahead, back, before a start, for a second, for long, out of the calendar."""
 import re
+import sqlite3
 import time
 import unittest
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import grpc
-from daemon import DEADLINE, Daemon
+from daemon import DEADLINE, Daemon, error_of
 from gatehouse.v1 import credential_admin_pb2 as pb
 
 OFF = {"http_address": "", "flush_interval_ms": "50"}
@@ -14,8 +17,8 @@ MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400
 SETTLES = 10 * MINUTE + 1
 
 
-def get(url):
-    with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
+def get(url, body=None):
+    with urllib.request.urlopen(url, body, timeout=DEADLINE) as answer:
         return answer.read().decode()
 
 
@@ -140,6 +143,16 @@ class Ahead(Case):
         self.assertIn("event=clock_behind", daemon.log_text())
 
 
+    def test_a_wrong_secret_is_told_so_after_a_jump_as_before(self):
+        daemon = self.start()
+        wrong = lambda: error_of(lambda: daemon.issue(secret="wrong"))[:2]
+        unknown = lambda: error_of(lambda: daemon.introspect("nobody", "x"))[:2]
+        for seconds in (2 * HOUR, -2 * HOUR):
+            daemon.move_clock(seconds)
+            self.assertEqual(wrong(), ("UNAUTHENTICATED", "INVALID_CLIENT"))
+            self.assertEqual(unknown(), ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
+
+
 class Back(Case):
     """Nothing idle lives longer than by the settled time."""
 
@@ -207,6 +220,62 @@ class Rest(Case):
         log = daemon.log_text()[before:]
         self.assertIn("event=rested seconds=2592", log)
         self.assertNotIn("event=clock_", log)
+
+
+class OutOfTheCalendar(Case):
+    """No token tells a time after February 2106; nothing else ends there, nor in 2038."""
+
+    def remember(self, daemon, seconds):
+        with sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
+            database.execute("INSERT OR REPLACE INTO counter (name, value) VALUES ('clock', ?)", (seconds,))
+        database.close()
+
+    def is_refused(self, daemon):
+        answer = error_of(daemon.issue)
+        self.assertEqual(answer[:2], ("UNAVAILABLE", "CLOCK_OUT_OF_RANGE"))
+        body = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": daemon.client_id,
+                                       "client_secret": daemon.secret}).encode()
+        with self.assertRaises(urllib.error.HTTPError) as told:
+            get(daemon.http + "/OAuth/Token", body)
+        self.assertEqual((told.exception.code, told.exception.headers["Retry-After"]), (503, "60"))
+        told.exception.close()
+
+    def test_the_wall_clock_beyond_2038_is_a_time_as_any(self):
+        daemon = self.start()
+        daemon.move_clock(2**31 - time.time() + DAY)
+        token = daemon.admin_token()
+        answer = daemon.introspect(token, token)
+        self.assertTrue(answer.active)
+        self.assertGreater(answer.issue_time.seconds, 2**31)
+        self.assertTrue(self.is_served(daemon, self.short(daemon)))
+
+    def test_the_wall_clock_beyond_2106_gives_no_token_until_it_is_put_right(self):
+        daemon = self.start({"http_address": "127.0.0.1:0"})
+        token = daemon.admin_token()
+        ahead = int(2**32 - time.time() + DAY)
+        daemon.move_clock(ahead)
+        self.is_refused(daemon)
+        for identity in (token, "x"):
+            self.assertEqual(error_of(lambda: daemon.introspect(identity, token))[1], "CALLER_UNKNOWN")
+        daemon.move_clock(YEAR * 7000)  # 9100, and no further than the calendar of protocol buffers
+        self.is_refused(daemon)
+        daemon.move_clock(-YEAR * 7000 - ahead)
+        self.assertTrue(daemon.admin_token())
+
+    def test_so_does_a_stored_clock_that_is_there(self):
+        daemon = self.start({"http_address": "127.0.0.1:0"})
+        for seconds in (2**32 * 1_000_000, 2**32 * 60_000_000, 2**63 - 1):
+            daemon.stop()
+            self.remember(daemon, seconds)
+            daemon.start()
+            self.is_refused(daemon)
+        daemon.stop()
+        self.assertIn("event=clock_behind", daemon.log_text())
+        for nothing in (-(2**63), -1, 0):
+            self.remember(daemon, nothing)
+            daemon.start()
+            self.assertTrue(daemon.admin_token())
+            daemon.stop()
 
 
 class Said(Case):

@@ -107,6 +107,49 @@ class Input(unittest.TestCase):
             self.assertEqual(ask(filter=text), (INVALID, "INVALID_FIELD", "filter"), text)
         self.assertEqual(ask(order_by="colour"), (INVALID, "INVALID_FIELD", "order_by"))
 
+    def test_times_at_both_ends_of_the_calendar_and_beyond(self):
+        made = self.daemon.create(self.token, "times")
+        client_id, bearer = made.credential.client_id, Daemon.bearer(self.token)
+        mask = lambda path: {"paths": [path]}
+        setting = lambda name: lambda value: self.daemon.admin.UpdateSettings(
+            pb.UpdateSettingsRequest(settings=pb.Settings(**{name: value}), update_mask=mask(name), validate_only=True),
+            metadata=bearer)
+        query = lambda name: lambda value: self.daemon.admin.QueryUsage(pb.QueryUsageRequest(**{name: value}), metadata=bearer)
+        update = lambda value: self.daemon.admin.UpdateCredential(
+            pb.UpdateCredentialRequest(credential=pb.Credential(client_id=client_id, expire_time=value),
+                                       update_mask=mask("expire_time")), metadata=bearer).credential
+        times = {"expire_time": [lambda value: self.daemon.create(self.token, "never made", expire_time=value), update],
+                 "start_time": [query("start_time")], "end_time": [query("end_time")]}
+        durations = {"used_ago": [lambda value: self.daemon.introspect(self.token, self.token, used_ago=value)],
+                     "overlap": [lambda value: self.daemon.admin.RegenerateSecret(
+                         pb.RegenerateSecretRequest(client_id=client_id, overlap=value), metadata=bearer)],
+                     **{name: [setting(name)] for name in ("idle_session_timeout", "max_token_life", "deletion_retention",
+                                                           "usage_retention")}}
+        wrong = [(-2**63, 0), (2**63 - 1, 0), (-1, 0), (2**60, 999999999), (60, -1), (60, 10**9), (60, 2**31 - 1), (60, -2**31)]
+        for fields, more in ((times, [(253402300800, 0), (-62135596800, 0)]), (durations, [(315576000001, 0), (0, -1)])):
+            for field, asks in fields.items():
+                for ask in asks:
+                    for seconds, nanos in wrong + more:
+                        self.assertEqual(error_of(lambda: ask({"seconds": seconds, "nanos": nanos})),
+                                         (INVALID, "INVALID_FIELD", field), (seconds, nanos))
+        for seconds in (2**31 - 1, 2**31, 2**32 - 1, 2**32, 253402300799):  # 2038, 2106, 9999
+            self.daemon.create(self.token, f"expires {seconds}", expire_time={"seconds": seconds, "nanos": 999999999})
+            answer = update({"seconds": seconds, "nanos": 999999999})
+            self.assertEqual((answer.expire_time.seconds, answer.expire_time.nanos), (seconds, 999999000))
+            self.assertEqual(answer.status, pb.CREDENTIAL_STATUS_ACTIVE)
+            query("start_time")({"seconds": seconds}), query("end_time")({"seconds": seconds})
+            self.assertTrue(self.daemon.issue(client_id, made.secret_key).access_token)
+        for seconds in (0, 1):  # not: never
+            self.assertEqual(update({"seconds": seconds}).status, pb.CREDENTIAL_STATUS_EXPIRED)
+
+    def test_times_in_filters(self):
+        ask = lambda text: self.daemon.admin.ListCredentials(pb.ListCredentialsRequest(filter=text),
+                                                             metadata=Daemon.bearer(self.token))
+        for text in ("9999-12-31T23:59:59.999999999Z", "2106-02-07T06:28:16Z", "1970-01-01T00:00:00+23:59"):
+            ask("expires<" + text)
+        for text in ("10000-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2106-13-01T00:00:00Z", "99999999999999999999"):
+            self.assertEqual(error_of(lambda: ask("expires<" + text)), (INVALID, "INVALID_FIELD", "filter"), text)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -166,7 +166,7 @@ struct token_key make_token(struct fixture *fixture, const struct credential *cr
     struct inserting inserting = {.row = {.credential_id = credential->id, .epoch = credential->epoch},
                                   .client_id = credential->client_id};
     inserting.row.last_used = clock_now(fixture->clock);
-    token_text_new(inserting.row.last_used, text);
+    assert_true(token_text_new(inserting.row.last_used, text));
     assert_true(token_text_parse(text, &inserting.row.key));
     assert_int_equal(store_write_wait(fixture->store, insert, &inserting), STATUS_OK);
     assert_int_equal(inserting.inserted, 1);
