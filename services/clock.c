@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define SLACK (CLOCK_SECOND / 1000)
+
 struct clock {
     bool is_manual;
+    int64_t slack;                /* by so much two readings of a clock that did not jump may differ */
     _Atomic int64_t wall, steady; /* a manual clock's */
     _Atomic int64_t settled_at_0; /* the settled time when the steady clock stood at 0 */
     /* The window in which the wall clock is watched: when it ends, by the steady clock, the settled time moves on by as
@@ -47,7 +50,7 @@ int64_t clock_steady(struct clock *clock)
     return clock->is_manual ? atomic_load(&clock->steady) : read_clock(CLOCK_BOOTTIME);
 }
 
-/* Of both clocks at one moment: who was held up between the two reads them again. */
+/* Of both clocks at one moment: who is held up between the two reads them again. */
 static int64_t read_offset(struct clock *clock)
 {
     int64_t before, offset;
@@ -55,7 +58,7 @@ static int64_t read_offset(struct clock *clock)
     do {
         before = clock_steady(clock);
         offset = read_wall(clock) - before;
-    } while (clock_steady(clock) - before > CLOCK_SECOND && --tries > 0);
+    } while (clock_steady(clock) - before > SLACK && --tries > 0);
     return offset;
 }
 
@@ -66,6 +69,7 @@ static struct clock *clock_make(int64_t floor, bool is_manual)
         abort();
     pthread_mutex_init(&clock->lock, NULL);
     clock->is_manual = is_manual;
+    clock->slack = is_manual ? 0 : SLACK;
     floor = floor < 0 ? 0 : floor > CLOCK_END ? CLOCK_END : floor;
     clock->wall = floor;
     clock->has_floor = floor > 0;
@@ -139,21 +143,22 @@ static int64_t settle(struct clock *clock, int64_t least)
     return stayed;
 }
 
-static void watch(struct clock *clock, int64_t steady, int64_t ahead)
+static void watch(struct clock *clock)
 {
     int64_t stayed = 0;
     pthread_mutex_lock(&clock->lock);
+    int64_t ahead = read_offset(clock) - clock->settled_at_0, steady = clock_steady(clock);
+    int64_t least = ahead < clock->least_ahead ? ahead : clock->least_ahead;
     if (steady >= clock->window_end) {
-        int64_t least = ahead < clock->least_ahead ? ahead : clock->least_ahead;
         if (clock->least_ahead != INT64_MAX) { /* a window without a look says nothing */
+            least -= clock->slack;
             stayed = settle(clock, least);
             ahead -= least > 0 ? least : 0;
         }
         atomic_store(&clock->window_end, steady + CLOCK_SETTLES);
-        atomic_store(&clock->least_ahead, ahead);
-    } else if (ahead < clock->least_ahead) {
-        atomic_store(&clock->least_ahead, ahead);
+        least = ahead;
     }
+    atomic_store(&clock->least_ahead, least);
     pthread_mutex_unlock(&clock->lock);
     if (stayed != 0)
         say(LOG_LEVEL_WARN, "clock_stays", stayed, "the wall clock has stayed where it jumped to");
@@ -167,8 +172,8 @@ int64_t clock_now(struct clock *clock)
     int64_t ahead = wall - settled, by = wall - steady - atomic_load(&clock->offset);
     if (by > CLOCK_JUMP || by < -CLOCK_JUMP)
         note_jump(clock);
-    if (steady >= atomic_load(&clock->window_end) || ahead < atomic_load(&clock->least_ahead))
-        watch(clock, steady, ahead);
+    if (steady >= atomic_load(&clock->window_end) || ahead < atomic_load(&clock->least_ahead) - clock->slack)
+        watch(clock);
     return ahead > 0 ? wall : settled;
 }
 

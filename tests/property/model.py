@@ -164,6 +164,14 @@ class Model:
             if credential.deleted and passed(now, credential.deleted.plus(self.settings.retention)) is not False:
                 credential.is_due = True
 
+    def was_ahead(self, now):
+        """Of what a clock that was wrong for a moment ended, some may stay ended: tokens and what was deleted."""
+        for token in self.tokens:
+            token.is_unsure |= self.is_alive(token, now) is not True
+        for credential in self.credentials.values():
+            if credential.deleted and passed(now, credential.deleted.plus(self.settings.retention)) is not False:
+                credential.is_due = True
+
     def use(self, token, now, api, used_ago=0):
         token.used = later(token.used, now.plus(-used_ago))
         token.apis = {api, ""} if not used_ago else token.apis | {api}

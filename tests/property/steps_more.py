@@ -302,10 +302,20 @@ class Steps(CredentialSteps):
             amount = HOUR
         if amount > 10 * MINUTE and self.chance(0.5):  # most of the time much is alive
             amount //= 20
-        self.note(f"clock + {amount / SECOND} s")
-        self.move_clock(amount)
+        self.note(f"{amount / SECOND} s pass")
+        self.pass_time(amount)
 
     def step_clock_back(self):
-        amount = self.random.randrange(1, 7200) * SECOND
-        self.note(f"clock - {amount / SECOND} s, which changes nothing")
-        self.move_clock(-amount)
+        amount = self.random.randrange(6, 7200) * SECOND
+        self.note(f"wall clock - {amount / SECOND} s, which changes nothing")
+        self.settle()
+        self.jump(-amount)
+
+    def step_clock_ahead(self):
+        """For a moment in which nobody calls: what would have ended by then may have, and nothing else."""
+        amount = self.random.randrange(6, 7200) * SECOND
+        self.note(f"wall clock + {amount / SECOND} s, and right again")
+        self.jump(amount)
+        now = self.clock_span().plus(amount)
+        self.jump(-amount)
+        self.model.was_ahead(now)

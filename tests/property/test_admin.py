@@ -224,7 +224,7 @@ class Secrets(AdminTest):
         self.refuse_secret(credential, first)
         self.issue(credential, second), self.issue(credential, third)
         self.assertEqual(len(self.get(credential).secrets), 2)
-        self.daemon.move_clock(3601)
+        self.daemon.pass_time(3601)
         type(self).token = self.daemon.admin_token()
         self.refuse_secret(credential, second)
         self.issue(credential, third)

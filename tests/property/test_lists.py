@@ -325,7 +325,7 @@ class Time(AdminTest):
     settings = {"flush_interval_ms": "20"}
 
     def wait(self, seconds):
-        self.daemon.move_clock(seconds)
+        self.daemon.pass_time(seconds)
         type(self).token = self.daemon.admin_token()
 
     @looks_into_sqlite
@@ -391,7 +391,7 @@ class Time(AdminTest):
         database.close()
         self.daemon.kill()
         self.daemon.start()
-        self.daemon.move_clock(150)  # 1250 s after its issue, 150 after its use
+        self.daemon.pass_time(150)  # 1250 s after its issue, 150 after its use
         type(self).token = self.daemon.admin_token()
         self.assertTrue(self.is_active(token))
         self.wait(1051)
@@ -411,7 +411,7 @@ class Failures(AdminTest):
         other, other_secret = self.create("another of this address")
         self.assertTrue(self.issue(other, other_secret).access_token)
         self.assertEqual(error_of(lambda: self.issue(other, "x"))[:2], ("RESOURCE_EXHAUSTED", "TOO_MANY_FAILURES"))
-        self.daemon.move_clock(61)
+        self.daemon.pass_time(61)
         self.assertEqual(error_of(lambda: self.issue(credential, "x"))[:2], ("UNAUTHENTICATED", "INVALID_CLIENT"))
 
 
