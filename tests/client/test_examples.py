@@ -82,7 +82,7 @@ class Examples:
         self.daemon.admin.EndTokens(pb.EndTokensRequest(client_id=self.server.credential.client_id),
                                     metadata=self.daemon.bearer(self.admin), timeout=DEADLINE)
         self.assertEqual(self.call("POST", token=self.token())[0], 200)
-        self.daemon.move_clock(24 * 3600)
+        self.daemon.pass_time(24 * 3600)
         self.assertEqual(self.call("POST", token=self.token())[0], 200)
 
     def test_where_gatehouse_does_not_answer_nobody_gets_in(self):

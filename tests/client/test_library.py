@@ -121,7 +121,7 @@ class Library(unittest.TestCase):
         with Driver(self.daemon, *self.server) as driver:
             self.assert_active(driver.ask("introspect", self.token))
             seconds = self.manage("GetSettings").settings.idle_session_timeout.seconds
-            self.daemon.move_clock(seconds + 60)
+            self.daemon.pass_time(seconds + 60)
             self.assertEqual(driver.ask("introspect", self.token), "inactive")
             self.assert_active(driver.ask("introspect", self.daemon.issue(*self.third_party).access_token))
 

@@ -28,9 +28,9 @@ class Reaper(unittest.TestCase):
         with Daemon({"http_address": "", "flush_interval_ms": "20"}, clock=True) as daemon:
             made = daemon.create(daemon.admin_token(), "many")
             self.issue_many(daemon, made, 2500)
-            daemon.move_clock(15 * 60)
+            daemon.pass_time(15 * 60)
             caller, kept = daemon.admin_token(), self.issue_many(daemon, made, 10)
-            daemon.move_clock(10 * 60)  # the first are dead for more than a minute, the others idle for ten
+            daemon.pass_time(10 * 60)  # the first are dead for more than a minute, the others idle for ten
             self.wait_for(daemon, 11)
             self.assertTrue(all(daemon.introspect(caller, text, no_touch=True).active for text in kept))
 

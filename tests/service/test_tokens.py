@@ -25,7 +25,7 @@ class Base(unittest.TestCase):
         return getattr(self.daemon.admin, method)(request, metadata=Daemon.bearer(self.caller))
 
     def later(self, seconds):
-        self.daemon.move_clock(seconds)
+        self.daemon.pass_time(seconds)
         self.caller = self.daemon.admin_token()
 
     def settings(self, **fields):
