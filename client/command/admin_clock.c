@@ -29,7 +29,7 @@ static enum status look(struct store_tx *tx, void *arg)
 {
     struct looking *looking = arg;
     TRY(floor_read(tx, &looking->floor));
-    return looking->is_shared ? floor_database_clock(tx, &looking->database) : STATUS_OK;
+    return looking->is_shared ? store_now(tx, &looking->database) : STATUS_OK;
 }
 
 static enum status lower(struct store_tx *tx, void *arg)

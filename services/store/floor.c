@@ -26,8 +26,3 @@ enum status floor_lower(struct store_tx *tx, int64_t floor)
     return store_run(tx, "UPDATE counter SET value = $1 WHERE name = 'clock' AND value > $2", NULL, NULL,
                      store_int(floor), store_int(floor));
 }
-
-enum status floor_database_clock(struct store_tx *tx, int64_t *ret_now)
-{
-    return store_run(tx, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", read_time, ret_now);
-}

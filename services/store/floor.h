@@ -14,7 +14,4 @@ enum status floor_raise(struct store_tx *tx, int64_t floor);
 /* After a clock was wrong for so long that its time settled. A daemon that runs raises it again. */
 enum status floor_lower(struct store_tx *tx, int64_t floor);
 
-/* The clock of a database elsewhere, now. Of a shared store only. */
-enum status floor_database_clock(struct store_tx *tx, int64_t *ret_now);
-
 #endif
