@@ -17,7 +17,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from daemon import Daemon
 
 MINUTE = 60
-TOKENS = 2400  # the reaper looks at 1,000 in a round: whichever come next, most of them are tokens in use
+TOKENS = 9900  # the reaper looks at 1,000 in a round: which come next is chance, hardly the 1,000 that are stored first
 SETTINGS = {"http_address": "", "flush_interval_ms": "50"}
 
 
@@ -91,16 +91,13 @@ class InUse:
 
 class Outage:
     """What holds after an outage of any kind; with_outage is a context in which nothing can be written."""
-    ROUNDS = 1
-
     def setUp(self):
         self.folder = self.enterContext(self.place())
         self.daemon = self.enterContext(Daemon({**SETTINGS, "store": f"sqlite:{self.folder}/g.db"}, clock=True))
         self.used = InUse(self.daemon, self.folder + "/g.db", TOKENS)
-        for _ in range(self.ROUNDS):
-            with self.outage():
-                self.used.use_for(minutes=3)  # the timeout, the minute that the reaper waits, and one more
-                self.used.fail_to_flush()
+        with self.outage():
+            self.used.use_for(minutes=3)  # the timeout, the minute that the reaper waits, and one more
+            self.used.fail_to_flush()
 
     def place(self):
         return tempfile.TemporaryDirectory(prefix="gatehouse-outage-")
@@ -118,7 +115,8 @@ class Outage:
         self.assert_all_live()
 
     def test_revoking_any_of_them_ends_it_at_once_and_for_good(self):
-        revoked = self.used.tokens[::24]
+        self.used.flush()
+        revoked = self.used.tokens[::99]
         for token in revoked:
             self.daemon.auth.Revoke(auth.RevokeRequest(token=token), metadata=Daemon.bearer(token), timeout=60)
         self.assertEqual(self.used.ask(revoked).count(True), 0, "revoked, and active")
@@ -138,8 +136,6 @@ class Locked(Outage, unittest.TestCase):
 
 @unittest.skipIf(os.geteuid() != 0, "mounting a small disk needs root")
 class Full(Outage, unittest.TestCase):
-    ROUNDS = 5  # a flush fails at once here, and which tokens the reaper looks at next is chance
-
     @contextlib.contextmanager
     def place(self):
         folder = tempfile.mkdtemp(prefix="gatehouse-outage-")
@@ -152,12 +148,16 @@ class Full(Outage, unittest.TestCase):
 
     @contextlib.contextmanager
     def outage(self):
+        reader = sqlite3.connect(f"file:{self.folder}/g.db?mode=ro", uri=True, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM token").fetchone()  # from now on the write-ahead log cannot begin anew
         with open(self.folder + "/filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
             while True:
                 filler.write(bytes(4096))
-        while self.used.failures() == 0:  # what is left in the write-ahead log takes a while
+        while self.used.failures() == 0:
             self.used.use()
         yield
+        reader.close()
         os.unlink(self.folder + "/filler")
 
 
@@ -173,12 +173,10 @@ class Gone(unittest.TestCase):
 
     def test_a_token_in_use_whose_row_is_gone_is_inactive_soon_and_the_log_says_so(self):
         before = self.daemon.log_text()
-        for token in self.used.tokens:
-            self.used.ask([token], api="GET /")
         wait_for(lambda: not any(self.used.ask(self.used.tokens, api="GET /")), 20)
-        said = [line for line in self.daemon.log_text()[len(before):].splitlines() if "token" in line]
-        self.assertEqual(len(said), 1, said)
-        self.assertFalse([token for token in self.used.tokens if token in self.daemon.log_text()])
+        said = self.daemon.log_text()[len(before):]
+        self.assertIn("level=warn", said)
+        self.assertFalse([token for token in self.used.tokens if token in said])
 
     def test_revoking_a_token_whose_row_is_gone_ends_it_at_once(self):
         for token in self.used.tokens:
