@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ways in which a database loses what was acknowledged last, under running daemons."""
+import contextlib
+import os
 import re
 import subprocess
 import tempfile
@@ -10,6 +12,7 @@ from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 
 from daemon import Daemon
 from postgres import BIN, Postgres
+from proxy import Network
 from replicas import AWAY, eventually
 
 
@@ -44,6 +47,35 @@ class Failover:
 
     def sql(self, text):
         return self.primary.sql(text, self.url)
+
+
+class Deaf(Failover):
+    """As Failover, through a network on which nobody hears of the others: they look by themselves, four times in a lease."""
+
+    def __init__(self, stack):
+        super().__init__(stack)
+        self.path = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-network-")) + "/socket"
+        os.symlink(self.primary.socket, self.path)
+        network = Network(self.path)
+        stack.callback(network.close)
+        network.set("deaf")
+        self.direct, self.url = self.url, network.url(self.url)
+
+    def go_back(self):
+        os.unlink(self.path)
+        os.symlink(self.standby.socket, self.path)
+        super().go_back()
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Nothing is committed meanwhile."""
+        with subprocess.Popen(["psql", "-q", "-X", "-A", "-t", self.direct], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True, bufsize=1) as psql:
+            psql.stdin.write("BEGIN; SELECT name FROM counter WHERE name = 'lock' FOR UPDATE;\n")
+            if psql.stdout.readline() != "lock\n":
+                raise RuntimeError("it cannot be locked")
+            yield
+            psql.stdin.write("ROLLBACK;\n")
 
 
 class Restored:

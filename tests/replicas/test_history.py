@@ -15,14 +15,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from daemon import error_of
-from histories import Failover, Group, Renamed, Restored, resets
+from histories import Deaf, Failover, Group, Renamed, Restored, resets
 from replicas import AWAY
 
 REFUSED = ("UNAUTHENTICATED", "INVALID_CLIENT", "")
 ROLES = ["team_leader", "work_creator"]
 
 
-class Basics:
+class Base:
     KIND, SETTINGS, COUNT = Failover, {}, 2
     BOUND = 1.0  # seconds: lease_ms, by default
 
@@ -97,6 +97,8 @@ class Basics:
     def scopes(self, daemon):
         return [] if self.is_refused(daemon) else sorted(self.issue(daemon).scopes)
 
+
+class Basics(Base):
     def test_what_is_ended_afterwards_is_ended_everywhere(self):
         tokens = [self.token() for _ in range(3)]
 
@@ -237,6 +239,38 @@ class Histories(Basics):
 
     def revision(self):
         return int(self.group.store.sql("SELECT value FROM counter WHERE name = 'revision'"))
+
+
+class OwnCommits(Base, unittest.TestCase):
+    """What a replica did itself it obeys at once, and reads in the log only later: if that is lost in between, its position
+    in the log is right, and its memory is not."""
+    KIND, SETTINGS, BOUND = Deaf, {"lease_ms": "60000"}, 60
+
+    def test_own_changes_that_were_lost_before_they_were_read_are_forgotten(self):
+        token = self.token()
+        client_id = self.client.credential.client_id
+        self.group.store.keep()
+        for daemon in self.group.daemons:
+            self.group.catch_up(daemon)
+        with self.group.store.locked():
+            calls = [self.other.admin.UpdateCredential.future(
+                pb.UpdateCredentialRequest(credential=pb.Credential(client_id=client_id, name=f"lost {number}"),
+                                           update_mask=FieldMask(paths=["name"])),
+                metadata=self.other.bearer(self.group.caller), timeout=60) for number in range(8)]
+            for _ in range(2):  # behind these, all of them have looked at the log and wait for the lock
+                self.group.catch_up(self.other)
+        for call in calls:
+            call.result()
+        self.group.store.go_back()
+        self.group.go_on(self.one)
+        self.change(self.one, "RevokeRoles", roles=["team_leader"])
+        self.group.go_on(self.other)
+        self.assertFalse(self.group.is_active(self.other, token), "active after its credential's roles were changed")
+        self.assertEqual(self.scopes(self.other), ["work_creator"])
+        self.change(self.one, "DeleteCredential")
+        self.group.go_on(self.other)
+        self.assertTrue(self.is_refused(self.other), "a token for a credential that is deleted")
+        self.assert_noticed(self.other)
 
 
 class AfterFailover(Histories, unittest.TestCase):
