@@ -244,7 +244,7 @@ class Histories(Basics):
 class OwnCommits(Base, unittest.TestCase):
     """What a replica did itself it obeys at once, and reads in the log only later: if that is lost in between, its position
     in the log is right, and its memory is not."""
-    KIND, SETTINGS, BOUND = Deaf, {"lease_ms": "60000"}, 60
+    KIND, SETTINGS, BOUND = Deaf, {"lease_ms": "20000"}, 20
 
     def test_own_changes_that_were_lost_before_they_were_read_are_forgotten(self):
         token = self.token()
