@@ -161,7 +161,7 @@ class Histories(Basics):
             self.assert_heard(lambda: not self.group.is_active(daemon, lost[1]))
             self.assert_heard(lambda: not self.is_refused(daemon, new))
             got = daemon.introspect(self.group.caller, token)
-            self.assertEqual((got.client_id, got.name, list(got.scopes)), (new.credential.client_id, "new", ["work_creator"]))
+            self.assertEqual((got.client_id, got.credential_name, list(got.roles)), (new.credential.client_id, "new", ["work_creator"]))
         self.assertEqual(error_of(lambda: self.admin(self.one, "GetCredential", client_id=lost[0].credential.client_id))[0],
                          "NOT_FOUND")
         self.assert_noticed()
