@@ -295,6 +295,29 @@ class PostgresCopy(Case):
             with self.on(self.target, daemon) as other:
                 self.check(other, live + issuers.tokens[60:], dead + issuers.tokens[:60])
 
+    def revoke(self, daemon, token):
+        daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)
+
+    def test_a_copy_from_postgresql_under_running_daemons_is_not_the_last_one(self):
+        elsewhere = self.postgres.new_database()
+        with Daemon({**OFF, "store": self.target}) as daemon, self.on(self.target, daemon) as other:
+            live, dead = self.populate(daemon)
+            for target in (self.back, elsewhere):
+                for running in (daemon, other):  # both run, then one
+                    self.ok(self.target, target, "a daemon runs on the source, so this is a first copy")
+                    self.revoke(running, live[-1])
+                    dead.append(live.pop())
+                    with self.assertRaisesRegex(RuntimeError, "is a copy that is not finished; stop .* `gatehouse admin copy`"):
+                        self.on(target, daemon, start=False).start()
+                    if running is daemon:
+                        end(daemon)
+                end(other)
+                self.assertGreater(self.ok(self.target, target)["token"][1], 0)  # what was revoked meanwhile
+                with self.on(target, daemon) as moved:
+                    self.check(moved, live, dead)
+                daemon.start()
+                other.start()
+
     def test_what_was_killed_half_way_to_postgresql_goes_on(self):
         with Daemon(OFF) as daemon:
             live, dead = self.populate(daemon)
