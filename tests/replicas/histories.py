@@ -118,7 +118,7 @@ class Group:
         self.daemons = []
         for _ in range(count):
             self.daemons.append(stack.enter_context(Daemon(
-                {"store": self.store.url, "http_address": "", "metrics_address": "127.0.0.1:0", "flush_interval_ms": "100",
+                {"store": self.store.url, "http_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "flush_interval_ms": "100",
                  **settings}, init=not self.daemons)))
         first = self.daemons[0]
         for daemon in self.daemons:

@@ -180,7 +180,7 @@ class Histories(Basics):
             self.assert_heard(lambda: not self.is_refused(daemon, made))
             self.assertEqual(list(self.issue(daemon, made).scopes), ["new_second"])
             self.assertEqual(error_of(lambda: daemon.create(self.group.caller, "none", roles=["lost_first"]))[0],
-                             "INVALID_ARGUMENT")
+                             "NOT_FOUND")
         self.assert_noticed()
 
     def test_settings_that_were_lost_hold_no_longer_and_later_ones_do(self):
