@@ -164,13 +164,17 @@ class Model:
             if credential.deleted and passed(now, credential.deleted.plus(self.settings.retention)) is not False:
                 credential.is_due = True
 
-    def was_ahead(self, now):
-        """Of what a clock that was wrong for a moment ended, some may stay ended: tokens and what was deleted."""
+    def was_ahead(self, then):
+        """A clock that was wrong for a moment was at some time within `then`. Of what it ended, some may stay ended: tokens,
+        secret keys, and what was deleted."""
         for token in self.tokens:
-            token.is_unsure |= self.is_alive(token, now) is not True
+            token.is_unsure |= self.is_alive(token, then) is None
         for credential in self.credentials.values():
-            if credential.deleted and passed(now, credential.deleted.plus(self.settings.retention)) is not False:
+            if credential.deleted and passed(then, credential.deleted.plus(self.settings.retention)) is not False:
                 credential.is_due = True
+            for secret in credential.secrets:
+                if secret.is_live(then) is None:
+                    secret.ends = Span(min(then.lo, secret.ends.lo), secret.ends.hi)
 
     def use(self, token, now, api, used_ago=0):
         token.used = later(token.used, now.plus(-used_ago))
