@@ -2,6 +2,7 @@
 """The network between the replicas and PostgreSQL, which a test may cut: in a process of its own, told by its stdin.
 
 pass: bytes go through. hole: nothing goes through, nothing is closed. refuse: all is closed and stays closed.
+late: what is asked goes through, and no answer does until it passes again.
 deaf: as pass, to a database that does not know LISTEN and NOTIFY; dumb: to one that warns that they do nothing.
 connections: says on stdout how many connections there were.
 """
@@ -46,14 +47,17 @@ class Network:
 class Proxy:
     def __init__(self, socket):
         self.socket, self.count, self.writers = socket, 0, set()
-        self.is_open = asyncio.Event()
+        self.is_open, self.is_answering = asyncio.Event(), asyncio.Event()
         self.is_open.set()
+        self.is_answering.set()
         self.is_refusing, self.instead = False, None
 
     async def pump(self, reader, writer, to_database=False):
         try:
             while data := await reader.read(65536):
                 await self.is_open.wait()
+                if not to_database:
+                    await self.is_answering.wait()
                 if to_database and self.instead:
                     data = data.replace(b"LISTEN gatehouse", self.instead).replace(b"NOTIFY gatehouse", self.instead)
                 writer.write(data)
@@ -83,10 +87,11 @@ class Proxy:
             return self.count
         self.is_refusing = word == "refuse"
         self.instead = INSTEAD.get(word)
-        if word == "hole":
-            self.is_open.clear()
-        else:
-            self.is_open.set()
+        for event, word_against in ((self.is_open, "hole"), (self.is_answering, "late")):
+            if word == word_against:
+                event.clear()
+            else:
+                event.set()
         if word == "refuse":
             for writer in self.writers:
                 writer.transport.abort()
