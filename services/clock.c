@@ -183,6 +183,20 @@ int64_t clock_settled(struct clock *clock)
     return clock->has_floor ? atomic_load(&clock->settled_at_0) + clock_steady(clock) : 0;
 }
 
+int64_t clock_sober(struct clock *clock)
+{
+    int64_t now = clock_now(clock), jumped = atomic_load(&clock->jumped);
+    int64_t settled = atomic_load(&clock->settled_at_0) + clock_steady(clock);
+    if (jumped <= 0)
+        return now;
+    return now - jumped > settled ? now - jumped : settled;
+}
+
+bool clock_has_settled(struct clock *clock)
+{
+    return clock_now(clock) - clock_settled(clock) < CLOCK_TOLERANCE;
+}
+
 int64_t clock_ahead(struct clock *clock)
 {
     int64_t ahead = clock_now(clock) - read_wall(clock);

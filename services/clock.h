@@ -21,6 +21,7 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct clock;
@@ -41,6 +42,12 @@ void clock_free(struct clock *clock); /* NULL is fine */
 
 int64_t clock_now(struct clock *clock);
 int64_t clock_settled(struct clock *clock);
+
+/* What is written down to be compared later: clock_now, but without a jump ahead that has not settled yet. */
+int64_t clock_sober(struct clock *clock);
+
+/* Has this clock settled: is what is dated later than clock_now + CLOCK_TOLERANCE certainly dated wrongly? */
+bool clock_has_settled(struct clock *clock);
 
 /* CLOCK_BOOTTIME: for leases. Nobody sets it, and it runs while the machine sleeps. */
 int64_t clock_steady(struct clock *clock);

@@ -68,10 +68,13 @@ static enum status run_tx(struct store_tx *tx, void *arg)
 {
     struct admin_call *admin = arg;
     struct call *call = admin->calling.call;
-    work_reset(&admin->work);
     memset(&call->error, 0, sizeof call->error); /* of an earlier try */
-    admin->work.tx = tx;
-    admin->work.now = clock_now(admin->work.domain->clock);
+    if (admin->method->is_write) {
+        TRY(work_begin(&admin->work, tx));
+    } else {
+        admin->work.tx = tx;
+        admin->work.now = clock_now(admin->work.domain->clock);
+    }
     admin->is_dry = admin->is_replay = false;
     admin->subject = admin->detail = "";
     enum status status = admin->method->fn(admin);
@@ -217,8 +220,7 @@ static enum status create_first(struct store_tx *tx, void *arg)
     struct role_set roles = {0};
     role_set_add(&roles, directory_role_number(directory, ROLE_USER_MANAGER));
     role_set_add(&roles, directory_role_number(directory, ROLE_RESOURCE_SERVER));
-    work_reset(&first->work);
-    first->work.tx = tx;
+    TRY(work_begin(&first->work, tx));
     struct credential *credential = arena_new(&first->arena, struct credential);
     credential->name = first->name;
     credential->owner = "";
@@ -238,8 +240,7 @@ enum status api_create_administrator(struct domain *domain, const char *name, ch
                                      char secret[static SECRET_TEXT_LEN + 1])
 {
     struct first first = {.name = name, .client_id = client_id, .secret = secret};
-    first.work =
-        (struct work){.domain = domain, .arena = &first.arena, .now = clock_now(domain->clock), .actor = "gatehoused"};
+    first.work = (struct work){.domain = domain, .arena = &first.arena, .actor = "gatehoused"};
     enum status status = store_write_wait(domain->store, create_first, &first);
     if (status == STATUS_OK)
         work_apply(&first.work);

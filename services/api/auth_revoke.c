@@ -55,9 +55,7 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
 {
     struct revoking *revoking = arg;
     struct work *work = &revoking->work;
-    work_reset(work);
-    work->tx = tx;
-    work->now = clock_now(work->domain->clock);
+    TRY(work_begin(work, tx));
     TRY(check_revoker(revoking, tx));
     bool was_live = false;
     TRY(token_end(work, &revoking->key, &was_live));

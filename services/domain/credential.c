@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ENDS_NOW = 1 };
+
 /* Loading */
 
 struct loading {
@@ -250,6 +252,7 @@ static enum status add_secret(struct work *work, struct credential *credential, 
     return STATUS_OK;
 }
 
+/* ENDS_NOW: it has ended by every clock, also by one that is behind. */
 static enum status end_secret(struct work *work, const struct credential_secret *secret, int64_t ends)
 {
     return store_run(work->tx, "UPDATE secret SET ends = $1 WHERE id = $2", NULL, NULL, store_int(ends),
@@ -366,7 +369,7 @@ enum status credential_regenerate(struct work *work, struct credential *credenti
     for (int i = 0; i < credential->secret_count; i++) {
         struct credential_secret *old = &credential->secrets[i];
         bool lives_on = i == 0 && overlap > 0;
-        int64_t ends = lives_on ? work->now + overlap : work->now;
+        int64_t ends = lives_on ? work->now + overlap : ENDS_NOW;
         if (old->ends != 0 && old->ends < ends)
             ends = old->ends;
         TRY(end_secret(work, old, ends));
@@ -384,7 +387,7 @@ enum status credential_end_secret(struct work *work, struct credential *credenti
     for (int i = 0; i < credential->secret_count; i++) {
         if (credential->secrets[i].id != secret_id)
             continue;
-        TRY(end_secret(work, &credential->secrets[i], work->now));
+        TRY(end_secret(work, &credential->secrets[i], ENDS_NOW));
         if (i == 0)
             credential->secrets[0] = credential->secrets[1];
         credential->secret_count--;

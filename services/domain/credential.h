@@ -104,6 +104,9 @@ enum status credential_follow_owner(struct work *work, const char *owner, const 
  * effectively. */
 enum status credential_check_administrator(struct work *work);
 
+/* What was deleted or used later than `latest`, was so `now`: a clock that was wrong said so. */
+enum status credential_mend(struct store_tx *tx, int64_t latest, int64_t now);
+
 /* Removes for good what was deleted before `before`, at most `limit`. */
 enum status credential_purge(struct work *work, int64_t before, int limit);
 

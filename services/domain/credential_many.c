@@ -107,6 +107,14 @@ enum status credential_check_administrator(struct work *work)
     return before.count > 0 && after == 0 ? STATUS_FAILED_PRECONDITION : STATUS_OK;
 }
 
+enum status credential_mend(struct store_tx *tx, int64_t latest, int64_t now)
+{
+    TRY(store_run(tx, "UPDATE credential SET deleted = $1 WHERE deleted > $2", NULL, NULL, store_int(now),
+                  store_int(latest)));
+    return store_run(tx, "UPDATE credential SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
+                     store_int(latest));
+}
+
 /* Purging */
 
 struct purge {

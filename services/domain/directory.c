@@ -208,23 +208,6 @@ static void add_facts(struct directory *directory, struct credential_facts *fact
     HASH_ADD_KEYPTR(by_client_id, directory->by_client_id, facts->client_id, strlen(facts->client_id), facts);
 }
 
-void directory_put_credential(struct directory *directory, struct credential_facts *facts)
-{
-    pthread_rwlock_wrlock(&directory->lock);
-    struct credential_facts *present = directory_find_id(directory, facts->id);
-    if (present == NULL) {
-        add_facts(directory, facts);
-    } else {
-        if (facts->last_used > present->last_used)
-            present->last_used = facts->last_used;
-        if (facts->version >= present->version && !present->is_purged)
-            update_facts(present, facts);
-    }
-    pthread_rwlock_unlock(&directory->lock);
-    if (present != NULL)
-        credential_facts_free(facts);
-}
-
 /* No token of it is active from now on. */
 static void purge(struct directory *directory, struct credential_facts *facts)
 {
@@ -235,6 +218,41 @@ static void purge(struct directory *directory, struct credential_facts *facts)
         facts->deleted = 1; /* long ago */
     facts->secret_count = 0;
     HASH_DELETE(by_client_id, directory->by_client_id, facts);
+}
+
+static bool is_same(const struct credential_facts *present, const struct credential_facts *facts)
+{
+    return !present->is_purged && strcmp(present->client_id, facts->client_id) == 0;
+}
+
+/* Its id has become another's. */
+static void retire(struct directory *directory, struct credential_facts *facts)
+{
+    purge(directory, facts);
+    HASH_DELETE(by_id, directory->by_id, facts);
+    facts->next_retired = directory->retired;
+    directory->retired = facts;
+}
+
+void directory_put_credential(struct directory *directory, struct credential_facts *facts)
+{
+    pthread_rwlock_wrlock(&directory->lock);
+    struct credential_facts *present = directory_find_id(directory, facts->id);
+    if (present != NULL && !is_same(present, facts)) {
+        retire(directory, present);
+        present = NULL;
+    }
+    if (present == NULL) {
+        add_facts(directory, facts);
+    } else {
+        if (facts->last_used > present->last_used)
+            present->last_used = facts->last_used;
+        if (facts->version >= present->version)
+            update_facts(present, facts);
+    }
+    pthread_rwlock_unlock(&directory->lock);
+    if (present != NULL)
+        credential_facts_free(facts);
 }
 
 void directory_purge(struct directory *directory, int64_t credential_id)
@@ -306,20 +324,17 @@ static void purge_absent(struct directory *directory, const struct directory_con
 static void replace_facts(struct directory *directory, struct credential_facts *facts)
 {
     struct credential_facts *present = directory_find_id(directory, facts->id);
-    bool is_same = present != NULL && !present->is_purged && strcmp(present->client_id, facts->client_id) == 0;
-    if (is_same) {
-        present->last_used = facts->last_used;
-        update_facts(present, facts);
-        credential_facts_free(facts);
+    if (present != NULL && !is_same(present, facts)) {
+        retire(directory, present);
+        present = NULL;
+    }
+    if (present == NULL) {
+        add_facts(directory, facts);
         return;
     }
-    if (present != NULL) { /* its id has become another's */
-        purge(directory, present);
-        HASH_DELETE(by_id, directory->by_id, present);
-        present->next_retired = directory->retired;
-        directory->retired = present;
-    }
-    add_facts(directory, facts);
+    present->last_used = facts->last_used;
+    update_facts(present, facts);
+    credential_facts_free(facts);
 }
 
 static bool has_same_roles(const struct catalogue *catalogue, const struct directory_content *content)
@@ -355,12 +370,12 @@ void directory_replace(struct directory *directory, const struct directory_conte
     pthread_rwlock_unlock(&directory->lock);
 }
 
-void directory_clamp(struct directory *directory, int64_t now)
+void directory_clamp(struct directory *directory, int64_t latest, int64_t now)
 {
     directory_lock(directory);
     for (struct credential_facts *facts = directory->by_id; facts != NULL; facts = facts->by_id.next) {
         int64_t used = atomic_load(&facts->last_used);
-        if (used > now)
+        if (used > latest)
             atomic_compare_exchange_strong(&facts->last_used, &used, now);
     }
     directory_unlock(directory);

@@ -104,7 +104,7 @@ struct directory_content {
 };
 void directory_replace(struct directory *directory, const struct directory_content *content);
 
-/* No time of last use is later than `now` from then on: a clock that was ahead noted it. */
-void directory_clamp(struct directory *directory, int64_t now);
+/* A time of last use later than `latest` becomes `now`: a clock that was ahead noted it. */
+void directory_clamp(struct directory *directory, int64_t latest, int64_t now);
 
 #endif

@@ -45,7 +45,6 @@ struct flusher {
     struct secret_use *secrets; /* by id; under the lock */
     struct token_key cursor;    /* of the reaper */
     int round;
-    int64_t last_look;               /* at the clock, by the thread */
     _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
 };
 
@@ -106,8 +105,19 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
     struct usage *usage = flush->domain->usage;
     size_t end = uses_end(flush);
     bool is_shared = store_is_shared(flush->domain->store);
-    for (size_t i = flush->stored; i < end; i++)
-        TRY(token_store_use(tx, is_shared, &flush->uses[i], usage_api(usage, flush->uses[i].api), &flush->changed[i]));
+    int64_t wrong_after = INT64_MAX, database = 0;
+    for (size_t i = flush->stored; i < end; i++) {
+        const struct token_use *use = &flush->uses[i];
+        if (use->is_clamped && wrong_after == INT64_MAX) { /* wrong by every clock */
+            TRY(store_now(tx, &database));
+            wrong_after = CLOCK_TOLERANCE + (database != INT64_MAX && database > flush->now ? database : flush->now);
+        }
+        const struct token_use_row row = {.key = use->key,
+                                          .used = use->used,
+                                          .wrong_after = use->is_clamped ? wrong_after : INT64_MAX,
+                                          .api = usage_api(usage, use->api)};
+        TRY(token_store_use(tx, is_shared, &row, &flush->changed[i]));
+    }
     return STATUS_OK;
 }
 
@@ -316,12 +326,22 @@ static void gather(struct flusher *flusher, struct flush *flush)
     pthread_mutex_unlock(&flusher->gathering);
 }
 
+/* What is dated later than now was dated by a clock that was ahead, this one perhaps, before it came back. But only a
+ * clock that has settled may say so: one that is behind for a moment finds everything dated later. */
+static void mend_memory(struct domain *domain)
+{
+    int64_t now = clock_now(domain->clock), latest = now + CLOCK_TOLERANCE;
+    if (!clock_has_settled(domain->clock))
+        return;
+    token_table_clamp(domain->tokens, latest, now);
+    directory_clamp(domain->directory, latest, now);
+}
+
 void flusher_flush(struct flusher *flusher, store_done_fn *done, void *arg)
 {
     struct domain *domain = flusher->domain;
-    struct flush *flush = calloc(1, sizeof *flush);
-    if (flush == NULL)
-        abort();
+    struct flush *flush = must(calloc(1, sizeof *flush));
+    mend_memory(domain);
     flush->domain = domain;
     flush->flusher = flusher;
     flush->now = clock_now(domain->clock);
@@ -379,9 +399,27 @@ static enum status trim_log(struct store_tx *tx, int64_t before)
                      NULL, NULL, store_int(before));
 }
 
+/* What a clock that was wrong has dated later than any clock says now. */
+static enum status mend(struct reaping *reaping)
+{
+    struct work *work = &reaping->work;
+    int64_t latest = reaping->tokens.latest;
+    struct settings settings;
+    bool is_mended = false;
+    if (latest == INT64_MAX)
+        return STATUS_OK;
+    TRY(settings_mend(work->tx, latest, work->now, &is_mended));
+    if (is_mended) {
+        TRY(settings_load(work->tx, &settings));
+        TRY(work_change_settings(work, &settings));
+    }
+    return credential_mend(work->tx, latest, work->now);
+}
+
 static enum status tidy(struct reaping *reaping, int64_t now)
 {
     struct work *work = &reaping->work;
+    TRY(mend(reaping));
     TRY(store_run(work->tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(now)));
     TRY(store_run(work->tx, "DELETE FROM request WHERE at <= $1", NULL, NULL, store_int(now - REQUEST_RETENTION)));
     TRY(trim_log(work->tx, now - CHANGE_LOG_RETENTION));
@@ -396,19 +434,22 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     struct work *work = &reaping->work;
     struct clock *clock = work->domain->clock;
     int64_t database = 0, now = clock_settled(clock), latest = clock_now(clock);
-    work_reset(work);
+    struct settings settings;
     arena_done(&reaping->arena);
-    work->tx = tx;
-    work->now = latest;
+    TRY(work_begin(work, tx));
+    TRY(settings_load(tx, &settings));
     TRY(store_now(tx, &database));
     if (database < now)
         now = database;
     if (database != INT64_MAX && database > latest)
         latest = database;
     bool has_settled = latest - now < CLOCK_TOLERANCE;
-    reaping->tokens.domain = work->domain;
+    reaping->deletion_retention = settings.deletion_retention;
+    reaping->usage_retention = settings.usage_retention;
+    reaping->tokens.tokens = work->domain->tokens;
     reaping->tokens.cursor = reaping->flusher->cursor;
     reaping->tokens.at = now - REAP_GRACE;
+    reaping->tokens.limits = settings_limits(&settings, reaping->tokens.at);
     reaping->tokens.latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
     TRY(token_reap(tx, &reaping->arena, &reaping->tokens, REAP_LIMIT));
     return reaping->is_tidy_round ? tidy(reaping, now) : STATUS_OK;
@@ -443,10 +484,6 @@ enum status flusher_reap(struct flusher *flusher, int *ret_seen, int *ret_remove
         .wake = PTHREAD_COND_INITIALIZER,
     };
     reaping.work.arena = &reaping.arena;
-    directory_lock(domain->directory);
-    reaping.deletion_retention = directory_settings(domain->directory)->deletion_retention;
-    reaping.usage_retention = directory_settings(domain->directory)->usage_retention;
-    directory_unlock(domain->directory);
     store_write(domain->store, reap_tx, reap_done, &reaping);
     pthread_mutex_lock(&reaping.lock);
     while (!reaping.is_over)
@@ -502,23 +539,10 @@ static enum status flush_and_wait(struct flusher *flusher)
     return status;
 }
 
-/* A clock that was ahead and has come back has dated uses that have not come yet. */
-static void look_at_clock(struct flusher *flusher)
-{
-    struct domain *domain = flusher->domain;
-    int64_t now = clock_now(domain->clock);
-    if (now < flusher->last_look - CLOCK_SECOND) {
-        token_table_clamp(domain->tokens, now);
-        directory_clamp(domain->directory, now);
-    }
-    flusher->last_look = now;
-}
-
 void flusher_round(struct flusher *flusher, int *ret_removed)
 {
     int seen = 0;
     *ret_removed = 0;
-    look_at_clock(flusher);
     /* Who has not heard of the others for so long may take for dead what they have given more time. */
     if (flush_and_wait(flusher) == STATUS_OK && replica_age(flusher->domain->replica) < REAP_GRACE &&
         flusher_reap(flusher, &seen, ret_removed) != STATUS_OK)

@@ -150,10 +150,11 @@ static void keep(struct introspection *introspection, struct token_facts *token)
 static enum status use_tx(struct store_tx *tx, void *arg)
 {
     struct introspection *introspection = arg;
-    const struct token_use use = {.key = introspection->key, .used = introspection->facts.last_used};
     char api[API_MAX + 1];
+    const struct token_use_row use = {
+        .key = introspection->key, .used = introspection->facts.last_used, .wrong_after = INT64_MAX, .api = api};
     usage_normalise(introspection->api, api);
-    return token_store_use(tx, true, &use, api, &introspection->stored_rows);
+    return token_store_use(tx, true, &use, &introspection->stored_rows);
 }
 
 /* If the row was not changed, it has gone, or another replica was about to do the same: the next load tells which. */

@@ -63,7 +63,7 @@ struct replica_resets replica_resets(struct replica *replica)
     return (struct replica_resets){atomic_load(&replica->history_resets), atomic_load(&replica->cut_resets)};
 }
 
-void replica_note_own(struct replica *replica, struct position position)
+bool replica_begin_own(struct replica *replica, struct position position)
 {
     pthread_mutex_lock(&replica->lock);
     if (replica->own_count == replica->own_size) {
@@ -73,6 +73,14 @@ void replica_note_own(struct replica *replica, struct position position)
             abort();
     }
     replica->own[replica->own_count++] = position;
+    if (position.revision > directory_position(replica->domain->directory).revision)
+        return true;
+    pthread_mutex_unlock(&replica->lock);
+    return false;
+}
+
+void replica_end_own(struct replica *replica)
+{
     pthread_mutex_unlock(&replica->lock);
 }
 
@@ -165,8 +173,7 @@ struct beginning {
 static enum status begin_history_tx(struct store_tx *tx, void *arg)
 {
     struct beginning *beginning = arg;
-    work_reset(&beginning->work);
-    beginning->work.tx = tx;
+    TRY(work_begin(&beginning->work, tx));
     return work_change_all(&beginning->work);
 }
 
@@ -185,7 +192,7 @@ static void begin_history(struct replica *replica)
     struct beginning *beginning = calloc(1, sizeof *beginning);
     if (beginning == NULL)
         abort();
-    beginning->work = (struct work){.domain = replica->domain, .now = clock_now(replica->domain->clock)};
+    beginning->work = (struct work){.domain = replica->domain};
     store_write(replica->domain->store, begin_history_tx, begin_history_done, beginning);
 }
 

@@ -37,9 +37,11 @@ void replica_free(struct replica *replica); /* NULL is fine */
 /* Waits for news, at most a quarter of the lease, then looks at the log once. What the thread does all the time. */
 void replica_follow(struct replica *replica);
 
-/* A change of this process's own is about to be obeyed in memory before the log was read up to it: the next looks will
- * see whether the log has it. */
-void replica_note_own(struct replica *replica, struct position position);
+/* A change of this process's own is committed: the next looks will see whether the log has it. True: the log was not
+ * read up to it yet; it is to be obeyed in memory, and then replica_end_own is to be called. False: it was, and what
+ * was read then is newer, or of another history. */
+bool replica_begin_own(struct replica *replica, struct position position);
+void replica_end_own(struct replica *replica);
 
 /* The processes of the same store, and their longest lease. */
 struct group *replica_group(struct replica *replica);

@@ -59,11 +59,28 @@ enum status settings_save(struct store_tx *tx, const struct settings *before, st
     return STATUS_OK;
 }
 
+enum status settings_mend(struct store_tx *tx, int64_t latest, int64_t now, bool *ret_mended)
+{
+    int64_t changed = 0;
+    TRY(store_run(tx, "UPDATE setting SET value = $1 WHERE name IN ('idle_floor', 'life_floor') AND value > $2", NULL,
+                  NULL, store_int(now), store_int(latest)));
+    TRY(store_changes(tx, &changed));
+    *ret_mended = changed > 0;
+    if (*ret_mended)
+        TRY(store_run(tx, "UPDATE setting SET value = value + 1 WHERE name = 'version'", NULL, NULL));
+    return STATUS_OK;
+}
+
+static int64_t after_floor(int64_t after, int64_t floor, int64_t now)
+{
+    return floor > now + CLOCK_TOLERANCE ? after : max(after, floor);
+}
+
 struct token_limits settings_limits(const struct settings *settings, int64_t now)
 {
+    int64_t issued_after = settings->max_token_life == 0 ? INT64_MIN : now - settings->max_token_life;
     return (struct token_limits){
-        .used_after = max(now - settings->idle_timeout, settings->idle_floor),
-        .issued_after = settings->max_token_life == 0 ? settings->life_floor
-                                                      : max(now - settings->max_token_life, settings->life_floor),
+        .used_after = after_floor(now - settings->idle_timeout, settings->idle_floor, now),
+        .issued_after = after_floor(issued_after, settings->life_floor, now),
     };
 }

@@ -132,21 +132,21 @@ enum status token_end(struct work *work, const struct token_key *key, bool *ret_
     return work_change_token(work, key);
 }
 
-enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api,
-                            int64_t *ret_changed)
+enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use_row *use, int64_t *ret_changed)
 {
-    struct store_value used = store_int(use->used), last_api = store_text(api);
-    struct store_value key = store_blob(use->key.bytes, TOKEN_KEY_BYTES);
-    struct store_value at_most = store_int(use->is_clamped ? INT64_MAX : use->used);
+    struct store_value used = store_int(use->used), last_api = store_text(use->api);
+    struct store_value key = store_blob(use->key.bytes, TOKEN_KEY_BYTES), wrong_after = store_int(use->wrong_after);
     if (!is_shared) /* half the work */
         return store_send_counted(tx,
-                                  "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 AND last_used <= $4",
-                                  ret_changed, used, last_api, key, at_most);
+                                  "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3"
+                                  " AND (last_used <= $1 OR last_used > $4)",
+                                  ret_changed, used, last_api, key, wrong_after);
     /* Whoever is changing it now ends it, or notes a use of the same moment. */
     return store_send_counted(tx,
                               "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
-                              " (SELECT key FROM token WHERE key = $3 AND last_used <= $4 /* if free */)",
-                              ret_changed, used, last_api, key, at_most);
+                              " (SELECT key FROM token WHERE key = $3 AND (last_used <= $1 OR last_used > $4)"
+                              " /* if free */)",
+                              ret_changed, used, last_api, key, wrong_after);
 }
 
 static enum status read_counts(const struct store_row *row, void *arg)
@@ -222,67 +222,49 @@ enum status token_list(struct store_tx *tx, int64_t credential_id, int64_t epoch
 
 struct look {
     struct token_reaping *reaping;
-    struct token_limits limits;
-    struct token_key *unknown; /* of a credential that is not known here: purged, or made by another replica just now */
-    struct token_key *ahead;   /* whose last use has not come yet */
-    int unknown_count, ahead_count;
+    struct token_key *ahead; /* whose last use has not come yet */
+    int ahead_count;
 };
 
-static enum status look_at(const struct token_row *stored, void *arg)
+/* The credential is the store's, not memory's: memory may not know yet what others have done, or that it was lost. */
+static enum status look_at(const struct store_row *from, void *arg)
 {
     struct look *look = arg;
     struct token_reaping *reaping = look->reaping;
-    struct directory *directory = reaping->domain->directory;
-    struct token_row row = *stored;
-    int64_t used = token_table_last_used(reaping->domain->tokens, &row.key);
+    struct token_row row;
+    TRY(read_row(from, &row));
+    bool is_orphan = store_row_is_null(from, 6);
+    const struct credential_facts credential = {
+        .epoch = store_row_int(from, 6), .expires = store_row_int(from, 7), .deleted = store_row_int(from, 8)};
+    struct token_facts facts = {.key = row.key, .last_used = row.last_used, .epoch = row.epoch};
+    int64_t used = token_table_last_used(reaping->tokens, &row.key);
     if (row.last_used > reaping->latest)
         look->ahead[look->ahead_count++] = row.key;
-    if (used > row.last_used)
-        row.last_used = used;
-    directory_lock(directory);
-    const struct credential_facts *credential = directory_find_id(directory, row.credential_id);
-    bool is_dead = !is_live(directory, &row, &look->limits, reaping->at);
-    bool is_ahead = credential != NULL && credential->epoch < row.epoch; /* of what is known here: another replica's */
-    directory_unlock(directory);
-    if (credential == NULL)
-        look->unknown[look->unknown_count++] = row.key;
-    else if (is_dead && !is_ahead)
+    if (used > facts.last_used)
+        facts.last_used = used;
+    if (is_orphan || !token_is_active(&facts, &credential, &reaping->limits, reaping->at))
         reaping->removed[reaping->removed_count++] = row.key;
     reaping->seen++;
     reaping->cursor = row.key;
     return STATUS_OK;
 }
 
-static enum status remove_seen(struct store_tx *tx, const struct look *look)
-{
-    const struct token_reaping *reaping = look->reaping;
-    for (int i = 0; i < look->ahead_count; i++)
-        TRY(store_send(tx, "UPDATE token SET last_used = $1 WHERE key = $2 AND last_used > $1",
-                       store_int(reaping->latest), store_blob(look->ahead[i].bytes, TOKEN_KEY_BYTES)));
-    for (int i = 0; i < reaping->removed_count; i++)
-        TRY(delete_row(tx, &reaping->removed[i]));
-    for (int i = 0; i < look->unknown_count; i++)
-        TRY(store_send(tx, "DELETE FROM token WHERE key = $1 AND credential NOT IN (SELECT id FROM credential)",
-                       store_blob(look->unknown[i].bytes, TOKEN_KEY_BYTES)));
-    return STATUS_OK;
-}
-
 enum status token_reap(struct store_tx *tx, struct arena *arena, struct token_reaping *reaping, int limit)
 {
-    struct directory *directory = reaping->domain->directory;
-    struct look look = {.reaping = reaping,
-                        .unknown = arena_array(arena, struct token_key, (size_t)limit),
-                        .ahead = arena_array(arena, struct token_key, (size_t)limit)};
+    struct look look = {.reaping = reaping, .ahead = arena_array(arena, struct token_key, (size_t)limit)};
     struct token_key from = reaping->cursor;
     reaping->removed = arena_array(arena, struct token_key, (size_t)limit);
     reaping->seen = reaping->removed_count = 0;
-    directory_lock(directory);
-    look.limits = settings_limits(directory_settings(directory), reaping->at);
-    directory_unlock(directory);
-    struct listing listing = {look_at, &look};
-    TRY(store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key > $1 ORDER BY key LIMIT $2", read_listed, &listing,
-                  store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(limit)));
-    TRY(remove_seen(tx, &look));
+    TRY(store_run(
+        tx,
+        "SELECT t.key, t.credential, t.epoch, t.last_used, t.roles, t.last_api, c.epoch, c.expires, c.deleted"
+        " FROM token t LEFT JOIN credential c ON c.id = t.credential WHERE t.key > $1 ORDER BY t.key LIMIT $2",
+        look_at, &look, store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(limit)));
+    for (int i = 0; i < look.ahead_count; i++)
+        TRY(store_send(tx, "UPDATE token SET last_used = $1 WHERE key = $2 AND last_used > $1",
+                       store_int(reaping->latest), store_blob(look.ahead[i].bytes, TOKEN_KEY_BYTES)));
+    for (int i = 0; i < reaping->removed_count; i++)
+        TRY(delete_row(tx, &reaping->removed[i]));
     if (reaping->seen < limit)
         reaping->cursor = (struct token_key){0};
     return STATUS_OK;

@@ -42,8 +42,13 @@ enum status token_end(struct work *work, const struct token_key *key, bool *ret_
 
 /* is_shared: other processes write to the store, and are not waited for. *ret_changed is set at the latest when the
  * transaction commits; 0: the row is not there, or another is changing it, or it has a later use already. */
-enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use *use, const char *api,
-                            int64_t *ret_changed);
+struct token_use_row {
+    struct token_key key;
+    int64_t used;
+    int64_t wrong_after; /* a last use later than this is replaced: it was dated by a clock that was wrong */
+    const char *api;
+};
+enum status token_store_use(struct store_tx *tx, bool is_shared, const struct token_use_row *use, int64_t *ret_changed);
 
 /* Those of one credential that are within their times; what a change of epoch would end. */
 enum status token_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
@@ -58,11 +63,13 @@ typedef enum status token_each_fn(const struct token_row *row, void *arg);
 enum status token_list(struct store_tx *tx, int64_t credential_id, int64_t epoch, const struct token_limits *limits,
                        const struct token_key *before, int limit, token_each_fn *each, void *arg);
 
-/* Looks at up to `limit` rows from *cursor on and removes those that were dead at `at` already, except those of which
- * memory knows a later use; moves the cursor, to zero at the end. A last use later than `latest` is set to that: a
- * clock that was wrong noted it. What was removed is to be removed from memory, too, after the commit. */
+/* Looks at up to `limit` rows from *cursor on and removes those that were dead at `at` already, as the store has their
+ * credentials and `limits`, except those of which memory knows a later use; moves the cursor, to zero at the end. A
+ * last use later than `latest` is set to that: a clock that was wrong noted it. What was removed is to be removed from
+ * memory, too, after the commit. */
 struct token_reaping {
-    struct domain *domain;
+    struct token_table *tokens;
+    struct token_limits limits;
     int64_t at, latest;
     struct token_key cursor;
     struct token_key *removed; /* of the arena; set by token_reap */

@@ -41,6 +41,7 @@ struct part {
     uint32_t dirty_count;
     uint32_t dirty_size;
     uint64_t generation;
+    int64_t latest; /* use of any of them, ever */
 };
 
 struct token_table {
@@ -204,6 +205,14 @@ static struct entry *add_entry(struct part *part, const struct token_key *key)
     return entry;
 }
 
+static void set_last_used(struct part *part, struct entry *entry, int64_t used, uint32_t api)
+{
+    entry->last_used = used;
+    entry->api = api;
+    if (used > part->latest)
+        part->latest = used;
+}
+
 static void mark_dirty(struct part *part, struct entry *entry, uint32_t index)
 {
     if (entry->is_dirty)
@@ -255,8 +264,7 @@ bool token_table_put(struct token_table *table, const struct token_facts *facts,
         if (facts->stored > entry->stored)
             entry->stored = facts->stored;
         if (facts->last_used > entry->last_used) {
-            entry->last_used = facts->last_used;
-            entry->api = api;
+            set_last_used(part, entry, facts->last_used, api);
             if (entry->stored < entry->last_used)
                 mark_dirty(part, entry, index);
         }
@@ -272,8 +280,7 @@ void token_table_touch(struct token_table *table, const struct token_key *key, i
     if (index != NONE) {
         struct entry *entry = entry_at(part, index);
         if (used >= entry->last_used) {
-            entry->last_used = used;
-            entry->api = api;
+            set_last_used(part, entry, used, api);
             mark_dirty(part, entry, index);
         }
     }
@@ -317,20 +324,27 @@ int64_t token_table_last_used(struct token_table *table, const struct token_key 
     return used;
 }
 
-void token_table_clamp(struct token_table *table, int64_t now)
+static void clamp(struct part *part, int64_t latest, int64_t now)
+{
+    for (uint32_t index = 0; index < part->chunk_count * CHUNK; index++) {
+        struct entry *entry = entry_at(part, index);
+        if (entry->credential == NULL || entry->last_used <= latest)
+            continue;
+        entry->last_used = now;
+        entry->stored = 0;
+        entry->is_clamped = true;
+        mark_dirty(part, entry, index);
+    }
+    part->latest = now;
+}
+
+void token_table_clamp(struct token_table *table, int64_t latest, int64_t now)
 {
     for (int i = 0; i < PARTS; i++) {
         struct part *part = &table->parts[i];
         pthread_mutex_lock(&part->lock);
-        for (uint32_t index = 0; index < part->chunk_count * CHUNK; index++) {
-            struct entry *entry = entry_at(part, index);
-            if (entry->credential == NULL || entry->last_used <= now)
-                continue;
-            entry->last_used = now;
-            entry->stored = 0;
-            entry->is_clamped = true;
-            mark_dirty(part, entry, index);
-        }
+        if (part->latest > latest)
+            clamp(part, latest, now);
         pthread_mutex_unlock(&part->lock);
     }
 }

@@ -51,9 +51,9 @@ void token_table_clear(struct token_table *table);
 /* When it was used last, as far as is known here; INT64_MIN: it is not there. Is no reason to keep it longer. */
 int64_t token_table_last_used(struct token_table *table, const struct token_key *key);
 
-/* No last use is later than `now` from then on, in memory and, by the next flush, in the store: the clock that noted it
- * was ahead. */
-void token_table_clamp(struct token_table *table, int64_t now);
+/* Every last use later than `latest` becomes `now`, in memory and, by the next flush, in the store: the clock that
+ * noted it was ahead. Costs next to nothing while there is none. */
+void token_table_clamp(struct token_table *table, int64_t latest, int64_t now);
 
 /* A use that is to be stored. */
 struct token_use {

@@ -34,6 +34,18 @@ void work_reset(struct work *work)
     work->credentials_affected = 0;
 }
 
+enum status work_begin(struct work *work, struct store_tx *tx)
+{
+    int64_t database = 0;
+    work_reset(work);
+    work->tx = tx;
+    work->now = clock_sober(work->domain->clock);
+    TRY(store_now(tx, &database));
+    if (database < work->now)
+        work->now = database;
+    return STATUS_OK;
+}
+
 static enum status read_value(const struct store_row *row, void *arg)
 {
     *(int64_t *)arg = store_row_int(row, 0);
@@ -121,10 +133,6 @@ enum status work_change_all(struct work *work)
 
 static void apply(struct domain *domain, struct change *change)
 {
-    /* Where others write, too, theirs may be missing before it: the log will say when the position moves. Until then
-     * this change is known to have been obeyed early. */
-    if (domain->replica != NULL)
-        replica_note_own(domain->replica, change->position);
     switch (change->kind) {
     case CHANGE_CREDENTIAL:
         directory_put_credential(domain->directory, change->facts);
@@ -145,8 +153,18 @@ static void apply(struct domain *domain, struct change *change)
     case CHANGE_ALL: /* whoever writes it has read everything */
         break;
     }
-    if (domain->replica == NULL)
+}
+
+/* Where others write, too, theirs may be missing before it: the log will say when the position moves. */
+static void obey(struct domain *domain, struct change *change)
+{
+    if (domain->replica == NULL) {
+        apply(domain, change);
         directory_set_position(domain->directory, change->position);
+    } else if (replica_begin_own(domain->replica, change->position)) {
+        apply(domain, change);
+        replica_end_own(domain->replica);
+    }
 }
 
 void work_apply(struct work *work)
@@ -161,7 +179,7 @@ void work_apply(struct work *work)
     while (oldest_first != NULL) {
         struct change *change = oldest_first;
         oldest_first = change->next;
-        apply(work->domain, change);
+        obey(work->domain, change);
         free_change(change);
     }
 }

@@ -38,7 +38,11 @@ struct work {
     struct change *changes; /* newest first */
 };
 
-/* Empty again, for the first or another try. */
+/* At each try: empty again, in this transaction, now: by this process's clock without a jump that may be wrong, and
+ * never ahead of the database's own. */
+enum status work_begin(struct work *work, struct store_tx *tx);
+
+/* Empty again. */
 void work_reset(struct work *work);
 
 /* `facts` is the work's from then on. */
@@ -49,7 +53,7 @@ enum status work_change_role(struct work *work, const struct role *role);
 enum status work_change_purge(struct work *work, int64_t credential_id);
 enum status work_change_all(struct work *work);
 
-/* After the commit. Then the work is empty. */
+/* After the commit. Then the work is empty. What the log has told already is left as it is there. */
 void work_apply(struct work *work);
 
 /* The next value of a counter of the store, from 1. Work that takes the counter "revision" happens one after the other,

@@ -27,7 +27,8 @@ static enum status insert_neighbours(struct store_tx *tx, void *arg)
         row.last_used = now;
         crypto_random(row.key.bytes + 4, TOKEN_KEY_BYTES - 4);
         row.key.bytes[4] = scene->used.bytes[4];
-        TRY(token_insert(tx, &row));
+        int64_t inserted = 0;
+        TRY(token_insert(tx, &row, scene->credential->client_id, &inserted));
         scene->neighbours[i] = row.key;
     }
     return STATUS_OK;
