@@ -69,12 +69,7 @@ static enum status run_tx(struct store_tx *tx, void *arg)
     struct admin_call *admin = arg;
     struct call *call = admin->calling.call;
     memset(&call->error, 0, sizeof call->error); /* of an earlier try */
-    if (admin->method->is_write) {
-        TRY(work_begin(&admin->work, tx));
-    } else {
-        admin->work.tx = tx;
-        admin->work.now = clock_now(admin->work.domain->clock);
-    }
+    work_begin(&admin->work, tx);
     admin->is_dry = admin->is_replay = false;
     admin->subject = admin->detail = "";
     enum status status = admin->method->fn(admin);
@@ -220,7 +215,7 @@ static enum status create_first(struct store_tx *tx, void *arg)
     struct role_set roles = {0};
     role_set_add(&roles, directory_role_number(directory, ROLE_USER_MANAGER));
     role_set_add(&roles, directory_role_number(directory, ROLE_RESOURCE_SERVER));
-    TRY(work_begin(&first->work, tx));
+    work_begin(&first->work, tx);
     struct credential *credential = arena_new(&first->arena, struct credential);
     credential->name = first->name;
     credential->owner = "";

@@ -55,7 +55,7 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
 {
     struct revoking *revoking = arg;
     struct work *work = &revoking->work;
-    TRY(work_begin(work, tx));
+    work_begin(work, tx);
     TRY(check_revoker(revoking, tx));
     bool was_live = false;
     TRY(token_end(work, &revoking->key, &was_live));

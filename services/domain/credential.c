@@ -366,10 +366,12 @@ enum status credential_change_roles(struct work *work, struct credential *creden
 enum status credential_regenerate(struct work *work, struct credential *credential, int64_t overlap,
                                   char secret[static SECRET_TEXT_LEN + 1])
 {
+    int64_t now = 0;
+    TRY(work_sober_time(work, &now));
     for (int i = 0; i < credential->secret_count; i++) {
         struct credential_secret *old = &credential->secrets[i];
         bool lives_on = i == 0 && overlap > 0;
-        int64_t ends = lives_on ? work->now + overlap : ENDS_NOW;
+        int64_t ends = lives_on ? now + overlap : ENDS_NOW;
         if (old->ends != 0 && old->ends < ends)
             ends = old->ends;
         TRY(end_secret(work, old, ends));

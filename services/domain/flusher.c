@@ -436,7 +436,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     int64_t database = 0, now = clock_settled(clock), latest = clock_now(clock);
     struct settings settings;
     arena_done(&reaping->arena);
-    TRY(work_begin(work, tx));
+    work_begin(work, tx);
     TRY(settings_load(tx, &settings));
     TRY(store_now(tx, &database));
     if (database < now)

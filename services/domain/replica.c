@@ -173,7 +173,7 @@ struct beginning {
 static enum status begin_history_tx(struct store_tx *tx, void *arg)
 {
     struct beginning *beginning = arg;
-    TRY(work_begin(&beginning->work, tx));
+    work_begin(&beginning->work, tx);
     return work_change_all(&beginning->work);
 }
 

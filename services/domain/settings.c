@@ -43,32 +43,39 @@ static int64_t max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static enum status store(struct store_tx *tx, const struct settings *settings)
+{
+#define SAVE(key, member, default_value)                                      \
+    TRY(store_run(tx,                                                         \
+                  "INSERT INTO setting (name, value) VALUES ($1, $2)"         \
+                  " ON CONFLICT (name) DO UPDATE SET value = excluded.value", \
+                  NULL, NULL, store_text(key), store_int(settings->member)));
+    SETTINGS(SAVE)
+#undef SAVE
+    return STATUS_OK;
+}
+
 enum status settings_save(struct store_tx *tx, const struct settings *before, struct settings *next, int64_t now)
 {
     struct token_limits limits = settings_limits(before, now);
     next->idle_floor = next->idle_timeout != before->idle_timeout ? limits.used_after : before->idle_floor;
     next->life_floor = next->max_token_life != before->max_token_life ? limits.issued_after : before->life_floor;
     next->version = before->version + 1;
-#define SAVE(key, member, default_value)                                      \
-    TRY(store_run(tx,                                                         \
-                  "INSERT INTO setting (name, value) VALUES ($1, $2)"         \
-                  " ON CONFLICT (name) DO UPDATE SET value = excluded.value", \
-                  NULL, NULL, store_text(key), store_int(next->member)));
-    SETTINGS(SAVE)
-#undef SAVE
-    return STATUS_OK;
+    return store(tx, next);
 }
 
 enum status settings_mend(struct store_tx *tx, int64_t latest, int64_t now, bool *ret_mended)
 {
-    int64_t changed = 0;
-    TRY(store_run(tx, "UPDATE setting SET value = $1 WHERE name IN ('idle_floor', 'life_floor') AND value > $2", NULL,
-                  NULL, store_int(now), store_int(latest)));
-    TRY(store_changes(tx, &changed));
-    *ret_mended = changed > 0;
-    if (*ret_mended)
-        TRY(store_run(tx, "UPDATE setting SET value = value + 1 WHERE name = 'version'", NULL, NULL));
-    return STATUS_OK;
+    struct settings settings, mended;
+    TRY(settings_load(tx, &settings));
+    mended = settings;
+    if (settings.idle_floor > latest)
+        mended.idle_floor = now - settings.idle_timeout;
+    if (settings.life_floor > latest)
+        mended.life_floor = settings.max_token_life == 0 ? INT64_MIN : now - settings.max_token_life;
+    mended.version++;
+    *ret_mended = settings.idle_floor > latest || settings.life_floor > latest;
+    return *ret_mended ? store(tx, &mended) : STATUS_OK;
 }
 
 static int64_t after_floor(int64_t after, int64_t floor, int64_t now)

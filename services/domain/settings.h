@@ -25,7 +25,8 @@ enum status settings_load(struct store_tx *tx, struct settings *ret_settings);
 /* Stores `next`, whose floors and version are computed from `before`. */
 enum status settings_save(struct store_tx *tx, const struct settings *before, struct settings *next, int64_t now);
 
-/* Floors that have not come yet, and never would have: sets them to `now`. *ret_mended: there were some. */
+/* Floors later than `latest` have not come yet: takes them back to what holds now anyway. *ret_mended: there were some.
+ */
 enum status settings_mend(struct store_tx *tx, int64_t latest, int64_t now, bool *ret_mended);
 
 /* A token is within its times if and only if last_used > used_after and issued > issued_after. */

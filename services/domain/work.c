@@ -34,15 +34,18 @@ void work_reset(struct work *work)
     work->credentials_affected = 0;
 }
 
-enum status work_begin(struct work *work, struct store_tx *tx)
+void work_begin(struct work *work, struct store_tx *tx)
 {
-    int64_t database = 0;
     work_reset(work);
     work->tx = tx;
-    work->now = clock_sober(work->domain->clock);
-    TRY(store_now(tx, &database));
-    if (database < work->now)
-        work->now = database;
+    work->now = clock_now(work->domain->clock);
+}
+
+enum status work_sober_time(struct work *work, int64_t *ret_time)
+{
+    int64_t own = clock_sober(work->domain->clock), database = 0;
+    TRY(store_now(work->tx, &database));
+    *ret_time = database < own ? database : own;
     return STATUS_OK;
 }
 

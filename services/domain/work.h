@@ -38,9 +38,12 @@ struct work {
     struct change *changes; /* newest first */
 };
 
-/* At each try: empty again, in this transaction, now: by this process's clock without a jump that may be wrong, and
- * never ahead of the database's own. */
-enum status work_begin(struct work *work, struct store_tx *tx);
+/* At each try: empty again, in this transaction, now. */
+void work_begin(struct work *work, struct store_tx *tx);
+
+/* A time to write down that others will compare with theirs: without a jump of this process's clock that has not
+ * settled, and not ahead of the database's clock. */
+enum status work_sober_time(struct work *work, int64_t *ret_time);
 
 /* Empty again. */
 void work_reset(struct work *work);
