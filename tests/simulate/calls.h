@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of the real api, as a transport makes them, and what they were answered. */
+#ifndef SIMULATE_CALLS_H
+#define SIMULATE_CALLS_H
+
+#include "arena.h"
+#include "world.h"
+
+#include <gatehouse/v1/auth.pb-c.h>
+#include <gatehouse/v1/credential_admin.pb-c.h>
+
+enum call_kind {
+    CALL_ISSUE,
+    CALL_ISSUE_OLD, /* with a secret key that a new one has replaced */
+    CALL_USE,
+    CALL_LOOK,
+    CALL_REVOKE,
+    CALL_END_TOKEN,
+    CALL_END_TOKENS,
+    CALL_GRANT,
+    CALL_REVOKE_ROLES,
+    CALL_SET_USER,
+    CALL_DELETE_USER,
+    CALL_DELETE,
+    CALL_UNDELETE,
+    CALL_EXPIRY,
+    CALL_REGENERATE,
+    CALL_SETTINGS,
+    CALL_CREATE,
+    CALL_KINDS
+};
+
+struct sim_call {
+    struct call call; /* first: it is what the closure is given */
+    struct world *world;
+    struct process *process;
+    int incarnation;
+    enum call_kind kind;
+    int token, credential; /* -1: none */
+    int role;              /* for GRANT and REVOKE_ROLES; a bit set for SET_USER */
+    int64_t value;         /* EXPIRY: the date; SETTINGS: the idle timeout */
+    struct arena arena;
+    bool is_dropped;                     /* its process has died */
+    void (*then)(struct sim_call *call); /* told of the answer, too; NULL: nobody */
+    void *data;
+
+    /* When it began, as the model wants to know it. */
+    uint64_t begun;
+    int64_t begun_at; /* the true time */
+    int64_t clock;    /* its process's */
+    int failovers;
+    int quiet_credential, quiet_settings; /* counts of calls; -1: not quiet */
+    int64_t certain;                      /* last certain use of the token, for whoever asks here */
+    int64_t idle, expires;
+    int effective; /* a set of credentials whose roles it will change */
+    bool is_alone; /* nothing else that concerns the same credentials was under way */
+    int begun_counts[SIM_CREDENTIALS];
+
+    /* The answer. */
+    enum status status;
+    bool is_active;
+    int64_t revision, expire_time;
+    char text[96], accessor[65], client_id[40];
+    struct sim_call *next;
+};
+
+/* What happens when it is answered is the model's. NULL: the process is down. */
+struct sim_call *call_make(struct world *world, int process, enum call_kind kind, int token, int credential);
+void call_begin(struct sim_call *call);
+
+extern const char *const sim_role_names[SIM_ROLES];
+
+const char *call_name(enum call_kind kind);
+
+#endif

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model.h"
+
+#include "calls.h"
+#include "world.h"
+
+#include "domain/crypto.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MINUTE (60 * CLOCK_SECOND)
+#define REAP_GRACE MINUTE /* as flusher.c: what others may know of a use */
+
+#define ASK(world, sql, otherwise, ...)                           \
+    cluster_ask((world)->cluster, sql, STORE_VALUES(__VA_ARGS__), \
+                sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), otherwise)
+
+static int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What the database says */
+
+static int64_t idle_timeout(struct world *world)
+{
+    return ASK(world, "SELECT value FROM setting WHERE name = $1", 20 * MINUTE, store_text("idle_timeout"));
+}
+
+/* -1: there is no such credential, or it is deleted. */
+static int64_t expires(struct world *world, const struct sim_credential *credential)
+{
+    return ASK(world, "SELECT expires FROM credential WHERE client_id = $1 AND deleted = 0", -1,
+               store_text(credential->client_id));
+}
+
+static bool has_secret(struct world *world, const struct sim_credential *credential)
+{
+    uint8_t digest[SHA256_BYTES];
+    crypto_sha256(credential->secret, strlen(credential->secret), digest);
+    return ASK(world,
+               "SELECT count(*) FROM secret s JOIN credential c ON c.id = s.credential WHERE c.client_id = $1"
+               " AND s.digest = $2 AND s.ends = 0",
+               0, store_text(credential->client_id), store_blob(digest, sizeof digest)) > 0;
+}
+
+static int roles_granted(struct world *world, const struct sim_credential *credential)
+{
+    int set = 0;
+    for (int i = 0; i < SIM_ROLES; i++)
+        set |= (int)ASK(world,
+                        "SELECT count(*) FROM credential_role g JOIN credential c ON c.id = g.credential"
+                        " JOIN role r ON r.number = g.role WHERE c.client_id = $1 AND r.id = $2 AND g.revoked = 0",
+                        0, store_text(credential->client_id), store_text(sim_role_names[i]))
+               << i;
+    return set;
+}
+
+static int roles_of_owner(struct world *world)
+{
+    int set = 0;
+    for (int i = 0; i < SIM_ROLES; i++)
+        set |= (int)ASK(world,
+                        "SELECT count(*) FROM user_role u JOIN role r ON r.number = u.role"
+                        " WHERE r.id = $1 AND u.revoked = 0",
+                        0, store_text(sim_role_names[i]))
+               << i;
+    return set;
+}
+
+/* Quiet */
+
+static bool is_quiet(const struct world *world, const struct quiet *quiet)
+{
+    return quiet->under_way == 0 && quiet->since + world->lease <= world->time;
+}
+
+static bool is_user_call(const struct sim_call *call)
+{
+    return call->kind == CALL_SET_USER || call->kind == CALL_DELETE_USER;
+}
+
+static bool is_of_credential(const struct sim_call *call)
+{
+    return call->kind >= CALL_END_TOKENS && call->kind != CALL_SETTINGS;
+}
+
+/* Does the call disturb what is known of this credential? */
+static bool concerns(const struct sim_call *call, const struct model *model, int credential)
+{
+    if (is_user_call(call))
+        return model->credentials[credential].is_owned;
+    return is_of_credential(call) && call->credential == credential;
+}
+
+static void count_call(struct world *world, const struct sim_call *call, int by)
+{
+    struct model *model = &world->model;
+    for (int i = 0; i < SIM_CREDENTIALS; i++) {
+        if (!concerns(call, model, i))
+            continue;
+        model->credentials[i].quiet.under_way += by;
+        model->credentials[i].quiet.begun += by > 0;
+        model->credentials[i].quiet.since = world->time;
+    }
+    if (call->kind == CALL_SETTINGS) {
+        model->settings.under_way += by;
+        model->settings.begun += by > 0;
+        model->settings.since = world->time;
+    }
+}
+
+/* Nothing else was under way since before it began. */
+static bool was_quiet(const struct sim_call *call, const struct quiet *quiet, int then)
+{
+    int own = is_of_credential(call) || call->kind == CALL_SETTINGS;
+    return then >= 0 && quiet->begun == then + own && call->failovers == call->world->model.failovers;
+}
+
+/* Ends */
+
+static bool may_end(const struct sim_call *call)
+{
+    return call->kind >= CALL_REVOKE && call->kind != CALL_SETTINGS && call->kind != CALL_EXPIRY &&
+           call->kind != CALL_UNDELETE && call->kind != CALL_CREATE;
+}
+
+static bool is_in_scope(const struct sim_call *call, int token)
+{
+    if (call->kind == CALL_REVOKE || call->kind == CALL_END_TOKEN)
+        return call->token == token;
+    return concerns(call, &call->world->model, call->world->model.tokens[token].credential);
+}
+
+static void suspect(struct sim_token *token, const struct sim_call *call)
+{
+    if (token->first_end == 0)
+        token->first_end = call->begun;
+}
+
+static void suspect_all(struct world *world, const struct sim_call *call)
+{
+    for (int i = 0; i < world->model.token_count; i++)
+        if (is_in_scope(call, i))
+            suspect(&world->model.tokens[i], call);
+}
+
+static void set_end(struct ends *ends, const struct sim_call *call)
+{
+    struct world *world = call->world;
+    struct end *end = &ends->by[call->process->index];
+    if (end->is_set || call->failovers != world->model.failovers) /* what it did may be lost already */
+        return;
+    *end = (struct end){
+        .is_set = true,
+        .begun = call->begun,
+        .acknowledged = world->order,
+        .time = world->time,
+        .revision = ASK(world, "SELECT value FROM counter WHERE name = $1", 0, store_text("revision")),
+        .failovers = call->failovers,
+    };
+}
+
+static void end_token(struct sim_token *token, const struct sim_call *call)
+{
+    suspect(token, call);
+    if (token->issue_acknowledged < call->begun)
+        set_end(&token->ends, call);
+}
+
+void model_suspect(struct world *world, const struct sim_call *call)
+{
+    if (may_end(call))
+        suspect_all(world, call);
+}
+
+/* Who of a number of ends says that the question must not be answered by yes? -1: none. */
+static int forbids(const struct ends *ends, const struct sim_call *question)
+{
+    const struct world *world = question->world;
+    for (int i = 0; i <= SIM_PROCESSES; i++) {
+        const struct end *end = &ends->by[i];
+        if (!end->is_set || end->acknowledged >= question->begun)
+            continue;
+        bool has_no_lease = world->is_strict || !world->is_shared || i == question->process->index ||
+                            question->process->started > end->acknowledged;
+        if (has_no_lease || question->begun_at >= end->time + world->lease)
+            return i;
+    }
+    return -1;
+}
+
+/* A call begins */
+
+static bool changes_roles(struct world *world, const struct sim_call *call, int credential)
+{
+    const struct sim_credential *of = &world->model.credentials[credential];
+    int granted = roles_granted(world, of), all = (1 << SIM_ROLES) - 1,
+        has = of->is_owned ? roles_of_owner(world) : all;
+    switch (call->kind) {
+    case CALL_GRANT:
+        return ((~granted & has) >> call->role & 1) != 0;
+    case CALL_REVOKE_ROLES:
+        return ((granted & has) >> call->role & 1) != 0;
+    case CALL_SET_USER:
+        return (granted & has) != (granted & call->role);
+    default:
+        return (granted & has) != 0;
+    }
+}
+
+static void begin_change(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    if (call->kind == CALL_SETTINGS)
+        call->idle = idle_timeout(world);
+    if (call->kind == CALL_EXPIRY)
+        call->expires = expires(world, &model->credentials[call->credential]);
+    if (call->kind == CALL_UNDELETE)
+        model->credentials[call->credential].deleted = (struct ends){0};
+    for (int i = 0; i < model->credential_count; i++)
+        if (call->kind >= CALL_GRANT && call->kind <= CALL_DELETE_USER && concerns(call, model, i) &&
+            changes_roles(world, call, i))
+            call->effective |= 1 << i;
+    model_suspect(world, call);
+}
+
+static int64_t certain_use(const struct sim_token *token, int process)
+{
+    return max(max(token->issued, token->stored), token->known[process]);
+}
+
+static int count_if_quiet(const struct world *world, const struct quiet *quiet)
+{
+    return is_quiet(world, quiet) ? quiet->begun : -1;
+}
+
+void model_begin(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    int credential = call->token >= 0 ? model->tokens[call->token].credential : call->credential;
+    call->quiet_settings = count_if_quiet(world, &model->settings);
+    call->quiet_credential = credential >= 0 ? count_if_quiet(world, &model->credentials[credential].quiet) : -1;
+    call->is_alone = true;
+    for (int i = 0; i < SIM_CREDENTIALS; i++)
+        call->is_alone &= !concerns(call, model, i) || is_quiet(world, &model->credentials[i].quiet);
+    if (call->token >= 0)
+        call->certain = certain_use(&model->tokens[call->token], call->process->index);
+    begin_change(world, call);
+    count_call(world, call, 1);
+    for (int i = 0; i < SIM_CREDENTIALS; i++)
+        call->begun_counts[i] = model->credentials[i].quiet.begun;
+}
+
+/* Introspect is answered */
+
+static void check_active(struct world *world, struct sim_call *call, const struct sim_token *token)
+{
+    const struct model *model = &world->model;
+    int by = forbids(&token->ends, call);
+    if (by >= 0)
+        world_fail(world, "token %d is active at %d, though %s %d ended it, acknowledged at %llu, asked at %llu",
+                   call->token, call->process->index, by == BY_NOBODY ? "a failover after" : "process", by,
+                   (unsigned long long)token->ends.by[by].acknowledged, (unsigned long long)call->begun);
+    if (was_quiet(call, &model->settings, call->quiet_settings) && token->latest + idle_timeout(world) <= call->clock)
+        world_fail(world, "token %d is active at %d, though idle for %lld s too long", call->token,
+                   call->process->index,
+                   (long long)((call->clock - token->latest - idle_timeout(world)) / CLOCK_SECOND));
+    if (call->expire_time <= call->clock)
+        world_fail(world, "token %d is active at %d, and expire_time is in the past by %lld us", call->token,
+                   call->process->index, (long long)(call->clock - call->expire_time));
+    const struct sim_credential *credential = &model->credentials[token->credential];
+    if (was_quiet(call, &credential->quiet, call->quiet_credential)) {
+        int64_t expiry = expires(world, credential);
+        if (expiry > 0 && expiry <= call->clock)
+            world_fail(world, "token %d is active at %d, though its credential has expired", call->token,
+                       call->process->index);
+    }
+}
+
+static void check_revision(struct world *world, const struct sim_call *call, const struct sim_token *token)
+{
+    const struct model *model = &world->model;
+    bool is_one_history = call->failovers == model->failovers &&
+                          (model->failovers == 0 || call->begun_at >= model->failed_over + world->lease);
+    for (int i = 0; i < SIM_PROCESSES && is_one_history; i++) {
+        const struct end *end = &token->ends.by[i];
+        if (end->is_set && end->failovers == model->failovers && end->revision <= call->revision)
+            world_fail(world, "token %d is active at %d as of revision %lld, and %lld is that of its end", call->token,
+                       call->process->index, (long long)call->revision, (long long)end->revision);
+    }
+}
+
+static void note_use(struct world *world, const struct sim_call *call, struct sim_token *token)
+{
+    const struct model *model = &world->model;
+    token->latest = max(token->latest, clock_now(call->process->clock));
+    /* What is noted after a failover and before it is noticed may be forgotten with the rest. */
+    if (call->incarnation == call->process->incarnation && call->failovers == model->failovers &&
+        (model->failovers == 0 || call->begun_at >= model->failed_over + world->lease))
+        token->known[call->process->index] = max(token->known[call->process->index], min(call->clock, call->begun_at));
+}
+
+static void check_inactive(struct world *world, struct sim_call *call, const struct sim_token *token)
+{
+    struct model *model = &world->model;
+    const struct sim_credential *credential = &model->credentials[token->credential];
+    int64_t now = clock_now(call->process->clock);
+    if (token->first_end != 0 || token->is_doubtful || !was_quiet(call, &credential->quiet, call->quiet_credential) ||
+        !was_quiet(call, &model->settings, call->quiet_settings))
+        return;
+    int64_t idle = idle_timeout(world), expiry = expires(world, credential);
+    if (expiry < 0 || (expiry > 0 && expiry <= now) || call->certain + idle <= now)
+        return;
+    world_fail(world, "token %d is inactive at %d, though it was used %lld s ago and nothing ended it", call->token,
+               call->process->index, (long long)((now - call->certain) / CLOCK_SECOND));
+}
+
+static void end_question(struct world *world, struct sim_call *call)
+{
+    struct sim_token *token = &world->model.tokens[call->token];
+    if (call->status != STATUS_OK) {
+        if (call->status != STATUS_UNAVAILABLE)
+            world_fail(world, "Introspect at %d: %s", call->process->index, status_name(call->status));
+        return;
+    }
+    if (!call->is_active) {
+        check_inactive(world, call, token);
+        return;
+    }
+    check_active(world, call, token);
+    check_revision(world, call, token);
+    if (call->kind == CALL_USE)
+        note_use(world, call, token);
+}
+
+/* IssueToken is answered */
+
+static void add_token(struct world *world, const struct sim_call *call)
+{
+    struct model *model = &world->model;
+    if (model->token_count == SIM_TOKENS)
+        return;
+    struct sim_credential *credential = &model->credentials[call->credential];
+    struct sim_token *token = &model->tokens[model->token_count++];
+    *token = (struct sim_token){
+        .credential = call->credential,
+        .issue_begun = call->begun,
+        .issue_acknowledged = world->order,
+        .issued = min(call->clock, call->begun_at),
+        .latest = clock_now(call->process->clock),
+        .is_doubtful = !was_quiet(call, &credential->quiet, call->quiet_credential) ||
+                       !was_quiet(call, &model->settings, call->quiet_settings),
+    };
+    memcpy(token->text, call->text, sizeof token->text);
+    memcpy(token->accessor, call->accessor, sizeof token->accessor);
+    world_say(world, "%d issued token %d%s", call->process->index, model->token_count - 1,
+              token->is_doubtful ? ", doubtful" : "");
+}
+
+static void end_issue(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    struct sim_credential *credential = &model->credentials[call->credential];
+    bool is_known = was_quiet(call, &credential->quiet, call->quiet_credential);
+    int64_t expiry = is_known ? expires(world, credential) : -1;
+    if (call->status == STATUS_OK) {
+        if (forbids(&credential->deleted, call) >= 0)
+            world_fail(world, "IssueToken at %d for credential %d, which was deleted", call->process->index,
+                       call->credential);
+        if (is_known && expiry > 0 && expiry <= call->clock)
+            world_fail(world, "IssueToken at %d for credential %d, which has expired", call->process->index,
+                       call->credential);
+        if (call->kind == CALL_ISSUE_OLD && forbids(&credential->old_secret_ended, call) >= 0)
+            world_fail(world, "IssueToken at %d for credential %d with a secret key that was replaced",
+                       call->process->index, call->credential);
+        add_token(world, call);
+        return;
+    }
+    bool is_alive = expiry == 0 || expiry > clock_now(call->process->clock);
+    if (call->status == STATUS_UNAUTHENTICATED && call->kind == CALL_ISSUE && is_known && is_alive &&
+        has_secret(world, credential))
+        world_fail(world, "IssueToken at %d for credential %d is refused, and nothing is wrong with it",
+                   call->process->index, call->credential);
+}
+
+/* A change is answered */
+
+static void end_settings(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    bool is_known = was_quiet(call, &model->settings, call->quiet_settings);
+    int64_t now = clock_now(call->process->clock), least = min(call->value, is_known ? call->idle : MINUTE);
+    bool are_right = true;
+    for (int i = 0; i < world->process_count; i++)
+        are_right &= !world->processes[i].is_up || clock_now(world->processes[i].clock) == world->time;
+    for (int i = 0; i < model->token_count; i++) {
+        struct sim_token *token = &model->tokens[i];
+        if (max(token->issued, token->stored) + least <= now)
+            suspect(token, call);
+        if (call->status == STATUS_OK && is_known && are_right && token->latest + call->idle <= call->begun_at)
+            end_token(token, call);
+    }
+}
+
+static void end_expiry(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    const struct quiet *quiet = &model->credentials[call->credential].quiet;
+    int64_t now = clock_now(call->process->clock), then = min(call->clock, call->begun_at);
+    bool is_known = was_quiet(call, quiet, call->quiet_credential);
+    bool may = (call->value > 0 && call->value <= now) || !is_known || (call->expires > 0 && call->expires <= now);
+    bool must = (call->value > 0 && call->value <= then) || (is_known && call->expires > 0 && call->expires <= then);
+    for (int i = 0; i < model->token_count; i++) {
+        struct sim_token *token = &model->tokens[i];
+        if (token->credential != call->credential)
+            continue;
+        if (may)
+            suspect(token, call);
+        if (must && call->status == STATUS_OK)
+            end_token(token, call);
+    }
+}
+
+static bool was_alone(const struct sim_call *call)
+{
+    const struct model *model = &call->world->model;
+    bool was = call->is_alone && call->failovers == model->failovers;
+    for (int i = 0; i < SIM_CREDENTIALS; i++)
+        was &= !concerns(call, model, i) || call->begun_counts[i] == model->credentials[i].quiet.begun;
+    return was;
+}
+
+static bool must_end(const struct sim_call *call, int credential)
+{
+    bool is_of_roles = call->kind >= CALL_GRANT && call->kind <= CALL_DELETE_USER;
+    return !is_of_roles || (was_alone(call) && (call->effective >> credential & 1) != 0);
+}
+
+static void end_credential_change(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    struct sim_credential *credential = &model->credentials[call->credential];
+    if (call->kind == CALL_CREATE) {
+        credential->is_made = true;
+        memcpy(credential->client_id, call->client_id, sizeof credential->client_id);
+        memcpy(credential->secret, call->text, sizeof credential->secret);
+    } else if (call->kind == CALL_DELETE) {
+        if (was_alone(call))
+            set_end(&credential->deleted, call);
+    } else if (call->kind == CALL_REGENERATE) {
+        memcpy(credential->old_secret, credential->secret, sizeof credential->old_secret);
+        memcpy(credential->secret, call->text, sizeof credential->secret);
+        credential->old_secret_ended = (struct ends){0};
+        if (was_alone(call))
+            set_end(&credential->old_secret_ended, call);
+    }
+}
+
+static void end_change(struct world *world, struct sim_call *call)
+{
+    struct model *model = &world->model;
+    if (call->kind == CALL_SETTINGS)
+        end_settings(world, call);
+    if (call->kind == CALL_EXPIRY)
+        end_expiry(world, call);
+    model_suspect(world, call);
+    if (call->status != STATUS_OK)
+        return;
+    if (call->credential >= 0)
+        end_credential_change(world, call);
+    for (int i = 0; i < model->token_count && may_end(call); i++)
+        if (is_in_scope(call, i) && must_end(call, model->tokens[i].credential))
+            end_token(&model->tokens[i], call);
+}
+
+void model_end(struct world *world, struct sim_call *call)
+{
+    count_call(world, call, -1);
+    if (call->status == STATUS_INTERNAL)
+        world_fail(world, "%s at %d: an internal error", call_name(call->kind), call->process->index);
+    if (call->is_dropped && call->kind < CALL_REVOKE)
+        return;
+    if (call->kind == CALL_USE || call->kind == CALL_LOOK)
+        end_question(world, call);
+    else if (call->kind == CALL_ISSUE || call->kind == CALL_ISSUE_OLD)
+        end_issue(world, call);
+    else
+        end_change(world, call);
+}

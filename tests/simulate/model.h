@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What was acknowledged, and what therefore may and may not be answered. It knows less than it could on purpose: where
+ * it is in doubt it says nothing. What is certain:
+ *
+ * An end      of a token was acknowledged by a process. No question that begins later is told active there; none at
+ *             another process that begins a lease later, nor at one that started since. The commits that a failover
+ *             lost are nobody's word any more; what it lost of issues is an end.
+ * Idle        no use can have been noted lately enough, by the clock of who is asked.
+ * Alive       issued, nothing that might end it was ever asked for, and a use is certain (stored, or noted by who is
+ *             asked) that is late enough by the clock of who is asked.
+ * Revision    an active answer whose revision is that of an end, or later, is wrong.
+ *
+ * What it takes from the database itself are plain facts that nobody disputes: dates of expiry, the settings, roles.
+ */
+#ifndef SIMULATE_MODEL_H
+#define SIMULATE_MODEL_H
+
+#include "cluster.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SIM_PROCESSES = 3,
+    SIM_CREDENTIALS = 6,
+    SIM_TOKENS = 48,
+    SIM_ROLES = 3,
+    BY_NOBODY = SIM_PROCESSES, /* ended by a failover */
+};
+
+struct world;
+struct sim_call;
+
+/* An end that was acknowledged; the first of each process. */
+struct end {
+    bool is_set;
+    uint64_t begun, acknowledged; /* in the order of all that happens */
+    int64_t time;
+    int64_t revision; /* its own or a later one */
+    int failovers;
+};
+struct ends {
+    struct end by[SIM_PROCESSES + 1];
+};
+
+struct sim_token {
+    char text[96];
+    char accessor[65];
+    int credential;
+    uint64_t issue_begun, issue_acknowledged;
+    int64_t issued; /* the earliest date that it can have */
+    int64_t latest; /* date of the last use that can have been noted anywhere */
+    int64_t stored; /* … that is stored for certain; 0: none */
+    int64_t stored_then[COPY_COUNT];
+    int64_t known[SIM_PROCESSES]; /* … that this process has noted */
+    uint64_t first_end;           /* that was asked for, acknowledged or not; 0: none */
+    bool is_doubtful;             /* it may be dead for another reason */
+    struct ends ends;
+};
+
+/* What is known only while nothing is under way. */
+struct quiet {
+    int under_way;
+    int begun;
+    int64_t since;
+};
+
+struct sim_credential {
+    bool is_made;
+    char client_id[40];
+    char secret[64];
+    char old_secret[64];
+    bool is_owned;
+    struct quiet quiet;
+    struct ends deleted;
+    struct ends old_secret_ended;
+};
+
+struct model {
+    struct sim_token tokens[SIM_TOKENS];
+    int token_count;
+    struct sim_credential credentials[SIM_CREDENTIALS];
+    int credential_count;
+    struct quiet settings;
+    uint64_t kept[COPY_COUNT]; /* when the copy was taken; 0: there is none */
+    int failovers;
+    int64_t failed_over; /* when last */
+};
+
+/* A call begins; a call ends. status UNAVAILABLE: whether it took effect is not known. */
+void model_begin(struct world *world, struct sim_call *call);
+void model_end(struct world *world, struct sim_call *call);
+
+/* Uses noted before `call` began, a flush, are stored. */
+void model_flush_begins(struct world *world, int process, int64_t dates[SIM_TOKENS]);
+void model_flushed(struct world *world, const int64_t dates[SIM_TOKENS], int failovers);
+
+/* What the call may end, may be dead from now on. */
+void model_suspect(struct world *world, const struct sim_call *call);
+
+void model_crash(struct world *world, int process);
+void model_reap(struct world *world, int process);
+void model_keep(struct world *world, enum cluster_copy copy);
+void model_go_back(struct world *world, enum cluster_copy copy);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the model makes of crashes, flushes, the reaper, and of a database that goes back. */
+#include "calls.h"
+#include "world.h"
+
+#include <string.h>
+
+#define MINUTE (60 * CLOCK_SECOND)
+
+static int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void model_flush_begins(struct world *world, int process, int64_t dates[SIM_TOKENS])
+{
+    for (int i = 0; i < world->model.token_count; i++)
+        dates[i] = world->model.tokens[i].known[process];
+}
+
+void model_flushed(struct world *world, const int64_t dates[SIM_TOKENS], int failovers)
+{
+    if (failovers != world->model.failovers)
+        return;
+    for (int i = 0; i < world->model.token_count; i++)
+        world->model.tokens[i].stored = max(world->model.tokens[i].stored, dates[i]);
+}
+
+void model_crash(struct world *world, int process)
+{
+    for (int i = 0; i < world->model.token_count; i++)
+        world->model.tokens[i].known[process] = 0;
+}
+
+/* By the true time: a process whose clock is wrong must not do what the others would not. What it knows itself it
+ * must spare; of what only another knows, it cannot know. */
+void model_reap(struct world *world, int process)
+{
+    struct model *model = &world->model;
+    bool is_quiet = model->settings.under_way == 0 && model->settings.since + world->lease <= world->time;
+    int64_t idle = MINUTE;
+    if (is_quiet)
+        idle =
+            cluster_ask(world->cluster, "SELECT value FROM setting WHERE name = 'idle_timeout'", NULL, 0, 20 * MINUTE);
+    for (int i = 0; i < model->token_count; i++) {
+        struct sim_token *token = &model->tokens[i];
+        int64_t used = max(max(token->issued, token->stored), token->known[process]);
+        if (used + idle + MINUTE <= world->time)
+            token->is_doubtful = true;
+    }
+}
+
+void model_keep(struct world *world, enum cluster_copy copy)
+{
+    struct model *model = &world->model;
+    model->kept[copy] = world->order;
+    for (int i = 0; i < model->token_count; i++)
+        model->tokens[i].stored_then[copy] = model->tokens[i].stored;
+}
+
+static void go_back_ends(struct ends *ends, uint64_t kept)
+{
+    for (int i = 0; i <= SIM_PROCESSES; i++)
+        if (ends->by[i].is_set && ends->by[i].acknowledged > kept)
+            ends->by[i] = (struct end){.is_set = false};
+}
+
+static void go_back_token(struct world *world, struct sim_token *token, enum cluster_copy copy)
+{
+    uint64_t kept = world->model.kept[copy];
+    go_back_ends(&token->ends, kept);
+    if (token->first_end > kept)
+        token->first_end = 0;
+    token->stored = token->stored_then[copy];
+    memset(token->known, 0, sizeof token->known);
+    if (token->issue_begun > kept) {
+        token->first_end = token->issue_begun;
+        token->ends.by[BY_NOBODY] =
+            (struct end){.is_set = true, .begun = world->order, .acknowledged = world->order, .time = world->time};
+    } else if (token->issue_acknowledged > kept) {
+        token->is_doubtful = true;
+    }
+}
+
+void model_go_back(struct world *world, enum cluster_copy copy)
+{
+    struct model *model = &world->model;
+    model->failovers++;
+    model->failed_over = world->time;
+    model->settings.since = world->time;
+    for (int i = 0; i < model->token_count; i++)
+        go_back_token(world, &model->tokens[i], copy);
+    for (int i = 0; i < model->credential_count; i++) {
+        struct sim_credential *credential = &model->credentials[i];
+        credential->quiet.since = world->time;
+        go_back_ends(&credential->deleted, model->kept[copy]);
+        go_back_ends(&credential->old_secret_ended, model->kept[copy]);
+    }
+    /* What is under way may take effect yet. */
+    for (struct sim_call *call = world->calls; call != NULL; call = call->next)
+        model_suspect(world, call);
+    for (int i = 0; i < COPY_COUNT; i++) /* a copy of what is no more */
+        if (model->kept[i] > model->kept[copy])
+            model->kept[i] = 0;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps.h"
+
+#include "calls.h"
+#include "random.h"
+
+#include <string.h>
+
+#define MINUTE (60 * CLOCK_SECOND)
+#define WRONG_MAX (500 * CLOCK_SECOND) /* a clock is wrong for so long: less than it takes to be believed */
+
+/* Which steps a run takes, and how often. Every run leaves out some: what is rare elsewhere is frequent there. */
+enum step_kind {
+    STEP_ISSUE,
+    STEP_USE,
+    STEP_LOOK,
+    STEP_END_TOKEN,
+    STEP_CHANGE,
+    STEP_SETTINGS,
+    STEP_CREATE,
+    STEP_SOME,
+    STEP_DRAIN,
+    STEP_FOLLOW,
+    STEP_ROUND,
+    STEP_WAIT,
+    STEP_PASS,
+    STEP_CRASH,
+    STEP_START,
+    STEP_OUTAGE,
+    STEP_DEAF,
+    STEP_HEAL,
+    STEP_KEEP,
+    STEP_GO_BACK,
+    STEP_CLOCK,
+    STEP_KINDS
+};
+
+static const struct {
+    int weight;
+    int percent; /* of the runs that have it */
+} kinds[STEP_KINDS] = {
+    [STEP_ISSUE] = {10, 100}, [STEP_USE] = {20, 100},    [STEP_LOOK] = {15, 100}, [STEP_END_TOKEN] = {6, 85},
+    [STEP_CHANGE] = {6, 70},  [STEP_SETTINGS] = {2, 40}, [STEP_CREATE] = {2, 60}, [STEP_SOME] = {40, 100},
+    [STEP_DRAIN] = {8, 80},   [STEP_FOLLOW] = {10, 80},  [STEP_ROUND] = {8, 90},  [STEP_WAIT] = {20, 100},
+    [STEP_PASS] = {4, 70},    [STEP_CRASH] = {2, 40},    [STEP_START] = {4, 100}, [STEP_OUTAGE] = {2, 40},
+    [STEP_DEAF] = {1, 15},    [STEP_HEAL] = {4, 100},    [STEP_KEEP] = {3, 45},   [STEP_GO_BACK] = {2, 45},
+    [STEP_CLOCK] = {3, 35},
+};
+
+static int any_process(struct world *world)
+{
+    return random_below(world->process_count);
+}
+
+static void begin(struct world *world, int process, enum call_kind kind, int token, int credential)
+{
+    struct sim_call *call = call_make(world, process, kind, token, credential);
+    if (call != NULL)
+        call_begin(call);
+}
+
+/* Recent ones more often: they live. */
+static int any_token(struct world *world)
+{
+    int count = world->model.token_count;
+    int recent = count > 8 && random_chance(70) ? 8 : count;
+    return count == 0 ? -1 : count - 1 - random_below(recent);
+}
+
+static int any_credential(struct world *world)
+{
+    int made[SIM_CREDENTIALS], count = 0;
+    for (int i = 0; i < world->model.credential_count; i++)
+        if (world->model.credentials[i].is_made)
+            made[count++] = i;
+    return count == 0 ? -1 : made[random_below(count)];
+}
+
+static void question(struct world *world, enum call_kind kind)
+{
+    int token = any_token(world);
+    if (token >= 0)
+        begin(world, any_process(world), kind, token, -1);
+}
+
+static void issue(struct world *world)
+{
+    int credential = any_credential(world);
+    if (credential < 0 || world->model.token_count == SIM_TOKENS)
+        return;
+    bool is_old = world->model.credentials[credential].old_secret[0] != '\0' && random_chance(15);
+    begin(world, any_process(world), is_old ? CALL_ISSUE_OLD : CALL_ISSUE, -1, credential);
+}
+
+static void create(struct world *world)
+{
+    struct model *model = &world->model;
+    if (model->credential_count == SIM_CREDENTIALS)
+        return;
+    model->credentials[model->credential_count].is_owned = random_chance(40);
+    begin(world, any_process(world), CALL_CREATE, -1, model->credential_count++);
+}
+
+static void change(struct world *world)
+{
+    static const enum call_kind changes[] = {CALL_END_TOKENS, CALL_GRANT,    CALL_REVOKE_ROLES, CALL_REVOKE_ROLES,
+                                             CALL_SET_USER,   CALL_SET_USER, CALL_DELETE_USER,  CALL_DELETE,
+                                             CALL_UNDELETE,   CALL_EXPIRY,   CALL_EXPIRY,       CALL_REGENERATE};
+    enum call_kind kind = changes[random_below(sizeof changes / sizeof changes[0])];
+    bool is_of_user = kind == CALL_SET_USER || kind == CALL_DELETE_USER;
+    int credential = is_of_user ? -1 : any_credential(world);
+    if (credential < 0 && !is_of_user)
+        return;
+    struct sim_call *call = call_make(world, any_process(world), kind, -1, credential);
+    if (call == NULL)
+        return;
+    call->role = kind == CALL_SET_USER ? random_below(1 << SIM_ROLES) : random_below(SIM_ROLES);
+    if (kind == CALL_EXPIRY && !random_chance(30))
+        call->value = world->time + (random_chance(25) ? -CLOCK_SECOND : random_between(1, 90) * MINUTE);
+    call_begin(call);
+}
+
+static void settings(struct world *world)
+{
+    static const int minutes[] = {1, 2, 5, 20};
+    struct sim_call *call = call_make(world, any_process(world), CALL_SETTINGS, -1, -1);
+    if (call == NULL)
+        return;
+    call->value = minutes[random_below(4)] * MINUTE;
+    call_begin(call);
+}
+
+/* Time */
+
+static void advance(struct world *world, int64_t microseconds)
+{
+    for (int i = 0; i < world->process_count; i++) {
+        struct process *process = &world->processes[i];
+        if (process->offset != 0 && world->time + microseconds - process->wrong_since > WRONG_MAX)
+            world_set_offset(world, process, 0);
+    }
+    world_advance(world, microseconds);
+}
+
+/* Minutes: with or without the processes' threads at work. */
+static void pass(struct world *world)
+{
+    int parts = 1 + random_below(4);
+    bool is_awake = random_chance(70);
+    int64_t part = random_between(CLOCK_SECOND, 4 * MINUTE);
+    for (int i = 0; i < parts; i++) {
+        advance(world, part);
+        if (!is_awake)
+            continue;
+        for (int p = 0; p < world->process_count; p++) {
+            process_follow(world, &world->processes[p]);
+            process_round(world, &world->processes[p]);
+        }
+        world_drain(world);
+    }
+}
+
+static void wait_a_little(struct world *world)
+{
+    advance(world, random_chance(70) ? random_between(0, world->lease / 2) : random_between(0, 4 * world->lease));
+}
+
+static void set_clock(struct world *world)
+{
+    static const int64_t offsets[] = {25 * 60, 2 * 3600, 40 * 86400, 15 * 365 * 86400, -600, -2 * 3600};
+    struct process *process = &world->processes[any_process(world)];
+    if (process->offset != 0) {
+        world_set_offset(world, process, 0);
+        return;
+    }
+    process->wrong_since = world->time;
+    world_set_offset(world, process, offsets[random_below(sizeof offsets / sizeof offsets[0])] * CLOCK_SECOND);
+}
+
+/* Faults of the database */
+
+static void go_back(struct world *world)
+{
+    enum cluster_copy copy = random_chance(75) ? COPY_STANDBY : COPY_BACKUP;
+    if (world->model.kept[copy] == 0)
+        return;
+    if (!world->is_shared) /* a file is put back while nobody uses it */
+        process_crash(world, &world->processes[0]);
+    world_go_back(world, copy);
+}
+
+static void keep(struct world *world)
+{
+    enum cluster_copy copy = random_chance(75) ? COPY_STANDBY : COPY_BACKUP;
+    if (copy == COPY_STANDBY || world->model.kept[copy] == 0)
+        world_keep(world, copy);
+}
+
+static void heal(struct world *world)
+{
+    *cluster_faults(world->cluster) = (struct cluster_faults){.writes_fail = false};
+    world_say(world, "the database is well");
+}
+
+static void take(struct world *world, enum step_kind kind)
+{
+    struct process *process = &world->processes[any_process(world)];
+    switch (kind) {
+    case STEP_ISSUE:
+        issue(world);
+        break;
+    case STEP_USE:
+        question(world, CALL_USE);
+        break;
+    case STEP_LOOK:
+        question(world, CALL_LOOK);
+        break;
+    case STEP_END_TOKEN:
+        question(world, random_chance(50) ? CALL_REVOKE : CALL_END_TOKEN);
+        break;
+    case STEP_CHANGE:
+        change(world);
+        break;
+    case STEP_SETTINGS:
+        settings(world);
+        break;
+    case STEP_CREATE:
+        create(world);
+        break;
+    case STEP_SOME:
+        for (int i = random_below(12); i >= 0; i--)
+            (void)world_step(world);
+        break;
+    case STEP_DRAIN:
+        world_drain(world);
+        break;
+    case STEP_FOLLOW:
+        process_follow(world, process);
+        break;
+    case STEP_ROUND:
+        process_round(world, process);
+        break;
+    case STEP_WAIT:
+        wait_a_little(world);
+        break;
+    case STEP_PASS:
+        pass(world);
+        break;
+    case STEP_CRASH:
+        process_crash(world, process);
+        break;
+    case STEP_START:
+        if (!process->is_up)
+            (void)process_start(world, process);
+        break;
+    case STEP_OUTAGE:
+        cluster_faults(world->cluster)->writes_fail = true;
+        world_say(world, "the database takes no writes");
+        break;
+    case STEP_DEAF:
+        cluster_faults(world->cluster)->reads_fail = cluster_faults(world->cluster)->writes_fail = true;
+        world_say(world, "the database is away");
+        break;
+    case STEP_HEAL:
+        heal(world);
+        break;
+    case STEP_KEEP:
+        keep(world);
+        break;
+    case STEP_GO_BACK:
+        go_back(world);
+        break;
+    case STEP_CLOCK:
+        set_clock(world);
+        break;
+    case STEP_KINDS:
+        break;
+    }
+}
+
+/* The end: everything is well again, and everybody knows the same */
+
+static void start_all(struct world *world)
+{
+    heal(world);
+    for (int i = 0; i < world->process_count; i++) {
+        world_set_offset(world, &world->processes[i], 0);
+        if (!world->processes[i].is_up && !process_start(world, &world->processes[i]))
+            world_fail(world, "%d cannot be started", i);
+    }
+}
+
+static void settle(struct world *world)
+{
+    world_drain(world);
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < world->process_count; i++) {
+            process_follow(world, &world->processes[i]);
+            process_round(world, &world->processes[i]);
+            world_drain(world);
+        }
+    world_advance(world, world->lease);
+    for (int i = 0; i < world->process_count; i++)
+        process_follow(world, &world->processes[i]);
+    world_drain(world);
+}
+
+struct asking {
+    int answers[SIM_TOKENS]; /* of the process that was just started: 1 active, 0 not, -1 none */
+    bool is_first;
+};
+
+static void compare(struct sim_call *call)
+{
+    struct asking *asking = call->data;
+    int answer = call->status == STATUS_OK ? call->is_active : -1;
+    if (asking->is_first)
+        asking->answers[call->token] = answer;
+    else if (answer != asking->answers[call->token])
+        world_fail(call->world, "token %d is %s at %d, and a process that has just started says %s", call->token,
+                   answer == 1   ? "active"
+                   : answer == 0 ? "inactive"
+                                 : "unknown",
+                   call->process->index, asking->answers[call->token] == 1 ? "active" : "inactive");
+}
+
+static void ask_all(struct world *world, int process, struct asking *asking)
+{
+    for (int i = 0; i < world->model.token_count; i++) {
+        struct sim_call *call = call_make(world, process, CALL_LOOK, i, -1);
+        if (call == NULL)
+            continue;
+        call->data = asking;
+        call->then = compare;
+        call_begin(call);
+    }
+    world_drain(world);
+}
+
+static void compare_all(struct world *world)
+{
+    struct asking asking = {.is_first = true};
+    int fresh = world->process_count++; /* one more, for the comparison */
+    world->processes[fresh].offset = 0;
+    if (!process_start(world, &world->processes[fresh]))
+        world_fail(world, "a new process cannot be started");
+    ask_all(world, fresh, &asking);
+    asking.is_first = false;
+    for (int i = 0; i < fresh; i++)
+        ask_all(world, i, &asking);
+    process_crash(world, &world->processes[fresh]);
+    world->process_count--;
+}
+
+/* Some minutes in which clocks are right and the database is well: tokens that are used live. */
+static void live_on(struct world *world)
+{
+    for (int minute = 0; minute < 14; minute++) {
+        for (int i = 0; i < world->process_count; i++)
+            process_round(world, &world->processes[i]);
+        world_drain(world);
+        world_advance(world, 45 * CLOCK_SECOND);
+        for (int c = 0; c < world->model.credential_count && minute % 7 == 0; c++)
+            if (world->model.credentials[c].is_made)
+                begin(world, any_process(world), CALL_ISSUE, -1, c);
+        for (int t = 0; t < world->model.token_count; t++)
+            begin(world, any_process(world), CALL_USE, t, -1);
+        world_drain(world);
+    }
+}
+
+static void choose(struct world *world, int weights[STEP_KINDS])
+{
+    world->is_shared = random_chance(75);
+    world->process_count = world->is_shared ? 2 : 1;
+    world->is_strict = world->is_shared && random_chance(15);
+    world->lease = random_chance(80) ? CLOCK_SECOND : 60 * CLOCK_SECOND;
+    world->max_tokens = random_chance(40) ? 1 : 0;
+    for (int i = 0; i < STEP_KINDS; i++)
+        weights[i] = random_chance(kinds[i].percent) ? kinds[i].weight * (1 + random_below(3)) : 0;
+}
+
+void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int steps)
+{
+    int weights[STEP_KINDS], total = 0;
+    random_seed(seed);
+    world->seed = seed;
+    choose(world, weights);
+    world_open(world, cluster);
+    if (world->is_shared && random_chance(20))
+        cluster_faults(cluster)->unknown_percent = 10;
+    for (int i = 0; i < STEP_KINDS; i++)
+        total += weights[i];
+    for (int i = 0; i < world->process_count; i++)
+        (void)process_start(world, &world->processes[i]);
+    for (int i = 0; i < 2; i++) {
+        create(world);
+        world_drain(world);
+    }
+    for (int i = 0; i < steps && !world->has_failed; i++) {
+        int kind = 0;
+        for (int at = random_below(total); at >= weights[kind]; kind++)
+            at -= weights[kind];
+        take(world, (enum step_kind)kind);
+    }
+    if (!world->has_failed)
+        start_all(world);
+    settle(world);
+    if (!world->has_failed)
+        compare_all(world);
+    if (!world->has_failed && weights[STEP_CLOCK] > 0) {
+        live_on(world);
+        settle(world);
+        compare_all(world);
+    }
+    world_close(world);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store/store.h for the simulator: queues, and somebody else who says what happens next. */
+#include "cluster_internal.h"
+#include "random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { GROUP_MAX = 4, BATCH_MAX = 3, NESTED_MAX = 1000 };
+
+struct read {
+    struct job job; /* first */
+    struct read *next;
+    struct state *state; /* fixed; NULL: not yet */
+    int history;         /* in which it was fixed */
+    bool has_run;
+};
+
+struct store {
+    struct cluster *cluster;
+    struct job_list writes, completions;
+    struct read *reads;
+    bool is_dead;
+    int nested;
+};
+
+struct store *cluster_connect(struct cluster *cluster)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        abort();
+    store->cluster = cluster;
+    return store;
+}
+
+static void append(struct job_list *to, struct job *job)
+{
+    job->next = NULL;
+    if (to->last == NULL)
+        to->first = job;
+    else
+        to->last->next = job;
+    to->last = job;
+    to->count++;
+}
+
+static struct job *take(struct job_list *from)
+{
+    struct job *job = from->first;
+    from->first = job->next;
+    if (from->first == NULL)
+        from->last = NULL;
+    from->count--;
+    job->next = NULL;
+    return job;
+}
+
+static void finish(struct job *job)
+{
+    job->done(job->status, job->arg);
+    free(job);
+}
+
+/* What a dead process queues is refused at once; a program that tries for ever would never come back. */
+static bool is_refused(struct store *store, store_done_fn *done, void *arg)
+{
+    if (!store->is_dead)
+        return false;
+    if (++store->nested > NESTED_MAX) {
+        fprintf(stderr, "a refused job is tried again for ever\n");
+        abort();
+    }
+    done(STATUS_UNAVAILABLE, arg);
+    store->nested--;
+    return true;
+}
+
+static void submit_write(struct store *store, const struct job *job)
+{
+    if (is_refused(store, job->done, job->arg))
+        return;
+    struct job *own = malloc(sizeof *own);
+    if (own == NULL)
+        abort();
+    *own = *job;
+    append(&store->writes, own);
+}
+
+void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    submit_write(store, &(struct job){.fn = fn, .done = done, .arg = arg, .is_alone = true});
+}
+
+void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    submit_write(store, &(struct job){.fn = fn, .done = done, .arg = arg});
+}
+
+void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    if (is_refused(store, done, arg))
+        return;
+    struct read *read = calloc(1, sizeof *read);
+    if (read == NULL)
+        abort();
+    read->job = (struct job){.fn = fn, .done = done, .arg = arg};
+    struct read **link = &store->reads;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = read;
+}
+
+/* Steps */
+
+static bool write_some(struct store *store)
+{
+    if (store->writes.count == 0)
+        return false;
+    struct job_list jobs = {0};
+    int count = 1 + random_below(GROUP_MAX);
+    for (int i = 0; i < count && store->writes.count > 0; i++)
+        append(&jobs, take(&store->writes));
+    cluster_write(store->cluster, &jobs);
+    while (jobs.count > 0)
+        append(&store->completions, take(&jobs));
+    return true;
+}
+
+static bool complete_one(struct store *store)
+{
+    if (store->completions.count == 0)
+        return false;
+    finish(take(&store->completions));
+    return true;
+}
+
+/* One state for a few that wait. */
+static bool fix_some(struct store *store)
+{
+    int count = 1 + random_below(BATCH_MAX);
+    bool has_fixed = false;
+    for (struct read *read = store->reads; read != NULL && count > 0; read = read->next) {
+        if (read->state != NULL || read->has_run)
+            continue;
+        read->state = cluster_fix(store->cluster);
+        read->history = store->cluster->history;
+        has_fixed = true;
+        count--;
+    }
+    return has_fixed;
+}
+
+static void run_read(struct store *store, struct read *read)
+{
+    if (read->history == store->cluster->history)
+        cluster_read(store->cluster, read->state, &read->job);
+    else /* the connection went with the database that it was to */
+        read->job.status = STATUS_UNAVAILABLE;
+    cluster_release(store->cluster, read->state);
+    read->state = NULL;
+    read->has_run = true;
+}
+
+/* Runs a read, or tells one what came of it. */
+static bool go_on_with_one(struct store *store)
+{
+    int count = 0;
+    for (struct read *read = store->reads; read != NULL; read = read->next)
+        count += read->state != NULL || read->has_run;
+    if (count == 0)
+        return false;
+    struct read **link = &store->reads;
+    int chosen = random_below(count);
+    while ((*link)->state == NULL && !(*link)->has_run)
+        link = &(*link)->next;
+    for (; chosen > 0; chosen--) {
+        link = &(*link)->next;
+        while ((*link)->state == NULL && !(*link)->has_run)
+            link = &(*link)->next;
+    }
+    struct read *read = *link;
+    if (!read->has_run) {
+        run_read(store, read);
+        return true;
+    }
+    *link = read->next;
+    finish(&read->job); /* frees the read, whose first member it is */
+    return true;
+}
+
+bool store_step(struct store *store)
+{
+    typedef bool step_fn(struct store *);
+    static step_fn *const steps[] = {write_some, complete_one, fix_some, go_on_with_one};
+    enum { STEPS = sizeof steps / sizeof steps[0] };
+    int first = random_below(STEPS);
+    for (int i = 0; i < STEPS; i++)
+        if (steps[(first + i) % STEPS](store))
+            return true;
+    return false;
+}
+
+bool store_is_idle(const struct store *store)
+{
+    return store->writes.count == 0 && store->completions.count == 0 && store->reads == NULL;
+}
+
+void store_crash(struct store *store)
+{
+    store->is_dead = true;
+    struct job *job;
+    while (store->completions.count > 0 || store->writes.count > 0) {
+        job = take(store->completions.count > 0 ? &store->completions : &store->writes);
+        job->status = STATUS_UNAVAILABLE;
+        finish(job);
+    }
+    while (store->reads != NULL) {
+        struct read *read = store->reads;
+        store->reads = read->next;
+        if (read->state != NULL)
+            cluster_release(store->cluster, read->state);
+        read->job.status = STATUS_UNAVAILABLE;
+        finish(&read->job);
+    }
+}
+
+void store_close(struct store *store)
+{
+    free(store);
+}
+
+/* Waiting */
+
+struct waiter {
+    store_fn *fn;
+    void *arg;
+    bool is_done;
+    enum status status;
+};
+
+static enum status call_for_waiter(struct store_tx *tx, void *arg)
+{
+    struct waiter *waiter = arg;
+    return waiter->fn(tx, waiter->arg);
+}
+
+static void wake_waiter(enum status status, void *arg)
+{
+    struct waiter *waiter = arg;
+    waiter->status = status;
+    waiter->is_done = true;
+}
+
+static enum status wait_for(struct store *store, bool is_write, store_fn *fn, void *arg)
+{
+    struct waiter waiter = {.fn = fn, .arg = arg};
+    store->cluster->yield();
+    if (is_write)
+        store_write(store, call_for_waiter, wake_waiter, &waiter);
+    else
+        store_read(store, call_for_waiter, wake_waiter, &waiter);
+    while (!waiter.is_done) {
+        store->cluster->yield();
+        (void)store_step(store);
+    }
+    store->cluster->yield();
+    return waiter.status;
+}
+
+enum status store_write_wait(struct store *store, store_fn *fn, void *arg)
+{
+    return wait_for(store, true, fn, arg);
+}
+
+enum status store_read_wait(struct store *store, store_fn *fn, void *arg)
+{
+    return wait_for(store, false, fn, arg);
+}
+
+enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *arg)
+{
+    struct cluster *cluster = store->cluster;
+    struct job job = {.fn = fn, .arg = arg};
+    (void)ms;
+    if (store->is_dead)
+        return STATUS_UNAVAILABLE;
+    struct state *state = cluster_fix(cluster);
+    int history = cluster->history;
+    cluster->yield();
+    if (history == cluster->history)
+        cluster_read(cluster, state, &job);
+    else
+        job.status = STATUS_UNAVAILABLE;
+    cluster_release(cluster, state);
+    cluster->yield();
+    return job.status;
+}
+
+bool store_is_shared(const struct store *store)
+{
+    return store->cluster->is_shared;
+}
+
+void store_counters(const struct store *store, uint64_t *ret_commits, uint64_t *ret_writes)
+{
+    (void)store;
+    *ret_commits = *ret_writes = 0;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include "calls.h"
+#include "random.h"
+
+#include "domain/flusher.h"
+#include "domain/token_table.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define START (INT64_C(1800000000) * CLOCK_SECOND)
+#define REAP_PATIENCE (60 * CLOCK_SECOND) /* as flusher.c: nobody reaps who has not heard of the others for so long */
+enum { DEPTH_MAX = 2, YIELD_PERCENT = 25 };
+
+static struct world *current; /* the linker's wraps below know no other way to it */
+
+void world_open(struct world *world, struct cluster *cluster)
+{
+    world->cluster = cluster;
+    world->time = START;
+    cluster_reset(cluster, world->is_shared);
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        world->processes[i].index = i;
+    current = world;
+}
+
+void world_close(struct world *world)
+{
+    current = NULL;
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        process_crash(world, &world->processes[i]);
+}
+
+void world_say(struct world *world, const char *format, ...)
+{
+    if (!world->is_verbose)
+        return;
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "%12.6f ", (double)(world->time - START) / CLOCK_SECOND);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+}
+
+void world_fail(struct world *world, const char *format, ...)
+{
+    va_list list;
+    if (world->has_failed)
+        return;
+    world->has_failed = true;
+    va_start(list, format);
+    vsnprintf(world->failure, sizeof world->failure, format, list);
+    va_end(list);
+    world_say(world, "VIOLATION: %s", world->failure);
+}
+
+void world_note(struct world *world, uint64_t value)
+{
+    world->digest = (world->digest ^ value) * UINT64_C(0x100000001b3) ^ (uint64_t)world->time;
+}
+
+/* Time */
+
+void world_advance(struct world *world, int64_t microseconds)
+{
+    world->time += microseconds;
+    for (int i = 0; i < world->process_count; i++)
+        if (world->processes[i].is_up)
+            clock_advance(world->processes[i].clock, microseconds);
+}
+
+void world_set_offset(struct world *world, struct process *process, int64_t offset)
+{
+    if (process->is_up)
+        clock_step(process->clock, offset - process->offset);
+    process->offset = offset;
+    world_say(world, "%d its clock is off by %lld s", process->index, (long long)(offset / CLOCK_SECOND));
+}
+
+/* What happens */
+
+bool world_step(struct world *world)
+{
+    struct process *able[PROCESSES_MAX];
+    int count = 0;
+    for (int i = 0; i < world->process_count; i++)
+        if (world->processes[i].is_up && !store_is_idle(world->processes[i].store))
+            able[count++] = &world->processes[i];
+    return count > 0 && store_step(able[random_below(count)]->store);
+}
+
+void world_drain(struct world *world)
+{
+    while (world_step(world))
+        ;
+}
+
+void world_yield_current(void)
+{
+    struct world *world = current;
+    if (world == NULL || world->depth >= DEPTH_MAX || cluster_is_busy(world->cluster) || !random_chance(YIELD_PERCENT))
+        return;
+    world->depth++;
+    for (int i = random_below(4); i >= 0; i--)
+        (void)world_step(world);
+    world->depth--;
+}
+
+/* Where a thread may be held up between two looks at what others change, and holds no lock: the linker puts these
+ * in (--wrap). */
+bool __real_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
+                            uint64_t *ret_generation);
+bool __wrap_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
+                            uint64_t *ret_generation);
+bool __real_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
+                            bool is_used, uint32_t api);
+bool __wrap_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
+                            bool is_used, uint32_t api);
+
+bool __wrap_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
+                            uint64_t *ret_generation)
+{
+    bool is_hit = __real_token_table_get(table, key, ret_facts, ret_generation);
+    world_yield_current();
+    return is_hit;
+}
+
+bool __wrap_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
+                            bool is_used, uint32_t api)
+{
+    world_yield_current();
+    return __real_token_table_put(table, facts, generation, is_used, api);
+}
+
+/* Processes */
+
+/* As domain_open does it for a clock of its own: from the last settled time that the store saw. */
+static struct clock *make_clock(struct world *world, int64_t wall)
+{
+    int64_t floor = cluster_ask(world->cluster, "SELECT value FROM counter WHERE name = 'clock'", NULL, 0, 0);
+    struct clock *clock = clock_new_manual(floor);
+    clock_step(clock, wall - floor);
+    return clock;
+}
+
+bool process_start(struct world *world, struct process *process)
+{
+    static const char *const identities[] = {"simulator", NULL};
+    process->store = cluster_connect(world->cluster);
+    process->clock = make_clock(world, world->time + process->offset);
+    struct domain_options options = {
+        .store = process->store,
+        .clock = process->clock,
+        .max_tokens_in_memory = world->max_tokens,
+        .flush_interval_ms = -1,
+        .lease_ms = world->lease / 1000,
+        .is_strict = world->is_strict,
+    };
+    process->started = ++world->order;
+    enum status status = domain_open(&options, &process->domain);
+    world_say(world, "%d starts: %s", process->index, status_name(status));
+    if (status != STATUS_OK) {
+        store_close(process->store);
+        clock_free(process->clock);
+        return false;
+    }
+    process->api = api_new(&(struct api_options){
+        .domain = process->domain, .introspect_identities = identities, .admin_identities = identities});
+    process->is_up = true;
+    process->incarnation++;
+    return true;
+}
+
+void process_crash(struct world *world, struct process *process)
+{
+    if (!process->is_up)
+        return;
+    world_say(world, "%d crashes", process->index);
+    for (struct sim_call *call = world->calls; call != NULL; call = call->next)
+        call->is_dropped |= call->process == process;
+    store_crash(process->store);
+    process->is_up = false;
+    api_free(process->api);
+    domain_close(process->domain);
+    store_close(process->store);
+    clock_free(process->clock);
+    model_crash(world, process->index);
+}
+
+void process_follow(struct world *world, struct process *process)
+{
+    if (!process->is_up || process->domain->replica == NULL || process->is_busy)
+        return;
+    world_say(world, "%d follows", process->index);
+    process->is_busy = true;
+    replica_follow(process->domain->replica);
+    process->is_busy = false;
+}
+
+struct flushing {
+    struct world *world;
+    int process, incarnation;
+    int failovers;
+    int64_t dates[SIM_TOKENS];
+};
+
+static void flushed(enum status status, void *arg)
+{
+    struct flushing *flushing = arg;
+    world_say(flushing->world, "%d flushed: %s", flushing->process, status_name(status));
+    if (status == STATUS_OK)
+        model_flushed(flushing->world, flushing->dates, flushing->failovers);
+    free(flushing);
+}
+
+void process_round(struct world *world, struct process *process)
+{
+    int seen = 0, removed = 0;
+    if (!process->is_up || process->is_busy)
+        return;
+    process->is_busy = true;
+    struct flushing *flushing = calloc(1, sizeof *flushing);
+    if (flushing == NULL)
+        abort();
+    flushing->world = world;
+    flushing->process = process->index;
+    flushing->failovers = world->model.failovers;
+    model_flush_begins(world, process->index, flushing->dates);
+    world_say(world, "%d flushes and reaps", process->index);
+    domain_flush(process->domain, flushed, flushing);
+    if (replica_age(process->domain->replica) < REAP_PATIENCE) {
+        model_reap(world, process->index);
+        enum status status = flusher_reap(process->domain->flusher, &seen, &removed);
+        world_say(world, "%d reaped %d of %d: %s", process->index, removed, seen, status_name(status));
+    }
+    process->is_busy = false;
+}
+
+void world_keep(struct world *world, enum cluster_copy copy)
+{
+    world_say(world, "copy %d is taken", copy);
+    cluster_keep(world->cluster, copy);
+    world->order++;
+    model_keep(world, copy);
+}
+
+void world_go_back(struct world *world, enum cluster_copy copy)
+{
+    world_say(world, "copy %d becomes the database", copy);
+    cluster_go_back(world->cluster, copy);
+    world->order++;
+    model_go_back(world, copy);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulated world: processes (the real domain and api) on one cluster, virtual time, and the calls under way. All
+ * that happens has a place in one order, by which the model (model.h) tells before from after.
+ */
+#ifndef SIMULATE_WORLD_H
+#define SIMULATE_WORLD_H
+
+#include "cluster.h"
+#include "model.h"
+
+#include "api/api.h"
+#include "call.h"
+#include "clock.h"
+
+enum { PROCESSES_MAX = SIM_PROCESSES };
+
+struct process {
+    int index;
+    bool is_up;
+    int incarnation;
+    uint64_t started; /* in the order of all that happens */
+    int64_t offset;   /* by which its wall clock is wrong */
+    int64_t wrong_since;
+    struct store *store;
+    struct clock *clock;
+    struct domain *domain;
+    struct api *api;
+    bool is_busy; /* its flusher or follower is at work: there is one of each */
+};
+
+struct world {
+    /* Set for the run. */
+    uint64_t seed;
+    bool is_verbose;
+    int process_count;
+    bool is_shared, is_strict;
+    int64_t lease;
+    size_t max_tokens;
+
+    struct cluster *cluster;
+    struct process processes[PROCESSES_MAX];
+    struct sim_call *calls; /* under way */
+    int64_t time;           /* the true one */
+    uint64_t order;
+    int depth; /* of yields */
+    struct model model;
+
+    uint64_t digest; /* of everything that was answered */
+    bool has_failed;
+    char failure[400];
+};
+
+void world_open(struct world *world, struct cluster *cluster);
+void world_close(struct world *world);
+
+/* True: it runs now. */
+bool process_start(struct world *world, struct process *process);
+void process_crash(struct world *world, struct process *process);
+
+/* The domain's own threads, one turn of each. */
+void process_follow(struct world *world, struct process *process);
+void process_round(struct world *world, struct process *process);
+
+void world_advance(struct world *world, int64_t microseconds);
+void world_set_offset(struct world *world, struct process *process, int64_t offset);
+
+/* One thing happens in some process. False: nothing waits anywhere. */
+bool world_step(struct world *world);
+void world_drain(struct world *world); /* until nothing does */
+void world_yield_current(void);        /* of the world that was opened last */
+
+/* The standby or the backup becomes the database. */
+void world_keep(struct world *world, enum cluster_copy copy);
+void world_go_back(struct world *world, enum cluster_copy copy);
+
+__attribute__((format(printf, 2, 3))) void world_say(struct world *world, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void world_fail(struct world *world, const char *format, ...);
+void world_note(struct world *world, uint64_t value); /* into the digest */
+
+#endif
