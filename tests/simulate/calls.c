@@ -278,6 +278,7 @@ void call_begin(struct sim_call *call)
     call->begun = ++world->order;
     call->begun_at = world->time;
     call->clock = clock_now(call->process->clock);
+    call->clock_steps = call->process->clock_steps;
     call->failovers = world->model.failovers;
     call->next = world->calls;
     world->calls = call;

@@ -48,6 +48,7 @@ struct sim_call {
     uint64_t begun;
     int64_t begun_at; /* the true time */
     int64_t clock;    /* its process's */
+    int clock_steps;
     int failovers;
     int quiet_credential, quiet_settings; /* counts of calls; -1: not quiet */
     int64_t certain;                      /* last certain use of the token, for whoever asks here */

@@ -22,6 +22,15 @@ static enum status commit(struct connection *connection)
     return status == STATUS_OK && fate == FATE_UNSAID ? STATUS_UNKNOWN : status;
 }
 
+static const int64_t *database_clock; /* NULL: it has none */
+
+static enum status now(struct connection *connection, int64_t *ret_time)
+{
+    (void)connection;
+    *ret_time = database_clock == NULL ? INT64_MAX : *database_clock;
+    return STATUS_OK;
+}
+
 static void open_handle(struct cluster *cluster, struct handle *handle)
 {
     char why[STORE_WHY_MAX] = "";
@@ -39,6 +48,7 @@ struct cluster *cluster_new(void (*yield)(void))
     cluster->yield = yield;
     cluster->driver = sqlite_driver;
     cluster->driver.commit = commit;
+    cluster->driver.now = now;
     cluster->options = (struct store_options){.url = "sqlite:"};
     if (cluster->driver.open(&cluster->driver, &cluster->options, &cluster->database, why) != STATUS_OK)
         abort();
@@ -70,6 +80,11 @@ void cluster_reset(struct cluster *cluster, bool is_shared)
     memory_file_copy(cluster->empty.db, cluster->now.db);
     cluster->is_shared = is_shared;
     cluster->faults = (struct cluster_faults){.writes_fail = false};
+}
+
+void cluster_set_clock(struct cluster *cluster, const int64_t *clock)
+{
+    database_clock = cluster->is_shared ? clock : NULL;
 }
 
 struct cluster_faults *cluster_faults(struct cluster *cluster)

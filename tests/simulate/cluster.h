@@ -27,6 +27,8 @@ void cluster_free(struct cluster *cluster);
 
 /* A new database, no faults. No store is connected. */
 void cluster_reset(struct cluster *cluster, bool is_shared);
+/* What the database's own clock shows; a shared one has one. */
+void cluster_set_clock(struct cluster *cluster, const int64_t *clock);
 struct cluster_faults *cluster_faults(struct cluster *cluster);
 
 /* What a standby has received, or a backup holds; and the database becoming that. Reads under way fail then. */

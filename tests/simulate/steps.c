@@ -405,7 +405,8 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
     }
     if (!world->has_failed)
         start_all(world);
-    settle(world);
+    if (!world->has_failed)
+        settle(world);
     if (!world->has_failed)
         compare_all(world);
     if (!world->has_failed && weights[STEP_CLOCK] > 0) {

@@ -284,13 +284,9 @@ enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *ar
     (void)ms;
     if (store->is_dead)
         return STATUS_UNAVAILABLE;
-    struct state *state = cluster_fix(cluster);
-    int history = cluster->history;
     cluster->yield();
-    if (history == cluster->history)
-        cluster_read(cluster, state, &job);
-    else
-        job.status = STATUS_UNAVAILABLE;
+    struct state *state = cluster_fix(cluster); /* by its first statement */
+    cluster_read(cluster, state, &job);
     cluster_release(cluster, state);
     cluster->yield();
     return job.status;

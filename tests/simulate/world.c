@@ -7,13 +7,13 @@
 #include "domain/flusher.h"
 #include "domain/token_table.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define START (INT64_C(1800000000) * CLOCK_SECOND)
-#define REAP_PATIENCE (60 * CLOCK_SECOND) /* as flusher.c: nobody reaps who has not heard of the others for so long */
 enum { DEPTH_MAX = 2, YIELD_PERCENT = 25 };
 
 static struct world *current; /* the linker's wraps below know no other way to it */
@@ -23,6 +23,7 @@ void world_open(struct world *world, struct cluster *cluster)
     world->cluster = cluster;
     world->time = START;
     cluster_reset(cluster, world->is_shared);
+    cluster_set_clock(cluster, &world->time);
     for (int i = 0; i < PROCESSES_MAX; i++)
         world->processes[i].index = i;
     current = world;
@@ -78,6 +79,7 @@ void world_set_offset(struct world *world, struct process *process, int64_t offs
 {
     if (process->is_up)
         clock_step(process->clock, offset - process->offset);
+    process->clock_steps += process->offset != offset;
     process->offset = offset;
     world_say(world, "%d its clock is off by %lld s", process->index, (long long)(offset / CLOCK_SECOND));
 }
@@ -118,9 +120,10 @@ bool __real_token_table_get(struct token_table *table, const struct token_key *k
 bool __wrap_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
                             uint64_t *ret_generation);
 bool __real_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
-                            bool is_used, uint32_t api);
+                            uint32_t api);
 bool __wrap_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
-                            bool is_used, uint32_t api);
+                            uint32_t api);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
 bool __wrap_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
                             uint64_t *ret_generation)
@@ -131,10 +134,25 @@ bool __wrap_token_table_get(struct token_table *table, const struct token_key *k
 }
 
 bool __wrap_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
-                            bool is_used, uint32_t api)
+                            uint32_t api)
 {
     world_yield_current();
-    return __real_token_table_put(table, facts, generation, is_used, api);
+    return __real_token_table_put(table, facts, generation, api);
+}
+
+/* Whoever waits for another thread: something happens, then it looks again. */
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    (void)condition;
+    pthread_mutex_unlock(mutex);
+    current->depth++;
+    if (!world_step(current)) {
+        fprintf(stderr, "a thread waits for what never comes\n");
+        abort();
+    }
+    current->depth--;
+    pthread_mutex_lock(mutex);
+    return 0;
 }
 
 /* Processes */
@@ -220,7 +238,7 @@ static void flushed(enum status status, void *arg)
 
 void process_round(struct world *world, struct process *process)
 {
-    int seen = 0, removed = 0;
+    int removed = 0;
     if (!process->is_up || process->is_busy)
         return;
     process->is_busy = true;
@@ -233,11 +251,9 @@ void process_round(struct world *world, struct process *process)
     model_flush_begins(world, process->index, flushing->dates);
     world_say(world, "%d flushes and reaps", process->index);
     domain_flush(process->domain, flushed, flushing);
-    if (replica_age(process->domain->replica) < REAP_PATIENCE) {
-        model_reap(world, process->index);
-        enum status status = flusher_reap(process->domain->flusher, &seen, &removed);
-        world_say(world, "%d reaped %d of %d: %s", process->index, removed, seen, status_name(status));
-    }
+    model_reap(world, process->index);
+    flusher_round(process->domain->flusher, &removed);
+    world_say(world, "%d reaped %d", process->index, removed);
     process->is_busy = false;
 }
 

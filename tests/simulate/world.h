@@ -22,6 +22,7 @@ struct process {
     uint64_t started; /* in the order of all that happens */
     int64_t offset;   /* by which its wall clock is wrong */
     int64_t wrong_since;
+    int clock_steps; /* how often it was set */
     struct store *store;
     struct clock *clock;
     struct domain *domain;
