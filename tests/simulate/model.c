@@ -202,7 +202,7 @@ void model_suspect(struct world *world, const struct sim_call *call)
 static int forbids(const struct ends *ends, const struct sim_call *question)
 {
     const struct world *world = question->world;
-    for (int i = 0; i <= SIM_PROCESSES; i++) {
+    for (int i = 0; i < SIM_PROCESSES; i++) {
         const struct end *end = &ends->by[i];
         if (!end->is_set || end->acknowledged >= question->begun)
             continue;
@@ -283,9 +283,9 @@ static void check_active(struct world *world, struct sim_call *call, const struc
     const struct model *model = &world->model;
     int by = forbids(&token->ends, call);
     if (by >= 0)
-        world_fail(world, "token %d is active at %d, though %s %d ended it, acknowledged at %llu, asked at %llu",
-                   call->token, call->process->index, by == BY_NOBODY ? "a failover after" : "process", by,
-                   (unsigned long long)token->ends.by[by].acknowledged, (unsigned long long)call->begun);
+        world_fail(world, "token %d is active at %d, though process %d ended it, acknowledged at %llu, asked at %llu",
+                   call->token, call->process->index, by, (unsigned long long)token->ends.by[by].acknowledged,
+                   (unsigned long long)call->begun);
     if (!has_one_clock(call))
         return;
     if (was_quiet(call, &model->settings, call->quiet_settings) && token->latest + idle_timeout(world) <= call->clock)

@@ -5,7 +5,7 @@
  *
  * An end      of a token was acknowledged by a process. No question that begins later is told active there; none at
  *             another process that begins a lease later, nor at one that started since. The commits that a failover
- *             lost are nobody's word any more; what it lost of issues is an end.
+ *             lost are nobody's word any more.
  * Idle        no use can have been noted lately enough, by the clock of who is asked.
  * Alive       issued, nothing that might end it was ever asked for, and a use is certain (stored, or noted by who is
  *             asked) that is late enough by the clock of who is asked.
@@ -26,7 +26,6 @@ enum {
     SIM_CREDENTIALS = 6,
     SIM_TOKENS = 48,
     SIM_ROLES = 3,
-    BY_NOBODY = SIM_PROCESSES, /* ended by a failover */
 };
 
 struct world;
@@ -41,7 +40,7 @@ struct end {
     int failovers;
 };
 struct ends {
-    struct end by[SIM_PROCESSES + 1];
+    struct end by[SIM_PROCESSES];
 };
 
 struct sim_token {
@@ -56,6 +55,7 @@ struct sim_token {
     int64_t known[SIM_PROCESSES]; /* … that this process has noted */
     uint64_t first_end;           /* that was asked for, acknowledged or not; 0: none */
     bool is_doubtful;             /* it may be dead for another reason */
+    bool is_lost; /* a failover may have lost its issue or a use; a memory may know it until it is used there */
     struct ends ends;
 };
 

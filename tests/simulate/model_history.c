@@ -60,7 +60,7 @@ void model_keep(struct world *world, enum cluster_copy copy)
 
 static void go_back_ends(struct ends *ends, uint64_t kept)
 {
-    for (int i = 0; i <= SIM_PROCESSES; i++)
+    for (int i = 0; i < SIM_PROCESSES; i++)
         if (ends->by[i].is_set && ends->by[i].acknowledged > kept)
             ends->by[i] = (struct end){.is_set = false};
 }
@@ -73,10 +73,9 @@ static void go_back_token(struct world *world, struct sim_token *token, enum clu
         token->first_end = 0;
     token->stored = token->stored_then[copy];
     memset(token->known, 0, sizeof token->known);
+    token->is_lost = true; /* or a use of it */
     if (token->issue_begun > kept) {
         token->first_end = token->issue_begun;
-        token->ends.by[BY_NOBODY] =
-            (struct end){.is_set = true, .begun = world->order, .acknowledged = world->order, .time = world->time};
     } else if (token->issue_acknowledged > kept) {
         token->is_doubtful = true;
     }

@@ -5,6 +5,8 @@
  *     simulate --seed N [--steps M] --verbose     one run, told step by step: how a violation is replayed
  *     simulate --seeds FROM..TO [--steps M]       many; says of each violation its seed and what it is
  *     simulate … --twice                          each run twice: both must be the same bit for bit
+ *     simulate … --without clock,settings         leaves steps out (steps.c has their names): to look behind a known
+ * fault
  *
  * One seed is one run: what happens next, every random byte and the time come from it (random.h, world.h). The rules
  * are in model.h. Exit status 1: there was a violation.
@@ -22,6 +24,7 @@ struct options {
     uint64_t from, to;
     int steps;
     bool is_verbose, is_twice;
+    const char *without;
 };
 
 static bool read_options(int count, char **words, struct options *options)
@@ -36,6 +39,11 @@ static bool read_options(int count, char **words, struct options *options)
         }
         if (strcmp(words[i], "--twice") == 0) {
             options->is_twice = true;
+            continue;
+        }
+        if (strcmp(words[i], "--without") == 0) {
+            options->without = value;
+            i++;
             continue;
         }
         uint64_t number = strtoull(value, &end, 10);
@@ -62,6 +70,7 @@ static bool run(struct cluster *cluster, const struct options *options, uint64_t
     if (world == NULL)
         abort();
     world->is_verbose = options->is_verbose;
+    world->without = options->without;
     steps_run(world, cluster, seed, options->steps);
     if (world->has_failed)
         printf("seed %" PRIu64 ": %s\n", seed, world->failure);
@@ -80,7 +89,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     if (!read_options(argc, argv, &options)) {
-        fprintf(stderr, "simulate [--seed N | --seeds FROM..TO] [--steps M] [--twice] [--verbose]\n");
+        fprintf(stderr, "simulate [--seed N | --seeds FROM..TO] [--steps M] [--without STEPS] [--twice] [--verbose]\n");
         return 2;
     }
     /* An error that is no answer (another history) is what was to be provoked. */

@@ -36,15 +36,17 @@ enum step_kind {
 };
 
 static const struct {
+    const char *name;
     int weight;
     int percent; /* of the runs that have it */
 } kinds[STEP_KINDS] = {
-    [STEP_ISSUE] = {10, 100}, [STEP_USE] = {20, 100},    [STEP_LOOK] = {15, 100}, [STEP_END_TOKEN] = {6, 85},
-    [STEP_CHANGE] = {6, 70},  [STEP_SETTINGS] = {2, 40}, [STEP_CREATE] = {2, 60}, [STEP_SOME] = {40, 100},
-    [STEP_DRAIN] = {8, 80},   [STEP_FOLLOW] = {10, 80},  [STEP_ROUND] = {8, 90},  [STEP_WAIT] = {20, 100},
-    [STEP_PASS] = {4, 70},    [STEP_CRASH] = {2, 40},    [STEP_START] = {4, 100}, [STEP_OUTAGE] = {2, 40},
-    [STEP_DEAF] = {1, 15},    [STEP_HEAL] = {4, 100},    [STEP_KEEP] = {3, 45},   [STEP_GO_BACK] = {2, 45},
-    [STEP_CLOCK] = {3, 35},
+    [STEP_ISSUE] = {"issue", 10, 100},       [STEP_USE] = {"use", 20, 100},       [STEP_LOOK] = {"look", 15, 100},
+    [STEP_END_TOKEN] = {"end-token", 6, 85}, [STEP_CHANGE] = {"change", 6, 70},   [STEP_SETTINGS] = {"settings", 2, 40},
+    [STEP_CREATE] = {"create", 2, 60},       [STEP_SOME] = {"some", 40, 100},     [STEP_DRAIN] = {"drain", 8, 80},
+    [STEP_FOLLOW] = {"follow", 10, 80},      [STEP_ROUND] = {"round", 8, 90},     [STEP_WAIT] = {"wait", 20, 100},
+    [STEP_PASS] = {"pass", 4, 70},           [STEP_CRASH] = {"crash", 2, 40},     [STEP_START] = {"start", 4, 100},
+    [STEP_OUTAGE] = {"outage", 2, 40},       [STEP_DEAF] = {"deaf", 1, 15},       [STEP_HEAL] = {"heal", 4, 100},
+    [STEP_KEEP] = {"keep", 3, 45},           [STEP_GO_BACK] = {"go-back", 2, 45}, [STEP_CLOCK] = {"clock", 3, 35},
 };
 
 static int any_process(struct world *world)
@@ -293,6 +295,10 @@ static void start_all(struct world *world)
 static void settle(struct world *world)
 {
     world_drain(world);
+    for (int t = 0; t < world->model.token_count; t++)
+        for (int i = 0; i < world->process_count && world->model.tokens[t].is_lost; i++)
+            begin(world, i, CALL_USE, t, -1);
+    world_drain(world);
     for (int turn = 0; turn < 2; turn++)
         for (int i = 0; i < world->process_count; i++) {
             process_follow(world, &world->processes[i]);
@@ -378,6 +384,9 @@ static void choose(struct world *world, int weights[STEP_KINDS])
     world->max_tokens = random_chance(40) ? 1 : 0;
     for (int i = 0; i < STEP_KINDS; i++)
         weights[i] = random_chance(kinds[i].percent) ? kinds[i].weight * (1 + random_below(3)) : 0;
+    for (int i = 0; i < STEP_KINDS; i++)
+        if (world->without != NULL && strstr(world->without, kinds[i].name) != NULL)
+            weights[i] = 0;
 }
 
 void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int steps)

@@ -34,6 +34,7 @@ struct world {
     /* Set for the run. */
     uint64_t seed;
     bool is_verbose;
+    const char *without; /* names of steps that are not taken; NULL: none */
     int process_count;
     bool is_shared, is_strict;
     int64_t lease;
