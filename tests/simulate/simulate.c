@@ -5,7 +5,7 @@
  *     simulate --seed N [--steps M] --verbose     one run, told step by step: how a violation is replayed
  *     simulate --seeds FROM..TO [--steps M]       many; says of each violation its seed and what it is
  *     simulate … --twice                          each run twice: both must be the same bit for bit
- *     simulate … --without clock,settings         leaves steps out (steps.c has their names): to look behind a known
+ *     simulate … --without ahead,settings         leaves steps out (steps.c has their names): to look behind a known
  * fault
  *
  * One seed is one run: what happens next, every random byte and the time come from it (random.h, world.h). The rules

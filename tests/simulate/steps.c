@@ -31,7 +31,8 @@ enum step_kind {
     STEP_HEAL,
     STEP_KEEP,
     STEP_GO_BACK,
-    STEP_CLOCK,
+    STEP_AHEAD,
+    STEP_BEHIND,
     STEP_KINDS
 };
 
@@ -46,7 +47,8 @@ static const struct {
     [STEP_FOLLOW] = {"follow", 10, 80},      [STEP_ROUND] = {"round", 8, 90},     [STEP_WAIT] = {"wait", 20, 100},
     [STEP_PASS] = {"pass", 4, 70},           [STEP_CRASH] = {"crash", 2, 40},     [STEP_START] = {"start", 4, 100},
     [STEP_OUTAGE] = {"outage", 2, 40},       [STEP_DEAF] = {"deaf", 1, 15},       [STEP_HEAL] = {"heal", 4, 100},
-    [STEP_KEEP] = {"keep", 3, 45},           [STEP_GO_BACK] = {"go-back", 2, 45}, [STEP_CLOCK] = {"clock", 3, 35},
+    [STEP_KEEP] = {"keep", 3, 45},           [STEP_GO_BACK] = {"go-back", 2, 45}, [STEP_AHEAD] = {"ahead", 3, 35},
+    [STEP_BEHIND] = {"behind", 2, 20},
 };
 
 static int any_process(struct world *world)
@@ -167,16 +169,17 @@ static void wait_a_little(struct world *world)
     advance(world, random_chance(70) ? random_between(0, world->lease / 2) : random_between(0, 4 * world->lease));
 }
 
-static void set_clock(struct world *world)
+static void set_clock(struct world *world, int direction)
 {
-    static const int64_t offsets[] = {25 * 60, 2 * 3600, 40 * 86400, 15 * 365 * 86400, -600, -2 * 3600};
+    static const int64_t offsets[] = {5, 25 * 60, 2 * 3600, 40 * 86400, 15 * 365 * 86400};
     struct process *process = &world->processes[any_process(world)];
     if (process->offset != 0) {
         world_set_offset(world, process, 0);
         return;
     }
     process->wrong_since = world->time;
-    world_set_offset(world, process, offsets[random_below(sizeof offsets / sizeof offsets[0])] * CLOCK_SECOND);
+    world_set_offset(world, process,
+                     direction * offsets[random_below(sizeof offsets / sizeof offsets[0])] * CLOCK_SECOND);
 }
 
 /* Faults of the database */
@@ -272,8 +275,11 @@ static void take(struct world *world, enum step_kind kind)
     case STEP_GO_BACK:
         go_back(world);
         break;
-    case STEP_CLOCK:
-        set_clock(world);
+    case STEP_AHEAD:
+        set_clock(world, 1);
+        break;
+    case STEP_BEHIND:
+        set_clock(world, -1);
         break;
     case STEP_KINDS:
         break;
@@ -418,7 +424,7 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
         settle(world);
     if (!world->has_failed)
         compare_all(world);
-    if (!world->has_failed && weights[STEP_CLOCK] > 0) {
+    if (!world->has_failed && weights[STEP_AHEAD] + weights[STEP_BEHIND] > 0) {
         live_on(world);
         settle(world);
         compare_all(world);
