@@ -235,9 +235,12 @@ static void answered(const ProtobufCMessage *message, void *closure_data)
               (unsigned long long)call->begun, call->token, call->credential,
               call->is_dropped ? "lost" : status_name(call->status), call->is_active ? ", active" : "",
               call->status == STATUS_OK ? "" : call->call.error.reason);
+    bool had_failed = world->has_failed;
     model_end(world, call);
     if (call->then != NULL)
         call->then(call);
+    if ((getenv("DESC") || (world->has_failed && !had_failed)) && world->is_verbose && call->token >= 0)
+        model_describe(world, call->token);
     arena_done(&call->arena);
     free(call);
 }
@@ -282,8 +285,12 @@ void call_begin(struct sim_call *call)
     call->failovers = world->model.failovers;
     call->next = world->calls;
     world->calls = call;
-    world_say(world, "%d %s #%llu token %d credential %d value %lld begins", call->process->index, names[call->kind],
-              (unsigned long long)call->begun, call->token, call->credential, (long long)call->value);
+    int64_t ahead = call->clock - call->begun_at;
+    world_say(world, "%d %s #%llu token %d credential %d value %lld begins%s", call->process->index, names[call->kind],
+              (unsigned long long)call->begun, call->token, call->credential, (long long)call->value,
+              ahead > CLOCK_SECOND    ? ", ahead"
+              : ahead < -CLOCK_SECOND ? ", behind"
+                                      : "");
     model_begin(world, call);
     unsigned method = method_of(service, is_auth ? auth_names[call->kind] : names[call->kind]);
     service->invoke(service, method, is_auth ? make_auth(call) : make_admin(call), answered, call);

@@ -74,6 +74,25 @@ static int roles_of_owner(struct world *world)
     return set;
 }
 
+void model_describe(struct world *world, int token)
+{
+    const struct sim_token *of = &world->model.tokens[token];
+    struct store_value key = store_text(of->accessor);
+    int64_t used = ASK(world, "SELECT last_used FROM token WHERE lower(hex(key)) = $1", 0, key);
+    int64_t epochs = ASK(world,
+                         "SELECT c.epoch - t.epoch FROM token t JOIN credential c ON c.id = t.credential"
+                         " WHERE lower(hex(key)) = $1",
+                         -1, key);
+    int64_t floor = ASK(world, "SELECT value FROM setting WHERE name = $1", INT64_MIN, store_text("idle_floor"));
+    if (used == 0)
+        world_say(world, "token %d has no row", token);
+    else
+        world_say(world,
+                  "token %d: in its row it was used %lld s ago, epochs since %lld; the floor of uses is %lld s ago",
+                  token, (long long)((world->time - used) / CLOCK_SECOND), (long long)epochs,
+                  (long long)(world->time / CLOCK_SECOND - floor / CLOCK_SECOND));
+}
+
 /* Quiet */
 
 static bool is_quiet(const struct world *world, const struct quiet *quiet)

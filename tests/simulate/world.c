@@ -77,8 +77,11 @@ void world_advance(struct world *world, int64_t microseconds)
 
 void world_set_offset(struct world *world, struct process *process, int64_t offset)
 {
-    if (process->is_up)
+    if (process->is_up) {
+        (void)clock_now(process->clock); /* some thread has looked at it */
         clock_step(process->clock, offset - process->offset);
+        (void)clock_now(process->clock);
+    }
     process->clock_steps += process->offset != offset;
     process->offset = offset;
     world_say(world, "%d its clock is off by %lld s", process->index, (long long)(offset / CLOCK_SECOND));
