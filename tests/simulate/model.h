@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 enum {
-    SIM_PROCESSES = 3,
+    SIM_PROCESSES = 4, /* three, and the one that is started for comparison */
     SIM_CREDENTIALS = 6,
     SIM_TOKENS = 48,
     SIM_ROLES = 3,

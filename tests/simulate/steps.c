@@ -31,6 +31,7 @@ enum step_kind {
     STEP_HEAL,
     STEP_KEEP,
     STEP_GO_BACK,
+    STEP_REST,
     STEP_AHEAD,
     STEP_BEHIND,
     STEP_KINDS
@@ -47,8 +48,8 @@ static const struct {
     [STEP_FOLLOW] = {"follow", 10, 80},      [STEP_ROUND] = {"round", 8, 90},     [STEP_WAIT] = {"wait", 20, 100},
     [STEP_PASS] = {"pass", 4, 70},           [STEP_CRASH] = {"crash", 2, 40},     [STEP_START] = {"start", 4, 100},
     [STEP_OUTAGE] = {"outage", 2, 40},       [STEP_DEAF] = {"deaf", 1, 15},       [STEP_HEAL] = {"heal", 4, 100},
-    [STEP_KEEP] = {"keep", 3, 45},           [STEP_GO_BACK] = {"go-back", 2, 45}, [STEP_AHEAD] = {"ahead", 3, 35},
-    [STEP_BEHIND] = {"behind", 2, 20},
+    [STEP_KEEP] = {"keep", 3, 45},           [STEP_GO_BACK] = {"go-back", 2, 45}, [STEP_REST] = {"rest", 1, 10},
+    [STEP_AHEAD] = {"ahead", 3, 35},         [STEP_BEHIND] = {"behind", 2, 20},
 };
 
 static int any_process(struct world *world)
@@ -182,6 +183,21 @@ static void set_clock(struct world *world, int direction)
                      direction * offsets[random_below(sizeof offsets / sizeof offsets[0])] * CLOCK_SECOND);
 }
 
+/* Nothing runs for a month, then everything does. */
+static void rest(struct world *world)
+{
+    for (int i = 0; i < world->process_count; i++)
+        process_crash(world, &world->processes[i]);
+    advance(world, 31 * INT64_C(86400) * CLOCK_SECOND);
+    for (int i = 0; i < world->process_count; i++)
+        (void)process_start(world, &world->processes[i]);
+}
+
+static void intrude(struct world *world)
+{
+    question(world, random_chance(50) ? CALL_USE : CALL_LOOK);
+}
+
 /* Faults of the database */
 
 static void go_back(struct world *world)
@@ -275,6 +291,9 @@ static void take(struct world *world, enum step_kind kind)
     case STEP_GO_BACK:
         go_back(world);
         break;
+    case STEP_REST:
+        rest(world);
+        break;
     case STEP_AHEAD:
         set_clock(world, 1);
         break;
@@ -354,6 +373,7 @@ static void compare_all(struct world *world)
     struct asking asking = {.is_first = true};
     int fresh = world->process_count++; /* one more, for the comparison */
     world->processes[fresh].offset = 0;
+    world->processes[fresh].lease = world->lease;
     if (!process_start(world, &world->processes[fresh]))
         world_fail(world, "a new process cannot be started");
     ask_all(world, fresh, &asking);
@@ -384,9 +404,13 @@ static void live_on(struct world *world)
 static void choose(struct world *world, int weights[STEP_KINDS])
 {
     world->is_shared = random_chance(75);
-    world->process_count = world->is_shared ? 2 : 1;
+    world->process_count = !world->is_shared ? 1 : random_chance(75) ? 2 : 3;
     world->is_strict = world->is_shared && random_chance(15);
-    world->lease = random_chance(80) ? CLOCK_SECOND : 60 * CLOCK_SECOND;
+    for (int i = 0; i < PROCESSES_MAX; i++) {
+        world->processes[i].lease = random_chance(80) ? CLOCK_SECOND : random_between(1, 60) * CLOCK_SECOND;
+        if (i < world->process_count && world->processes[i].lease > world->lease)
+            world->lease = world->processes[i].lease;
+    }
     world->max_tokens = random_chance(40) ? 1 : 0;
     for (int i = 0; i < STEP_KINDS; i++)
         weights[i] = random_chance(kinds[i].percent) ? kinds[i].weight * (1 + random_below(3)) : 0;
@@ -401,6 +425,7 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
     random_seed(seed);
     world->seed = seed;
     choose(world, weights);
+    world->intrude = intrude;
     world_open(world, cluster);
     if (world->is_shared && random_chance(20))
         cluster_faults(cluster)->unknown_percent = 10;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define START (INT64_C(1800000000) * CLOCK_SECOND)
-enum { DEPTH_MAX = 2, YIELD_PERCENT = 25 };
+enum { DEPTH_MAX = 2, YIELD_PERCENT = 25, INTRUDE_PERCENT = 20 };
 
 static struct world *current; /* the linker's wraps below know no other way to it */
 
@@ -113,6 +113,8 @@ void world_yield_current(void)
     world->depth++;
     for (int i = random_below(4); i >= 0; i--)
         (void)world_step(world);
+    if (world->intrude != NULL && random_chance(INTRUDE_PERCENT))
+        world->intrude(world);
     world->depth--;
 }
 
@@ -179,7 +181,7 @@ bool process_start(struct world *world, struct process *process)
         .clock = process->clock,
         .max_tokens_in_memory = world->max_tokens,
         .flush_interval_ms = -1,
-        .lease_ms = world->lease / 1000,
+        .lease_ms = process->lease / 1000,
         .is_strict = world->is_strict,
     };
     process->started = ++world->order;

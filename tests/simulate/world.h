@@ -17,6 +17,7 @@ enum { PROCESSES_MAX = SIM_PROCESSES };
 
 struct process {
     int index;
+    int64_t lease; /* its own setting */
     bool is_up;
     int incarnation;
     uint64_t started; /* in the order of all that happens */
@@ -37,8 +38,9 @@ struct world {
     const char *without; /* names of steps that are not taken; NULL: none */
     int process_count;
     bool is_shared, is_strict;
-    int64_t lease;
+    int64_t lease; /* the longest of any */
     size_t max_tokens;
+    void (*intrude)(struct world *world); /* begins a call while another is held up */
 
     struct cluster *cluster;
     struct process processes[PROCESSES_MAX];
