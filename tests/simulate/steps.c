@@ -443,6 +443,7 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
             at -= weights[kind];
         take(world, (enum step_kind)kind);
     }
+    world->intrude = NULL;
     if (!world->has_failed)
         start_all(world);
     if (!world->has_failed)
