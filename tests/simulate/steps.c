@@ -193,11 +193,6 @@ static void rest(struct world *world)
         (void)process_start(world, &world->processes[i]);
 }
 
-static void intrude(struct world *world)
-{
-    question(world, random_chance(50) ? CALL_USE : CALL_LOOK);
-}
-
 /* Faults of the database */
 
 static void go_back(struct world *world)
@@ -221,6 +216,15 @@ static void heal(struct world *world)
 {
     *cluster_faults(world->cluster) = (struct cluster_faults){.writes_fail = false};
     world_say(world, "the database is well");
+}
+
+/* While something else is under way: a question, or the end of an outage. */
+static void intrude(struct world *world)
+{
+    if (cluster_faults(world->cluster)->writes_fail && random_chance(30))
+        heal(world);
+    else
+        question(world, random_chance(50) ? CALL_USE : CALL_LOOK);
 }
 
 static void take(struct world *world, enum step_kind kind)
