@@ -30,6 +30,7 @@ struct replica {
     struct waiting *waiting; /* for a look that begins after they came */
     bool is_looking;         /* for others, who came before */
     _Atomic int64_t confirmed;
+    _Atomic bool must_look; /* before anything is answered: see replica_begin_own */
     _Atomic uint64_t history_resets, cut_resets;
     _Atomic bool is_stopping;
     bool is_running;
@@ -45,7 +46,8 @@ int64_t replica_age(struct replica *replica)
 bool replica_has_lease(struct replica *replica)
 {
     return replica == NULL ||
-           (replica_age(replica) < replica->options.lease / 64 * 63 && group_is_known(replica->group));
+           (!atomic_load(&replica->must_look) && replica_age(replica) < replica->options.lease / 64 * 63 &&
+            group_is_known(replica->group));
 }
 
 struct group *replica_group(struct replica *replica)
@@ -66,6 +68,10 @@ struct replica_resets replica_resets(struct replica *replica)
 bool replica_begin_own(struct replica *replica, struct position position)
 {
     pthread_mutex_lock(&replica->lock);
+    int64_t last = directory_position(replica->domain->directory).revision;
+    for (size_t i = 0; i < replica->own_count; i++)
+        if (replica->own[i].revision > last)
+            last = replica->own[i].revision;
     if (replica->own_count == replica->own_size) {
         replica->own_size = replica->own_size == 0 ? 16 : replica->own_size * 2;
         replica->own = realloc(replica->own, replica->own_size * sizeof *replica->own);
@@ -73,10 +79,9 @@ bool replica_begin_own(struct replica *replica, struct position position)
             abort();
     }
     replica->own[replica->own_count++] = position;
-    if (position.revision > directory_position(replica->domain->directory).revision)
-        return true;
-    pthread_mutex_unlock(&replica->lock);
-    return false;
+    if (position.revision <= last)
+        atomic_store(&replica->must_look, true);
+    return position.revision > last;
 }
 
 void replica_end_own(struct replica *replica)
@@ -196,6 +201,16 @@ static void begin_history(struct replica *replica)
     store_write(replica->domain->store, begin_history_tx, begin_history_done, beginning);
 }
 
+/* One that came since may be what this look has not seen, and what is known cannot be compared with. */
+static bool knows_all_own(const struct looking *looking)
+{
+    const struct replica *replica = looking->replica;
+    for (size_t i = 0; i < replica->own_count; i++)
+        if (replica->own[i].revision <= looking->news.position.revision)
+            return false;
+    return true;
+}
+
 /* False: it must be looked at again. */
 static bool take_in(struct looking *looking)
 {
@@ -208,6 +223,8 @@ static bool take_in(struct looking *looking)
         forget_own(looking);
         if (looking->asked > atomic_load(&replica->confirmed))
             atomic_store(&replica->confirmed, looking->asked);
+        if (knows_all_own(looking))
+            atomic_store(&replica->must_look, false);
     }
     pthread_mutex_unlock(&replica->lock);
     if (is_right && news->kind != NEWS_SINCE)

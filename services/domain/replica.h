@@ -37,9 +37,10 @@ void replica_free(struct replica *replica); /* NULL is fine */
 /* Waits for news, at most a quarter of the lease, then looks at the log once. What the thread does all the time. */
 void replica_follow(struct replica *replica);
 
-/* A change of this process's own is committed: the next looks will see whether the log has it. True: the log was not
- * read up to it yet; it is to be obeyed in memory, and then replica_end_own is to be called. False: it was, and what
- * was read then is newer, or of another history. */
+/* A change of this process's own is committed, and about to be obeyed in memory; then replica_end_own is to be called.
+ * The next looks will see whether the log has it. False: its revision is none that comes next here. Either the log was
+ * read beyond it already, and what is known is newer; or this is another history, and nothing that is known can be
+ * compared with it. A look will tell, and until then nothing is answered from memory. */
 bool replica_begin_own(struct replica *replica, struct position position);
 void replica_end_own(struct replica *replica);
 

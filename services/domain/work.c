@@ -134,10 +134,13 @@ enum status work_change_all(struct work *work)
     return append_log(work, add(work, CHANGE_ALL), "", 0);
 }
 
-static void apply(struct domain *domain, struct change *change)
+/* is_next: what is known can be compared with it; else only what ends is obeyed. */
+static void apply(struct domain *domain, struct change *change, bool is_next)
 {
     switch (change->kind) {
     case CHANGE_CREDENTIAL:
+        if (!is_next)
+            break;
         directory_put_credential(domain->directory, change->facts);
         change->facts = NULL; /* the directory has it now */
         break;
@@ -145,13 +148,16 @@ static void apply(struct domain *domain, struct change *change)
         token_table_remove(domain->tokens, &change->key);
         break;
     case CHANGE_SETTINGS:
-        directory_put_settings(domain->directory, &change->settings);
+        if (is_next)
+            directory_put_settings(domain->directory, &change->settings);
         break;
     case CHANGE_ROLE:
-        directory_put_role(domain->directory, &change->role);
+        if (is_next)
+            directory_put_role(domain->directory, &change->role);
         break;
     case CHANGE_PURGE:
-        directory_purge(domain->directory, change->credential_id);
+        if (is_next)
+            directory_purge(domain->directory, change->credential_id);
         break;
     case CHANGE_ALL: /* whoever writes it has read everything */
         break;
@@ -161,13 +167,12 @@ static void apply(struct domain *domain, struct change *change)
 /* Where others write, too, theirs may be missing before it: the log will say when the position moves. */
 static void obey(struct domain *domain, struct change *change)
 {
-    if (domain->replica == NULL) {
-        apply(domain, change);
+    bool is_next = domain->replica == NULL || replica_begin_own(domain->replica, change->position);
+    apply(domain, change, is_next);
+    if (domain->replica == NULL)
         directory_set_position(domain->directory, change->position);
-    } else if (replica_begin_own(domain->replica, change->position)) {
-        apply(domain, change);
+    else
         replica_end_own(domain->replica);
-    }
 }
 
 void work_apply(struct work *work)
