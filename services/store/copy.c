@@ -17,6 +17,7 @@
 
 /* The mark's value: this word, or another that names the copy under way. Two of them would make nonsense together. */
 static const char finished[] = "finished";
+#define PROCESS_GONE INT64_C(180000000) /* microseconds */
 enum { MARK_LEN = 16, KEY_MAX = 64, SHOW_ROWS = 1000, REPLY_TIMEOUT_MS = 600000 };
 
 struct copy {
@@ -104,6 +105,30 @@ static void remove_backup(struct copy *copy)
     free(copy->folder);
 }
 
+static enum status keep_number(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+static enum status count_processes(struct store_tx *tx, void *arg)
+{
+    int64_t now = 0;
+    TRY(store_now(tx, &now));
+    return store_run(tx, "SELECT count(*) FROM process WHERE seen > $1", keep_number, arg,
+                     store_int(now - PROCESS_GONE));
+}
+
+/* Each daemon on a shared store says in it that it is there, before it serves and every few seconds. One that was
+ * killed counts as running until it has certainly been silent for too long. */
+static enum status look_for_processes(struct copy *copy)
+{
+    int64_t count = 0;
+    enum status status = store_write_wait(copy->from, count_processes, &count);
+    copy->result->is_source_used = copy->result->is_source_used || count > 0;
+    return status;
+}
+
 static enum status open_source(struct copy *copy)
 {
     const char *path = sqlite_path(copy->options->from);
@@ -115,7 +140,8 @@ static enum status open_source(struct copy *copy)
             return fail(copy, STATUS_UNAVAILABLE, path, "out of memory");
         options.url = copy->url;
     }
-    return store_open(&options, &copy->from, copy->why);
+    TRY(store_open(&options, &copy->from, copy->why));
+    return store_is_shared(copy->from) ? look_for_processes(copy) : STATUS_OK;
 }
 
 /* Marks */
@@ -389,7 +415,10 @@ static enum status copy_all(struct store_tx *tx, void *arg)
     TRY(explain(copy, check_target(copy), "reading", "instance"));
     for (size_t i = 0; i < copy_tables_count; i++)
         TRY(copy_table(copy, &copy->plans[i]));
-    /* With a daemon on the source it is not: what is done there from now on is missing. */
+    /* With a daemon on the source it is not the last copy: what is done there from now on is missing. On a shared store
+     * one may have been started since. */
+    if (store_is_shared(copy->from))
+        TRY(explain(copy, look_for_processes(copy), "reading", "process"));
     return copy->result->is_source_used ? STATUS_OK : store_write_wait(copy->to, finish, copy);
 }
 

@@ -7,9 +7,10 @@
  * simply made again, and one that was made while the source's daemon ran is brought up to date by another one, which
  * writes the difference only.
  *
- * The source is read as of one moment. Where a daemon runs on it (SQLite), that is a backup in a temporary file, and
- * the target stays marked as unfinished: a daemon must not start on it before a last copy was made with the source at
- * rest. Where none runs, none can be started meanwhile.
+ * The source is read as of one moment. Where a daemon runs on it, the target stays marked as unfinished: a daemon must
+ * not start on it before a last copy was made with the source at rest. On SQLite the moment is a backup in a temporary
+ * file, and where no daemon runs, none can be started meanwhile; on PostgreSQL each daemon says in the store that it is
+ * there, and is looked for before the copy and after it.
  *
  * The mark is a row of table `instance`: absent in a database that is in use, which is never copied over.
  */
@@ -44,8 +45,8 @@ struct copy_result {
  * something else in it, or is in use; the two differ at the end), STATUS_UNAVAILABLE, STATUS_CANCELLED. */
 enum status store_copy(const struct copy_options *options, struct copy_result *ret_result, char why[256]);
 
-/* A daemon takes the store into use: from then on it is no copy any more. *ret_was_copy: it was one until now, and a new
- * history begins. STATUS_FAILED_PRECONDITION: it is one that is not finished. */
+/* A daemon takes the store into use: from then on it is no copy any more. *ret_was_copy: it was one until now, and a
+ * new history begins. STATUS_FAILED_PRECONDITION: it is one that is not finished. */
 enum status copy_claim(struct store *store, bool *ret_was_copy, char why[256]);
 
 #endif
