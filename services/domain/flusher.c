@@ -399,27 +399,19 @@ static enum status trim_log(struct store_tx *tx, int64_t before)
                      NULL, NULL, store_int(before));
 }
 
-/* What a clock that was wrong has dated later than any clock says now. */
-static enum status mend(struct reaping *reaping)
+/* Settings whose floors a clock that was wrong has set. */
+static enum status mend_settings(struct reaping *reaping, struct settings *settings)
 {
     struct work *work = &reaping->work;
-    int64_t latest = reaping->tokens.latest;
-    struct settings settings;
     bool is_mended = false;
-    if (latest == INT64_MAX)
-        return STATUS_OK;
-    TRY(settings_mend(work->tx, latest, work->now, &is_mended));
-    if (is_mended) {
-        TRY(settings_load(work->tx, &settings));
-        TRY(work_change_settings(work, &settings));
-    }
-    return credential_mend(work->tx, latest, work->now);
+    TRY(settings_mend(work->tx, settings, reaping->tokens.latest, work->now, &is_mended));
+    return is_mended ? work_change_settings(work, settings) : STATUS_OK;
 }
 
 static enum status tidy(struct reaping *reaping, int64_t now)
 {
     struct work *work = &reaping->work;
-    TRY(mend(reaping));
+    TRY(credential_mend(work->tx, reaping->tokens.latest, work->now));
     TRY(store_run(work->tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(now)));
     TRY(store_run(work->tx, "DELETE FROM request WHERE at <= $1", NULL, NULL, store_int(now - REQUEST_RETENTION)));
     TRY(trim_log(work->tx, now - CHANGE_LOG_RETENTION));
@@ -451,6 +443,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     reaping->tokens.at = now - REAP_GRACE;
     reaping->tokens.limits = settings_limits(&settings, reaping->tokens.at);
     reaping->tokens.latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
+    TRY(mend_settings(reaping, &settings));
     TRY(token_reap(tx, &reaping->arena, &reaping->tokens, REAP_LIMIT));
     return reaping->is_tidy_round ? tidy(reaping, now) : STATUS_OK;
 }

@@ -16,6 +16,8 @@
     X("usage_retention", usage_retention, DAYS(400))        \
     X("idle_floor", idle_floor, INT64_MIN)                  \
     X("life_floor", life_floor, INT64_MIN)                  \
+    X("idle_floor_set", idle_floor_set, 0)                  \
+    X("life_floor_set", life_floor_set, 0)                  \
     X("version", version, 1)
 
 static enum status read_setting(const struct store_row *row, void *arg)
@@ -58,36 +60,46 @@ static enum status store(struct store_tx *tx, const struct settings *settings)
 enum status settings_save(struct store_tx *tx, const struct settings *before, struct settings *next, int64_t now)
 {
     struct token_limits limits = settings_limits(before, now);
-    next->idle_floor = next->idle_timeout != before->idle_timeout ? limits.used_after : before->idle_floor;
-    next->life_floor = next->max_token_life != before->max_token_life ? limits.issued_after : before->life_floor;
+    if (next->idle_timeout != before->idle_timeout) {
+        next->idle_floor = limits.used_after;
+        next->idle_floor_set = now;
+    }
+    if (next->max_token_life != before->max_token_life) {
+        next->life_floor = limits.issued_after;
+        next->life_floor_set = now;
+    }
     next->version = before->version + 1;
     return store(tx, next);
 }
 
-enum status settings_mend(struct store_tx *tx, int64_t latest, int64_t now, bool *ret_mended)
+enum status settings_mend(struct store_tx *tx, struct settings *settings, int64_t latest, int64_t now, bool *ret_mended)
 {
-    struct settings settings, mended;
-    TRY(settings_load(tx, &settings));
-    mended = settings;
-    if (settings.idle_floor > latest)
-        mended.idle_floor = now - settings.idle_timeout;
-    if (settings.life_floor > latest)
-        mended.life_floor = settings.max_token_life == 0 ? INT64_MIN : now - settings.max_token_life;
-    mended.version++;
-    *ret_mended = settings.idle_floor > latest || settings.life_floor > latest;
-    return *ret_mended ? store(tx, &mended) : STATUS_OK;
+    bool is_idle = settings->idle_floor_set > latest, is_life = settings->life_floor_set > latest;
+    *ret_mended = is_idle || is_life;
+    if (!*ret_mended)
+        return STATUS_OK;
+    if (is_idle) {
+        settings->idle_floor = now - settings->idle_timeout;
+        settings->idle_floor_set = now;
+    }
+    if (is_life) {
+        settings->life_floor = settings->max_token_life == 0 ? INT64_MIN : now - settings->max_token_life;
+        settings->life_floor_set = now;
+    }
+    settings->version++;
+    return store(tx, settings);
 }
 
-static int64_t after_floor(int64_t after, int64_t floor, int64_t now)
+static int64_t after_floor(int64_t after, int64_t floor, int64_t set, int64_t now)
 {
-    return floor > now + CLOCK_TOLERANCE ? after : max(after, floor);
+    return set > now + CLOCK_TOLERANCE ? after : max(after, floor);
 }
 
 struct token_limits settings_limits(const struct settings *settings, int64_t now)
 {
     int64_t issued_after = settings->max_token_life == 0 ? INT64_MIN : now - settings->max_token_life;
     return (struct token_limits){
-        .used_after = after_floor(now - settings->idle_timeout, settings->idle_floor, now),
-        .issued_after = after_floor(issued_after, settings->life_floor, now),
+        .used_after = after_floor(now - settings->idle_timeout, settings->idle_floor, settings->idle_floor_set, now),
+        .issued_after = after_floor(issued_after, settings->life_floor, settings->life_floor_set, now),
     };
 }

@@ -12,10 +12,10 @@ struct settings {
     int64_t deletion_retention; /* how long a deleted credential can be undeleted */
     int64_t usage_retention;
     /* Dead stays dead: tokens last used at or before idle_floor (issued at or before life_floor) were dead when the
-     * setting was raised, and the new one does not bring them back. A floor that has not come yet was set by a clock
-     * that was wrong, and does not count. */
-    int64_t idle_floor;
-    int64_t life_floor;
+     * * setting was raised, and the new one does not bring them back. A floor that was set at a time that has not come
+     * yet was set by a clock that was wrong, and does not count. */
+    int64_t idle_floor, idle_floor_set;
+    int64_t life_floor, life_floor_set;
     int64_t version;
 };
 
@@ -25,9 +25,10 @@ enum status settings_load(struct store_tx *tx, struct settings *ret_settings);
 /* Stores `next`, whose floors and version are computed from `before`. */
 enum status settings_save(struct store_tx *tx, const struct settings *before, struct settings *next, int64_t now);
 
-/* Floors later than `latest` have not come yet: takes them back to what holds now anyway. *ret_mended: there were some.
- */
-enum status settings_mend(struct store_tx *tx, int64_t latest, int64_t now, bool *ret_mended);
+/* Floors that were set later than `latest`: takes them back to what holds now anyway, in `settings` and in the store.
+ * *ret_mended: there were some. */
+enum status settings_mend(struct store_tx *tx, struct settings *settings, int64_t latest, int64_t now,
+                          bool *ret_mended);
 
 /* A token is within its times if and only if last_used > used_after and issued > issued_after. */
 struct token_limits {
