@@ -186,6 +186,8 @@ void domain_flush(struct domain *domain, store_done_fn *done, void *arg)
 
 int64_t domain_flush_pause(const struct domain *domain, const struct settings *settings)
 {
+    if (domain->flush_interval == 0) /* no thread: whoever flushes may take its time */
+        return settings->idle_timeout / 4;
     int64_t most = settings->idle_timeout / FLUSHES_PER_IDLE_TIME;
     return domain->flush_interval < most ? domain->flush_interval : most;
 }

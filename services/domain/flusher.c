@@ -235,23 +235,26 @@ static enum status look_for_missing_tx(struct store_tx *tx, void *arg)
     return STATUS_OK;
 }
 
-/* A token that is used here and that the store does not have is half alive: gone after a restart, unknown to the other
- * replicas. It was ended by another replica a moment ago, or lost: by a failover, or by somebody's hand. */
+void flusher_note_missing(struct flusher *flusher, int64_t count)
+{
+    if (count == 0)
+        return;
+    atomic_fetch_add(&flusher->tokens_missing, (uint64_t)count);
+    log_write(LOG_LEVEL_WARN, "tokens_missing", "count", log_number(count).text, "message",
+              "tokens that were in use are not in the database any more; they are inactive from now on", NULL);
+}
+
 static void missing_known(enum status status, void *arg)
 {
     struct flush *flush = arg;
-    size_t count = 0;
+    int64_t count = 0;
     for (size_t i = 0; status == STATUS_OK && i < flush->unsure_count; i++) {
         if (!flush->is_missing[i])
             continue;
         token_table_remove(flush->domain->tokens, &flush->unsure[i].key);
         count++;
     }
-    if (count > 0) {
-        atomic_fetch_add(&flush->flusher->tokens_missing, count);
-        log_write(LOG_LEVEL_WARN, "tokens_missing", "count", log_number((int64_t)count).text, "message",
-                  "tokens that were in use are not in the database any more; they are inactive from now on", NULL);
-    }
+    flusher_note_missing(flush->flusher, count);
     one_done(flush);
 }
 

@@ -28,7 +28,12 @@ enum status flusher_reap(struct flusher *flusher, int *ret_seen, int *ret_remove
 /* What the thread does every few seconds: looks at the clock, flushes, and if all is stored, removes. */
 void flusher_round(struct flusher *flusher, int *ret_removed);
 
-/* Tokens that were in use here and had gone from the store, since the start. */
+/* Tokens of memory that the store does not have: they were half alive, gone after a restart and unknown to other
+ * replicas. One was ended by another replica a moment ago, or lost, by a failover or by somebody's hand. Counts them,
+ * and says it. */
+void flusher_note_missing(struct flusher *flusher, int64_t count);
+
+/* How many since the start. */
 uint64_t flusher_tokens_missing(struct flusher *flusher);
 
 /* A secret key was used. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/introspect.h"
 
+#include "domain/flusher.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
@@ -35,8 +37,6 @@ static void decide(struct domain *domain, struct introspection *answer, struct t
     directory_lock(domain->directory);
     const struct settings *settings = directory_settings(domain->directory);
     struct token_limits limits = settings_limits(settings, now);
-    if (token->last_used > now) /* by a clock that was, or is, ahead of this one */
-        token->last_used = now;
     answer->is_active = token_is_active(token, token->credential, &limits, now);
     if (answer->is_active) {
         int64_t used = now - answer->used_ago;
@@ -44,7 +44,10 @@ static void decide(struct domain *domain, struct introspection *answer, struct t
             token->last_used = used;
         answer->must_store = domain->replica != NULL && answer->is_use && token->last_used > token->stored &&
                              token->stored + settings->idle_timeout - now < domain_store_margin(domain, settings);
-        fill_in(answer, token, token->credential, settings);
+        struct token_facts seen = *token;
+        if (seen.last_used > now) /* by a clock that was, or is, ahead of this one */
+            seen.last_used = now;
+        fill_in(answer, &seen, token->credential, settings);
     }
     directory_unlock(domain->directory);
 }
@@ -176,6 +179,16 @@ static void use_done(enum status status, void *arg)
     }
 }
 
+/* The store does not have it: then memory must not, either. */
+static void forget(struct introspection *introspection)
+{
+    struct domain *domain = introspection->domain;
+    if (token_table_last_used(domain->tokens, &introspection->key) == INT64_MIN)
+        return;
+    token_table_remove(domain->tokens, &introspection->key);
+    flusher_note_missing(domain->flusher, 1);
+}
+
 static void load_done(enum status status, void *arg)
 {
     struct introspection *introspection = arg;
@@ -190,6 +203,8 @@ static void load_done(enum status status, void *arg)
         replica_refresh(replica, load_again, introspection);
         return;
     }
+    if (status == STATUS_OK && !introspection->is_found)
+        forget(introspection);
     if (status == STATUS_OK && introspection->is_found && make_facts(introspection, &introspection->facts))
         decide(domain, introspection, &introspection->facts);
     if (!introspection->is_active)
