@@ -243,7 +243,11 @@ enum status news_read(struct store_tx *tx, struct news *news)
     TRY(news->is_start ? read_whole(tx, news) : read_log(tx, news));
     if (news->has_settings)
         TRY(settings_load(tx, &news->settings));
-    return news->has_roles ? role_list(tx, read_role, news) : STATUS_OK;
+    if (news->has_roles)
+        TRY(role_list(tx, read_role, news));
+    /* There are always roles. Where there are none, the tables were put in place of others after this transaction's
+     * state was fixed (a restore), and look empty to it. */
+    return news->has_roles && news->role_count == 0 ? STATUS_UNAVAILABLE : STATUS_OK;
 }
 
 /* Applying */
