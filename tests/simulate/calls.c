@@ -69,8 +69,8 @@ static Google__Protobuf__Timestamp *timestamp(struct sim_call *call, int64_t tim
 static ProtobufCMessage *make_auth(struct sim_call *call)
 {
     const struct model *model = &call->world->model;
-    const struct sim_credential *credential = &model->credentials[call->credential];
     if (call->kind == CALL_ISSUE || call->kind == CALL_ISSUE_OLD) {
+        const struct sim_credential *credential = &model->credentials[call->credential];
         REQUEST(Gatehouse__V1__IssueTokenRequest, gatehouse__v1__issue_token_request__init);
         request->client_id = text(call, credential->client_id);
         request->client_secret = text(call, call->kind == CALL_ISSUE ? credential->secret : credential->old_secret);
