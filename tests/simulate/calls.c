@@ -282,6 +282,7 @@ void call_begin(struct sim_call *call)
     call->begun_at = world->time;
     call->clock = clock_now(call->process->clock);
     call->clock_steps = call->process->clock_steps;
+    call->was_right = world_is_right(world);
     call->failovers = world->model.failovers;
     call->next = world->calls;
     world->calls = call;

@@ -49,6 +49,7 @@ struct sim_call {
     int64_t begun_at; /* the true time */
     int64_t clock;    /* its process's */
     int clock_steps;
+    bool was_right; /* all clocks, for some minutes */
     int failovers;
     int quiet_credential, quiet_settings; /* counts of calls; -1: not quiet */
     int64_t certain;                      /* last certain use of the token, for whoever asks here */

@@ -9,7 +9,8 @@
  * Idle        no use can have been noted lately enough, by the clock of who is asked.
  * Alive       issued, nothing that might end it was ever asked for, and a use is certain (stored, or noted by who is
  *             asked) that is late enough by the clock of who is asked.
- * Revision    an active answer whose revision is that of an end, or later, is wrong.
+ *             While a clock is wrong, and some minutes longer, it may be taken for dead, if only its row is not
+ * removed. Revision    an active answer whose revision is that of an end, or later, is wrong.
  *
  * What it takes from the database itself are plain facts that nobody disputes: dates of expiry, the settings, roles.
  */
@@ -38,6 +39,7 @@ struct end {
     int64_t time;
     int64_t revision; /* its own or a later one */
     int failovers;
+    bool is_idle; /* because it was idle when the settings changed */
 };
 struct ends {
     struct end by[SIM_PROCESSES];

@@ -391,12 +391,13 @@ static void compare_all(struct world *world)
 /* Some minutes in which clocks are right and the database is well: tokens that are used live. */
 static void live_on(struct world *world)
 {
-    for (int minute = 0; minute < 14; minute++) {
-        for (int i = 0; i < world->process_count; i++)
-            process_round(world, &world->processes[i]);
-        world_drain(world);
+    for (int turn = 0; turn < 24; turn++) {
+        for (int i = 0; i < 3 * world->process_count; i++) {
+            process_round(world, &world->processes[i % world->process_count]);
+            world_drain(world);
+        }
         world_advance(world, 45 * CLOCK_SECOND);
-        for (int c = 0; c < world->model.credential_count && minute % 7 == 0; c++)
+        for (int c = 0; c < world->model.credential_count && turn % 5 == 0; c++)
             if (world->model.credentials[c].is_made)
                 begin(world, any_process(world), CALL_ISSUE, -1, c);
         for (int t = 0; t < world->model.token_count; t++)
@@ -452,12 +453,11 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
         start_all(world);
     if (!world->has_failed)
         settle(world);
-    if (!world->has_failed)
-        compare_all(world);
     if (!world->has_failed && weights[STEP_AHEAD] + weights[STEP_BEHIND] > 0) {
         live_on(world);
         settle(world);
-        compare_all(world);
     }
+    if (!world->has_failed)
+        compare_all(world);
     world_close(world);
 }

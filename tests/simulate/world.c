@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Some minutes: what it takes a clock to settle, and the flusher to come round to what is rarely done. */
+#define RECOVERY (CLOCK_SETTLES + 90 * CLOCK_SECOND)
 #define START (INT64_C(1800000000) * CLOCK_SECOND)
 enum { DEPTH_MAX = 2, YIELD_PERCENT = 25, INTRUDE_PERCENT = 20 };
 
@@ -22,6 +24,7 @@ void world_open(struct world *world, struct cluster *cluster)
 {
     world->cluster = cluster;
     world->time = START;
+    world->right_since = INT64_MIN;
     cluster_reset(cluster, world->is_shared);
     cluster_set_clock(cluster, &world->time);
     for (int i = 0; i < PROCESSES_MAX; i++)
@@ -83,11 +86,21 @@ void world_set_offset(struct world *world, struct process *process, int64_t offs
         (void)clock_now(process->clock);
     }
     process->clock_steps += process->offset != offset;
+    if (process->offset != offset)
+        world->right_since = world->time;
     process->offset = offset;
     world_say(world, "%d its clock is off by %lld s", process->index, (long long)(offset / CLOCK_SECOND));
 }
 
 /* What happens */
+
+bool world_is_right(const struct world *world)
+{
+    bool is_right = world->time - world->right_since > RECOVERY || world->right_since == INT64_MIN;
+    for (int i = 0; i < world->process_count; i++)
+        is_right &= world->processes[i].offset == 0;
+    return is_right;
+}
 
 bool world_step(struct world *world)
 {
@@ -207,6 +220,8 @@ bool process_start(struct world *world, struct process *process)
         .domain = process->domain, .introspect_identities = identities, .admin_identities = identities});
     process->is_up = true;
     process->incarnation++;
+    if (world->right_since != INT64_MIN) /* it has yet to find out what its clock is worth */
+        world->right_since = world->time;
     return true;
 }
 

@@ -46,6 +46,7 @@ struct world {
     struct process processes[PROCESSES_MAX];
     struct sim_call *calls; /* under way */
     int64_t time;           /* the true one */
+    int64_t right_since;    /* so long no clock was wrong, and no process is younger; INT64_MIN: none ever was */
     uint64_t order;
     int depth; /* of yields */
     struct model model;
@@ -65,6 +66,9 @@ void process_crash(struct world *world, struct process *process);
 /* The domain's own threads, one turn of each. */
 void process_follow(struct world *world, struct process *process);
 void process_round(struct world *world, struct process *process);
+
+/* Were all clocks right for some minutes? */
+bool world_is_right(const struct world *world);
 
 void world_advance(struct world *world, int64_t microseconds);
 void world_set_offset(struct world *world, struct process *process, int64_t offset);
