@@ -405,6 +405,7 @@ static void add_token(struct world *world, const struct sim_call *call)
         .issue_acknowledged = world->order,
         .issued = earliest(call),
         .latest = latest(call),
+        .is_lost = call->failovers != model->failovers,
         .is_doubtful = !was_quiet(call, &credential->quiet, call->quiet_credential) ||
                        !was_quiet(call, &model->settings, call->quiet_settings),
     };
