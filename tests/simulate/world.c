@@ -24,7 +24,6 @@ void world_open(struct world *world, struct cluster *cluster)
 {
     world->cluster = cluster;
     world->time = START;
-    world->right_since = INT64_MIN;
     cluster_reset(cluster, world->is_shared);
     cluster_set_clock(cluster, &world->time);
     for (int i = 0; i < PROCESSES_MAX; i++)
@@ -96,7 +95,7 @@ void world_set_offset(struct world *world, struct process *process, int64_t offs
 
 bool world_is_right(const struct world *world)
 {
-    bool is_right = world->time - world->right_since > RECOVERY || world->right_since == INT64_MIN;
+    bool is_right = world->time - world->right_since > RECOVERY;
     for (int i = 0; i < world->process_count; i++)
         is_right &= world->processes[i].offset == 0;
     return is_right;
@@ -220,7 +219,7 @@ bool process_start(struct world *world, struct process *process)
         .domain = process->domain, .introspect_identities = identities, .admin_identities = identities});
     process->is_up = true;
     process->incarnation++;
-    if (world->right_since != INT64_MIN) /* it has yet to find out what its clock is worth */
+    if (world->right_since != 0) /* it has yet to find out what its clock is worth */
         world->right_since = world->time;
     return true;
 }

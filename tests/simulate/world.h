@@ -46,7 +46,7 @@ struct world {
     struct process processes[PROCESSES_MAX];
     struct sim_call *calls; /* under way */
     int64_t time;           /* the true one */
-    int64_t right_since;    /* so long no clock was wrong, and no process is younger; INT64_MIN: none ever was */
+    int64_t right_since;    /* so long no clock was wrong, and no process is younger; 0: none ever was */
     uint64_t order;
     int depth; /* of yields */
     struct model model;
