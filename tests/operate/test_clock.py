@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """gatehouse admin clock: what a store remembers of the time, and how it is put right after a clock was wrong for long."""
 import json
+import os
+import pty
 import re
 import sqlite3
+import subprocess
 import time
 import unittest
 
-from daemon import Daemon, error_of
-from operate import DONE, REFUSED, UNREACHABLE, USAGE, end, gatehouse
+from daemon import DEADLINE, Daemon, error_of
+from operate import COMMAND, DONE, ENVIRONMENT, REFUSED, UNREACHABLE, USAGE, end, gatehouse
 from postgres import Postgres
 
 OFF = {"http_address": "", "flush_interval_ms": "50"}
@@ -19,6 +22,15 @@ def remember(daemon, seconds):
     with sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
         database.execute("INSERT OR REPLACE INTO counter (name, value) VALUES ('clock', ?)", (int(seconds * 1_000_000),))
     database.close()
+
+
+def on_keyboard(typed, *arguments):
+    primary, secondary = pty.openpty()
+    os.write(primary, typed.encode() + b"\n")
+    done = subprocess.run([COMMAND, *arguments], stdin=secondary, capture_output=True, check=False, timeout=DEADLINE,
+                          env=ENVIRONMENT)
+    os.close(primary), os.close(secondary)
+    return done.returncode
 
 
 def clock(store, *arguments):
@@ -76,6 +88,15 @@ class Clock(unittest.TestCase):
                 remember(daemon, value)
                 self.assertRegex(self.show(store)["floor"], r"^(\d+ s since 1970|2106-.*Z)$")
                 self.assertEqual(self.show(store, "--lower=2026-11-01T00:00:00Z", "--yes")["floor"], "2026-11-01T00:00:00Z")
+
+    def test_a_person_is_asked(self):
+        with Daemon(OFF, start=False) as daemon:
+            late = int(time.time() + YEARS)
+            for typed, code in (("no", REFUSED), ("lower", DONE)):
+                remember(daemon, late)
+                self.assertEqual(on_keyboard(typed, "admin", "clock", daemon.settings["store"], "--lower=now"), code)
+                behind = self.show(daemon.settings["store"]).get("behind")
+                self.assertEqual(behind is None, code == DONE, behind)
 
     def test_it_is_refused_while_a_daemon_runs(self):
         with Daemon(OFF) as daemon:
