@@ -181,10 +181,10 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     if (credential->deleted != 0)
         message->purge_time = admin_time(admin, credential->deleted + retention);
     add_roles(admin, credential, message);
-    message->n_secrets = (size_t)credential->secret_count;
     message->secrets = arena_array(&admin->arena, Gatehouse__V1__SecretInfo *, SECRETS_MAX);
-    for (size_t i = 0; i < message->n_secrets; i++)
-        message->secrets[i] = make_secret(admin, &credential->secrets[i]);
+    for (int i = 0; i < credential->secret_count; i++)
+        if (!credential_secret_has_ended(&credential->secrets[i], admin->work.now))
+            message->secrets[message->n_secrets++] = make_secret(admin, &credential->secrets[i]);
     return message;
 }
 

@@ -63,7 +63,7 @@ static enum status read_secret(const struct store_row *row, void *arg)
     struct credential *credential = loading->credential;
     size_t len = 0;
     const void *digest = store_row_blob(row, 1, &len);
-    if (credential->secret_count == SECRETS_MAX) /* the newest come first: this one has ended, by another's clock */
+    if (credential->secret_count == SECRETS_MAX) /* the live and newest come first: this one has ended */
         return STATUS_OK;
     if (len != SHA256_BYTES)
         return STATUS_INTERNAL;
@@ -109,7 +109,8 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
                   read_grant, loading, store_int(credential->id)));
     TRY(store_run(tx,
                   "SELECT id, digest, hint, created, ends, last_used FROM secret"
-                  " WHERE credential = $1 AND (ends = 0 OR ends > $2) ORDER BY id DESC",
+                  " WHERE credential = $1 AND ends <> 1 /* ENDS_NOW */"
+                  " ORDER BY (ends = 0 OR ends > $2) DESC, id DESC",
                   read_secret, loading, store_int(credential->id), store_int(loading->now)));
     TRY(load_owner(tx, credential));
     *ret_credential = credential;
@@ -169,6 +170,11 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
         facts->secrets[i].ends = credential->secrets[i].ends;
     }
     return facts;
+}
+
+bool credential_secret_has_ended(const struct credential_secret *secret, int64_t now)
+{
+    return secret->ends != 0 && secret->ends <= now;
 }
 
 bool credential_is_expired(const struct credential *credential, int64_t now)
@@ -387,7 +393,7 @@ enum status credential_regenerate(struct work *work, struct credential *credenti
 enum status credential_end_secret(struct work *work, struct credential *credential, int64_t secret_id)
 {
     for (int i = 0; i < credential->secret_count; i++) {
-        if (credential->secrets[i].id != secret_id)
+        if (credential->secrets[i].id != secret_id || credential_secret_has_ended(&credential->secrets[i], work->now))
             continue;
         TRY(end_secret(work, &credential->secrets[i], ENDS_NOW));
         if (i == 0)

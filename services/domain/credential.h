@@ -43,7 +43,9 @@ struct credential {
     const char *created_by;
     struct credential_grant grants[ROLES_MAX]; /* by role number */
     int grant_count;
-    struct credential_secret secrets[SECRETS_MAX]; /* newest first; those that ended are not here */
+    /* The live ones first, and the newest first of these. One whose time is up may be here still: a clock that was
+     * ahead and is put right must find it again. */
+    struct credential_secret secrets[SECRETS_MAX];
     int secret_count;
     struct role_set granted;
     struct role_set effective;
@@ -70,6 +72,7 @@ enum status credential_facts_load_all(struct store_tx *tx, int64_t now, struct c
                                       size_t *ret_count);
 
 bool credential_is_expired(const struct credential *credential, int64_t now);
+bool credential_secret_has_ended(const struct credential_secret *secret, int64_t now);
 
 /* A new one, named and dated by `credential` (name, owner, expires); gives client ID and the secret key's text.
  * ALREADY_EXISTS: the name is taken. */

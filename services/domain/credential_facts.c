@@ -99,8 +99,8 @@ static enum status load(struct store_tx *tx, int64_t now, struct loading *loadin
                   read_granted, loading));
     loading->at = 0;
     TRY(store_run(tx,
-                  "SELECT credential, id, digest, ends FROM secret WHERE ends = 0 OR ends > $1"
-                  " ORDER BY credential, id DESC",
+                  "SELECT credential, id, digest, ends FROM secret WHERE ends <> 1 /* ENDS_NOW */"
+                  " ORDER BY credential, (ends = 0 OR ends > $1) DESC, id DESC",
                   read_secret, loading, store_int(now)));
     loading->at = 0;
     loading->owner_has = checked(calloc(loading->count + 1, sizeof *loading->owner_has));

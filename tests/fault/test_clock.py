@@ -143,6 +143,58 @@ class Ahead(Case):
         self.assertIn("event=clock_behind", daemon.log_text())
 
 
+    def admin(self, daemon, method, request):
+        return getattr(daemon.admin, method)(request, metadata=daemon.bearer(daemon.admin_token()), timeout=DEADLINE)
+
+    def rename(self, daemon, made):
+        """What is in memory is made anew."""
+        self.admin(daemon, "UpdateCredential", pb.UpdateCredentialRequest(
+            credential=pb.Credential(client_id=made.credential.client_id, name="new " + made.credential.name),
+            update_mask={"paths": ["name"]}))
+
+    def regenerate(self, daemon, made, **fields):
+        return self.admin(daemon, "RegenerateSecret", pb.RegenerateSecretRequest(client_id=made.credential.client_id, **fields))
+
+    def test_a_secret_key_that_was_ended_while_it_was_ahead_stays_so(self):
+        daemon = self.start()
+        self.settle(daemon)
+        leaked, early = (daemon.create(daemon.admin_token(), name) for name in ("leaked", "early"))
+        self.regenerate(daemon, early, overlap={"seconds": DAY})
+        daemon.move_clock(2 * HOUR)
+        self.regenerate(daemon, leaked)
+        self.admin(daemon, "EndSecret", pb.EndSecretRequest(client_id=early.credential.client_id,
+                                                            secret_id=early.credential.secrets[0].secret_id))
+        daemon.move_clock(-2 * HOUR)
+        for made in (leaked, early):
+            self.assertFalse(self.is_served(daemon, made))
+            self.rename(daemon, made)
+            self.assertFalse(self.is_served(daemon, made))
+        daemon.stop()
+        daemon.start()
+        for made in (leaked, early):
+            self.assertFalse(self.is_served(daemon, made))
+
+    def test_a_secret_key_with_an_overlap_is_found_again(self):
+        """Also where memory was made anew, or the daemon started, while the clock was ahead of its end."""
+        daemon = self.start()
+        self.settle(daemon)
+        made = daemon.create(daemon.admin_token(), "overlap")
+        self.regenerate(daemon, made, overlap={"seconds": HOUR})
+        client_id, ids = made.credential.client_id, lambda: len(self.admin(
+            daemon, "GetCredential", pb.GetCredentialRequest(client_id=client_id)).credential.secrets)
+        for is_start in (False, True):
+            self.assertEqual((self.is_served(daemon, made), ids()), (True, 2))
+            daemon.move_clock(2 * HOUR)
+            self.rename(daemon, made)
+            if is_start:
+                daemon.stop()
+                daemon.start()
+            self.assertEqual((self.is_served(daemon, made), ids()), (False, 1))
+            daemon.move_clock(-2 * HOUR)
+            self.assertEqual((self.is_served(daemon, made), ids()), (True, 2))
+        daemon.pass_time(HOUR)
+        self.assertEqual((self.is_served(daemon, made), ids()), (False, 1))
+
     def test_a_wrong_secret_is_told_so_after_a_jump_as_before(self):
         daemon = self.start()
         wrong = lambda: error_of(lambda: daemon.issue(secret="wrong"))[:2]
