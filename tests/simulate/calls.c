@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "calls.h"
 
+#include "facts.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +201,9 @@ static void read_answer(struct sim_call *call, const ProtobufCMessage *message)
         const Gatehouse__V1__IntrospectResponse *response = (const void *)message;
         call->is_active = response->active;
         call->revision = response->revision;
+        for (size_t i = 0; i < response->n_roles; i++)
+            for (int role = 0; role < SIM_ROLES; role++)
+                call->roles |= (strcmp(response->roles[i], sim_role_names[role]) == 0) << role;
         if (response->expire_time != NULL)
             call->expire_time = response->expire_time->seconds * CLOCK_SECOND + response->expire_time->nanos / 1000;
     } else if (call->kind == CALL_CREATE) {
@@ -239,8 +244,8 @@ static void answered(const ProtobufCMessage *message, void *closure_data)
     model_end(world, call);
     if (call->then != NULL)
         call->then(call);
-    if ((getenv("DESC") || (world->has_failed && !had_failed)) && world->is_verbose && call->token >= 0)
-        model_describe(world, call->token);
+    if (world->is_verbose && call->token >= 0 && (world->has_failed != had_failed || getenv("DESCRIBE") != NULL))
+        facts_describe(world, call->token);
     arena_done(&call->arena);
     free(call);
 }

@@ -61,6 +61,7 @@ struct sim_call {
     /* The answer. */
     enum status status;
     bool is_active;
+    int roles; /* a bit for each of sim_role_names */
     int64_t revision, expire_time;
     char text[96], accessor[65], client_id[40];
     struct sim_call *next;

@@ -2,19 +2,14 @@
 #include "model.h"
 
 #include "calls.h"
+#include "facts.h"
 #include "world.h"
-
-#include "domain/crypto.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MINUTE (60 * CLOCK_SECOND)
-#define REAP_GRACE MINUTE /* as flusher.c: what others may know of a use */
-
-#define ASK(world, sql, otherwise, ...)                           \
-    cluster_ask((world)->cluster, sql, STORE_VALUES(__VA_ARGS__), \
-                sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), otherwise)
+#define RETENTION (30 * 24 * 60 * MINUTE) /* as settings.c: of what is deleted */
 
 static int64_t max(int64_t a, int64_t b)
 {
@@ -24,73 +19,6 @@ static int64_t max(int64_t a, int64_t b)
 static int64_t min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* What the database says */
-
-static int64_t idle_timeout(struct world *world)
-{
-    return ASK(world, "SELECT value FROM setting WHERE name = $1", 20 * MINUTE, store_text("idle_timeout"));
-}
-
-/* -1: there is no such credential, or it is deleted. */
-static int64_t expires(struct world *world, const struct sim_credential *credential)
-{
-    return ASK(world, "SELECT expires FROM credential WHERE client_id = $1 AND deleted = 0", -1,
-               store_text(credential->client_id));
-}
-
-static bool has_secret(struct world *world, const struct sim_credential *credential)
-{
-    uint8_t digest[SHA256_BYTES];
-    crypto_sha256(credential->secret, strlen(credential->secret), digest);
-    return ASK(world,
-               "SELECT count(*) FROM secret s JOIN credential c ON c.id = s.credential WHERE c.client_id = $1"
-               " AND s.digest = $2 AND s.ends = 0",
-               0, store_text(credential->client_id), store_blob(digest, sizeof digest)) > 0;
-}
-
-static int roles_granted(struct world *world, const struct sim_credential *credential)
-{
-    int set = 0;
-    for (int i = 0; i < SIM_ROLES; i++)
-        set |= (int)ASK(world,
-                        "SELECT count(*) FROM credential_role g JOIN credential c ON c.id = g.credential"
-                        " JOIN role r ON r.number = g.role WHERE c.client_id = $1 AND r.id = $2 AND g.revoked = 0",
-                        0, store_text(credential->client_id), store_text(sim_role_names[i]))
-               << i;
-    return set;
-}
-
-static int roles_of_owner(struct world *world)
-{
-    int set = 0;
-    for (int i = 0; i < SIM_ROLES; i++)
-        set |= (int)ASK(world,
-                        "SELECT count(*) FROM user_role u JOIN role r ON r.number = u.role"
-                        " WHERE r.id = $1 AND u.revoked = 0",
-                        0, store_text(sim_role_names[i]))
-               << i;
-    return set;
-}
-
-void model_describe(struct world *world, int token)
-{
-    const struct sim_token *of = &world->model.tokens[token];
-    struct store_value key = store_text(of->accessor);
-    int64_t used = ASK(world, "SELECT last_used FROM token WHERE lower(hex(key)) = $1", 0, key);
-    int64_t epochs = ASK(world,
-                         "SELECT c.epoch - t.epoch FROM token t JOIN credential c ON c.id = t.credential"
-                         " WHERE lower(hex(key)) = $1",
-                         -1, key);
-    int64_t floor = ASK(world, "SELECT value FROM setting WHERE name = $1", INT64_MIN, store_text("idle_floor"));
-    if (used == 0)
-        world_say(world, "token %d has no row", token);
-    else
-        world_say(world,
-                  "token %d: in its row it was used %lld s ago, epochs since %lld; the floor of uses is %lld s ago",
-                  token, (long long)((world->time - used) / CLOCK_SECOND), (long long)epochs,
-                  (long long)(world->time / CLOCK_SECOND - floor / CLOCK_SECOND));
 }
 
 /* Quiet */
@@ -199,7 +127,7 @@ static void set_end(struct ends *ends, const struct sim_call *call)
         .begun = call->begun,
         .acknowledged = world->order,
         .time = world->time,
-        .revision = ASK(world, "SELECT value FROM counter WHERE name = $1", 0, store_text("revision")),
+        .revision = facts_revision(world),
         .failovers = call->failovers,
         .is_idle = call->kind == CALL_SETTINGS,
     };
@@ -241,8 +169,8 @@ static int forbids(const struct ends *ends, const struct sim_call *question)
 static bool changes_roles(struct world *world, const struct sim_call *call, int credential)
 {
     const struct sim_credential *of = &world->model.credentials[credential];
-    int granted = roles_granted(world, of), all = (1 << SIM_ROLES) - 1,
-        has = of->is_owned ? roles_of_owner(world) : all;
+    int granted = facts_roles_granted(world, of), all = (1 << SIM_ROLES) - 1,
+        has = of->is_owned ? facts_roles_of_owner(world) : all;
     switch (call->kind) {
     case CALL_GRANT:
         return ((~granted & has) >> call->role & 1) != 0;
@@ -259,9 +187,9 @@ static void begin_change(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
     if (call->kind == CALL_SETTINGS)
-        call->idle = idle_timeout(world);
+        call->idle = facts_idle_timeout(world);
     if (call->kind == CALL_EXPIRY)
-        call->expires = expires(world, &model->credentials[call->credential]);
+        call->expires = facts_expiry(world, &model->credentials[call->credential]);
     if (call->kind == CALL_UNDELETE)
         model->credentials[call->credential].deleted = (struct ends){0};
     for (int i = 0; i < model->credential_count; i++)
@@ -300,6 +228,17 @@ void model_begin(struct world *world, struct sim_call *call)
 
 /* Introspect is answered */
 
+static void check_roles(struct world *world, const struct sim_call *call, const struct sim_token *token)
+{
+    const struct sim_credential *credential = &world->model.credentials[token->credential];
+    if (!was_quiet(call, &credential->quiet, call->quiet_credential))
+        return;
+    int roles = facts_roles_granted(world, credential) & (credential->is_owned ? facts_roles_of_owner(world) : ~0);
+    if (roles != call->roles)
+        world_fail(world, "token %d at %d carries roles %d, and its credential has %d", call->token,
+                   call->process->index, call->roles, roles);
+}
+
 static void check_active(struct world *world, struct sim_call *call, const struct sim_token *token)
 {
     const struct model *model = &world->model;
@@ -308,18 +247,20 @@ static void check_active(struct world *world, struct sim_call *call, const struc
         world_fail(world, "token %d is active at %d, though process %d ended it, acknowledged at %llu, asked at %llu",
                    call->token, call->process->index, by, (unsigned long long)token->ends.by[by].acknowledged,
                    (unsigned long long)call->begun);
+    check_roles(world, call, token);
     if (!has_one_clock(call))
         return;
-    if (was_quiet(call, &model->settings, call->quiet_settings) && token->latest + idle_timeout(world) <= call->clock)
+    if (was_quiet(call, &model->settings, call->quiet_settings) &&
+        token->latest + facts_idle_timeout(world) <= call->clock)
         world_fail(world, "token %d is active at %d, though idle for %lld s too long", call->token,
                    call->process->index,
-                   (long long)((call->clock - token->latest - idle_timeout(world)) / CLOCK_SECOND));
+                   (long long)((call->clock - token->latest - facts_idle_timeout(world)) / CLOCK_SECOND));
     if (call->expire_time <= call->clock)
         world_fail(world, "token %d is active at %d, and expire_time is in the past by %lld us", call->token,
                    call->process->index, (long long)(call->clock - call->expire_time));
     const struct sim_credential *credential = &model->credentials[token->credential];
     if (was_quiet(call, &credential->quiet, call->quiet_credential)) {
-        int64_t expiry = expires(world, credential);
+        int64_t expiry = facts_expiry(world, credential);
         if (expiry > 0 && expiry <= call->clock)
             world_fail(world, "token %d is active at %d, though its credential has expired", call->token,
                        call->process->index);
@@ -349,11 +290,6 @@ static void note_use(struct world *world, const struct sim_call *call, struct si
         token->known[call->process->index] = max(token->known[call->process->index], earliest(call));
 }
 
-static bool has_row(struct world *world, const struct sim_token *token)
-{
-    return ASK(world, "SELECT count(*) FROM token WHERE lower(hex(key)) = $1", 0, store_text(token->accessor)) > 0;
-}
-
 static void check_inactive(struct world *world, struct sim_call *call, const struct sim_token *token)
 {
     struct model *model = &world->model;
@@ -363,10 +299,10 @@ static void check_inactive(struct world *world, struct sim_call *call, const str
         !was_quiet(call, &credential->quiet, call->quiet_credential) ||
         !was_quiet(call, &model->settings, call->quiet_settings))
         return;
-    int64_t idle = idle_timeout(world), expiry = expires(world, credential);
+    int64_t idle = facts_idle_timeout(world), expiry = facts_expiry(world, credential);
     if (expiry < 0 || (expiry > 0 && expiry <= now) || call->certain + idle <= now)
         return;
-    if (!call->was_right && has_row(world, token))
+    if (!call->was_right && facts_have_row(world, token))
         return;
     world_fail(world, "token %d is inactive at %d, though it was used %lld s ago and nothing ended it", call->token,
                call->process->index, (long long)((now - call->certain) / CLOCK_SECOND));
@@ -420,7 +356,7 @@ static void end_issue(struct world *world, struct sim_call *call)
     struct model *model = &world->model;
     struct sim_credential *credential = &model->credentials[call->credential];
     bool is_known = was_quiet(call, &credential->quiet, call->quiet_credential) && has_one_clock(call);
-    int64_t expiry = is_known ? expires(world, credential) : -1;
+    int64_t expiry = is_known ? facts_expiry(world, credential) : -1;
     if (call->status == STATUS_OK) {
         if (forbids(&credential->deleted, call) >= 0)
             world_fail(world, "IssueToken at %d for credential %d, which was deleted", call->process->index,
@@ -436,7 +372,7 @@ static void end_issue(struct world *world, struct sim_call *call)
     }
     bool is_alive = expiry == 0 || expiry > clock_now(call->process->clock);
     if (call->status == STATUS_UNAUTHENTICATED && call->kind == CALL_ISSUE && is_known && is_alive &&
-        has_secret(world, credential))
+        facts_have_secret(world, credential))
         world_fail(world, "IssueToken at %d for credential %d is refused, and nothing is wrong with it",
                    call->process->index, call->credential);
 }
@@ -503,6 +439,7 @@ static void end_credential_change(struct world *world, struct sim_call *call)
         memcpy(credential->client_id, call->client_id, sizeof credential->client_id);
         memcpy(credential->secret, call->text, sizeof credential->secret);
     } else if (call->kind == CALL_DELETE) {
+        credential->deleted_at = world->time;
         if (was_alone(call))
             set_end(&credential->deleted, call);
     } else if (call->kind == CALL_REGENERATE) {
@@ -514,6 +451,15 @@ static void end_credential_change(struct world *world, struct sim_call *call)
     }
 }
 
+static void end_undelete(struct world *world, struct sim_call *call)
+{
+    const struct sim_credential *credential = &world->model.credentials[call->credential];
+    if (call->status == STATUS_NOT_FOUND && world->model.failovers == 0 && was_alone(call) &&
+        credential->deleted_at != 0 && world->time - credential->deleted_at < RETENTION)
+        world_fail(world, "credential %d is purged %lld s after it was deleted", call->credential,
+                   (long long)((world->time - credential->deleted_at) / CLOCK_SECOND));
+}
+
 static void end_change(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
@@ -521,6 +467,8 @@ static void end_change(struct world *world, struct sim_call *call)
         end_settings(world, call);
     if (call->kind == CALL_EXPIRY)
         end_expiry(world, call);
+    if (call->kind == CALL_UNDELETE)
+        end_undelete(world, call);
     model_suspect(world, call);
     if (call->status != STATUS_OK)
         return;

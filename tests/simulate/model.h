@@ -76,6 +76,7 @@ struct sim_credential {
     bool is_owned;
     struct quiet quiet;
     struct ends deleted;
+    int64_t deleted_at; /* last; 0: never */
     struct ends old_secret_ended;
 };
 
@@ -97,9 +98,6 @@ void model_end(struct world *world, struct sim_call *call);
 /* Uses noted before `call` began, a flush, are stored. */
 void model_flush_begins(struct world *world, int process, int64_t dates[SIM_TOKENS]);
 void model_flushed(struct world *world, const int64_t dates[SIM_TOKENS], int failovers);
-
-/* Says, if verbose, what the database has of it. */
-void model_describe(struct world *world, int token);
 
 /* What the call may end, may be dead from now on. */
 void model_suspect(struct world *world, const struct sim_call *call);

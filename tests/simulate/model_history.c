@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the model makes of crashes, flushes, the reaper, and of a database that goes back. */
 #include "calls.h"
+#include "facts.h"
 #include "world.h"
 
 #include <string.h>

@@ -34,6 +34,7 @@ enum step_kind {
     STEP_REST,
     STEP_AHEAD,
     STEP_BEHIND,
+    STEP_DATABASE_CLOCK,
     STEP_KINDS
 };
 
@@ -42,14 +43,18 @@ static const struct {
     int weight;
     int percent; /* of the runs that have it */
 } kinds[STEP_KINDS] = {
-    [STEP_ISSUE] = {"issue", 10, 100},       [STEP_USE] = {"use", 20, 100},       [STEP_LOOK] = {"look", 15, 100},
-    [STEP_END_TOKEN] = {"end-token", 6, 85}, [STEP_CHANGE] = {"change", 6, 70},   [STEP_SETTINGS] = {"settings", 2, 40},
-    [STEP_CREATE] = {"create", 2, 60},       [STEP_SOME] = {"some", 40, 100},     [STEP_DRAIN] = {"drain", 8, 80},
-    [STEP_FOLLOW] = {"follow", 10, 80},      [STEP_ROUND] = {"round", 8, 90},     [STEP_WAIT] = {"wait", 20, 100},
-    [STEP_PASS] = {"pass", 4, 70},           [STEP_CRASH] = {"crash", 2, 40},     [STEP_START] = {"start", 4, 100},
-    [STEP_OUTAGE] = {"outage", 2, 40},       [STEP_DEAF] = {"deaf", 1, 15},       [STEP_HEAL] = {"heal", 4, 100},
-    [STEP_KEEP] = {"keep", 3, 45},           [STEP_GO_BACK] = {"go-back", 2, 45}, [STEP_REST] = {"rest", 1, 10},
-    [STEP_AHEAD] = {"ahead", 3, 35},         [STEP_BEHIND] = {"behind", 2, 20},
+    [STEP_ISSUE] = {"issue", 10, 100}, [STEP_USE] = {"use", 20, 100},
+    [STEP_LOOK] = {"look", 15, 100},   [STEP_END_TOKEN] = {"end-token", 6, 85},
+    [STEP_CHANGE] = {"change", 6, 70}, [STEP_SETTINGS] = {"settings", 2, 40},
+    [STEP_CREATE] = {"create", 2, 60}, [STEP_SOME] = {"some", 40, 100},
+    [STEP_DRAIN] = {"drain", 8, 80},   [STEP_FOLLOW] = {"follow", 10, 80},
+    [STEP_ROUND] = {"round", 8, 90},   [STEP_WAIT] = {"wait", 20, 100},
+    [STEP_PASS] = {"pass", 4, 70},     [STEP_CRASH] = {"crash", 2, 40},
+    [STEP_START] = {"start", 4, 100},  [STEP_OUTAGE] = {"outage", 2, 40},
+    [STEP_DEAF] = {"deaf", 1, 15},     [STEP_HEAL] = {"heal", 4, 100},
+    [STEP_KEEP] = {"keep", 3, 45},     [STEP_GO_BACK] = {"go-back", 2, 45},
+    [STEP_REST] = {"rest", 1, 10},     [STEP_AHEAD] = {"ahead", 3, 35},
+    [STEP_BEHIND] = {"behind", 2, 20}, [STEP_DATABASE_CLOCK] = {"database-clock", 2, 10},
 };
 
 static int any_process(struct world *world)
@@ -144,6 +149,8 @@ static void advance(struct world *world, int64_t microseconds)
         if (process->offset != 0 && world->time + microseconds - process->wrong_since > WRONG_MAX)
             world_set_offset(world, process, 0);
     }
+    if (world->database_offset != 0 && world->time + microseconds - world->database_wrong_since > WRONG_MAX)
+        world_set_database_offset(world, 0);
     world_advance(world, microseconds);
 }
 
@@ -170,17 +177,29 @@ static void wait_a_little(struct world *world)
     advance(world, random_chance(70) ? random_between(0, world->lease / 2) : random_between(0, 4 * world->lease));
 }
 
-static void set_clock(struct world *world, int direction)
+static int64_t any_offset(void)
 {
     static const int64_t offsets[] = {5, 25 * 60, 2 * 3600, 40 * 86400, 15 * 365 * 86400};
+    return offsets[random_below(sizeof offsets / sizeof offsets[0])] * CLOCK_SECOND;
+}
+
+static void set_clock(struct world *world, int direction)
+{
     struct process *process = &world->processes[any_process(world)];
     if (process->offset != 0) {
         world_set_offset(world, process, 0);
         return;
     }
     process->wrong_since = world->time;
-    world_set_offset(world, process,
-                     direction * offsets[random_below(sizeof offsets / sizeof offsets[0])] * CLOCK_SECOND);
+    world_set_offset(world, process, direction * any_offset());
+}
+
+static void set_database_clock(struct world *world)
+{
+    bool was_right = world->database_offset == 0;
+    if (was_right)
+        world->database_wrong_since = world->time;
+    world_set_database_offset(world, was_right ? any_offset() * (random_chance(50) ? 1 : -1) : 0);
 }
 
 /* Nothing runs for a month, then everything does. */
@@ -304,6 +323,9 @@ static void take(struct world *world, enum step_kind kind)
     case STEP_BEHIND:
         set_clock(world, -1);
         break;
+    case STEP_DATABASE_CLOCK:
+        set_database_clock(world);
+        break;
     case STEP_KINDS:
         break;
     }
@@ -314,6 +336,7 @@ static void take(struct world *world, enum step_kind kind)
 static void start_all(struct world *world)
 {
     heal(world);
+    world_set_database_offset(world, 0);
     for (int i = 0; i < world->process_count; i++) {
         world_set_offset(world, &world->processes[i], 0);
         if (!world->processes[i].is_up && !process_start(world, &world->processes[i]))
@@ -453,7 +476,7 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
         start_all(world);
     if (!world->has_failed)
         settle(world);
-    if (!world->has_failed && weights[STEP_AHEAD] + weights[STEP_BEHIND] > 0) {
+    if (!world->has_failed && world->right_since != 0) {
         live_on(world);
         settle(world);
     }

@@ -25,7 +25,8 @@ void world_open(struct world *world, struct cluster *cluster)
     world->cluster = cluster;
     world->time = START;
     cluster_reset(cluster, world->is_shared);
-    cluster_set_clock(cluster, &world->time);
+    world->database_time = START;
+    cluster_set_clock(cluster, &world->database_time);
     for (int i = 0; i < PROCESSES_MAX; i++)
         world->processes[i].index = i;
     current = world;
@@ -72,6 +73,7 @@ void world_note(struct world *world, uint64_t value)
 void world_advance(struct world *world, int64_t microseconds)
 {
     world->time += microseconds;
+    world->database_time += microseconds;
     for (int i = 0; i < world->process_count; i++)
         if (world->processes[i].is_up)
             clock_advance(world->processes[i].clock, microseconds);
@@ -91,11 +93,20 @@ void world_set_offset(struct world *world, struct process *process, int64_t offs
     world_say(world, "%d its clock is off by %lld s", process->index, (long long)(offset / CLOCK_SECOND));
 }
 
+void world_set_database_offset(struct world *world, int64_t offset)
+{
+    if (world->database_offset != offset)
+        world->right_since = world->time;
+    world->database_time += offset - world->database_offset;
+    world->database_offset = offset;
+    world_say(world, "the database's clock is off by %lld s", (long long)(offset / CLOCK_SECOND));
+}
+
 /* What happens */
 
 bool world_is_right(const struct world *world)
 {
-    bool is_right = world->time - world->right_since > RECOVERY;
+    bool is_right = world->time - world->right_since > RECOVERY && world->database_offset == 0;
     for (int i = 0; i < world->process_count; i++)
         is_right &= world->processes[i].offset == 0;
     return is_right;

@@ -46,7 +46,9 @@ struct world {
     struct process processes[PROCESSES_MAX];
     struct sim_call *calls; /* under way */
     int64_t time;           /* the true one */
-    int64_t right_since;    /* so long no clock was wrong, and no process is younger; 0: none ever was */
+    int64_t database_time;  /* what the database's own clock shows, */
+    int64_t database_offset, database_wrong_since;
+    int64_t right_since; /* so long no clock was wrong, and no process is younger; 0: none ever was */
     uint64_t order;
     int depth; /* of yields */
     struct model model;
@@ -71,6 +73,7 @@ void process_round(struct world *world, struct process *process);
 bool world_is_right(const struct world *world);
 
 void world_advance(struct world *world, int64_t microseconds);
+void world_set_database_offset(struct world *world, int64_t offset);
 void world_set_offset(struct world *world, struct process *process, int64_t offset);
 
 /* One thing happens in some process. False: nothing waits anywhere. */

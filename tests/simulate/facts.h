@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the model takes from the database itself. */
+#ifndef SIMULATE_FACTS_H
+#define SIMULATE_FACTS_H
+
+#include "world.h"
+
+int64_t facts_idle_timeout(struct world *world);
+int64_t facts_revision(struct world *world);
+
+/* When it expires; 0: never; -1: there is no such credential, or it is deleted. */
+int64_t facts_expiry(struct world *world, const struct sim_credential *credential);
+bool facts_have_secret(struct world *world, const struct sim_credential *credential);
+
+/* A bit for each of sim_role_names. */
+int facts_roles_granted(struct world *world, const struct sim_credential *credential);
+int facts_roles_of_owner(struct world *world);
+
+bool facts_have_row(struct world *world, const struct sim_token *token);
+
+/* Says, if verbose, what the database has of a token. */
+void facts_describe(struct world *world, int token);
+
+#endif
