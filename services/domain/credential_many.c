@@ -111,7 +111,9 @@ enum status credential_mend(struct store_tx *tx, int64_t latest, int64_t now)
 {
     TRY(store_run(tx, "UPDATE credential SET deleted = $1 WHERE deleted > $2", NULL, NULL, store_int(now),
                   store_int(latest)));
-    return store_run(tx, "UPDATE credential SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
+    TRY(store_run(tx, "UPDATE credential SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
+                  store_int(latest)));
+    return store_run(tx, "UPDATE secret SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
                      store_int(latest));
 }
 

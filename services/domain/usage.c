@@ -276,7 +276,7 @@ static void gather_part(struct part *part, int64_t now, struct usage_delta **del
         {
             if (record->allowed + record->denied > 0) {
                 (*deltas)[(*count)++] = take_delta(credential->credential_id, record);
-            } else if (now - record->hour > 2 * USAGE_HOUR) {
+            } else if (llabs(now - record->hour) > 2 * USAGE_HOUR) {
                 HASH_DEL(credential->apis, record);
                 free(record);
                 part->record_count--;
