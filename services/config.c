@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include "address.h"
+
 #include <arpa/inet.h>
 #include <confuse.h>
 #include <ctype.h>
@@ -252,12 +254,25 @@ static void check_security(const struct config *config, bool is_rest_only, struc
         config_mistake(mistakes, "grpc_client_ca needs grpc_cert and grpc_key");
 }
 
+/* A name would have to be resolved again and again, by whoever answers for it at the time. */
+static void check_proxies(const struct config *config, struct config_mistakes *mistakes)
+{
+    struct network network;
+    for (const char **proxy = config->trusted_proxies; *proxy != NULL; proxy++)
+        if (!network_parse(*proxy, &network))
+            config_mistake(mistakes,
+                           "trusted_proxies: \"%s\" is neither an IP address nor a network such as 10.0.0.0/8", *proxy);
+}
+
 void config_check_values(const struct config *config, struct config_mistakes *mistakes)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     static const char *const formats[] = {"logfmt", "json", NULL};
+    static const char *const proxy_headers[] = {"X-Forwarded-For", "Forwarded", NULL};
     check_word("log_level", config->log_level, levels, mistakes);
     check_word("log_format", config->log_format, formats, mistakes);
+    check_word("proxy_header", config->proxy_header, proxy_headers, mistakes);
+    check_proxies(config, mistakes);
     check_numbers(config, mistakes);
 }
 

@@ -38,7 +38,8 @@
       "by them; off loopback only with check_off_loopback")                                                         \
     X(BOOL, check_off_loopback, false, "serve them off loopback too")                                               \
     X(LIST, cors_origins, NULL, "origins that browsers may call from")                                              \
-    X(LIST, trusted_proxies, NULL, "addresses whose X-Forwarded-For is believed")                                   \
+    X(LIST, trusted_proxies, NULL, "addresses and networks (10.0.0.0/8) whose proxy_header is believed")            \
+    X(TEXT, proxy_header, "X-Forwarded-For", "by which trusted_proxies name the client; or Forwarded (RFC 7239)")   \
     X(TEXT, log_level, "info", "debug, info, warn or error")                                                        \
     X(TEXT, log_format, "logfmt", "logfmt or json")                                                                 \
     X(INT, max_tokens_in_memory, 2000000, "live tokens kept in memory, about 130 bytes each")                       \

@@ -246,6 +246,7 @@ static bool start_rest(struct daemon *daemon)
         .admin = daemon->admin,
         .cors_origins = config->cors_origins,
         .trusted_proxies = config->trusted_proxies,
+        .is_forwarded_rfc7239 = strcmp(config->proxy_header, "Forwarded") == 0,
         .check_identities = has_check(config, config->http_address) ? check_identities : NULL,
         .is_ready = daemon_is_ready,
         .ready_detail = daemon_describe_clock,

@@ -126,7 +126,7 @@ static void conn_free(struct conn *conn)
     if (conn->is_counted)
         atomic_fetch_sub(&conn->loop->server->connections, 1);
     if (conn->is_counted_as_peer)
-        peers_remove(conn->loop->server->peers, conn->peer);
+        peers_remove(conn->loop->server->peers, conn->group);
     free(conn);
 }
 
@@ -186,14 +186,6 @@ struct bufferevent *conn_accept(struct event_base *base, void *arg)
     return conn->bev;
 }
 
-static bool is_trusted(const struct http_options *options, const char *peer)
-{
-    for (const char *const *proxy = options->trusted_proxies; proxy != NULL && *proxy != NULL; proxy++)
-        if (strcmp(*proxy, peer) == 0)
-            return true;
-    return false;
-}
-
 /* A flood is not to fill the log too. */
 static void note_turned_away(const struct conn *conn, const char *why)
 {
@@ -240,13 +232,15 @@ static bool count(struct conn *conn)
     char *address = NULL;
     ev_uint16_t port;
     evhttp_connection_get_peer(conn->evcon, &address, &port);
-    if (address != NULL && strncmp(address, "::ffff:", 7) == 0)
-        address += 7;
-    snprintf(conn->peer, sizeof conn->peer, "%s", address == NULL ? "" : address);
+    struct address parsed;
+    bool is_address = address != NULL && address_parse(address, strlen(address), &parsed);
+    if (is_address)
+        address_format(&parsed, conn->peer);
+    address_group(conn->peer, conn->group);
     conn->is_counted = true;
     int others = atomic_fetch_add(&server->connections, 1);
-    if (!is_trusted(&server->options, conn->peer)) {
-        conn->is_counted_as_peer = peers_add(server->peers, conn->peer);
+    if (!is_address || !forwarded_is_trusted(&server->options.forwarded, &parsed)) {
+        conn->is_counted_as_peer = peers_add(server->peers, conn->group);
         if (!conn->is_counted_as_peer) /* before any other would have to give way to it */
             return false;
     }

@@ -6,6 +6,7 @@
 #ifndef REST_HTTP_H
 #define REST_HTTP_H
 
+#include "forwarded.h"
 #include "guard.h"
 #include "scratch.h"
 #include "status.h"
@@ -15,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_MAX_ANSWER_HEADERS = 24, HTTP_PEER_MAX = 64 };
+enum { HTTP_MAX_ANSWER_HEADERS = 24 };
 
 struct http_server;
 struct http_parked; /* what the server keeps with a request */
@@ -56,7 +57,7 @@ struct http_options {
     int threads, max_connections, max_connections_per_address;
     struct guard_limits limits;
     int64_t request_timeout_us, answer_timeout_us, write_timeout_us, keep_alive_us;
-    const char *const *trusted_proxies; /* NULL-ended, or NULL */
+    struct forwarded forwarded; /* whose word is taken for who the client is */
 
     /* On a loop; must not block. Must see to it that http_reply is called once, now or later. */
     void (*handle)(void *arg, struct http_request *request);

@@ -83,7 +83,7 @@ struct conn {
     enum phase phase;
     int64_t since, deadline; /* of the phase; all conns of one phase have the same time */
     struct http_parked *current;
-    char peer[HTTP_PEER_MAX];
+    char peer[ADDRESS_TEXT_MAX], group[ADDRESS_TEXT_MAX]; /* its address, and as what that is counted */
     bool is_counted, is_counted_as_peer;
     bool is_queued, is_served; /* among its loop's; has had an answer */
 };
@@ -98,7 +98,7 @@ struct http_parked {
     bool is_handling;           /* handle() has not returned */
     bool is_answered;           /* http_reply was called within handle() */
     atomic_bool is_gone;
-    char peer[HTTP_PEER_MAX];
+    char peer[ADDRESS_TEXT_MAX];
 };
 
 /* conn.c */

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 
+#include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 /* A handler that knows its deadline answers by itself; this is for one that does not. */
-enum { ABANDON_AFTER_US = 500000 };
+enum { ABANDON_AFTER_US = 500000, LINES_MAX = 256 };
 
 const char *http_reason(int code)
 {
@@ -201,21 +202,30 @@ void request_send_answered(struct loop *loop)
     }
 }
 
-/* The address of the last X-Forwarded-For entry, if the connection is a trusted proxy's. */
+/* All lines of one header, in their order. */
+static size_t header_lines(const struct http_request *request, const char *name, const char **lines, size_t most)
+{
+    size_t count = 0;
+    const struct evkeyval *header;
+    TAILQ_FOREACH(header, evhttp_request_get_input_headers(request->parked->req), next)
+    {
+        if (count < most && strcasecmp(header->key, name) == 0)
+            lines[count++] = header->value;
+    }
+    return count;
+}
+
 static void find_peer(struct http_parked *parked)
 {
+    const char *lines[LINES_MAX];
+    const struct forwarded *forwarded = &parked->loop->server->options.forwarded;
     snprintf(parked->peer, sizeof parked->peer, "%s", parked->conn->peer);
     if (parked->conn->is_counted_as_peer)
         return; /* not a trusted one: those are not counted */
-    const char *list = http_header(&parked->request, "X-Forwarded-For");
-    if (list == NULL)
-        return;
-    const char *comma = strrchr(list, ',');
-    const char *entry = comma == NULL ? list : comma + 1;
-    entry += strspn(entry, " \t");
-    size_t len = strcspn(entry, " \t");
-    if (len > 0 && len < sizeof parked->peer && strspn(entry, "0123456789abcdefABCDEF.:") >= len)
-        snprintf(parked->peer, sizeof parked->peer, "%.*s", (int)len, entry);
+    size_t count =
+        header_lines(&parked->request, forwarded->is_rfc7239 ? "Forwarded" : "X-Forwarded-For", lines, LINES_MAX);
+    if (count < LINES_MAX) /* else the last ones, which alone are to be believed, may not be among them */
+        forwarded_find(forwarded, lines, count, parked->peer);
 }
 
 static bool split_target(struct http_request *request, const char *target)

@@ -14,6 +14,7 @@
 
 struct rest_server {
     struct rest_options options;
+    struct network *trusted;
     struct tls *tls;
     struct http_server *http;
     struct http_server *metrics_http;
@@ -199,10 +200,27 @@ static struct http_options make_options(const struct rest_options *options)
         .answer_timeout_us = milliseconds(options->answer_timeout_ms, 10000),
         .write_timeout_us = milliseconds(options->write_timeout_ms, 10000),
         .keep_alive_us = milliseconds(options->keep_alive_ms, 60000),
-        .trusted_proxies = options->trusted_proxies,
         .handle = handle,
         .observe = observe,
     };
+}
+
+static struct forwarded trust(struct rest_server *server, char error[static 256])
+{
+    const char *const *proxies = server->options.trusted_proxies;
+    struct forwarded forwarded = {.is_rfc7239 = server->options.is_forwarded_rfc7239};
+    size_t count = 0;
+    while (proxies != NULL && proxies[count] != NULL)
+        count++;
+    server->trusted = calloc(count + 1, sizeof *server->trusted);
+    if (server->trusted == NULL)
+        snprintf(error, 256, "out of memory");
+    for (size_t i = 0; i < count && error[0] == '\0'; i++)
+        if (!network_parse(proxies[i], &server->trusted[i]))
+            snprintf(error, 256, "trusted_proxies: \"%s\" is neither an IP address nor a network", proxies[i]);
+    forwarded.trusted = server->trusted;
+    forwarded.trusted_count = count;
+    return forwarded;
 }
 
 struct rest_server *rest_server_new(const struct rest_options *options, char error[static 256])
@@ -215,12 +233,13 @@ struct rest_server *rest_server_new(const struct rest_options *options, char err
     struct http_options http = make_options(options), metrics_http = make_options(options);
     http.arg = metrics_http.arg = server;
     error[0] = '\0';
-    if (options->tls_cert_file != NULL)
+    http.forwarded = trust(server, error);
+    if (error[0] == '\0' && options->tls_cert_file != NULL)
         http.tls = server->tls = tls_new(options->tls_cert_file, options->tls_key_file, error, 256);
     metrics_http.address = options->metrics_address;
     metrics_http.listen_fd = options->metrics_listen_fd;
     metrics_http.threads = 1;
-    metrics_http.trusted_proxies = NULL;
+    metrics_http.forwarded = (struct forwarded){.trusted_count = 0};
     metrics_http.handle = serve_metrics;
     metrics_http.observe = ignore;
     if (error[0] == '\0')
@@ -279,5 +298,6 @@ void rest_server_free(struct rest_server *server)
     if (server->metrics_http != NULL)
         http_server_free(server->metrics_http);
     tls_free(server->tls);
+    free(server->trusted);
     free(server);
 }

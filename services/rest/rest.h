@@ -49,7 +49,8 @@ struct rest_options {
     ProtobufCService *admin; /* gatehouse.v1.CredentialAdmin; NULL: no /v1/… */
 
     const char *const *cors_origins;     /* "https://console.example.com"; none: no CORS */
-    const char *const *trusted_proxies;  /* IP addresses whose X-Forwarded-For (its last entry) names the peer */
+    const char *const *trusted_proxies;  /* IP addresses and networks whose X-Forwarded-For names the peer */
+    bool is_forwarded_rfc7239;           /* their Forwarded does, and not their X-Forwarded-For */
     const char *const *check_identities; /* /OAuth/Check and /k8s/TokenReview introspect as these (call->identities).
                                             Whoever reaches the port may use them then; none: they answer 404 */
 

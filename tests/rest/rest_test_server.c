@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 {
     static const char *const identities[] = {"shim", NULL};
     static const char *const origins[] = {"https://console.example", NULL};
-    static const char *const proxies[] = {"127.0.0.2", NULL};
+    static const char *const proxies[] = {"127.0.0.2", "10.0.0.0/8", NULL};
     char error[256];
     log_configure(LOG_LEVEL_DEBUG, false);
     struct metrics *metrics = metrics_new();

@@ -528,6 +528,13 @@ class Requests(Shim):
             sock.sendall(echo)
             self.assertTrue(read_answer(sock).json["error_description"].endswith("|192.0.2.7"))
 
+    def test_lines_of_a_proxy_below_the_clients_are_one_list(self):
+        echo = form(b"grant_type=client_credentials&client_id=echo&client_secret=x", "/Auth/OAuth/Token",
+                    "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 192.0.2.7:4711", "X-Forwarded-For: ::ffff:10.1.2.3")
+        with self.server.connect(source="127.0.0.2") as sock:
+            sock.sendall(echo)
+            self.assertTrue(read_answer(sock).json["error_description"].endswith("|192.0.2.7"))
+
 
 class OAuth(Shim):
     def token(self, body, *headers, path="/Auth/OAuth/Token"):

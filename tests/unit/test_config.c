@@ -90,6 +90,10 @@ static void what_is_wrong_is_said(void **state)
         {"log_level=loud", "log_level"},
         {"log_format=xml", "log_format"},
         {"http_prefix=Auth", "http_prefix"},
+        {"trusted_proxies=10.0.0.0/8,proxy.example", "proxy.example"},
+        {"trusted_proxies=10.0.0.1/8", "10.0.0.1/8"},
+        {"trusted_proxies=192.0.2.1:80", "192.0.2.1:80"},
+        {"proxy_header=Via", "proxy_header"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         expect_mistake(NULL, cases[i][0], false, cases[i][1]);
