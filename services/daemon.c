@@ -166,6 +166,9 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)token_table_count(daemon->domain->tokens));
     metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
                 (double)token_table_bytes(daemon->domain->tokens));
+    metrics_put(text, "gatehouse_authentications_throttled_total", "counter",
+                "Failed authentications that were refused because there were too many.", "",
+                (double)api_throttled(daemon->api));
     metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
                 (double)directory_position(daemon->domain->directory).revision);
     metrics_put(text, "gatehouse_tokens_missing_total", "counter",

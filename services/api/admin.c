@@ -198,6 +198,11 @@ ProtobufCService *api_authorization(struct api *api)
     return &api->authorization;
 }
 
+uint64_t api_throttled(const struct api *api)
+{
+    return throttle_refused(api->throttle);
+}
+
 /* The first administrator */
 
 struct first {

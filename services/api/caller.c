@@ -98,7 +98,7 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
 }
 
 static void note_refusal(struct api *api, const struct call *call, const char *action, const char *actor,
-                         const char *subject)
+                         const char *subject, const char *detail)
 {
     audit_queue_add(api->domain->audit, &(struct audit_event){
                                             .at = clock_now(api->domain->clock),
@@ -108,8 +108,21 @@ static void note_refusal(struct api *api, const struct call *call, const char *a
                                             .peer = call->peer,
                                             .request_id = call->request_id,
                                             .outcome = status_name(call->error.status),
-                                            .detail = call->method,
+                                            .detail = detail,
                                         });
+}
+
+/* Thinned out: what is refused for being too much must not fill the log and the audit log either. */
+static void note_throttled(struct api *api, const struct call *call, const char *action, const char *client_id,
+                           int64_t refused)
+{
+    char detail[48];
+    if (refused == 0)
+        return;
+    snprintf(detail, sizeof detail, "too many failures; %lld refused", (long long)refused);
+    log_write(LOG_LEVEL_WARN, "auth_too_many_failures", "request_id", call->request_id, "peer", call->peer, "client_id",
+              client_id[0] == '\0' ? NULL : client_id, "refused", log_number(refused).text, NULL);
+    note_refusal(api, call, action, "", client_id, detail);
 }
 
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right)
@@ -122,11 +135,14 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
                         right == CALLER_MAY_ADMINISTER ? ROLE_USER_MANAGER : ROLE_RESOURCE_SERVER)
             : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
                         "a live bearer token is needed in the authorization header");
-    int64_t retry_ms = 0;
-    if (throttle_allow_failure(api->throttle, call->peer, clock_steady(api->domain->clock), &retry_ms)) {
+    int64_t now = clock_steady(api->domain->clock);
+    struct throttle_verdict verdict = throttle_failure(api->throttle, call->peer, NULL, now);
+    if (verdict.is_allowed) {
         log_write(LOG_LEVEL_WARN, caller->is_known ? "auth_caller_not_allowed" : "auth_caller_unknown", "request_id",
                   call->request_id, "peer", call->peer, "caller", caller->name, "method", call->method, NULL);
-        note_refusal(api, call, "CallerRefused", caller->name, "");
+        note_refusal(api, call, "CallerRefused", caller->name, "", call->method);
+    } else {
+        note_throttled(api, call, "CallerRefused", "", verdict.refused);
     }
     return status;
 }
@@ -175,17 +191,19 @@ static const char *loggable(const char *client_id)
 
 static enum status refuse_client(struct api *api, struct call *call, const char *client_id)
 {
-    int64_t now = clock_steady(api->domain->clock), retry_ms = 0, retry_peer_ms = 0;
-    bool is_allowed = throttle_allow_failure(api->throttle, client_id, now, &retry_ms);
-    is_allowed &= throttle_allow_failure(api->throttle, call->peer, now, &retry_peer_ms);
-    if (!is_allowed)
-        return call_fail_retry(call, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_FAILURES",
-                               retry_ms > retry_peer_ms ? retry_ms : retry_peer_ms,
-                               "too many failed authentications; try again later");
-    enum status status = call_fail(call, STATUS_UNAUTHENTICATED, "INVALID_CLIENT", "client authentication failed");
+    struct throttle_verdict verdict =
+        throttle_failure(api->throttle, call->peer, client_id, clock_steady(api->domain->clock));
+    enum status status = STATUS_OK;
+    if (!verdict.is_allowed) {
+        status = call_fail_retry(call, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_FAILURES", verdict.retry_ms,
+                                 "too many failed authentications; try again later");
+        note_throttled(api, call, "ClientRefused", loggable(client_id), verdict.refused);
+        return status;
+    }
+    status = call_fail(call, STATUS_UNAUTHENTICATED, "INVALID_CLIENT", "client authentication failed");
     log_write(LOG_LEVEL_WARN, "auth_invalid_client", "request_id", call->request_id, "peer", call->peer, "client_id",
               loggable(client_id), NULL);
-    note_refusal(api, call, "ClientRefused", "", loggable(client_id));
+    note_refusal(api, call, "ClientRefused", "", loggable(client_id), call->method);
     return status;
 }
 
