@@ -152,6 +152,34 @@ static void append(char normal[static API_MAX + 1], size_t *len, const char *tex
     *len += text_len;
 }
 
+/* How many bytes of a token or secret key of ours begin at `text`, whole or cut off; 0: none does. Its checksum is not
+ * asked for: with a letter lost it is as much of a secret. */
+static size_t secret_len(const char *text, size_t len)
+{
+    enum { PREFIX = 8, ENOUGH = 16 };
+    if (len < PREFIX + ENOUGH || (strncmp(text, "gate_at_", PREFIX) != 0 && strncmp(text, "gate_sk_", PREFIX) != 0))
+        return 0;
+    size_t end = PREFIX;
+    while (end < len && isalnum((unsigned char)text[end]))
+        end++;
+    return end >= PREFIX + ENOUGH ? end : 0;
+}
+
+/* A segment that is no identifier, without secrets: somebody puts a token into a path now and then. */
+static void append_text(char normal[static API_MAX + 1], size_t *len, const char *text, size_t text_len)
+{
+    const char *found;
+    while ((found = memmem(text, text_len, "gate_", 5)) != NULL) {
+        size_t before = (size_t)(found - text), secret = secret_len(found, text_len - before);
+        append(normal, len, text, secret == 0 ? before + 1 : before);
+        if (secret > 0)
+            append(normal, len, "{token}", 7);
+        text += before + (secret == 0 ? 1 : secret);
+        text_len -= before + (secret == 0 ? 1 : secret);
+    }
+    append(normal, len, text, text_len);
+}
+
 /* Without the part of a character that the last bytes may be: {id} is longer than what it stands for. */
 static size_t whole_characters(const char *text, size_t len)
 {
@@ -169,7 +197,7 @@ void usage_normalise(const char *api, char normal[static API_MAX + 1])
         if (out > 0 && normal[out - 1] == '/' && is_identifier(api, segment))
             append(normal, &out, "{id}", 4);
         else
-            append(normal, &out, api, segment);
+            append_text(normal, &out, api, segment);
         api += segment;
         if (*api != '/')
             break;

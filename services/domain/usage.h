@@ -20,7 +20,8 @@ struct usage;
 struct usage *usage_new(void);
 void usage_free(struct usage *usage);
 
-/* Makes "GET /cases/{id}" of "GET /cases/4711?x=y"; "unnamed" of "". `api` has at most API_MAX bytes. */
+/* Makes "GET /cases/{id}" of "GET /cases/4711?x=y"; "unnamed" of ""; "{token}" of a token or secret key of ours. `api`
+ * has at most API_MAX bytes. */
 void usage_normalise(const char *api, char normal[static API_MAX + 1]);
 
 /* Counts uses; returns the API's number, for usage_api. */

@@ -29,6 +29,10 @@ static void api_names_are_normalised(void **state)
         {"/gatehouse.v1.AuthService/Introspect", "/gatehouse.v1.AuthService/Introspect"},
         {"POST //", "POST //"},
         {"GET /caf\xc3\xa9/1", "GET /caf\xc3\xa9/{id}"},
+        {"GET /t/gate_at_1xXeybAbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKl/x", "GET /t/{token}/x"},
+        {"GET /t/gate_sk_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStU?a", "GET /t/{token}"},
+        {"x=gate_at_1xXeybAbCdEfGhIjKl;y=gate_sk_AbCdEfGhIjKlMnOpQr", "x={token};y={token}"}, /* cut off */
+        {"GET /gate_at_night/gate_/gate_gate_sk_1", "GET /gate_at_night/gate_/gate_gate_sk_1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char normal[API_MAX + 1];
