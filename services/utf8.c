@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "utf8.h"
 
+#include <string.h>
+
 size_t utf8_character(const char *text, size_t len)
 {
     const unsigned char *c = (const unsigned char *)text;
@@ -26,14 +28,42 @@ size_t utf8_count(const char *text)
     return count;
 }
 
-bool utf8_is_text(const char *text, size_t len)
+const char *utf8_fault(const char *text, size_t len)
 {
     const unsigned char *c = (const unsigned char *)text, *end = c + len;
+    const char *fault = NULL;
     while (c < end) {
         size_t step = utf8_character((const char *)c, (size_t)(end - c));
-        if (step == 0 || *c < ' ' || *c == 0x7f || (step == 2 && c[0] == 0xc2 && c[1] < 0xa0))
-            return false;
+        if (step == 0)
+            return "is not UTF-8";
+        if (*c < ' ' || *c == 0x7f || (step == 2 && c[0] == 0xc2 && c[1] < 0xa0))
+            fault = "has a control character";
         c += step;
     }
-    return true;
+    return fault;
+}
+
+bool utf8_is_text(const char *text, size_t len)
+{
+    return utf8_fault(text, len) == NULL;
+}
+
+size_t utf8_fitting(const char *text, size_t most)
+{
+    size_t len = strnlen(text, most + 1);
+    if (len <= most)
+        return len;
+    len = most;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80 && most - len < 3)
+        len--;
+    /* What is no UTF-8 has no characters to be kept whole. */
+    return ((unsigned char)text[len] & 0xc0) == 0x80 ? most : len;
+}
+
+size_t utf8_copy(char *to, size_t size, const char *text)
+{
+    size_t len = utf8_fitting(text, size - 1);
+    memcpy(to, text, len);
+    to[len] = '\0';
+    return len;
 }

@@ -15,4 +15,14 @@ size_t utf8_count(const char *text);
 /* UTF-8 without controls (tab and line breaks are such)? */
 bool utf8_is_text(const char *text, size_t len);
 
+/* What is wrong with it then: "is not UTF-8", "has a control character". NULL: nothing. */
+const char *utf8_fault(const char *text, size_t len);
+
+/* How many bytes of `text` may be kept where there is room for `most`: no character is cut in two. */
+size_t utf8_fitting(const char *text, size_t most);
+
+/* Copies as much of `text` as fits into `to` of `size` bytes (at least 1), with its NUL, and cuts between characters.
+ * Returns the length. */
+size_t utf8_copy(char *to, size_t size, const char *text);
+
 #endif

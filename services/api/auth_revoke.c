@@ -119,7 +119,6 @@ static void revoke_caller_known(enum status status, struct calling *calling)
 enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,
                         ProtobufCClosure closure)
 {
-    TRY(check_length(call, "token", request->token, TOKEN_MAX));
     if (request->token[0] == '\0')
         return call_fail_field(call, "token", "INVALID_FIELD", "token is empty");
     bool has_client = request->client_id[0] != '\0' || request->client_secret[0] != '\0';

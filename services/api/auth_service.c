@@ -48,7 +48,6 @@ static bool has_client(const Gatehouse__V1__IntrospectRequest *request)
 static enum status read_introspect(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
                                    bool is_batch, struct introspection *question)
 {
-    TRY(check_length(call, "token", request->token, TOKEN_MAX));
     TRY(check_text(call, "api", request->api, API_MAX));
     if (is_batch && has_client(request))
         return call_fail_field(call, "client_id", "INVALID_FIELD", "in a batch the caller authenticates by metadata");

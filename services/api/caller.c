@@ -217,7 +217,7 @@ enum status client_authenticate(struct api *api, struct call *call, const char *
                                 struct client *ret_client)
 {
     TRY(check_text(call, "client_id", client_id, 64));
-    TRY(check_length(call, "client_secret", secret, 128));
+    TRY(check_text(call, "client_secret", secret, 128)); /* a line feed at its end, mostly */
     if (!find_client(api, client_id, secret, ret_client))
         return refuse_client(api, call, client_id);
     flusher_note_secret(api->domain->flusher, ret_client->secret_id, clock_now(api->domain->clock));

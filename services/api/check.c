@@ -15,7 +15,7 @@ enum status check_text(struct call *call, const char *field, const char *text, s
     TRY(check_length(call, field, text, max));
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
         if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) /* C0, DEL, C1 */
-            return call_fail_field(call, field, "INVALID_FIELD", "%s holds a control character", field);
+            return call_fail_field(call, field, "INVALID_FIELD", "%s has a control character", field);
     return STATUS_OK;
 }
 

@@ -106,8 +106,6 @@ typedef void invoke_fn(ProtobufCService *service, unsigned method, const Protobu
 void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
                     const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data);
 
-enum { TOKEN_MAX = 512 }; /* bytes of a token's text */
-
 /* auth_issue.c, auth_revoke.c. Another status than OK: refused before anything was begun; the closure was not called.
  */
 enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,

@@ -17,15 +17,29 @@ bool basic_scheme_is(const char *authorization, const char *scheme, const char *
     return true;
 }
 
-static bool decode_part(char *text, size_t len)
+static const char *decode_part(char *text, size_t len)
 {
     char *end = form_decode(text, len, true);
-    return end != NULL && utf8_is_text(text, (size_t)(end - text));
+    return end == NULL ? "is not percent-encoded" : utf8_fault(text, (size_t)(end - text));
 }
 
-bool basic_parse(struct basic *basic, const char *base64)
+/* "client_secret" and "has a control character" to a constant. */
+static const char *name_fault(bool is_secret, const char *fault)
+{
+    static const char *const faults[][3] = {
+        {"has a control character", "client_id has a control character", "client_secret has a control character"},
+        {"is not UTF-8", "client_id is not UTF-8", "client_secret is not UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        if (strcmp(fault, faults[i][0]) == 0)
+            return faults[i][is_secret ? 2 : 1];
+    return is_secret ? "client_secret is not percent-encoded" : "client_id is not percent-encoded";
+}
+
+bool basic_parse(struct basic *basic, const char *base64, const char **ret_why)
 {
     size_t len;
+    *ret_why = "the Basic credentials cannot be read";
     if (!base64_decode(base64, strlen(base64), (unsigned char *)basic->text, BASIC_MAX_BYTES, &len))
         return false;
     basic->text[len] = '\0';
@@ -33,9 +47,14 @@ bool basic_parse(struct basic *basic, const char *base64)
     if (colon == NULL)
         return false;
     char *secret = colon + 1;
-    if (!decode_part(secret, (size_t)(basic->text + len - secret)) ||
-        !decode_part(basic->text, (size_t)(colon - basic->text)))
+    const char *fault = decode_part(secret, (size_t)(basic->text + len - secret));
+    bool is_secret = fault != NULL;
+    if (fault == NULL)
+        fault = decode_part(basic->text, (size_t)(colon - basic->text));
+    if (fault != NULL) {
+        *ret_why = name_fault(is_secret, fault);
         return false;
+    }
     basic->client_id = basic->text;
     basic->client_secret = secret;
     return true;

@@ -16,7 +16,8 @@ struct basic {
 /* Of "<scheme> <rest>": is this its scheme, in any letter case? Then *ret_rest is what follows the spaces. */
 bool basic_scheme_is(const char *authorization, const char *scheme, const char **ret_rest);
 
-/* base64: what follows "Basic ". false: it is no base64 of form-encoded UTF-8 text with a colon in it. */
-bool basic_parse(struct basic *basic, const char *base64);
+/* base64: what follows "Basic ". false: it is no base64 of form-encoded UTF-8 text with a colon in it; *ret_why (a
+ * constant) says what is wrong. */
+bool basic_parse(struct basic *basic, const char *base64, const char **ret_why);
 
 #endif

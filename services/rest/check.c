@@ -7,6 +7,7 @@
 #include "form.h"
 #include "gateway.h"
 #include "routes.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -125,12 +126,15 @@ static void answer_review(struct exchange *exchange, const ProtobufCMessage *mes
 
 static char *review_token(struct http_request *request)
 {
-    json_t *json = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     const char *version = "", *kind = "", *token = NULL;
+    size_t token_len = 0;
     char *copy = NULL;
-    if (json_unpack(json, "{s:s, s:s, s:{s:s}}", "apiVersion", &version, "kind", &kind, "spec", "token", &token) == 0 &&
+    if (json_unpack(json, "{s:s, s:s, s:{s:s%}}", "apiVersion", &version, "kind", &kind, "spec", "token", &token,
+                    &token_len) == 0 &&
         strcmp(version, "authentication.k8s.io/v1") == 0 && strcmp(kind, "TokenReview") == 0)
-        copy = scratch_copy(&request->scratch, token, strlen(token));
+        copy = utf8_is_text(token, token_len) ? scratch_copy(&request->scratch, token, token_len)
+                                              : scratch_copy(&request->scratch, "?", 1); /* none of ours */
     json_decref(json);
     return copy;
 }

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "gateway.h"
 #include "log.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,10 +138,20 @@ void answer_json(struct http_request *request, int code, json_t *json)
     request->answer.body_len = is_made ? len : 2;
 }
 
+static bool has_answer_header(const struct http_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->answer.header_count; i++)
+        if (strcmp(request->answer.headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 void answer_oauth_error(struct http_request *request, int code, const char *error, const char *description)
 {
     char text[CALL_MESSAGE_MAX];
-    snprintf(text, sizeof text, "%s", description);
+    utf8_copy(text, sizeof text, description);
+    if (code == 401 && !has_answer_header(request, "WWW-Authenticate")) /* RFC 9110, section 15.5.2: always */
+        http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
     for (char *c = text; *c != '\0'; c++) /* RFC 6749, section 5.2, says which characters it may have */
         if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
             *c = '\'';

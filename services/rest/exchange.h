@@ -40,7 +40,7 @@ void answer_json(struct http_request *request, int code, json_t *json);
 void answer_text(struct http_request *request, int code, const char *text);
 void answer_empty(struct http_request *request, int code);
 
-/* {"error": …, "error_description": …} (RFC 6749, section 5.2). */
+/* {"error": …, "error_description": …} (RFC 6749, section 5.2). A 401 without a challenge of its own gets Basic's. */
 void answer_oauth_error(struct http_request *request, int code, const char *error, const char *description);
 
 /* 405 with Allow. */

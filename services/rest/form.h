@@ -14,6 +14,7 @@ enum { FORM_MAX_FIELDS = 64 };
 
 struct form_field {
     const char *name, *value; /* each ends with NUL */
+    const char *fault; /* only of form_parse_any: what is wrong with the value, which is "" then; NULL: nothing */
 };
 
 struct form {
@@ -24,12 +25,18 @@ struct form {
 /* `text` has len bytes and room for one more; it is overwritten. false: *ret_why (a constant) says what is wrong. */
 bool form_parse(struct form *form, char *text, size_t len, const char **ret_why);
 
+/* The same, but a value that is no text is no error: its field says so. For whoever can do without it. */
+bool form_parse_any(struct form *form, char *text, size_t len, const char **ret_why);
+
+/* The first parameter of this name, or NULL. */
+const struct form_field *form_find(const struct form *form, const char *name);
+
 /* The value, or NULL where the parameter is absent or empty (RFC 6749, section 3.2: a parameter without a value counts
  * as omitted). */
 const char *form_get(const struct form *form, const char *name);
 
-/* The name of a parameter that stands more than once, or NULL. */
-const char *form_find_repeated(const struct form *form);
+/* The name of a parameter that stands more than once, or NULL. Only these names (NULL-ended) count. */
+const char *form_find_repeated(const struct form *form, const char *const *names);
 
 /* Decodes one percent-encoded text in place; with_plus: + is a space. Its end, with a NUL there, or NULL: broken. */
 char *form_decode(char *text, size_t len, bool with_plus);

@@ -27,8 +27,58 @@ static void *take(struct http_request *request, size_t size)
     return memory;
 }
 
+/* What each endpoint knows. What it does not know is ignored, however often it stands (RFC 6749, section 3.2). */
+static const char *const token_names[] = {"grant_type", "client_id", "client_secret", "scope", NULL};
+static const char *const introspect_names[] = {"token", "token_type_hint", "client_id", "client_secret", "api", NULL};
+static const char *const revoke_names[] = {"token", "token_type_hint", "client_id", "client_secret", NULL};
+
+/* Section 2.3.1: credentials must not stand in a URL, where they end in logs; and with them what belongs to them. */
+static bool check_query(struct http_request *request, struct form *form, const char *const *names)
+{
+    const char *why = "";
+    if (!form_parse_any(form, request->query, strlen(request->query), &why)) {
+        answer_oauth_error(request, 400, "invalid_request", why);
+        return false;
+    }
+    for (; *names != NULL; names++)
+        if (form_find(form, *names) != NULL) {
+            answer_oauth_error(request, 400, "invalid_request", "parameters belong in the body, not in the URL");
+            return false;
+        }
+    return true;
+}
+
+/* Is what is known text, and there once? A token that is no text is only none of ours. */
+static bool check_form(struct http_request *request, const struct form *form, const char *const *names)
+{
+    if (form_find_repeated(form, names) != NULL) {
+        answer_oauth_error(request, 400, "invalid_request", "a parameter stands more than once");
+        return false;
+    }
+    for (; *names != NULL; names++) {
+        const struct form_field *field = form_find(form, *names);
+        if (field == NULL || field->fault == NULL || strncmp(*names, "token", 5) == 0)
+            continue;
+        const char *why = scratch_print(&request->scratch, "%s %s", *names, field->fault);
+        answer_oauth_error(request, 400, "invalid_request", why == NULL ? field->fault : why);
+        return false;
+    }
+    return true;
+}
+
+/* The token that is asked about. NULL: there is none, which is answered. */
+static const char *read_token(struct http_request *request, const struct form *form)
+{
+    const struct form_field *field = form_find(form, "token");
+    if (field != NULL && field->fault != NULL)
+        return "?"; /* a token of somebody else's, as good as any text that is none of ours */
+    if (form_get(form, "token") == NULL)
+        answer_oauth_error(request, 400, "invalid_request", "token is missing");
+    return form_get(form, "token");
+}
+
 /* Reads the form; answers and gives NULL where it is none. */
-static struct oauth *read_form(struct http_request *request)
+static struct oauth *read_form(struct http_request *request, const char *const *names)
 {
     const char *why = "";
     if (strcmp(request->method, "POST") != 0) {
@@ -39,25 +89,18 @@ static struct oauth *read_form(struct http_request *request)
         answer_oauth_error(request, 415, "invalid_request", "the body must be application/x-www-form-urlencoded");
         return NULL;
     }
-    if (request->query[0] != '\0') { /* section 2.3.1: credentials must not stand in a URL, where they end in logs */
-        answer_oauth_error(request, 400, "invalid_request", "parameters belong in the body, not in the URL");
-        return NULL;
-    }
     if (request->body_len > FORM_BODY_MAX) {
         answer_oauth_error(request, 413, "invalid_request", "the form is too large");
         return NULL;
     }
     struct oauth *oauth = take(request, sizeof *oauth);
-    if (oauth == NULL)
+    if (oauth == NULL || !check_query(request, &oauth->form, names))
         return NULL;
-    const char *repeated = NULL;
-    if (!form_parse(&oauth->form, request->body, request->body_len, &why))
+    if (!form_parse_any(&oauth->form, request->body, request->body_len, &why)) {
         answer_oauth_error(request, 400, "invalid_request", why);
-    else if ((repeated = form_find_repeated(&oauth->form)) != NULL)
-        answer_oauth_error(request, 400, "invalid_request", "a parameter stands more than once");
-    else
-        return oauth;
-    return NULL;
+        return NULL;
+    }
+    return check_form(request, &oauth->form, names) ? oauth : NULL;
 }
 
 static const char *or_empty(const char *text)
@@ -82,9 +125,9 @@ static bool read_client(struct http_request *request, struct oauth *oauth, bool 
     if (takes_bearer && basic_scheme_is(authorization, "Bearer", &credentials))
         return true;
     oauth->used_basic = true;
-    if (!basic_scheme_is(authorization, "Basic", &credentials) || !basic_parse(&oauth->basic, credentials)) {
-        http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
-        answer_oauth_error(request, 401, "invalid_client", "the Basic credentials cannot be read");
+    const char *why = "the Basic credentials cannot be read";
+    if (!basic_scheme_is(authorization, "Basic", &credentials) || !basic_parse(&oauth->basic, credentials, &why)) {
+        answer_oauth_error(request, 401, "invalid_client", why);
         return false;
     }
     if (oauth->client_id[0] != '\0' && strcmp(oauth->client_id, oauth->basic.client_id) != 0) {
@@ -128,8 +171,6 @@ static void answer_failed(struct exchange *exchange)
     int code = answer_code_of(request, error);
     if (is_refused_bearer(exchange))
         answer_challenge(request, code == 401 ? "invalid_token" : "insufficient_scope");
-    else if (code == 401 && exchange->used_basic)
-        http_answer_header(request, "WWW-Authenticate", "Basic realm=\"gatehouse\", charset=\"UTF-8\"");
     answer_oauth_error(request, code, error_name(exchange), error->message);
 }
 
@@ -205,7 +246,7 @@ static bool check_grant(struct http_request *request, const struct oauth *oauth)
 
 static bool start_token(const struct rest_options *options, struct http_request *request)
 {
-    struct oauth *oauth = read_form(request);
+    struct oauth *oauth = read_form(request, token_names);
     if (oauth == NULL || !read_client(request, oauth, false) || !check_grant(request, oauth))
         return false;
     struct exchange *exchange = exchange_new(options, request);
@@ -269,14 +310,12 @@ static bool read_introspector(struct http_request *request, struct oauth *oauth)
 
 static bool start_introspect(const struct rest_options *options, struct http_request *request)
 {
-    struct oauth *oauth = read_form(request);
+    struct oauth *oauth = read_form(request, introspect_names);
     if (oauth == NULL || !read_introspector(request, oauth))
         return false;
-    const char *token = form_get(&oauth->form, "token");
-    if (token == NULL) {
-        answer_oauth_error(request, 400, "invalid_request", "token is missing");
+    const char *token = read_token(request, &oauth->form);
+    if (token == NULL)
         return false;
-    }
     struct exchange *exchange = exchange_new(options, request);
     Gatehouse__V1__IntrospectRequest *message = take(request, sizeof *message);
     if (exchange == NULL || message == NULL)
@@ -312,14 +351,12 @@ static void answer_revoke(struct exchange *exchange, const ProtobufCMessage *mes
 
 static bool start_revoke(const struct rest_options *options, struct http_request *request)
 {
-    struct oauth *oauth = read_form(request);
+    struct oauth *oauth = read_form(request, revoke_names);
     if (oauth == NULL || !read_client(request, oauth, true))
         return false;
-    const char *token = form_get(&oauth->form, "token");
-    if (token == NULL) {
-        answer_oauth_error(request, 400, "invalid_request", "token is missing");
+    const char *token = read_token(request, &oauth->form);
+    if (token == NULL)
         return false;
-    }
     struct exchange *exchange = exchange_new(options, request);
     Gatehouse__V1__RevokeRequest *message = take(request, sizeof *message);
     if (exchange == NULL || message == NULL)

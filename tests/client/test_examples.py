@@ -70,6 +70,11 @@ class Examples:
                                     metadata=self.daemon.bearer(self.admin), timeout=DEADLINE)
         self.assertEqual(self.call("POST", token=token)[:2], (401, {"error": "invalid_token"}))
 
+    def test_a_token_of_another_issuer_is_the_callers_mistake(self):
+        jwt = "eyJhbGciOiJSUzI1NiJ9." + "e30" * 2000 + ".c2ln"
+        for token in (jwt, "x" * 600, "caf\u00e9", "a\u0085b", "a=b", 'a"b'):
+            self.assertEqual(self.call("POST", token=token)[:2], (401, {"error": "invalid_token"}), token[:30])
+
     def test_it_names_the_api_that_is_called(self):
         self.call("POST", token=self.token())
         rows = self.daemon.admin.QueryUsage(pb.QueryUsageRequest(client_id=self.third_party.credential.client_id,

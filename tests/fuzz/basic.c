@@ -26,13 +26,13 @@ static void check_base64(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct basic basic;
-    const char *rest = NULL;
+    const char *rest = NULL, *why = NULL;
     char *header = malloc(size + 1);
     if (header == NULL)
         return 0;
     memcpy(header, data, size);
     header[size] = '\0';
-    if (basic_scheme_is(header, "Basic", &rest) && basic_parse(&basic, rest) &&
+    if (basic_scheme_is(header, "Basic", &rest) && basic_parse(&basic, rest, &why) &&
         (!utf8_is_text(basic.client_id, strlen(basic.client_id)) ||
          !utf8_is_text(basic.client_secret, strlen(basic.client_secret))))
         abort();

@@ -69,9 +69,10 @@ static void a_repeated_parameter_is_found(void **state)
 {
     (void)state;
     assert_true(parse_text("a=1&b=2&%61=3"));
-    assert_string_equal(form_find_repeated(&form), "a");
+    assert_string_equal(form_find_repeated(&form, (const char *const[]){"b", "a", NULL}), "a");
+    assert_null(form_find_repeated(&form, (const char *const[]){"b", "c", NULL}));
     assert_true(parse_text("a=1&A=2&b=1"));
-    assert_null(form_find_repeated(&form));
+    assert_null(form_find_repeated(&form, (const char *const[]){"a", "A", "b", NULL}));
     parse("", 0);
 }
 
@@ -101,12 +102,14 @@ static void more_pairs_than_the_maximum_are_refused(void **state)
     parse("", 0);
 }
 
+static const char *basic_why;
+
 static bool decode_basic(struct basic *basic, const char *plain, size_t len)
 {
     char encoded[BASE64_LEN(64) + 1];
     assert_true(len <= 64);
     base64_encode((const unsigned char *)plain, len, encoded);
-    return basic_parse(basic, encoded);
+    return basic_parse(basic, encoded, &basic_why);
 }
 
 static void basic_is_base64_of_two_encoded_parts(void **state)
@@ -125,8 +128,41 @@ static void basic_is_base64_of_two_encoded_parts(void **state)
     assert_false(decode_basic(&basic, "a:\0b", 4));
     assert_false(decode_basic(&basic, "a:%0", 4));
     assert_false(decode_basic(&basic, "a:\377", 3));
-    assert_false(basic_parse(&basic, ""));
-    assert_false(basic_parse(&basic, "YTpi YTpi"));
+    assert_false(basic_parse(&basic, "", &basic_why));
+    assert_false(basic_parse(&basic, "YTpi YTpi", &basic_why));
+    assert_string_equal(basic_why, "the Basic credentials cannot be read");
+}
+
+static void what_is_wrong_with_a_basic_part_is_said(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"id:secret\n", "client_secret has a control character"}, {"id:%FF", "client_secret is not UTF-8"},
+        {"i\rd:secret", "client_id has a control character"},     {"i\377d:secret", "client_id is not UTF-8"},
+        {"id:se%cret", "client_secret is not percent-encoded"},
+    };
+    struct basic basic;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_false(decode_basic(&basic, cases[i][0], strlen(cases[i][0])));
+        assert_string_equal(basic_why, cases[i][1]);
+    }
+}
+
+static void a_value_that_is_no_text_can_be_done_without(void **state)
+{
+    (void)state;
+    char text[] = "token=a%0A&other=%ff&nul=x%00y&good=1";
+    const char *why = NULL;
+    assert_true(form_parse_any(&form, text, strlen(text), &why));
+    assert_string_equal(form_find(&form, "token")->fault, "has a control character");
+    assert_string_equal(form_find(&form, "other")->fault, "is not UTF-8");
+    assert_string_equal(form_find(&form, "nul")->fault, "has a control character");
+    assert_null(form_get(&form, "nul"));
+    assert_null(form_find(&form, "good")->fault);
+    assert_string_equal(form_get(&form, "good"), "1");
+    assert_null(form_find(&form, "absent"));
+    char broken[] = "a=%zz";
+    assert_false(form_parse_any(&form, broken, strlen(broken), &why));
 }
 
 static void the_scheme_is_compared_without_letter_case(void **state)
@@ -179,6 +215,8 @@ int main(void)
         cmocka_unit_test(what_is_broken_is_refused),
         cmocka_unit_test(more_pairs_than_the_maximum_are_refused),
         cmocka_unit_test(basic_is_base64_of_two_encoded_parts),
+        cmocka_unit_test(what_is_wrong_with_a_basic_part_is_said),
+        cmocka_unit_test(a_value_that_is_no_text_can_be_done_without),
         cmocka_unit_test(the_scheme_is_compared_without_letter_case),
         cmocka_unit_test(base64_gives_back_what_it_took),
         cmocka_unit_test(what_is_no_base64_is_refused),

@@ -69,11 +69,43 @@ class Token(ShimTest):
         self.refuse(self.form("/OAuth/Token", self.grant(), self.basic(self.daemon.client_id, self.daemon.secret)),
                     400, "invalid_request")
 
-    def test_an_unknown_parameter_is_ignored(self):
+    def test_an_unknown_parameter_is_ignored_also_twice_in_the_query_and_where_it_is_no_text(self):
         self.assertEqual(self.form("/OAuth/Token", self.grant(audience="x")).code, 200)
+        twice = [*self.grant().items(), ("resource", "https://a"), ("resource", "https://b")]
+        self.assertEqual(self.form("/OAuth/Token?resource=https%3A%2F%2Fa&resource=b", twice).code, 200)
+        token = self.form("/OAuth/Token?tenant=1", self.grant()).json["access_token"]
+        for path in ("/OAuth/Introspect", "/OAuth/Revoke"):
+            answer = self.form(path + "?a=1&a=2", [("token", token), ("b", "1"), ("b", "\n")],
+                               {"Authorization": "Bearer " + self.admin})
+            self.assertEqual(answer.code, 200)
+        for path, name in (("/OAuth/Token", "scope"), ("/OAuth/Introspect", "token"), ("/OAuth/Revoke", "token")):
+            self.refuse(self.form(f"{path}?{name}=x", self.grant(token="x")), 400, "invalid_request")
+
+    def test_a_line_feed_behind_a_secret_is_told(self):
+        for secret, why in (("\n", "client_secret has a control character"), ("\udcff", "client_secret is not UTF-8")):
+            body = "grant_type=client_credentials&client_id=x&client_secret=" + ("%0A" if secret == "\n" else "%FF")
+            answer = self.form("/OAuth/Token", body)
+            self.refuse(answer, 400, "invalid_request")
+            self.assertEqual(answer.json["error_description"], why)
+        import base64
+        pair = base64.b64encode(f"{self.daemon.client_id}:{self.daemon.secret}\n".encode()).decode()
+        answer = self.form("/OAuth/Token", {"grant_type": "client_credentials"}, {"Authorization": "Basic " + pair})
+        self.refuse(answer, 401, "invalid_client")
+        self.assertEqual(answer.json["error_description"], "client_secret has a control character")
+
+    def test_every_401_is_challenged(self):
+        for answer in (self.form("/OAuth/Token", self.grant(client_secret="wrong")),
+                       self.form("/OAuth/Revoke", {"token": "x"}),
+                       self.form("/OAuth/Introspect", {"token": "x"}),
+                       self.form("/OAuth/Introspect", {"token": "x", "client_id": "x", "client_secret": "y"}),
+                       self.form("/OAuth/Token", {}, {"Authorization": "Basic !"}),
+                       self.ask("GET", "/OAuth/Check"), self.ask("GET", "/v1/settings"),
+                       self.ask("GET", "/v1/settings", headers={"Authorization": "Basic eA=="})):
+            self.assertEqual(answer.code, 401)
+            self.assertTrue(answer.headers["WWW-Authenticate"])
 
     def test_a_broken_form_is_invalid_request(self):
-        for body in ("grant_type=client_credentials&client_id=%", "grant_type=%GG", "client_id=%00", "client_id=%ff"):
+        for body in ("grant_type=client_credentials&client_id=%", "grant_type=%GG", "client_id=%00", "client_id=%ff", "scope=%0A"):
             self.refuse(self.form("/OAuth/Token", body), 400, "invalid_request")
 
     def test_get_another_content_type_and_a_large_body_are_refused(self):
@@ -108,6 +140,15 @@ class Introspect(ShimTest):
             answer = self.form("/OAuth/Introspect", {"token": token}, self.bearer())
             self.assertEqual((answer.code, answer.json), (200, {"active": False}))
 
+    def test_a_token_that_is_not_ours_is_inactive_whatever_it_is(self):
+        jwt = "eyJhbGciOiJSUzI1NiJ9." + "e30" * 3000 + ".c2ln"
+        for text in (jwt, self.admin + "%0A", "%00", self.admin + "%00", "a%7Fb", "%FF%FE", "%C2%85", "%C3"):
+            answer = self.form("/OAuth/Introspect", "token=" + text, self.bearer())
+            self.assertEqual((answer.code, answer.json), (200, {"active": False}), text[:40])
+            answer = self.form("/OAuth/Revoke", "token=" + text, self.bearer())
+            self.assertEqual((answer.code, answer.text), (200, ""), text[:40])
+        self.assertTrue(self.daemon.introspect(self.admin, self.admin).active)
+
     def ways(self, client_id, secret):
         """A client's two ways of authenticating: (fields, headers)."""
         return (({}, self.basic(client_id, secret)), ({"client_id": client_id, "client_secret": secret}, None))
@@ -136,8 +177,7 @@ class Introspect(ShimTest):
             for fields, headers in self.ways(made.credential.client_id, secret):
                 answer = self.form("/OAuth/Introspect", {"token": token, **fields}, headers)
                 self.assertEqual((answer.code, answer.json["error"]), (code, error))
-                is_challenged = code == 401 and headers is not None
-                self.assertEqual((answer.headers["WWW-Authenticate"] or "").startswith("Basic "), is_challenged)
+                self.assertEqual((answer.headers["WWW-Authenticate"] or "").startswith("Basic "), code == 401)
 
     def test_who_may_not_introspect_is_refused(self):
         other = self.daemon.create(self.admin, "introspect by other")
@@ -244,6 +284,15 @@ class Others(ShimTest):
         self.assertEqual(self.ask("GET", "/OAuth/Check?role=" + "x" * 65, headers=bearer).code, 400)  # not the bearer's fault
         usage = self.json("GET", "/v1/usage?clientId=" + made.credential.client_id).json["rows"]
         self.assertIn("POST /api/cases/{id}", [row["api"] for row in usage])
+
+    def test_a_token_in_a_path_is_stored_nowhere(self):
+        made = self.daemon.create(self.admin, "token in a path")
+        token = self.daemon.issue(made.credential.client_id, made.secret_key).access_token
+        self.ask("GET", "/OAuth/Check", headers={"Authorization": "Bearer " + token, "X-Original-Method": "GET",
+                                                 "X-Original-URI": f"/share/{token}/file"})
+        self.daemon.introspect(self.admin, token, api="key " + made.secret_key)
+        usage = self.json("GET", "/v1/usage?clientId=" + made.credential.client_id).json["rows"]
+        self.assertEqual(sorted(row["api"] for row in usage), ["GET /share/{token}/file", "key {token}"])
 
     def test_kubernetes_token_review(self):
         import json

@@ -584,7 +584,7 @@ class OAuth(Shim):
         self.assertEqual(200, self.token(GOOD.decode() + "&audience=x&resource=y").code)
 
     def test_repeated_parameters_are_refused(self):
-        for extra in ("&scope=a&scope=b", "&client_id=good", "&grant_type=client_credentials", "&x=1&x=2"):
+        for extra in ("&scope=a&scope=b", "&client_id=good", "&grant_type=client_credentials"):
             self.error(self.token(GOOD.decode() + extra), 400, "invalid_request")
 
     def test_missing_parameters_are_refused(self):
@@ -596,7 +596,8 @@ class OAuth(Shim):
                           ((400, "invalid_request"), (401, "invalid_client")))
 
     def test_unreadable_forms_are_refused(self):
-        for body in ("a=%", "a=%4", "a=%zz", "a=%00", "a=%ff", "a=\xff", "a=%C0%80", "a=%ED%A0%80", "a\tb=c",
+        for body in ("a=%", "a=%4", "a=%zz", "scope=%00", "scope=%ff", "scope=\xff", "scope=%C0%80",
+                     "scope=%ED%A0%80", "a\tb=c", "%ff=a",
                      "&".join(f"a{i}=b" for i in range(100))):
             self.error(self.token(GOOD.decode() + "&" + body), 400, "invalid_request")
 
@@ -622,10 +623,10 @@ class OAuth(Shim):
             self.error(answer, 401, "invalid_client")
             self.assertTrue(answer.headers["www-authenticate"].startswith("Basic "))
 
-    def test_a_form_that_fails_is_not_challenged(self):
+    def test_a_form_that_fails_is_challenged_too(self):
         answer = self.token("grant_type=client_credentials&client_id=nobody&client_secret=s3cr3t")
         self.error(answer, 401, "invalid_client")
-        self.assertNotIn("www-authenticate", answer.headers)
+        self.assertTrue(answer.headers["www-authenticate"].startswith("Basic realm="))
 
     def test_other_methods_are_refused(self):
         for method in ("GET", "PUT", "DELETE", "PATCH", "HEAD"):
@@ -678,7 +679,7 @@ class OAuth(Shim):
         self.assertEqual('Basic realm="gatehouse", charset="UTF-8"', answer.headers["www-authenticate"])
         answer = self.token("token=live&client_id=nobody&client_secret=x", path=path)
         self.error(answer, 401, "invalid_client")
-        self.assertNotIn("www-authenticate", answer.headers)
+        self.assertEqual('Basic realm="gatehouse", charset="UTF-8"', answer.headers["www-authenticate"])
         answer = self.token("token=live", basic("other", "x"), path=path)
         self.error(answer, 403, "unauthorized_client")
         self.assertNotIn("www-authenticate", answer.headers)

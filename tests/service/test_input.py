@@ -65,7 +65,8 @@ class Input(unittest.TestCase):
                 (self.daemon.client_id, "", ("UNAUTHENTICATED", "INVALID_CLIENT")),
                 ("x" * 65, "y", (INVALID, "INVALID_FIELD")),
                 ("x", "y" * 129, (INVALID, "INVALID_FIELD")),
-                ("x\n", "y", (INVALID, "INVALID_FIELD"))):
+                ("x\n", "y", (INVALID, "INVALID_FIELD")),
+                (self.daemon.client_id, self.daemon.secret + "\n", (INVALID, "INVALID_FIELD"))):
             request = auth_pb2.IssueTokenRequest(client_id=client_id, client_secret=secret)
             self.assertEqual(error_of(lambda: issue(request))[:2], wanted)
         request = auth_pb2.IssueTokenRequest(client_id=self.daemon.client_id, client_secret=self.daemon.secret,
@@ -73,7 +74,7 @@ class Input(unittest.TestCase):
         self.assertEqual(error_of(lambda: issue(request)), (INVALID, "INVALID_FIELD", "scopes"))
 
     def test_tokens_and_apis(self):
-        for fields, field in (({"token": ""}, "token"), ({"token": "x" * 513}, "token"), ({"api": "x" * 257}, "api"),
+        for fields, field in (({"token": ""}, "token"), ({"api": "x" * 257}, "api"),
                               ({"api": "a\nb"}, "api"), ({"required_roles": ["x"] * 33}, "required_roles"),
                               ({"use_count": -1}, "use_count"), ({"use_count": 1000001}, "use_count"),
                               ({"used_ago": {"seconds": -1}}, "used_ago"), ({"used_ago": {"seconds": 1201}}, "used_ago")):
@@ -81,9 +82,19 @@ class Input(unittest.TestCase):
             text = fields.pop("token")
             self.assertEqual(error_of(lambda: self.daemon.introspect(self.token, text, **fields)),
                              (INVALID, "INVALID_FIELD", field))
-        for text in ("x", "gate_at_" + "0" * 55, self.token[:-1] + "_", self.token + "0"):
+
+    def test_tokens_that_are_not_ours_are_inactive_and_revoked_without_an_error(self):
+        jwt = "eyJhbGciOiJSUzI1NiJ9." + "e30" * 3000 + ".c2ln"
+        for text in ("x", "gate_at_" + "0" * 55, self.token[:-1] + "_", self.token + "0", jwt, self.token + "\n",
+                     "a\x01b", "\u0085", "é" * 600, " " + self.token):
             answer = self.daemon.introspect(self.token, text)
             self.assertEqual(answer, auth_pb2.IntrospectResponse())
+            answer = self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=text), metadata=Daemon.bearer(self.token))
+            self.assertEqual(answer, auth_pb2.RevokeResponse())
+        batch = self.daemon.auth.BatchIntrospect(auth_pb2.BatchIntrospectRequest(requests=[
+            auth_pb2.IntrospectRequest(token=jwt), auth_pb2.IntrospectRequest(token=self.token)]),
+            metadata=Daemon.bearer(self.token))
+        self.assertEqual([answer.active for answer in batch.responses], [False, True])
 
     def test_batches(self):
         ask = lambda requests: self.daemon.auth.BatchIntrospect(

@@ -56,6 +56,7 @@ async function decide(request) {
   if (role === undefined) return [404, { error: 'not_found' }];
   const [, token] = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (token === undefined) return [401, { error: 'missing_token' }, 'Bearer'];
+  if (!/^[\w.~+/-]+=*$/.test(token)) return [401, { error: 'invalid_token' }, 'Bearer error="invalid_token"']; // RFC 6750, section 2.1
   try {
     const bearer = await introspect(token, api, role);
     if (!bearer.active) return [401, { error: 'invalid_token' }, 'Bearer error="invalid_token"'];

@@ -10,6 +10,7 @@ The credential is the service's own and holds the role resource_server. GATEHOUS
 """
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -20,6 +21,7 @@ import grpc_tools
 from grpc_tools import protoc
 
 ROLES = {("GET", "/cases"): "service_agent", ("POST", "/cases"): "work_creator"}
+TOKEN = re.compile("[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 DEADLINE = 2  # seconds
 
 
@@ -76,6 +78,8 @@ class Handler(BaseHTTPRequestHandler):
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return self.answer(401, {"error": "missing_token"}, "Bearer")
+        if not TOKEN.fullmatch(token.strip()):  # it cannot even be asked about
+            return self.answer(401, {"error": "invalid_token"}, 'Bearer error="invalid_token"')
         try:
             bearer = self.server.gatehouse.introspect(token.strip(), f"{self.command} {self.path}", role)
         except grpc.RpcError as error:  # no answer is no permission
