@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "call.h"
 
+#include "utf8.h"
+
 #include <stdio.h>
 
 __attribute__((format(printf, 5, 0))) static enum status set_error(struct call *call, enum status status,
@@ -11,9 +13,10 @@ __attribute__((format(printf, 5, 0))) static enum status set_error(struct call *
     if (error->status != STATUS_OK)
         return error->status;
     error->status = status;
-    snprintf(error->reason, sizeof error->reason, "%s", reason);
-    snprintf(error->field, sizeof error->field, "%s", field);
+    utf8_copy(error->reason, sizeof error->reason, reason);
+    utf8_copy(error->field, sizeof error->field, field);
     vsnprintf(error->message, sizeof error->message, format, args);
+    utf8_trim(error->message);
     return status;
 }
 

@@ -23,7 +23,7 @@ static int text_len(const char *text, const char *end, size_t most)
 {
     size_t len = text == NULL ? 0 : strcspn(text, end);
     if (len > most)
-        len = most;
+        len = utf8_fitting(text, most);
     return text != NULL && utf8_is_text(text, len) ? (int)len : 0;
 }
 

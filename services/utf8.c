@@ -60,6 +60,15 @@ size_t utf8_fitting(const char *text, size_t most)
     return ((unsigned char)text[len] & 0xc0) == 0x80 ? most : len;
 }
 
+void utf8_trim(char *text)
+{
+    size_t len = strlen(text), last = len;
+    while (last > 0 && len - last < 3 && ((unsigned char)text[last - 1] & 0xc0) == 0x80)
+        last--;
+    if (last > 0 && utf8_character(text + last - 1, len - last + 1) != len - last + 1)
+        text[last - 1] = '\0';
+}
+
 size_t utf8_copy(char *to, size_t size, const char *text)
 {
     size_t len = utf8_fitting(text, size - 1);

@@ -21,6 +21,9 @@ const char *utf8_fault(const char *text, size_t len);
 /* How many bytes of `text` may be kept where there is room for `most`: no character is cut in two. */
 size_t utf8_fitting(const char *text, size_t most);
 
+/* After a printf that may have cut its text off: takes away what is left of a character at the end. */
+void utf8_trim(char *text);
+
 /* Copies as much of `text` as fits into `to` of `size` bytes (at least 1), with its NUL, and cuts between characters.
  * Returns the length. */
 size_t utf8_copy(char *to, size_t size, const char *text);

@@ -2,6 +2,7 @@
 #include "api/internal.h"
 #include "domain/flusher.h"
 #include "log.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void resolve_identities(struct calling *calling)
         caller->is_known = true;
         caller->may_introspect |= may_introspect;
         caller->may_administer |= may_administer;
-        snprintf(caller->name, sizeof caller->name, "%s", *name);
+        utf8_copy(caller->name, sizeof caller->name, *name);
     }
 }
 

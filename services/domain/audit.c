@@ -3,6 +3,7 @@
 
 #include "domain/pattern.h"
 #include "domain/work.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -184,8 +185,7 @@ static const char *keep(struct queued *queued, size_t *used, const char *text)
     size_t room = sizeof queued->text - *used;
     if (room < 2)
         return "";
-    snprintf(to, room < 257 ? room : 257, "%s", text_of(text));
-    *used += strlen(to) + 1;
+    *used += utf8_copy(to, room < 257 ? room : 257, text_of(text)) + 1;
     return to;
 }
 

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "path.h"
 #include "routes.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,9 +65,10 @@ static void answer_bad(struct http_request *request, const char *why)
 {
     struct call_error error = {.status = STATUS_INVALID_ARGUMENT, .reason = "INVALID_FIELD"};
     const char *colon = strstr(why, ": "); /* "credential.expireTime: is not …" */
-    snprintf(error.message, sizeof error.message, "%s", why);
+    utf8_copy(error.message, sizeof error.message, why);
     if (colon != NULL && strcspn(why, " ") > (size_t)(colon - why))
         snprintf(error.field, sizeof error.field, "%.*s", (int)(colon - why), why);
+    utf8_trim(error.field);
     answer_status(request, &error);
 }
 

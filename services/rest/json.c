@@ -2,6 +2,7 @@
 #include "json.h"
 
 #include "json_special.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPEATED_MAX = 1024 };
+enum { REPEATED_MAX = 1024, NAME_SHOWN = 40 };
 
 /* A message's member at `offset`, as a pointer to it. */
 static void *member(const ProtobufCMessage *message, unsigned offset)
@@ -173,6 +174,7 @@ static bool fail(struct reader *reader, const char *what)
 {
     if (reader->why[0] == '\0')
         snprintf(reader->why, JSON_WHY_MAX, "%s%s%s", reader->path, reader->path[0] == '\0' ? "" : ": ", what);
+    utf8_trim(reader->why);
     return false;
 }
 
@@ -342,7 +344,9 @@ static bool read_message(struct reader *reader, const json_t *json, ProtobufCMes
     uint64_t seen = 0; /* expireTime and expire_time are one field */
     json_object_foreach((json_t *)(uintptr_t)json, name, value)
     {
-        snprintf(reader->path + path_len, sizeof reader->path - path_len, "%s%.40s", path_len == 0 ? "" : ".", name);
+        snprintf(reader->path + path_len, sizeof reader->path - path_len, "%s%.*s", path_len == 0 ? "" : ".",
+                 (int)utf8_fitting(name, NAME_SHOWN), name);
+        utf8_trim(reader->path);
         const ProtobufCFieldDescriptor *field = find_field(reader, message->descriptor, name);
         if (field == NULL)
             return fail(reader, "there is no such field");
@@ -396,7 +400,7 @@ bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const cha
 {
     struct reader reader = {.scratch = scratch, .why = why};
     why[0] = '\0';
-    snprintf(reader.path, sizeof reader.path, "%.60s", path);
+    utf8_copy(reader.path, sizeof reader.path, path);
     size_t len = strcspn(path, ".");
     char *name = scratch_copy(scratch, path, len);
     const ProtobufCFieldDescriptor *field = name == NULL ? NULL : find_field(&reader, message->descriptor, name);

@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "clock.h"
+#include "utf8.h"
 
 #include <gatehouse.h>
 #include <stdio.h>
@@ -26,9 +27,9 @@ static void answered(const ProtobufCMessage *response, void *closure_data)
     struct call *call = passage->call;
     if (response == NULL) {
         call->error.status = (enum status)passage->remote.status;
-        snprintf(call->error.message, sizeof call->error.message, "%s", passage->remote.message);
-        snprintf(call->error.reason, sizeof call->error.reason, "%s", passage->remote.reason);
-        snprintf(call->error.field, sizeof call->error.field, "%s", passage->remote.field);
+        utf8_copy(call->error.message, sizeof call->error.message, passage->remote.message);
+        utf8_copy(call->error.reason, sizeof call->error.reason, passage->remote.reason);
+        utf8_copy(call->error.field, sizeof call->error.field, passage->remote.field);
         call->error.retry_after_ms = passage->remote.retry_after_ms;
         if (call->error.status == STATUS_UNAVAILABLE && call->error.retry_after_ms == 0)
             call->error.retry_after_ms = 1000; /* the server behind is away */

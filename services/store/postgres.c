@@ -9,11 +9,14 @@
 #include "store/driver.h"
 #include "store/migrations.h"
 #include "store/postgres_link.h"
+#include "utf8.h"
 
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { REASON_SHOWN = 200 };
 
 struct postgres_database {
     struct database base;
@@ -283,7 +286,8 @@ static enum status postgres_connect(struct database *base, enum connection_use u
     };
     enum status status = link_open(&connection->link);
     if (status != STATUS_OK) {
-        snprintf(why, STORE_WHY_MAX, "the database cannot be used: %.200s", connection->link.reason);
+        snprintf(why, STORE_WHY_MAX, "the database cannot be used: %.*s",
+                 (int)utf8_fitting(connection->link.reason, REASON_SHOWN), connection->link.reason);
         postgres_disconnect(&connection->base);
         return status;
     }
@@ -315,7 +319,8 @@ static enum status check_identity(struct connection *connection, bool create, ch
                               NULL, 0, read_tables, &tables);
     postgres_rollback(connection);
     if (status != STATUS_OK) {
-        snprintf(why, STORE_WHY_MAX, "the database cannot be read: %.200s", postgres_reason(connection));
+        snprintf(why, STORE_WHY_MAX, "the database cannot be read: %.*s",
+                 (int)utf8_fitting(postgres_reason(connection), REASON_SHOWN), postgres_reason(connection));
         return status;
     }
     if (tables.ours == 0 && tables.all > 0) {

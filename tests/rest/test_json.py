@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON for every CredentialAdmin method."""
 import unittest
+import urllib.parse
 
 from shim import ShimTest
 
@@ -103,6 +104,26 @@ class Json(ShimTest):
                                                            "Content-Type": "application/json"})
         self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
         self.reason(self.json("GET", "/v1/credentials?pagesize=1"), 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+
+    def test_names_are_cut_between_characters(self):
+        euro = "\u20ac"
+        for size in range(36, 46):
+            for name in ("a" * size + euro * 40, euro * size, "\U0001f600" * size):
+                for message in ({name: 1}, {"credential": {name: 1}}, {"credential": {"name": name * 40}}):
+                    answer = self.json("POST", "/v1/credentials", message)
+                    self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+                answer = self.json("GET", "/v1/credentials?" + urllib.parse.quote(name) + "=1")
+                self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+                answer = self.json("GET", "/v1/credentials?filter=" + urllib.parse.quote(name + "=" + name))
+                self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+
+    def test_a_filter_is_cut_between_characters(self):
+        for size in range(252, 260):
+            text = "a" * size + "\u20ac" * 3
+            answer = self.json("GET", "/v1/credentials?filter=" + urllib.parse.quote(f'name:"{text}"'))
+            self.assertEqual(answer.code, 200, answer.text)
+            answer = self.json("GET", "/v1/audit?filter=" + urllib.parse.quote(f'detail:"{text}"'))
+            self.assertEqual(answer.code, 200, answer.text)
 
     def test_who_may_not_is_refused_before_existence(self):
         made = self.create("json stranger")

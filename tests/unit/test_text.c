@@ -2,6 +2,9 @@
 /* Tokens and secret keys as text, and tokens' keys. */
 #include "fixture.h"
 
+#include "domain/pattern.h"
+#include "utf8.h"
+
 static void a_token_reads_as_what_was_written(void **state)
 {
     (void)state;
@@ -135,6 +138,51 @@ static void a_time_that_a_key_has_no_room_for_makes_no_token(void **state)
         assert_false(token_text_new((int64_t[]){last + 1, -1, INT64_MAX, INT64_MIN}[i], text));
 }
 
+static void a_text_is_cut_between_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"; /* of 1, 2, 3, 4 and 1 bytes */
+    static const size_t fitting[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    for (size_t most = 0; most < sizeof fitting / sizeof fitting[0]; most++) {
+        char copy[16], cut[16];
+        assert_int_equal(utf8_fitting(text, most), fitting[most]);
+        assert_int_equal(utf8_copy(copy, most + 1, text), fitting[most]);
+        assert_int_equal(strlen(copy), fitting[most]);
+        assert_memory_equal(copy, text, fitting[most]);
+        snprintf(cut, most + 1, "%s", text);
+        utf8_trim(cut);
+        assert_string_equal(cut, copy);
+    }
+    char whole[] = "\xc3\xa9", broken[] = "\x80\x80\x80\x80\x80";
+    utf8_trim(whole);
+    assert_int_equal(strlen(whole), 2);
+    utf8_trim(broken); /* what is no UTF-8 is not ours to mend, but stays within its bounds */
+    assert_in_range(strlen(broken), 0, 5);
+    assert_int_equal(utf8_fitting("\x80\x80\x80\x80\x80\x80", 5), 5);
+}
+
+static void what_is_wrong_with_a_text_is_said(void **state)
+{
+    (void)state;
+    assert_null(utf8_fault("caf\xc3\xa9", 5));
+    assert_string_equal(utf8_fault("a\n", 2), "has a control character");
+    assert_string_equal(utf8_fault("a\xc2\x85", 3), "has a control character");
+    assert_string_equal(utf8_fault("a\n\xff", 3), "is not UTF-8");
+    assert_string_equal(utf8_fault("\xc3", 1), "is not UTF-8");
+}
+
+static void a_pattern_is_cut_between_characters(void **state)
+{
+    (void)state;
+    char text[400] = "", pattern[2 * PATTERN_TEXT_MAX + 3];
+    for (size_t i = 0; i < 150; i++)
+        memcpy(text + 1 + 2 * i, "\xc3\xa9", 3);
+    text[0] = 'x';
+    pattern_make(text, pattern);
+    assert_true(utf8_is_text(pattern, strlen(pattern)));
+    assert_int_equal(strlen(pattern), 2 + 255);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +194,9 @@ int main(void)
         cmocka_unit_test(an_accessor_reads_as_the_key_that_was_written),
         cmocka_unit_test(keys_are_in_order_of_issue),
         cmocka_unit_test(a_time_that_a_key_has_no_room_for_makes_no_token),
+        cmocka_unit_test(a_text_is_cut_between_characters),
+        cmocka_unit_test(what_is_wrong_with_a_text_is_said),
+        cmocka_unit_test(a_pattern_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
