@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON for every CredentialAdmin method: one table from method and path to RPC, one converter for all messages. */
+#include "basic.h"
 #include "form.h"
 #include "json.h"
 #include "path.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 
 /* {field} stands for one path segment and names the field of the request that takes it. The body of POST, PATCH and PUT
- * is the request; GET and DELETE take its fields from the query. */
+ * is the request; its fields may also stand in the query, where they must not contradict it. */
 static const struct admin_route routes[] = {
     {"GET", "/v1/credentials", "ListCredentials"},
     {"POST", "/v1/credentials", "CreateCredential"},
@@ -53,10 +54,11 @@ static const struct admin_route *find(struct http_request *request, const char *
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         if (!path_fits(&request->scratch, routes[i].path, path, captured))
             continue;
-        if (strcmp(routes[i].method, request->method) == 0)
+        bool is_get = strcmp(routes[i].method, "GET") == 0;
+        if (strcmp(routes[i].method, request->method) == 0 || (is_get && strcmp(request->method, "HEAD") == 0))
             return &routes[i];
         size_t len = strlen(allow);
-        snprintf(allow + len, 64 - len, "%s%s", len == 0 ? "" : ", ", routes[i].method);
+        snprintf(allow + len, 64 - len, "%s%s", len == 0 ? "" : ", ", is_get ? "GET, HEAD" : routes[i].method);
     }
     return NULL;
 }
@@ -88,22 +90,20 @@ static ProtobufCMessage *read_body(struct http_request *request, const ProtobufC
     return message;
 }
 
-static ProtobufCMessage *read_query(struct http_request *request, const ProtobufCMessageDescriptor *descriptor,
-                                    char why[static JSON_WHY_MAX])
+static bool read_query(struct http_request *request, ProtobufCMessage *message, char why[static JSON_WHY_MAX])
 {
     const char *broken = "";
     struct form *form = scratch_alloc(&request->scratch, sizeof *form);
-    ProtobufCMessage *message = json_new_message(&request->scratch, descriptor);
-    if (form == NULL || message == NULL)
-        return NULL;
+    if (form == NULL)
+        return false;
     if (!form_parse(form, request->query, strlen(request->query), &broken)) {
         snprintf(why, JSON_WHY_MAX, "query: %s", broken);
-        return NULL;
+        return false;
     }
     for (size_t i = 0; i < form->count; i++)
         if (!json_set_text(&request->scratch, message, form->fields[i].name, form->fields[i].value, why))
-            return NULL;
-    return message;
+            return false;
+    return true;
 }
 
 static bool set_captured(struct http_request *request, struct path_captured *captured, ProtobufCMessage *message,
@@ -120,35 +120,135 @@ static bool set_captured(struct http_request *request, struct path_captured *cap
     return true;
 }
 
-static void answer_message(struct exchange *exchange, const ProtobufCMessage *response)
+/* If-Match (RFC 9110, section 13.1.1) */
+
+enum { TAG_MAX = 66 }; /* as long as an etag may be, in its quotes */
+
+static bool fail_precondition(struct call_error *error)
 {
-    if (response == NULL)
-        answer_status(exchange->request, &exchange->call.error);
-    else
-        answer_json(exchange->request, 200, json_from_message(response));
+    *error = (struct call_error){.status = STATUS_ABORTED, .reason = "STALE_ETAG"};
+    utf8_copy(error->message, sizeof error->message, "If-Match names no entity tag that this has now");
+    return false;
 }
 
+/* "etag", or "credential.etag": the field of the request that makes it conditional. NULL: it has none. */
+static const char *etag_field(struct scratch *scratch, const struct admin_route *route,
+                              const ProtobufCMessageDescriptor *descriptor)
+{
+    if (strchr(route->path, '{') == NULL && strcmp(route->method, "POST") == 0)
+        return NULL; /* what is to be created has no tag yet */
+    if (protobuf_c_message_descriptor_get_field_by_name(descriptor, "etag") != NULL)
+        return "etag";
+    for (unsigned i = 0; i < descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+        if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
+            protobuf_c_message_descriptor_get_field_by_name(field->descriptor, "etag") != NULL)
+            return scratch_print(scratch, "%s.etag", field->name);
+    }
+    return NULL;
+}
+
+/* Makes the call conditional. What cannot be checked is not done. */
+static bool set_precondition(struct exchange *exchange, const struct admin_route *route, ProtobufCMessage *message,
+                             struct call_error *error)
+{
+    struct http_request *request = exchange->request;
+    char why[JSON_WHY_MAX];
+    const char *given = http_header_copy(request, "If-Match");
+    if (given == NULL)
+        return true;
+    exchange->if_match = given;
+    size_t len = strlen(given);
+    if (strcmp(given, "*") == 0)
+        return true; /* what is not there is NOT_FOUND */
+    if (len < 3 || len > TAG_MAX || given[0] != '"' || strchr(given + 1, '"') != given + len - 1)
+        return fail_precondition(error); /* weak ones never match; of several we could ask for one only */
+    const char *tag = exchange->if_match = scratch_copy(&request->scratch, given + 1, len - 2);
+    if (tag == NULL || strcmp(route->method, "GET") == 0)
+        return tag != NULL; /* compared when it is there */
+    const char *field = etag_field(&request->scratch, route, message->descriptor);
+    return (field != NULL && json_set_text(&request->scratch, message, field, tag, why)) || fail_precondition(error);
+}
+
+/* The entity tag of what is answered: its own, or of the one thing in it. */
+static const char *etag_of(json_t *json)
+{
+    const char *key, *etag = json_string_value(json_object_get(json, "etag"));
+    json_t *value;
+    json_object_foreach(json, key, value)
+    {
+        if (etag == NULL)
+            etag = json_string_value(json_object_get(value, "etag"));
+    }
+    return etag;
+}
+
+static void answer_message(struct exchange *exchange, const ProtobufCMessage *response)
+{
+    struct http_request *request = exchange->request;
+    json_t *json = response == NULL ? NULL : json_from_message(response);
+    const char *etag = json == NULL ? NULL : etag_of(json);
+    bool is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    if (response != NULL && is_read && exchange->if_match != NULL && strcmp(exchange->if_match, "*") != 0 &&
+        (etag == NULL || strcmp(etag, exchange->if_match) != 0)) {
+        struct call_error error;
+        (void)!fail_precondition(&error);
+        answer_error(request, 412, &error);
+        json_decref(json);
+        return;
+    }
+    if (etag != NULL)
+        http_answer_header(request, "ETag", scratch_print(&request->scratch, "\"%s\"", etag));
+    if (response == NULL)
+        answer_status(request, &exchange->call.error);
+    else
+        answer_json(request, 200, json);
+}
+
+static ProtobufCMessage *read_request(struct http_request *request, const ProtobufCMessageDescriptor *descriptor,
+                                      struct path_captured *captured, char why[static JSON_WHY_MAX])
+{
+    ProtobufCMessage *message = read_body(request, descriptor, why);
+    bool is_read =
+        message != NULL && read_query(request, message, why) && set_captured(request, captured, message, why);
+    return is_read ? message : NULL;
+}
+
+static void answer_unknown_caller(struct http_request *request)
+{
+    struct call_error error = {.status = STATUS_UNAUTHENTICATED, .reason = "CALLER_UNKNOWN"};
+    utf8_copy(error.message, sizeof error.message, "a live bearer token is needed in the authorization header");
+    answer_status(request, &error);
+}
+
+/* Whoever shows no token learns nothing of what is wrong with the request. */
 static bool start(const struct rest_options *options, struct http_request *request, const struct admin_route *route,
                   struct path_captured *captured)
 {
     char why[JSON_WHY_MAX] = "out of memory";
-    bool has_body = strcmp(route->method, "GET") != 0 && strcmp(route->method, "DELETE") != 0;
+    const char *token = NULL;
+    struct call_error error;
     const ProtobufCMessageDescriptor *descriptor =
         protobuf_c_service_descriptor_get_method_by_name(options->admin->descriptor, route->rpc)->input;
-    if (has_body && request->body_len > 0 && !content_type_is(request, "application/json")) {
-        answer_oauth_error(request, 415, "invalid_request", "the body must be application/json");
-        return false;
-    }
-    ProtobufCMessage *message = has_body ? read_body(request, descriptor, why) : read_query(request, descriptor, why);
-    if (message == NULL || !set_captured(request, captured, message, why)) {
-        answer_bad(request, why);
-        return false;
-    }
     struct exchange *exchange = exchange_new(options, request);
     if (exchange == NULL)
         return false;
-    exchange_invoke(exchange, options->admin, route->rpc, message, answer_message);
-    return true;
+    bool has_token = basic_scheme_is(exchange->call.authorization, "Bearer", &token);
+    bool is_json = request->body_len == 0 || content_type_is(request, "application/json");
+    ProtobufCMessage *message = is_json ? read_request(request, descriptor, captured, why) : NULL;
+    if (message != NULL && set_precondition(exchange, route, message, &error)) {
+        exchange_invoke(exchange, options->admin, route->rpc, message, answer_message);
+        return true;
+    }
+    if (!has_token)
+        answer_unknown_caller(request);
+    else if (!is_json)
+        answer_oauth_error(request, 415, "invalid_request", "the body must be application/json");
+    else if (message == NULL)
+        answer_bad(request, why);
+    else
+        answer_error(request, 412, &error);
+    return false;
 }
 
 bool admin_handle(const struct rest_options *options, struct http_request *request, const char *path)

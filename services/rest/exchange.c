@@ -12,6 +12,8 @@
 #include <strings.h>
 #include <sys/random.h>
 
+enum { PARAMETER_MAX = 64 };
+
 static bool is_cancelled(const struct call *call)
 {
     return http_is_gone(((const struct exchange *)call)->request);
@@ -235,33 +237,73 @@ void answer_challenge(struct http_request *request, const char *error)
     http_answer_header(request, "WWW-Authenticate", challenge);
 }
 
+void answer_error(struct http_request *request, int code, const struct call_error *error)
+{
+    answer_json(request, code,
+                json_pack("{s:{s:i, s:s, s:s, s:o}}", "error", "code", code, "status", status_name(error->status),
+                          "message", error->message, "details", make_details(error)));
+}
+
 void answer_status(struct http_request *request, const struct call_error *error)
 {
     int code = answer_code_of(request, error);
     const struct exchange *exchange = request->data;
+    if (exchange != NULL && exchange->if_match != NULL && strcmp(error->reason, "STALE_ETAG") == 0)
+        code = 412; /* RFC 9110, section 13.1.1 */
     if (error->status == STATUS_UNAUTHENTICATED && (exchange == NULL || exchange->call.authorization == NULL))
         answer_challenge(request, NULL);
     else if (error->status == STATUS_UNAUTHENTICATED)
         answer_challenge(request, "invalid_token");
     else if (error->status == STATUS_PERMISSION_DENIED)
         answer_challenge(request, "insufficient_scope");
-    answer_json(request, code,
-                json_pack("{s:{s:i, s:s, s:s, s:o}}", "error", "code", code, "status", status_name(error->status),
-                          "message", error->message, "details", make_details(error)));
+    answer_error(request, code, error);
+}
+
+static const char *skip_spaces(const char *at)
+{
+    return at + strspn(at, " \t");
+}
+
+/* The value of a parameter at `at`: a token or a quoted string. Its end; NULL: it is neither. */
+static const char *read_value(const char *at, char value[static PARAMETER_MAX])
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t len = 0;
+    bool is_quoted = *at == '"';
+    at += is_quoted;
+    while (*at != '\0' && (is_quoted ? *at != '"' : strchr(token, *at) != NULL)) {
+        at += is_quoted && *at == '\\' && at[1] != '\0';
+        if (len + 1 < PARAMETER_MAX)
+            value[len++] = *at;
+        at++;
+    }
+    value[len] = '\0';
+    if (is_quoted)
+        return *at == '"' ? at + 1 : NULL;
+    return len > 0 ? at : NULL;
+}
+
+/* RFC 9110, section 5.6.6: *( OWS ";" OWS [ name "=" value ] ). Is it well formed, and the charset UTF-8 if it is told?
+ */
+static bool are_parameters_utf8(const char *at)
+{
+    char name[PARAMETER_MAX], value[PARAMETER_MAX];
+    while (*(at = skip_spaces(at)) == ';') {
+        at = skip_spaces(at + 1);
+        if (*at == ';' || *at == '\0')
+            continue;
+        at = *at == '"' ? NULL : read_value(at, name);
+        if (at == NULL || *at != '=' || (at = read_value(at + 1, value)) == NULL)
+            return false;
+        if (strcasecmp(name, "charset") == 0 && strcasecmp(value, "utf-8") != 0)
+            return false;
+    }
+    return *at == '\0';
 }
 
 bool content_type_is(const struct http_request *request, const char *wanted)
 {
     const char *type = http_header(request, "Content-Type");
     size_t len = strlen(wanted);
-    if (type == NULL || strncasecmp(type, wanted, len) != 0)
-        return false;
-    const char *rest = type + len + strspn(type + len, " \t");
-    if (*rest == '\0')
-        return true;
-    if (*rest != ';')
-        return false;
-    rest += strspn(rest, "; \t");
-    return strncasecmp(rest, "charset=", 8) != 0 || strncasecmp(rest + 8, "utf-8", 5) == 0 ||
-           strncasecmp(rest + 8, "\"utf-8\"", 7) == 0;
+    return type != NULL && strncasecmp(type, wanted, len) == 0 && are_parameters_utf8(type + len);
 }

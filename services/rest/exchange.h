@@ -24,6 +24,7 @@ struct exchange {
     exchange_answer_fn *answer;
     bool has_client; /* the caller showed client ID and secret key, not a bearer token */
     bool used_basic; /* for the challenge of a 401 */
+    const char *if_match; /* the entity tag that the request is conditional on, "*" for any; NULL: it is not */
     void *data;      /* the route's own, in the request's scratch */
 };
 
@@ -54,6 +55,9 @@ void answer_challenge(struct http_request *request, const char *error);
 
 /* {"error": {"code", "status", "message", "details"}}, as google.rpc.Status is in JSON. */
 void answer_status(struct http_request *request, const struct call_error *error);
+
+/* The same body with another code than the status has by itself. */
+void answer_error(struct http_request *request, int code, const struct call_error *error);
 
 /* Is the content type `wanted`, in any letter case, with parameters or not, and in no charset but UTF-8? */
 bool content_type_is(const struct http_request *request, const char *wanted);

@@ -373,6 +373,13 @@ ProtobufCMessage *json_to_message(struct scratch *scratch, const ProtobufCMessag
     return message != NULL && read_message(&reader, json, message) ? message : NULL;
 }
 
+static bool is_same(const ProtobufCFieldDescriptor *field, const void *before, const void *after)
+{
+    if (field->type == PROTOBUF_C_TYPE_STRING)
+        return strcmp(*(char *const *)before, *(char *const *)after) == 0;
+    return field->type != PROTOBUF_C_TYPE_MESSAGE && memcmp(before, after, size_of(field->type)) == 0;
+}
+
 /* Text as the JSON that the field wants: true for a boolean, else text (numbers and enums are read from text too). */
 static bool set_field(struct reader *reader, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                       const char *text)
@@ -382,6 +389,8 @@ static bool set_field(struct reader *reader, ProtobufCMessage *message, const Pr
         json_decref(json);
         json = json_boolean(text[0] == 't');
     }
+    char before[sizeof(ProtobufCBinaryData)];
+    void *value = member(message, field->offset);
     bool is_set = json != NULL || fail(reader, "is no UTF-8 text");
     if (is_set && field->label == PROTOBUF_C_LABEL_REPEATED) {
         char *to = extend(reader, message, field, 1);
@@ -389,7 +398,10 @@ static bool set_field(struct reader *reader, ProtobufCMessage *message, const Pr
         if (is_set)
             ++*(size_t *)member(message, field->quantifier_offset);
     } else if (is_set) {
-        is_set = read_value(reader, field, json, member(message, field->offset));
+        bool was_set = !is_default(field, value);
+        memcpy(before, value, size_of(field->type));
+        is_set = read_value(reader, field, json, value) &&
+                 (!was_set || is_same(field, before, value) || fail(reader, "has two values, which differ"));
     }
     json_decref(json);
     return is_set;

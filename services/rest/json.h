@@ -23,7 +23,8 @@ ProtobufCMessage *json_to_message(struct scratch *scratch, const ProtobufCMessag
                                   const json_t *json, char why[static JSON_WHY_MAX]);
 
 /* Sets one field from text, as from a query or a path: "page_size" or "pageSize", or "credential.client_id". A repeated
- * field takes one element more each time. false: why. */
+ * field takes one element more each time. false: why; also where the field has another value already, for then the
+ * path, the query and the body disagree. */
 bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const char *path, const char *text,
                    char why[static JSON_WHY_MAX]);
 

@@ -79,19 +79,24 @@ static bool allow_origin(const struct rest_options *options, struct http_request
 {
     const char *origin = http_header(request, "Origin");
     const char *const *allowed = options->cors_origins;
+    if (allowed != NULL &&
+        *allowed != NULL) /* also for who sends none: a cache must not give one's answer to another */
+        http_answer_header(request, "Vary", "Origin");
     while (origin != NULL && allowed != NULL && *allowed != NULL && strcmp(*allowed, origin) != 0)
         allowed++;
     if (origin == NULL || allowed == NULL || *allowed == NULL)
         return false;
     http_answer_header(request, "Access-Control-Allow-Origin", origin);
-    http_answer_header(request, "Vary", "Origin");
+    http_answer_header(request, "Access-Control-Expose-Headers",
+                       "WWW-Authenticate, Retry-After, X-Request-Id, ETag, Allow");
     return true;
 }
 
 static void answer_preflight(struct http_request *request)
 {
-    http_answer_header(request, "Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, DELETE");
-    http_answer_header(request, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id");
+    http_answer_header(request, "Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, PUT, DELETE");
+    http_answer_header(request, "Access-Control-Allow-Headers",
+                       "Authorization, Content-Type, If-Match, X-Request-Id, Traceparent");
     http_answer_header(request, "Access-Control-Max-Age", "600");
     answer_empty(request, 204);
     http_reply(request);
@@ -113,6 +118,13 @@ static void dispatch(const struct rest_options *options, struct http_request *re
     http_reply(request);
 }
 
+/* Nothing here is unpacked. */
+static bool is_plain(const struct http_request *request)
+{
+    const char *coding = http_header(request, "Content-Encoding");
+    return coding == NULL || coding[0] == '\0' || strcasecmp(coding, "identity") == 0;
+}
+
 static void handle(void *arg, struct http_request *request)
 {
     struct rest_server *server = arg;
@@ -125,6 +137,10 @@ static void handle(void *arg, struct http_request *request)
     bool is_allowed_origin = allow_origin(options, request);
     if (is_allowed_origin && strcmp(request->method, "OPTIONS") == 0) {
         answer_preflight(request);
+    } else if (!is_plain(request)) {
+        http_answer_header(request, "Accept-Encoding", "identity"); /* RFC 9110, section 15.5.16 */
+        answer_oauth_error(request, 415, "invalid_request", "the body must have no content coding");
+        http_reply(request);
     } else if (path != NULL) {
         dispatch(options, request, path);
     } else if (is_metadata_of(request->path, prefix)) {
@@ -161,7 +177,7 @@ static void serve_metrics(void *arg, struct http_request *request)
 {
     struct rest_server *server = arg;
     size_t len = 0;
-    bool is_get = strcmp(request->method, "GET") == 0;
+    bool is_get = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
     char *text =
         is_get && strcmp(request->path, "/metrics") == 0 ? metrics_format(server->options.metrics, &len) : NULL;
     if (text == NULL) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON for every CredentialAdmin method."""
+import json
 import unittest
 import urllib.parse
 
@@ -105,6 +106,101 @@ class Json(ShimTest):
         self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
         self.reason(self.json("GET", "/v1/credentials?pagesize=1"), 400, "INVALID_ARGUMENT", "INVALID_FIELD")
 
+    def test_a_known_parameter_is_honoured_and_an_unknown_one_refused_on_every_method(self):
+        made = self.create("query")
+        path = "/v1/credentials/" + made["credential"]["clientId"]
+        mine = lambda: self.json("GET", path).json["credential"]
+        secrets = mine()["secrets"]
+        self.assertEqual(self.json("POST", path + ":regenerateSecret?validateOnly=true", {}).code, 200)
+        self.assertEqual(mine()["secrets"], secrets)
+        self.assertEqual(self.json("PATCH", path + "?validateOnly=true", {"credential": {"name": "changed"},
+                                                                          "updateMask": "name"}).code, 200)
+        self.assertEqual(mine()["name"], "query")
+        self.assertEqual(self.json("PUT", "/v1/users/query/roles?validateOnly=true", {"roles": ["team_leader"]}).code, 200)
+        self.assertEqual(self.json("GET", "/v1/users/query").code, 404)
+        for method, where in (("POST", path + ":regenerateSecret"), ("PATCH", path), ("PUT", "/v1/users/query/roles"),
+                              ("DELETE", path), ("GET", path), ("POST", "/v1/credentials"), ("PATCH", "/v1/settings")):
+            for query in ("validateonly=true", "validateOnly=perhaps", "x=1", "%ff=1"):
+                answer = self.json(method, f"{where}?{query}", None if method in ("GET", "DELETE") else {})
+                self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+        self.assertEqual(mine()["secrets"], secrets)
+
+    def test_a_path_a_query_and_a_body_that_disagree_are_refused(self):
+        made, other = self.create("path")["credential"]["clientId"], self.create("body")["credential"]["clientId"]
+        for method, path, body in (
+                ("POST", f"/v1/credentials/{made}:regenerateSecret", {"clientId": other}),
+                ("PATCH", f"/v1/credentials/{made}", {"credential": {"clientId": other, "name": "x"}, "updateMask": "name"}),
+                ("PUT", "/v1/users/anna/roles", {"user": "bert", "roles": []}),
+                ("GET", f"/v1/credentials/{made}?clientId={other}", None),
+                ("DELETE", f"/v1/credentials/{made}?clientId={other}", None),
+                ("GET", "/v1/credentials?pageSize=1&pageSize=2", None),
+                ("PATCH", f"/v1/credentials/{made}?updateMask=name", {"credential": {"name": "x"}, "updateMask": "owner"})):
+            answer = self.json(method, path, body)
+            self.reason(answer, 400, "INVALID_ARGUMENT", "INVALID_FIELD")
+            self.assertIn("two values", answer.json["error"]["message"])
+        self.assertEqual(self.json("GET", f"/v1/credentials/{made}?clientId={made}").code, 200)
+        self.assertEqual(self.json("POST", f"/v1/credentials/{made}:endTokens", {"clientId": made}).code, 200)
+
+    def test_if_match_makes_a_change_conditional(self):
+        made = self.create("if-match")["credential"]
+        path = "/v1/credentials/" + made["clientId"]
+        answer = self.json("GET", path)
+        tag = answer.headers["ETag"]
+        self.assertEqual(tag, f'"{answer.json["credential"]["etag"]}"')
+        change = lambda match, name: self.ask("PATCH", path, json.dumps(
+            {"credential": {"name": name}, "updateMask": "name"}), {
+                "Authorization": "Bearer " + self.admin, "Content-Type": "application/json", "If-Match": match})
+        for match in ('"other"', '""', "W/" + tag, tag.strip('"'), f'{tag}, "other"', '"' + "x" * 80 + '"'):
+            answer = change(match, "stale")
+            self.reason(answer, 412, "ABORTED", "STALE_ETAG")
+        self.assertEqual(change(tag, "first").code, 200)
+        self.reason(change(tag, "second"), 412, "ABORTED", "STALE_ETAG")
+        self.assertEqual(change("*", "third").code, 200)
+        headers = {"Authorization": "Bearer " + self.admin, "If-Match": tag}
+        for method, where in (("DELETE", path), ("POST", path + ":regenerateSecret"), ("POST", path + ":endTokens"),
+                              ("POST", "/v1/credentials"), ("GET", path), ("GET", "/v1/roles")):
+            self.reason(self.ask(method, where, headers=headers), 412, "ABORTED", "STALE_ETAG")
+        now = self.json("GET", path).headers["ETag"]
+        self.assertEqual(self.ask("GET", path, headers={**headers, "If-Match": now}).code, 200)
+        self.assertEqual(self.ask("DELETE", path, headers={**headers, "If-Match": now}).code, 200)
+
+    def test_head_is_where_get_is(self):
+        for path in ("/v1/credentials", "/v1/settings", "/v1/audit:verify", "/openapi.json", "/livez", "/readyz",
+                     "/.well-known/oauth-authorization-server"):
+            head, get = self.json("HEAD", path), self.json("GET", path)
+            self.assertEqual((head.code, head.text), (200, ""), path)
+            self.assertEqual(head.headers["Content-Type"], get.headers["Content-Type"])
+            self.assertEqual(head.headers["ETag"], get.headers["ETag"])
+
+    def test_without_a_token_what_is_wrong_with_a_request_is_not_told(self):
+        headers = {"Content-Type": "application/json"}
+        for method, path, body in (("POST", "/v1/credentials", "{"), ("POST", "/v1/credentials", '{"nothing": 1}'),
+                                   ("GET", "/v1/credentials?nothing=1", None), ("PATCH", "/v1/settings", "[]"),
+                                   ("GET", "/v1/credentials/%zz", None)):
+            for more in ({}, {"Authorization": "Basic eDp5"}, {"Content-Type": "text/plain"}):
+                answer = self.ask(method, path, body, {**headers, **more})
+                self.reason(answer, 401, "UNAUTHENTICATED", "CALLER_UNKNOWN")
+                self.assertTrue(answer.headers["WWW-Authenticate"].startswith("Bearer "))
+
+    def test_a_content_coding_is_415(self):
+        for path in ("/v1/credentials", "/OAuth/Token", "/k8s/TokenReview"):
+            for coding in ("gzip", "br", "identity, gzip"):
+                answer = self.ask("POST", path, b"\x1f\x8b", {
+                    "Authorization": "Bearer " + self.admin, "Content-Type": "application/json", "Content-Encoding": coding})
+                self.assertEqual((answer.code, answer.headers["Accept-Encoding"]), (415, "identity"))
+        answer = self.ask("POST", "/v1/credentials", "{", {"Authorization": "Bearer " + self.admin,
+                                                           "Content-Type": "application/json", "Content-Encoding": "Identity"})
+        self.assertEqual(answer.code, 400)
+
+    def test_the_parameters_of_a_content_type_are_read(self):
+        for parameters, code in (("", 400), (";charset=utf-8", 400), (' ; a=b;charset="UTF-8"', 400), (";", 400),
+                                 ("; a=b; charset=latin1", 415), ("; charset=utf-8x", 415), ("; charset", 415),
+                                 ('; charset="utf-8', 415), ("; charset=utf-8 x", 415), ("x", 415),
+                                 ("; a=\"b;c\"; charset=utf-16", 415), ("; a=\"charset=latin1\"", 400)):
+            answer = self.ask("POST", "/v1/credentials", "{", {
+                "Authorization": "Bearer " + self.admin, "Content-Type": "application/json" + parameters})
+            self.assertEqual(answer.code, code, parameters)
+
     def test_names_are_cut_between_characters(self):
         euro = "\u20ac"
         for size in range(36, 46):
@@ -137,7 +233,7 @@ class Json(ShimTest):
 
     def test_another_method_is_405_with_what_there_is(self):
         answer = self.json("DELETE", "/v1/credentials")
-        self.assertEqual((answer.code, answer.headers["Allow"]), (405, "GET, POST"))
+        self.assertEqual((answer.code, answer.headers["Allow"]), (405, "GET, HEAD, POST"))
 
 
 if __name__ == "__main__":
