@@ -45,6 +45,22 @@ static const struct http_options *options_of(const struct conn *conn)
     return &conn->loop->server->options;
 }
 
+void conn_drop_blank_line(struct conn *conn)
+{
+    char byte;
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    while (evbuffer_copyout(input, &byte, 1) == 1 && (byte == '\r' || byte == '\n'))
+        evbuffer_drain(input, 1);
+}
+
+/* Nothing but what came now is in the buffer: evhttp has read all that was before. */
+static void begin_reading(struct conn *conn, bool has_begun)
+{
+    conn_drop_blank_line(conn);
+    if (has_begun || !guard_is_between(&conn->guard))
+        conn_set_phase(conn, PHASE_READING, options_of(conn)->request_timeout_us);
+}
+
 /* Every byte comes by here before evhttp reads it. */
 static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
@@ -54,6 +70,7 @@ static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *i
     struct evbuffer_ptr at;
     struct evbuffer_iovec pieces[PEEK_PIECES];
     size_t left = info->n_added;
+    unsigned requests = conn->guard.requests;
     while (left > 0) {
         if (evbuffer_ptr_set(input, &at, evbuffer_get_length(input) - left, EVBUFFER_PTR_SET) != 0)
             break;
@@ -67,7 +84,7 @@ static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *i
     if (conn->guard.code != 0 && conn->current == NULL)
         conn_refuse(conn, conn->guard.code, conn->guard.why);
     else if (conn->phase == PHASE_NEW || conn->phase == PHASE_IDLE)
-        conn_set_phase(conn, PHASE_READING, options_of(conn)->request_timeout_us);
+        begin_reading(conn, conn->guard.requests != requests);
 }
 
 static void throw_away(struct bufferevent *bev, void *arg)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard.h"
 
+#include "address.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -9,7 +11,13 @@ enum state {
     METHOD,
     TARGET_FIRST,
     TARGET_SECOND,
+    TARGET_SCHEME, /* of an absolute form (RFC 9112, section 3.2.2), and its authority */
+    TARGET_HOST,
+    TARGET_BRACKET,
+    TARGET_BRACKET_END,
+    TARGET_PORT,
     TARGET,
+    TARGET_STAR,
     VERSION,
     LINE_LF, /* the LF that ends the request line or a header */
     NAME_FIRST,
@@ -25,16 +33,17 @@ enum state {
     CHUNK_LF,
     LAST_CR,
     LAST_LF,
+    BLANK_LF, /* of an empty line before a request */
 };
 
-enum which { OTHER, HOST = 1, AUTHORIZATION = 2, LENGTH = 4, ENCODING = 8, EXPECT = 16, TYPE = 32 };
+enum which { OTHER, HOST = 1, AUTHORIZATION = 2, LENGTH = 4, ENCODING = 8, EXPECT = 16, TYPE = 32, CONNECTION = 64 };
 
 static const struct {
     const char *name;
     enum which which;
 } headers_that_matter[] = {
     {"host", HOST},     {"authorization", AUTHORIZATION}, {"content-length", LENGTH}, {"transfer-encoding", ENCODING},
-    {"expect", EXPECT}, {"content-type", TYPE},
+    {"expect", EXPECT}, {"content-type", TYPE},           {"connection", CONNECTION},
 };
 
 void guard_init(struct guard *guard, const struct guard_limits *limits)
@@ -44,7 +53,7 @@ void guard_init(struct guard *guard, const struct guard_limits *limits)
 
 bool guard_is_between(const struct guard *guard)
 {
-    return guard->state == BETWEEN;
+    return guard->state == BETWEEN || guard->state == BLANK_LF;
 }
 
 static int refuse(struct guard *guard, int code, const char *why)
@@ -86,6 +95,7 @@ static int end_method(struct guard *guard)
         size_t len = strlen(methods[i].name);
         if (guard->word_len == len && memcmp(guard->word, methods[i].name, len) == 0) {
             guard->may_have_body = methods[i].may_have_body;
+            guard->may_have_star = strcmp(methods[i].name, "OPTIONS") == 0;
             guard->state = TARGET_FIRST;
             return 0;
         }
@@ -93,24 +103,113 @@ static int end_method(struct guard *guard)
     return refuse(guard, 501, "method not known");
 }
 
+/* What stands behind the authority. */
+static int end_authority(struct guard *guard, unsigned char c)
+{
+    if (c != '/' && c != '?' && c != ' ')
+        return refuse(guard, 400, "request target is no URL of a host");
+    guard->word_len = 0;
+    guard->state = c == ' ' ? VERSION : TARGET;
+    return 0;
+}
+
+static int bracket(struct guard *guard, unsigned char c)
+{
+    struct address address;
+    if (c != ']') {
+        put(guard, c);
+        return 0;
+    }
+    if (guard->word_len > sizeof guard->word || !address_parse(guard->word, guard->word_len, &address) ||
+        memchr(guard->word, ':', guard->word_len) == NULL || memchr(guard->word, '%', guard->word_len) != NULL)
+        return refuse(guard, 400, "request target is no URL of a host");
+    guard->state = TARGET_BRACKET_END;
+    return 0;
+}
+
+static int port(struct guard *guard, unsigned char c)
+{
+    if (c >= '0' && c <= '9') {
+        put(guard, c);
+        return 0;
+    }
+    long number = 0;
+    for (size_t i = 0; i < guard->word_len && i < 6; i++)
+        number = number * 10 + guard->word[i] - '0';
+    if (guard->word_len == 0 || guard->word_len > 5 || number > 65535)
+        return refuse(guard, 400, "request target is no URL of a host");
+    return end_authority(guard, c);
+}
+
+static int begin_port(struct guard *guard)
+{
+    guard->word_len = 0;
+    guard->state = TARGET_PORT;
+    return 0;
+}
+
+/* "http://host:port", byte by byte; the HTTP library behind would answer in words of its own what it cannot read. */
+static int absolute_target(struct guard *guard, unsigned char c)
+{
+    bool is_name = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
+    switch ((int)guard->state) {
+    case TARGET_SCHEME:
+        put(guard, c);
+        if (word_is(guard, "http://") || word_is(guard, "https://"))
+            guard->state = TARGET_HOST, guard->word_len = 0;
+        return guard->word_len <= 8 ? 0 : refuse(guard, 400, "request target is neither a path nor a URL");
+    case TARGET_HOST:
+        if (c == '[' && guard->word_len == 0)
+            return guard->state = TARGET_BRACKET, 0;
+        if (c == ':' && guard->word_len > 0)
+            return begin_port(guard);
+        if (!is_name && guard->word_len > 0)
+            return end_authority(guard, c);
+        put(guard, c);
+        return is_name ? 0 : refuse(guard, 400, "request target is no URL of a host");
+    case TARGET_BRACKET:
+        return bracket(guard, c);
+    case TARGET_BRACKET_END:
+        return c == ':' ? begin_port(guard) : end_authority(guard, c);
+    default:
+        return port(guard, c);
+    }
+}
+
+static int begin_target(struct guard *guard, unsigned char c)
+{
+    guard->word_len = 0;
+    if (c == '/')
+        guard->state = TARGET_SECOND;
+    else if (c == '*' && guard->may_have_star)
+        guard->state = TARGET_STAR;
+    else if (c == 'h' || c == 'H')
+        guard->state = TARGET_SCHEME, put(guard, c);
+    else
+        return refuse(guard, 400, "request target is neither a path nor a URL");
+    return 0;
+}
+
 static int target(struct guard *guard, unsigned char c)
 {
     enum state at = (enum state)guard->state;
-    if (at == TARGET && c == ' ') {
+    bool is_path = at == TARGET || at == TARGET_SECOND || at == TARGET_STAR;
+    if (is_path && c == ' ') {
         guard->word_len = 0;
         guard->state = VERSION;
         return 0;
     }
-    if (at == TARGET_SECOND && c == ' ')
-        guard->state = VERSION, guard->word_len = 0;
-    else if (c <= ' ' || c >= 0x7f || c == '#' || c == '"' || c == '<' || c == '>' || c == '\\')
+    if (c < ' ' || (c == ' ' && at == TARGET_FIRST) || c >= 0x7f || strchr("#\"<>\\", c) != NULL)
         return refuse(guard, 400, "request target has a character that it may not have");
-    else if (at == TARGET_FIRST)
-        guard->state = c == '/' ? TARGET_SECOND : TARGET;
-    else if (at == TARGET_SECOND && c == '/')
-        return refuse(guard, 400, "request target begins with //");
-    else
-        guard->state = TARGET;
+    if (at == TARGET_FIRST)
+        return begin_target(guard, c);
+    if (at == TARGET_STAR || (at == TARGET_SECOND && c == '/'))
+        return refuse(guard, 400,
+                      at == TARGET_STAR ? "request target is neither a path nor a URL"
+                                        : "request target begins with //");
+    if (!is_path)
+        return absolute_target(guard, c);
+    guard->state = TARGET;
     return 0;
 }
 
@@ -130,7 +229,7 @@ static int end_name(struct guard *guard)
     for (size_t i = 0; i < sizeof headers_that_matter / sizeof headers_that_matter[0]; i++)
         if (word_is(guard, headers_that_matter[i].name))
             guard->which = (int)headers_that_matter[i].which;
-    if (guard->seen & (unsigned)guard->which)
+    if (guard->seen & (unsigned)guard->which & ~(unsigned)CONNECTION)
         return refuse(guard, 400, "header may stand once only");
     guard->seen |= (unsigned)guard->which;
     guard->word_len = 0;
@@ -175,6 +274,9 @@ static int end_value(struct guard *guard)
         return word_is(guard, "100-continue") ? 0 : refuse(guard, 417, "Expect other than 100-continue");
     case HOST:
         return guard->word_len > 0 ? 0 : refuse(guard, 400, "Host is empty");
+    case CONNECTION:
+        guard->is_kept |= !word_is(guard, "close");
+        return 0;
     case OTHER:
     case AUTHORIZATION:
     case TYPE:
@@ -208,6 +310,9 @@ static int end_head(struct guard *guard)
         return refuse(guard, 400, "Transfer-Encoding with Content-Length, or in HTTP/1.0");
     if (!guard->may_have_body && (guard->is_chunked || guard->content_length > 0))
         return refuse(guard, 400, "this method has no body");
+    /* The HTTP library behind takes this for a mistake, and says so in words of its own. */
+    if (guard->may_have_body && !guard->is_chunked && !has_length && guard->is_kept)
+        return refuse(guard, 411, "Content-Length is missing");
     guard->word_len = 0;
     guard->body_left = guard->content_length;
     guard->state = guard->is_chunked ? CHUNK_SIZE : guard->body_left > 0 ? BODY : BETWEEN;
@@ -252,6 +357,11 @@ static int expect(struct guard *guard, unsigned char c, char expected, enum stat
 
 static int first_byte(struct guard *guard, unsigned char c)
 {
+    if (c == '\r' && !guard->has_blank) { /* RFC 9112, section 2.2: at least one is to be ignored */
+        guard->has_blank = true;
+        guard->state = BLANK_LF;
+        return 0;
+    }
     unsigned requests = guard->requests + 1;
     guard_init(guard, guard->limits);
     guard->requests = requests;
@@ -294,7 +404,13 @@ static int head_byte(struct guard *guard, unsigned char c)
         return is_token(c) ? 0 : refuse(guard, 400, "request line");
     case TARGET_FIRST:
     case TARGET_SECOND:
+    case TARGET_SCHEME:
+    case TARGET_HOST:
+    case TARGET_BRACKET:
+    case TARGET_BRACKET_END:
+    case TARGET_PORT:
     case TARGET:
+    case TARGET_STAR:
         return target(guard, c);
     case VERSION:
         if (c == '\r')
@@ -320,6 +436,7 @@ static int head_byte(struct guard *guard, unsigned char c)
     case CHUNK_LF:
     case LAST_CR:
     case LAST_LF:
+    case BLANK_LF:
         break;
     }
     return refuse(guard, 500, "guard");
@@ -360,6 +477,8 @@ int guard_feed(struct guard *guard, const char *data, size_t len)
         unsigned char c = (unsigned char)data[i++];
         if (guard->state == BETWEEN)
             (void)first_byte(guard, c);
+        else if (guard->state == BLANK_LF)
+            (void)expect(guard, c, '\n', BETWEEN);
         else if (guard->state < BODY)
             (void)head_byte(guard, c);
         else

@@ -32,8 +32,9 @@ struct guard {
     size_t content_length;
     unsigned seen; /* which of the headers that matter */
     int which;     /* the header that is being read */
-    bool may_have_body, is_http_1_1, is_chunked;
-    char word[32]; /* the method, a header's name, the value of one that matters, a chunk's size */
+    bool may_have_body, may_have_star, is_http_1_1, is_chunked, is_kept;
+    bool has_blank; /* an empty line has come since the last request */
+    char word[48];  /* the method, an IPv6 address, a header's name, the value of one that matters, a chunk's size */
     size_t word_len;
 };
 
@@ -42,7 +43,8 @@ void guard_init(struct guard *guard, const struct guard_limits *limits);
 /* The next bytes as they came in. 0, or the HTTP status to refuse with (guard->why says why); then it stays so. */
 int guard_feed(struct guard *guard, const char *data, size_t len);
 
-/* Between two requests: no byte of a request has come whose end has not. */
+/* Between two requests: no byte of a request has come whose end has not. An empty line before a request belongs to
+ * neither; whoever reads behind this must not be shown it. */
 bool guard_is_between(const struct guard *guard);
 
 #endif

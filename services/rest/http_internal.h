@@ -106,6 +106,7 @@ struct bufferevent *conn_accept(struct event_base *base, void *loop); /* evhttp'
 void conn_begin_fresh(struct loop *loop);
 void conn_refuse(struct conn *conn, int code, const char *why);
 void conn_sweep(struct loop *loop, int64_t now);
+void conn_drop_blank_line(struct conn *conn); /* where evhttp is about to read a request */
 bool conn_is_none(const struct loop *loop);
 void conn_set_phase(struct conn *conn, enum phase phase, int64_t timeout_us);
 

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ const char *http_reason(int code)
                    {405, "Method Not Allowed"},
                    {408, "Request Timeout"},
                    {409, "Conflict"},
+                   {411, "Length Required"},
                    {412, "Precondition Failed"},
                    {413, "Content Too Large"},
                    {414, "URI Too Long"},
@@ -120,6 +122,7 @@ static void written(struct evhttp_request *req, void *arg)
     struct conn *conn = arg;
     (void)req;
     const struct http_options *options = &conn->loop->server->options;
+    conn_drop_blank_line(conn);
     if (conn->guard.code != 0) /* refused in the next sweep: here evhttp still has it in its hands */
         conn_set_phase(conn, PHASE_SPOILT, 0);
     else if (guard_is_between(&conn->guard))
@@ -318,6 +321,7 @@ void request_handle(struct evhttp_request *req, void *arg)
     pthread_mutex_lock(&loop->server->lock);
     loop->server->outstanding++;
     pthread_mutex_unlock(&loop->server->lock);
+    req->flags &= ~EVHTTP_PROXY_REQUEST; /* a URL as the target: its connection is kept or closed like any other */
     parked->loop = loop;
     parked->conn = conn;
     parked->req = req;
