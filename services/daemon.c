@@ -238,6 +238,7 @@ static bool start_rest(struct daemon *daemon)
         .tls_key_file = or_null(config->http_key),
         .path_prefix = config->http_prefix,
         .public_url = or_null(config->public_url),
+        .is_host_believed = config_is_loopback(config->http_address),
         .threads = (int)config->http_threads,
         .max_connections = (int)config->http_max_connections,
         .max_connections_per_address = (int)config->http_max_connections_per_address,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For gateways: GET|HEAD /OAuth/Check?role=… answers 200, 401 or 403 to nginx's auth_request, Traefik's and Caddy's
- * forward auth; POST /k8s/TokenReview to Kubernetes. Both introspect as the shim's own identity
- * (rest_options.check_identities).
+ * forward auth, and, with the request's path behind it, to Envoy's ext_authz over HTTP; POST /k8s/TokenReview to
+ * Kubernetes. Both introspect as the shim's own identity (rest_options.check_identities).
  */
 #include "form.h"
 #include "gateway.h"
@@ -36,9 +36,24 @@ static void answer_check(struct exchange *exchange, const ProtobufCMessage *mess
     arena_done(&arena);
 }
 
-/* What the gateway says the request was. */
-static char *called_api(struct http_request *request)
+/* Envoy's ext_authz over HTTP asks by the request's own method, at our path with the request's path behind it. NULL: it
+ * was asked at our path itself. */
+static const char *appended_path(const struct rest_options *options, const struct http_request *request)
 {
+    static const char ours[] = "/OAuth/Check";
+    size_t prefix = options->path_prefix == NULL ? 0 : strlen(options->path_prefix);
+    const char *behind = request->path + prefix + sizeof ours - 1;
+    return *behind == '/' ? behind : NULL;
+}
+
+/* What the gateway says the request was. */
+static char *called_api(struct http_request *request, const char *appended)
+{
+    if (appended != NULL) { /* and nothing of the client's headers counts */
+        char called[GATEWAY_API_SIZE];
+        gateway_api(request->method, appended, called);
+        return scratch_copy(&request->scratch, called, strlen(called));
+    }
     const char *method = http_header(request, "X-Original-Method"), *uri = http_header(request, "X-Original-URI");
     if (method == NULL)
         method = http_header(request, "X-Forwarded-Method");
@@ -68,7 +83,8 @@ static bool read_roles(struct http_request *request, Gatehouse__V1__IntrospectRe
 static bool start_check(const struct rest_options *options, struct http_request *request)
 {
     const char *token = gateway_token(http_header_copy(request, "Authorization"));
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+    const char *appended = appended_path(options, request);
+    if (appended == NULL && strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         answer_method_not_allowed(request, "GET, HEAD");
         return false;
     }
@@ -77,7 +93,7 @@ static bool start_check(const struct rest_options *options, struct http_request 
     if (exchange == NULL || message == NULL)
         return false;
     gatehouse__v1__introspect_request__init(message);
-    if (!read_roles(request, message)) {
+    if (appended == NULL && !read_roles(request, message)) { /* else the query is the client's */
         answer_oauth_error(request, 400, "invalid_request", "the query is role=… only");
         return false;
     }
@@ -86,7 +102,7 @@ static bool start_check(const struct rest_options *options, struct http_request 
         return false;
     }
     message->token = (char *)(uintptr_t)token;
-    message->api = called_api(request);
+    message->api = called_api(request, appended);
     exchange->call.authorization = NULL; /* it is the bearer's, not ours */
     exchange->call.identities = options->check_identities;
     exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_check);

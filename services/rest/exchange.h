@@ -22,10 +22,10 @@ struct exchange {
     const struct rest_options *options;
     struct http_request *request;
     exchange_answer_fn *answer;
-    bool has_client; /* the caller showed client ID and secret key, not a bearer token */
-    bool used_basic; /* for the challenge of a 401 */
+    bool has_client;      /* the caller showed client ID and secret key, not a bearer token */
+    bool used_basic;      /* for the challenge of a 401 */
     const char *if_match; /* the entity tag that the request is conditional on, "*" for any; NULL: it is not */
-    void *data;      /* the route's own, in the request's scratch */
+    void *data;           /* the route's own, in the request's scratch */
 };
 
 /* In the request's scratch; passes on Authorization, traceparent, x-request-id. NULL: out of memory. */

@@ -390,6 +390,11 @@ void oauth_metadata(const struct rest_options *options, struct http_request *req
         http_reply(request);
         return;
     }
+    if (options->public_url == NULL && !options->is_host_believed) {
+        answer_oauth_error(request, 404, "invalid_request", "the server has not been told its public_url");
+        http_reply(request);
+        return;
+    }
     const char *host = http_header(request, "Host");
     char *url = options->public_url != NULL
                     ? scratch_print(&request->scratch, "%s", options->public_url)

@@ -105,8 +105,11 @@ static void answer_preflight(struct http_request *request)
 static void dispatch(const struct rest_options *options, struct http_request *request, const char *path)
 {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        int order = routes[i].ignores_case ? strcasecmp(path, routes[i].path) : strcmp(path, routes[i].path);
-        if (order != 0 || (routes[i].is_check && options->check_identities == NULL))
+        size_t len = strlen(routes[i].path);
+        int order =
+            routes[i].ignores_case ? strncasecmp(path, routes[i].path, len) : strncmp(path, routes[i].path, len);
+        bool is_whole = path[len] == '\0' || (routes[i].handle == check_bearer && path[len] == '/');
+        if (order != 0 || !is_whole || (routes[i].is_check && options->check_identities == NULL))
             continue;
         request->route = routes[i].path;
         routes[i].handle(options, request);

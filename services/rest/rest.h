@@ -31,7 +31,8 @@ struct rest_options {
     const char *tls_key_file;
     const char *path_prefix; /* every path is below it, such as "/Auth"; "" or NULL: "/" */
     const char *public_url;  /* what a client calls path_prefix by, "https://auth.example.com/Auth": the issuer of RFC
-                                8414. NULL: taken from each request's Host */
+                                8414. NULL: there is none */
+    bool is_host_believed;   /* without a public_url the issuer is taken from each request's Host: near loopback only */
     int threads;             /* event loops; default 2 */
 
     /* Limits. */

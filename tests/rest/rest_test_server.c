@@ -194,6 +194,7 @@ int main(int argc, char **argv)
     struct rest_options options = {
         .address = "127.0.0.1:0",
         .path_prefix = "/Auth",
+        .is_host_believed = true,
         .tls_cert_file = argc > 2 ? argv[1] : NULL,
         .tls_key_file = argc > 2 ? argv[2] : NULL,
         .threads = 2,

@@ -35,8 +35,8 @@ class Settings(ShimTest):
             self.assertEqual(self.origin(origin, "OPTIONS", **asks), (204, origin, "Origin"))
         for origin in ("https://console.example.evil.example", "https://console.example:8443", "http://console.example",
                        "https://CONSOLE.example", "https://other.example", "null", "*", ""):
-            self.assertEqual(self.origin(origin), (200, None, None))
-            self.assertEqual(self.origin(origin, "OPTIONS", **asks)[1:], (None, None))
+            self.assertEqual(self.origin(origin), (200, None, "Origin"))
+            self.assertEqual(self.origin(origin, "OPTIONS", **asks)[1:], (None, "Origin"))
 
     def test_everything_is_below_the_prefix_and_the_metadata_says_how_it_is_called(self):
         told = self.ask("GET", "/.well-known/oauth-authorization-server/Auth").json
@@ -113,6 +113,15 @@ class Settings(ShimTest):
         self.wait_for_line(self.daemon, "event=rpc .*IssueToken.* traceparent=" + over_grpc)
         self.form("/Auth/OAuth/Token", self.grant(), {"traceparent": "not-a-trace"})
         self.assertNotIn("not-a-trace", self.shim.log_text())
+
+
+class OffLoopback(ShimTest):
+    settings = {"http_address": "0.0.0.0:0", "insecure": "true"}
+
+    def test_an_issuer_is_not_taken_from_what_a_client_says_the_host_is(self):
+        answer = self.ask("GET", "/.well-known/oauth-authorization-server", headers={"Host": "evil.example"})
+        self.assertEqual((answer.code, "evil" in answer.text), (404, False))
+        self.assertIn("public_url", answer.json["error_description"])
 
 
 if __name__ == "__main__":
