@@ -12,6 +12,15 @@ size_t utf8_character(const char *text, size_t len);
 /* How many characters a text of valid UTF-8 has. */
 size_t utf8_count(const char *text);
 
+/* Does `text` contain `part`, in any letter case of any script? Both of valid UTF-8. */
+bool utf8_contains(const char *text, const char *part);
+
+/* Is there a character to be seen in it? */
+bool utf8_is_blank(const char *text);
+
+/* Is there a control of bidirectional text in it, which makes a reader see another text than a program does? */
+bool utf8_has_bidi(const char *text);
+
 /* UTF-8 without controls (tab and line breaks are such)? */
 bool utf8_is_text(const char *text, size_t len);
 

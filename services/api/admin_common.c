@@ -24,8 +24,10 @@ enum status admin_check_etag(struct admin_call *admin, const char *etag, int64_t
 
 enum status admin_load(struct admin_call *admin, const char *client_id, struct credential **ret_credential)
 {
-    TRY(check_text(admin_fails(admin), "client_id", client_id, 64));
-    admin->subject = client_id;
+    TRY(check_text(admin_fails(admin), "client_id", client_id, CLIENT_ID_TEXT_MAX));
+    char *spelled = arena_alloc(&admin->arena, CLIENT_ID_TEXT_MAX + 1);
+    client_id_spell(client_id, spelled);
+    admin->subject = client_id = spelled;
     if (client_id[0] == '\0')
         return call_fail_field(admin_fails(admin), "client_id", "INVALID_FIELD", "client_id is empty");
     enum status status = credential_load(admin->work.tx, &admin->arena, client_id, admin->work.now, ret_credential);

@@ -16,7 +16,7 @@ static enum status check_name(struct call *call, const char *name)
     TRY(check_text(call, "name", name, CREDENTIAL_NAME_MAX));
     if (name[0] == '\0' || utf8_count(name) > CHARACTERS_MAX)
         return call_fail_field(call, "name", "INVALID_FIELD", "a name has 1 to %d characters", CHARACTERS_MAX);
-    return STATUS_OK;
+    return check_readable(call, "name", name);
 }
 
 static enum status name_taken(struct admin_call *admin, enum status status)
@@ -104,18 +104,6 @@ struct selection {
     size_t count, size;
 };
 
-static bool contains_text(const char *text, const char *part)
-{
-    size_t len = strlen(part);
-    for (; strlen(text) >= len; text++) {
-        if (strncasecmp(text, part, len) == 0)
-            return true;
-        if (*text == '\0')
-            break;
-    }
-    return false;
-}
-
 static bool has_status(const struct credential_facts *facts, const char *status, int64_t now)
 {
     bool is_expired = facts->expires != 0 && facts->expires <= now;
@@ -131,7 +119,7 @@ static bool matches(const struct selection *selection, const struct credential_f
 {
     int64_t time = 0;
     if (strcmp(term->field, "name") == 0)
-        return contains_text(facts->name, term->value);
+        return utf8_contains(facts->name, term->value);
     if (strcmp(term->field, "owner") == 0)
         return strcmp(facts->owner, term->value) == 0;
     if (strcmp(term->field, "client_id") == 0)

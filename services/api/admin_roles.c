@@ -15,7 +15,7 @@ static enum status check_characters(struct call *call, const char *field, const 
     size_t count = utf8_count(text);
     if (count < least || count > most)
         return call_fail_field(call, field, "INVALID_FIELD", "%s has %zu to %zu characters", field, least, most);
-    return STATUS_OK;
+    return check_readable(call, field, text);
 }
 
 static Gatehouse__V1__Role *make_role(struct admin_call *admin, const struct role *role)

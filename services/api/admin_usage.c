@@ -136,10 +136,20 @@ static enum status add_event(const struct audit_event *event, void *arg)
     return STATUS_OK;
 }
 
+static const char *spell(struct arena *arena, const char *name)
+{
+    if (strlen(name) > CLIENT_ID_TEXT_MAX)
+        return name;
+    char *spelled = arena_alloc(arena, CLIENT_ID_TEXT_MAX + 1);
+    client_id_spell(name, spelled);
+    return spelled;
+}
+
 static enum status read_audit_filter(struct admin_call *admin, const char *text, struct audit_filter *ret_filter)
 {
     static const char *const allowed[] = {
         "actor=", "action=", "subject=", "peer=", "outcome=", "time<", "time>", "detail:", NULL};
+    enum { NAMES = 2 }; /* of those below, which may be client IDs */
     struct filter filter;
     struct call *call = admin_fails(admin);
     TRY(filter_parse(call, &admin->arena, text, allowed, &filter));
@@ -147,14 +157,14 @@ static enum status read_audit_filter(struct admin_call *admin, const char *text,
         const char *field;
         const char **value;
     } texts[] = {
-        {"actor", &ret_filter->actor}, {"action", &ret_filter->action},   {"subject", &ret_filter->subject},
+        {"actor", &ret_filter->actor}, {"subject", &ret_filter->subject}, {"action", &ret_filter->action},
         {"peer", &ret_filter->peer},   {"outcome", &ret_filter->outcome}, {"detail", &ret_filter->detail},
     };
     for (size_t i = 0; i < filter.count; i++) {
         const struct filter_term *term = &filter.terms[i];
         for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++)
             if (strcmp(term->field, texts[j].field) == 0)
-                *texts[j].value = term->value;
+                *texts[j].value = j < NAMES ? spell(&admin->arena, term->value) : term->value;
         int64_t *time = term->op == '<' ? &ret_filter->before : &ret_filter->after;
         if (strcmp(term->field, "time") == 0 && !filter_time(term->value, time))
             return call_fail_field(call, "filter", "INVALID_FIELD", "filter: time wants a time of RFC 3339");

@@ -135,7 +135,7 @@ enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1_
     revoking->has_client = revoking->is_own = has_client;
     revoking->client = client;
     if (has_client) {
-        revoking->work.actor = arena_text(&revoking->arena, request->client_id);
+        revoking->work.actor = arena_text(&revoking->arena, client.client_id);
         revoke_allowed(revoking);
     } else {
         caller_resolve(&revoking->calling, api, call, revoke_caller_known);

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "utf8.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -183,11 +184,22 @@ static bool find_client(struct api *api, const char *client_id, const char *secr
     return is_right;
 }
 
+static bool is_uuid(const char *client_id)
+{
+    return strlen(client_id) == CLIENT_ID_LEN && strspn(client_id, "0123456789abcdefABCDEF-") == CLIENT_ID_LEN;
+}
+
+void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_MAX + 1])
+{
+    utf8_copy(spelled, CLIENT_ID_TEXT_MAX + 1, client_id);
+    for (char *c = spelled; is_uuid(client_id) && *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+}
+
 /* What is sent as a client ID may be a secret in the wrong field: only what looks like a client ID is written down. */
 static const char *loggable(const char *client_id)
 {
-    bool is_uuid = strlen(client_id) == CLIENT_ID_LEN && strspn(client_id, "0123456789abcdefABCDEF-") == CLIENT_ID_LEN;
-    return is_uuid ? client_id : "malformed";
+    return is_uuid(client_id) ? client_id : "malformed";
 }
 
 static enum status refuse_client(struct api *api, struct call *call, const char *client_id)
@@ -211,16 +223,18 @@ static enum status refuse_client(struct api *api, struct call *call, const char 
 bool client_is_known(struct api *api, const char *client_id, const char *secret)
 {
     struct client client;
-    return find_client(api, client_id, secret, &client);
+    client_id_spell(client_id, client.client_id);
+    return find_client(api, client.client_id, secret, &client);
 }
 
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client)
 {
-    TRY(check_text(call, "client_id", client_id, 64));
+    TRY(check_text(call, "client_id", client_id, CLIENT_ID_TEXT_MAX));
     TRY(check_text(call, "client_secret", secret, 128)); /* a line feed at its end, mostly */
-    if (!find_client(api, client_id, secret, ret_client))
-        return refuse_client(api, call, client_id);
+    client_id_spell(client_id, ret_client->client_id);
+    if (!find_client(api, ret_client->client_id, secret, ret_client))
+        return refuse_client(api, call, ret_client->client_id);
     flusher_note_secret(api->domain->flusher, ret_client->secret_id, clock_now(api->domain->clock));
     return STATUS_OK;
 }
@@ -233,6 +247,6 @@ enum status caller_authenticate(struct calling *calling, struct api *api, struct
     calling->call = call;
     calling->caller = (struct caller){.is_known = false};
     TRY(client_authenticate(api, call, client_id, secret, &client));
-    take_roles(calling, client_id, &client.effective);
+    take_roles(calling, client.client_id, &client.effective);
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/internal.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -16,6 +17,15 @@ enum status check_text(struct call *call, const char *field, const char *text, s
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
         if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) /* C0, DEL, C1 */
             return call_fail_field(call, field, "INVALID_FIELD", "%s has a control character", field);
+    return STATUS_OK;
+}
+
+enum status check_readable(struct call *call, const char *field, const char *text)
+{
+    if (text[0] != '\0' && utf8_is_blank(text))
+        return call_fail_field(call, field, "INVALID_FIELD", "%s is blank", field);
+    if (utf8_has_bidi(text))
+        return call_fail_field(call, field, "INVALID_FIELD", "%s has a control of bidirectional text", field);
     return STATUS_OK;
 }
 

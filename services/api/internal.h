@@ -58,6 +58,12 @@ enum caller_right { CALLER_MAY_INTROSPECT, CALLER_MAY_ADMINISTER };
 /* Fails the call with UNAUTHENTICATED or PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right);
 
+enum { CLIENT_ID_TEXT_MAX = 64 };
+
+/* A client ID in its one spelling: a UUID's letters are small (RFC 9562, section 4). What is no UUID stays what it is.
+ */
+void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_MAX + 1]);
+
 /* Checks client ID and secret key in the same time whether they are right or not. OK: *ret_facts_id is the credential's
  * id, *ret_epoch and so on. Fails the call with INVALID_CLIENT or TOO_MANY_FAILURES. */
 struct client {
@@ -66,6 +72,7 @@ struct client {
     int64_t secret_id;
     struct credential_facts *facts; /* its address; to be read under the directory's lock */
     struct role_set effective;
+    char client_id[CLIENT_ID_TEXT_MAX + 1];
 };
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
@@ -93,6 +100,8 @@ void answer_failure(struct call *call, enum status status);
 /* Not longer than `max` bytes, no control characters. INVALID_FIELD. */
 enum status check_text(struct call *call, const char *field, const char *text, size_t max);
 enum status check_length(struct call *call, const char *field, const char *text, size_t max);
+/* What people are to read and to tell apart: not blank unless it is empty, no control of bidirectional text. */
+enum status check_readable(struct call *call, const char *field, const char *text);
 /* In microseconds; INVALID_FIELD if not within its range. NULL reads as `otherwise`. */
 enum status check_duration(struct call *call, const char *field, const Google__Protobuf__Duration *duration,
                            int64_t least, int64_t most, int64_t otherwise, int64_t *ret_microseconds);

@@ -7,6 +7,7 @@
 #include <gatehouse/v1/auth.pb-c.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { FORM_BODY_MAX = 16 * 1024, SCOPES_MAX = 64 };
 
@@ -130,7 +131,7 @@ static bool read_client(struct http_request *request, struct oauth *oauth, bool 
         answer_oauth_error(request, 401, "invalid_client", why);
         return false;
     }
-    if (oauth->client_id[0] != '\0' && strcmp(oauth->client_id, oauth->basic.client_id) != 0) {
+    if (oauth->client_id[0] != '\0' && strcasecmp(oauth->client_id, oauth->basic.client_id) != 0) {
         answer_oauth_error(request, 400, "invalid_request", "client_id is not the one of the Basic credentials");
         return false;
     }

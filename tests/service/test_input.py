@@ -30,9 +30,15 @@ class Input(unittest.TestCase):
         return error_of(lambda: self.daemon.create(self.token, fields.pop("name", "x"), roles, **fields))
 
     def test_names(self):
-        for name in ("", "a" * 101, "é" * 101, "a\nb", "a\x7fb", "\u0085"):
+        for name in ("", " ", "\u3000\u00a0 ", "\u200b", "Acme\u202e", "\u2066Acme\u2069", "Ac\u200fme", "a" * 101, "é" * 101, "a\nb", "a\x7fb", "\u0085"):
             self.assertEqual(self.create(name=name), (INVALID, "INVALID_FIELD", "name"), repr(name))
         self.daemon.create(self.token, "é" * 100)
+        for fields in ({"name": " "}, {"group": "\u2003"}, {"description": "x\u202dy"}, {"name": "\u061cx"}):
+            role = pb.Role(**{"role_id": "readable", "name": "Readable", "group": "Own", "description": "d", **fields})
+            self.assertEqual(error_of(lambda: self.daemon.admin.CreateRole(
+                pb.CreateRoleRequest(role=role), metadata=Daemon.bearer(self.token))), (INVALID, "INVALID_FIELD", *fields))
+        for name in ("שלום", "مرحبا", "  Acme  ", "👩‍👩‍👧"):  # text of any script, joined as it must be
+            self.daemon.create(self.token, name)
         self.assertEqual(self.create(name="a\0b")[:2], (INVALID, "UNREADABLE_MESSAGE"))
 
     def test_bytes_that_are_no_utf8(self):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens over gRPC: issued, looked at, slid, ended."""
+import time
 import unittest
 
-from daemon import Daemon, auth_pb2, error_of
+from daemon import DEADLINE, Daemon, auth_pb2, error_of
 from gatehouse.v1 import credential_admin_pb2 as pb
 
 OFF = {"http_address": ""}
@@ -158,6 +159,59 @@ class Roles(Base):
                          (False, ["team_leader"], ["work_creator", "no_such"]))
         self.assertEqual(error_of(lambda: self.daemon.issue(client, secret, ["user_manager"]))[:2],
                          ("INVALID_ARGUMENT", "INVALID_SCOPE"))
+
+
+class Edges(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon({"http_address": ""})
+        cls.admin = cls.daemon.admin_token()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__()
+
+    def test_a_token_is_not_said_to_live_longer_than_its_credential(self):
+        made = self.daemon.create(self.admin, "short", expire_time={"seconds": int(time.time()) + 300})
+        answer = self.daemon.issue(made.credential.client_id, made.secret_key)
+        told = self.daemon.introspect(self.admin, answer.access_token)
+        self.assertLessEqual(answer.expires_in.seconds, 300)
+        self.assertGreater(answer.expires_in.seconds, 200)
+        self.assertEqual(told.expire_time.seconds, made.credential.expire_time.seconds)
+
+    def test_a_client_id_in_capitals_is_the_same_everywhere(self):
+        made = self.daemon.create(self.admin, "capitals", roles=("work_creator", "resource_server"))
+        loud, small = made.credential.client_id.upper(), made.credential.client_id
+        me = dict(metadata=self.daemon.bearer(self.admin), timeout=DEADLINE)
+        token = self.daemon.issue(loud, made.secret_key).access_token
+        self.assertEqual(self.daemon.introspect(self.admin, token).client_id, small)
+        asked = self.daemon.auth.Introspect(auth_pb2.IntrospectRequest(
+            token=token, client_id=loud, client_secret=made.secret_key, api="GET /capitals"), timeout=DEADLINE)
+        self.assertTrue(asked.active)
+        admin = self.daemon.admin
+        self.assertEqual(admin.GetCredential(pb.GetCredentialRequest(client_id=loud), **me).credential.client_id, small)
+        self.assertEqual(len(admin.ListTokens(pb.ListTokensRequest(client_id=loud), **me).tokens), 1)
+        rows = admin.QueryUsage(pb.QueryUsageRequest(client_id=loud), **me).rows
+        self.assertEqual({row.client_id for row in rows}, {small})
+        listed = admin.ListCredentials(pb.ListCredentialsRequest(filter="client_id=" + loud), **me).credentials
+        self.assertEqual([credential.client_id for credential in listed], [small])
+        admin.GrantRoles(pb.GrantRolesRequest(client_id=loud, roles=["team_leader"]), **me)
+        self.assertEqual(error_of(lambda: self.daemon.issue(loud, "wrong"))[1], "INVALID_CLIENT")
+        events = admin.ListAuditEvents(pb.ListAuditEventsRequest(filter="subject=" + loud), **me).events
+        self.assertEqual({(event.action, event.subject) for event in events},
+                         {("CreateCredential", small), ("GrantRoles", small), ("ClientRefused", small)})
+        self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token, client_id=loud, client_secret=made.secret_key),
+                                timeout=DEADLINE)
+        self.assertFalse(self.daemon.introspect(self.admin, token).active)
+
+    def test_a_name_is_found_in_any_letter_case_of_any_script(self):
+        for name in ("ÉCOLE Žluťoučký", "Ωμέγας", "ПРИВЕТ"):
+            self.daemon.create(self.admin, name)
+        for part, name in (("école", "ÉCOLE Žluťoučký"), ("žLUŤOUČKÝ", "ÉCOLE Žluťoučký"), ("ΩΜΈΓΑΣ", "Ωμέγας"),
+                           ("привет", "ПРИВЕТ"), ("ИВ", "ПРИВЕТ")):
+            listed = self.daemon.admin.ListCredentials(pb.ListCredentialsRequest(filter=f'name:"{part}"'),
+                                                       metadata=self.daemon.bearer(self.admin), timeout=DEADLINE).credentials
+            self.assertEqual([credential.name for credential in listed], [name])
 
 
 if __name__ == "__main__":

@@ -171,6 +171,29 @@ static void what_is_wrong_with_a_text_is_said(void **state)
     assert_string_equal(utf8_fault("\xc3", 1), "is not UTF-8");
 }
 
+static void letter_case_is_ignored_in_every_script(void **state)
+{
+    (void)state;
+    assert_true(utf8_contains("Caf\xc3\x89", "\xc3\xa9"));
+    assert_true(utf8_contains("x\xd0\x9f\xd0\xa0", "\xd0\xbf\xd1\x80"));
+    assert_true(utf8_contains("abc", ""));
+    assert_true(utf8_contains("", ""));
+    assert_true(utf8_contains("aAb", "AB"));
+    assert_false(utf8_contains("ab", "abc"));
+    assert_false(utf8_contains("", "a"));
+    assert_false(utf8_contains("Cafe", "\xc3\xa9"));
+}
+
+static void a_blank_is_nothing_that_can_be_seen(void **state)
+{
+    (void)state;
+    assert_true(utf8_is_blank(" \xc2\xa0\xe3\x80\x80\xe2\x80\x8b"));
+    assert_true(utf8_is_blank(""));
+    assert_false(utf8_is_blank("  .  "));
+    assert_true(utf8_has_bidi("a\xe2\x80\xae"));
+    assert_false(utf8_has_bidi("\xd7\xa9\xd7\x9c\xe2\x80\x8d"));
+}
+
 static void a_pattern_is_cut_between_characters(void **state)
 {
     (void)state;
@@ -196,6 +219,8 @@ int main(void)
         cmocka_unit_test(a_time_that_a_key_has_no_room_for_makes_no_token),
         cmocka_unit_test(a_text_is_cut_between_characters),
         cmocka_unit_test(what_is_wrong_with_a_text_is_said),
+        cmocka_unit_test(letter_case_is_ignored_in_every_script),
+        cmocka_unit_test(a_blank_is_nothing_that_can_be_seen),
         cmocka_unit_test(a_pattern_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
