@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include "address.h"
-
-#include <arpa/inet.h>
 #include <confuse.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void config_mistake(struct config_mistakes *mistakes, const char *format, ...)
 {
@@ -58,6 +54,56 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *parser, const 
         config_mistake(current_mistakes, "%s", text);
 }
 
+static const char *skip_spaces(const char *at)
+{
+    return at + strspn(at, " \t\r\n");
+}
+
+/* One element: in quotes, or a word. What follows it, or NULL: it is none. */
+static const char *read_element(const char *at, bool is_braced, char *element)
+{
+    char quote = is_braced && (*at == '"' || *at == '\'') ? *at : '\0';
+    if (quote != '\0') {
+        for (at++; *at != '\0' && *at != quote; at++) {
+            at += *at == '\\' && at[1] != '\0';
+            *element++ = *at;
+        }
+        *element = '\0';
+        return *at == quote ? at + 1 : NULL;
+    }
+    size_t len = strcspn(at, "{}\"',");
+    const char *end = at + len;
+    if (*end != ',' && *end != '\0' && *end != '}')
+        return NULL;
+    while (len > 0 && strchr(" \t\r\n", at[len - 1]) != NULL)
+        len--;
+    memcpy(element, at, len);
+    element[len] = '\0';
+    return len > 0 ? end : NULL;
+}
+
+/* As in the file, {"a", "b"}, or without ornament, a,b. */
+static bool set_list(cfg_t *parser, const char *key, const char *value)
+{
+    const char *at = skip_spaces(value);
+    bool is_braced = *at == '{', is_right = true;
+    char *element = malloc(strlen(value) + 1);
+    if (element == NULL)
+        abort();
+    at = skip_spaces(at + is_braced);
+    while (is_right && *at != '\0' && *at != '}') {
+        at = read_element(at, is_braced, element);
+        is_right = at != NULL && cfg_addlist(parser, key, 1, element) == CFG_SUCCESS;
+        at = is_right ? skip_spaces(at) : at;
+        if (is_right && *at == ',')
+            at = skip_spaces(at + 1);
+        else
+            is_right = is_right && (*at == '\0' || *at == '}');
+    }
+    free(element);
+    return is_right && (is_braced ? *at == '}' && *skip_spaces(at + 1) == '\0' : *at == '\0');
+}
+
 static void set_value(cfg_t *parser, const char *key, const char *value, const char *where,
                       struct config_mistakes *mistakes)
 {
@@ -72,10 +118,8 @@ static void set_value(cfg_t *parser, const char *key, const char *value, const c
         return;
     }
     cfg_setlist(parser, key, 0); /* empties it */
-    char *copy = strdup(value), *rest = NULL;
-    for (char *item = copy == NULL ? NULL : strtok_r(copy, ",", &rest); item != NULL; item = strtok_r(NULL, ",", &rest))
-        cfg_addlist(parser, key, 1, item);
-    free(copy);
+    if (!set_list(parser, key, value))
+        config_mistake(mistakes, "%s: %s cannot be %s; a list is {\"a\", \"b\"} or a,b", where, key, value);
 }
 
 static void read_environment(cfg_t *parser, struct config_mistakes *mistakes)
@@ -161,141 +205,6 @@ void config_free(struct config *config)
 #undef FREE
     cfg_free(config->parsed);
     config->parsed = NULL;
-}
-
-bool config_is_loopback(const char *address)
-{
-    char host[128];
-    if (strncmp(address, "unix:", 5) == 0)
-        return true;
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || (size_t)(colon - address) >= sizeof host)
-        return false;
-    snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    struct in_addr v4;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
-}
-
-static void check_file(const char *key, const char *file, struct config_mistakes *mistakes)
-{
-    if (file[0] != '\0' && access(file, R_OK) != 0)
-        config_mistake(mistakes, "%s: the file %s cannot be read", key, file);
-}
-
-static void check_pair(const char *cert_key, const char *cert, const char *key_key, const char *key,
-                       struct config_mistakes *mistakes)
-{
-    check_file(cert_key, cert, mistakes);
-    check_file(key_key, key, mistakes);
-    if ((cert[0] == '\0') != (key[0] == '\0'))
-        config_mistake(mistakes, "%s and %s go together: one of them is missing", cert_key, key_key);
-}
-
-static void check_address(const char *key, const char *address, struct config_mistakes *mistakes)
-{
-    const char *colon = strrchr(address, ':');
-    char *end = NULL;
-    if (address[0] == '\0' || strncmp(address, "unix:", 5) == 0)
-        return;
-    long port = colon == NULL ? -1 : strtol(colon + 1, &end, 10);
-    if (colon == NULL || colon == address || end == colon + 1 || *end != '\0' || port < 0 || port > 65535)
-        config_mistake(mistakes, "%s: \"%s\" is not HOST:PORT", key, address);
-}
-
-static void check_range(const char *key, int64_t value, int64_t least, int64_t most, struct config_mistakes *mistakes)
-{
-    if (value < least || value > most)
-        config_mistake(mistakes, "%s is %lld; it is from %lld to %lld", key, (long long)value, (long long)least,
-                       (long long)most);
-}
-
-static void check_word(const char *key, const char *value, const char *const *words, struct config_mistakes *mistakes)
-{
-    for (const char *const *word = words; *word != NULL; word++)
-        if (strcmp(*word, value) == 0)
-            return;
-    config_mistake(mistakes, "%s cannot be \"%s\"", key, value);
-}
-
-static void check_numbers(const struct config *config, struct config_mistakes *mistakes)
-{
-    check_range("max_tokens_in_memory", config->max_tokens_in_memory, 1000, 1000000000, mistakes);
-    check_range("flush_interval_ms", config->flush_interval_ms, 10, 60000, mistakes);
-    check_range("grace_ms", config->grace_ms, 0, 600000, mistakes);
-    check_range("grpc_threads", config->grpc_threads, 1, 64, mistakes);
-    check_range("store_timeout_ms", config->store_timeout_ms, 100, 3600000, mistakes);
-    check_range("lease_ms", config->lease_ms, 20, 60000, mistakes);
-    check_range("http_threads", config->http_threads, 1, 64, mistakes);
-    check_range("http_max_connections", config->http_max_connections, 1, 1000000, mistakes);
-    check_range("http_max_connections_per_address", config->http_max_connections_per_address, 1, 1000000, mistakes);
-    check_range("http_max_header_bytes", config->http_max_header_bytes, 1024, 65536, mistakes);
-    check_range("http_max_body_bytes", config->http_max_body_bytes, 1024, 16777216, mistakes);
-    check_range("http_request_timeout_ms", config->http_request_timeout_ms, 100, 600000, mistakes);
-    check_range("http_keep_alive_ms", config->http_keep_alive_ms, 100, 3600000, mistakes);
-}
-
-static void check_security(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
-{
-    bool grpc_is_near = is_rest_only || config->grpc_address[0] == '\0' || config_is_loopback(config->grpc_address);
-    if (!grpc_is_near && !config->insecure && (config->grpc_cert[0] == '\0' || config->grpc_client_ca[0] == '\0'))
-        config_mistake(
-            mistakes,
-            "grpc_address %s is off loopback: that demands mutual TLS (grpc_cert, grpc_key, grpc_client_ca), or "
-            "insecure = true",
-            config->grpc_address);
-    bool http_is_near = config->http_address[0] == '\0' || config_is_loopback(config->http_address);
-    if (!http_is_near && !config->insecure && config->http_cert[0] == '\0')
-        config_mistake(mistakes,
-                       "http_address %s is off loopback: that demands TLS (http_cert, http_key), or insecure = true",
-                       config->http_address);
-    if (config->grpc_client_ca[0] != '\0' && config->grpc_cert[0] == '\0')
-        config_mistake(mistakes, "grpc_client_ca needs grpc_cert and grpc_key");
-}
-
-/* A name would have to be resolved again and again, by whoever answers for it at the time. */
-static void check_proxies(const struct config *config, struct config_mistakes *mistakes)
-{
-    struct network network;
-    for (const char **proxy = config->trusted_proxies; *proxy != NULL; proxy++)
-        if (!network_parse(*proxy, &network))
-            config_mistake(mistakes,
-                           "trusted_proxies: \"%s\" is neither an IP address nor a network such as 10.0.0.0/8", *proxy);
-}
-
-void config_check_values(const struct config *config, struct config_mistakes *mistakes)
-{
-    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-    static const char *const formats[] = {"logfmt", "json", NULL};
-    static const char *const proxy_headers[] = {"X-Forwarded-For", "Forwarded", NULL};
-    check_word("log_level", config->log_level, levels, mistakes);
-    check_word("log_format", config->log_format, formats, mistakes);
-    check_word("proxy_header", config->proxy_header, proxy_headers, mistakes);
-    check_proxies(config, mistakes);
-    check_numbers(config, mistakes);
-}
-
-void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
-{
-    config_check_values(config, mistakes);
-    check_address("grpc_address", config->grpc_address, mistakes);
-    check_address("http_address", config->http_address, mistakes);
-    check_address("metrics_address", config->metrics_address, mistakes);
-    check_pair("grpc_cert", config->grpc_cert, "grpc_key", config->grpc_key, mistakes);
-    check_pair("http_cert", config->http_cert, "http_key", config->http_key, mistakes);
-    check_pair("upstream_cert", config->upstream_cert, "upstream_key", config->upstream_key, mistakes);
-    check_file("grpc_client_ca", config->grpc_client_ca, mistakes);
-    check_file("upstream_ca", config->upstream_ca, mistakes);
-    check_file("upstream_client_secret_file", config->upstream_client_secret_file, mistakes);
-    check_file("store_password_file", config->store_password_file, mistakes);
-    check_security(config, is_rest_only, mistakes);
-    if (config->http_prefix[0] != '\0' && config->http_prefix[0] != '/')
-        config_mistake(mistakes, "http_prefix must begin with /");
-    if (is_rest_only && config->upstream[0] == '\0')
-        config_mistake(mistakes, "--rest-only needs --upstream HOST:PORT");
-    if (is_rest_only && config->http_address[0] == '\0')
-        config_mistake(mistakes, "--rest-only needs http_address");
 }
 
 /* RFC 3986, section 3.2.1, and libpq's parameter. */

@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(type, key, default, comment). A LIST's default is empty; its elements are separated by commas in the environment.
+/* X(type, key, default, comment). A LIST's default is empty; it is {"a", "b"}, and in the environment and --set also
+ * a,b.
  */
 #define CONFIG_KEYS(X)                                                                                              \
     X(TEXT, store, "sqlite:/var/lib/gatehouse/gatehouse.db", "sqlite:FILE, or postgresql://… for several replicas") \
@@ -30,6 +31,7 @@
     X(TEXT, http_prefix, "", "every path is below it, such as /Auth")                                               \
     X(TEXT, public_url, "", "what clients call http_prefix by, https://auth.example.com/Auth")                      \
     X(TEXT, metrics_address, "127.0.0.1:9464", "where /metrics is; empty: not")                                     \
+    X(BOOL, metrics_off_loopback, false, "serve /metrics in plain text to whoever reaches it, off loopback too")    \
     X(BOOL, insecure, false, "allow addresses off loopback without TLS")                                            \
     X(LIST, introspect_identities, NULL, "names proved by mutual TLS that may introspect")                          \
     X(LIST, admin_identities, NULL, "names proved by mutual TLS that may administer")                               \
@@ -88,7 +90,8 @@ void config_free(struct config *config);
 /* Are the numbers within their ranges, and the words known? */
 void config_check_values(const struct config *config, struct config_mistakes *mistakes);
 
-/* That, and is all of it possible together: files that come in pairs and can be read, TLS where it is demanded? */
+/* That, and is all of it possible: addresses that can be listened on, files that come in pairs and can be read, TLS
+ * where it is demanded? */
 void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes);
 
 /* The address of the store as it may be shown: without a password. */

@@ -5,6 +5,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "rest/probe.h"
+#include "rest/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +55,8 @@ static void tell_ready(const struct daemon *daemon)
 
 static void reload_rpc(struct daemon *daemon)
 {
+    if (daemon->config.grpc_cert[0] == '\0')
+        return; /* there is none to be read again */
     bool is_reloaded = rpc_server_reload(daemon->rpc) == STATUS_OK;
     log_write(is_reloaded ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
               is_reloaded ? "grpc_certificate_reloaded" : "grpc_certificate_not_reloaded", NULL);
@@ -205,13 +208,37 @@ static int ask_health(const struct config *config)
     return EXIT_FAILURE;
 }
 
+/* Does the key fit its certificate, and is there a certificate in what is to be trusted? */
+static void check_certificates(const struct config *config, struct config_mistakes *mistakes)
+{
+    const char *const pairs[][3] = {{"http_key", config->http_cert, config->http_key},
+                                    {"grpc_key", config->grpc_cert, config->grpc_key},
+                                    {"upstream_key", config->upstream_cert, config->upstream_key}};
+    const char *const trusted[][2] = {{"grpc_client_ca", config->grpc_client_ca}, {"upstream_ca", config->upstream_ca}};
+    char why[256] = "";
+    int64_t expiry;
+    if (mistakes->count > 0)
+        return; /* of files that are not there enough is said already */
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct tls *tls = pairs[i][1][0] == '\0' ? NULL : tls_new(pairs[i][1], pairs[i][2], why, sizeof why);
+        if (pairs[i][1][0] != '\0' && tls == NULL)
+            config_mistake(mistakes, "%s: it cannot be used with its certificate: %s", pairs[i][0], why);
+        tls_free(tls);
+    }
+    for (size_t i = 0; i < sizeof trusted / sizeof trusted[0]; i++)
+        if (trusted[i][1][0] != '\0' && !crypto_certificate_expiry(trusted[i][1], &expiry))
+            config_mistake(mistakes, "%s: there is no certificate in %s", trusted[i][0], trusted[i][1]);
+}
+
 /* init and --health do not serve: the keys need not be there, which only the service may read. */
 static void check_config(struct daemon *daemon, const struct arguments *arguments, struct config_mistakes *mistakes)
 {
     if (arguments->is_init || arguments->is_health)
         config_check_values(&daemon->config, mistakes);
-    else if (!arguments->is_print)
+    else if (!arguments->is_print) {
         config_check(&daemon->config, arguments->is_rest_only, mistakes);
+        check_certificates(&daemon->config, mistakes);
+    }
 }
 
 /* Where a socket was handed over, its address is the one that counts, also for what is demanded off loopback. */

@@ -2,7 +2,10 @@
 """Starting, configuration, draining."""
 import contextlib
 import os
+import signal
 import stat
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -35,6 +38,86 @@ class Config(unittest.TestCase):
         self.assertIn("demands mutual TLS", text)
         self.assertIn("http_address 0.0.0.0:0 is off loopback: that demands TLS", text)
         self.assertEqual(self.mistakes({"grpc_address": "0.0.0.0:0", "http_address": "0.0.0.0:0", "insecure": "true"})[0], 0)
+
+    def test_only_what_will_work_is_accepted(self):
+        for setting, value, sentence in (
+                ("http_prefix", "/Auth/", "http_prefix must"), ("http_prefix", "/", "http_prefix must"),
+                ("http_prefix", "/a//b", "http_prefix must"), ("http_prefix", "/a/../b", "http_prefix must"),
+                ("http_prefix", "/a?b", "http_prefix must"),
+                ("public_url", "https://auth.example.com/", "public_url must"), ("public_url", "nonsense", "public_url must"),
+                ("public_url", "https://", "public_url must"), ("public_url", "ftp://x", "public_url must"),
+                ("public_url", "https://x?y", "public_url must"), ("public_url", "https://x:99999", "public_url must"),
+                ("public_url", "https://me@x", "public_url must"),
+                ("cors_origins", "https://a.example,https://b.example/", '"https://b.example/" is no origin'),
+                ("cors_origins", "*", "is no origin"), ("cors_origins", "https://A.example", "is no origin"),
+                ("cors_origins", "https://a.example:443", "is no origin"), ("cors_origins", "a.example", "is no origin"),
+                ("http_address", "192.0.2.1:8080", "cannot be listened on"), ("http_address", "no.such.name.invalid:80",
+                                                                            "no address of this machine"),
+                ("http_address", "unix:/tmp/x", "HOST:PORT"), ("http_address", "::1:80", "HOST:PORT"),
+                ("metrics_address", "0.0.0.0:9464", "metrics_off_loopback"),
+                ("http_max_connections", "999999", "files open"),
+                ("trusted_proxies", "proxy.example", "neither an IP address nor a network"),
+                ("introspect_identities", '{"a"', "a list is"), ("introspect_identities", 'a"b', "a list is"),
+                ("introspect_identities", "a,,b", "a list is"), ("introspect_identities", '{"a"} x', "a list is"),
+                ("introspect_identities", '{"a" "b"}', "a list is")):
+            with self.subTest(setting=setting, value=value):
+                code, text = self.mistakes({setting: value, **({"insecure": "true"} if setting == "http_address" else {})})
+                self.assertEqual(code, 2)
+                self.assertIn(sentence, text)
+        for setting, value in (("http_prefix", ""), ("http_prefix", "/Auth/v1.0"), ("public_url", "https://[::1]:8443/a/b"),
+                               ("public_url", "http://localhost"), ("cors_origins", "http://[::1]:3000,https://a-b.example:8443"),
+                               ("trusted_proxies", "10.0.0.0/8, ::1"), ("metrics_address", "127.0.0.1:0")):
+            self.assertEqual(self.mistakes({setting: value}), (0, ""), (setting, value))
+        self.assertEqual(self.mistakes({"metrics_address": "0.0.0.0:9464", "metrics_off_loopback": "true"}), (0, ""))
+        code, text = self.mistakes({"http_address": "127.0.0.1:18080", "metrics_address": "127.0.0.1:18080"})
+        self.assertEqual((code, "cannot share" in text), (2, True))
+
+    def test_an_address_that_somebody_has_already_is_no_mistake(self):
+        with Daemon(OFF) as daemon:  # so that the settings of one that runs can be checked
+            daemon.settings["grpc_address"] = f"127.0.0.1:{daemon.grpc_port}"
+            self.assertEqual(daemon.run("--check-config").returncode, 0)
+
+    def test_a_key_fits_its_certificate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("a", "b"):
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                                "-subj", "/CN=" + name, "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"],
+                               check=True, capture_output=True)
+            with open(folder + "/empty", "w"):
+                pass
+            for port in ("http", "grpc", "upstream"):
+                pair = {port + "_cert": folder + "/a.pem", port + "_key": folder + "/a.key"}
+                self.assertEqual(self.mistakes(pair), (0, ""))
+                code, text = self.mistakes({**pair, port + "_key": folder + "/b.key"})
+                self.assertEqual((code, f"{port}_key: it cannot be used with its certificate" in text), (2, True), text)
+                self.assertEqual(self.mistakes({**pair, port + "_cert": folder + "/a.key"})[0], 2)
+            code, text = self.mistakes({"grpc_cert": folder + "/a.pem", "grpc_key": folder + "/a.key",
+                                        "grpc_client_ca": folder + "/empty"})
+            self.assertEqual((code, "grpc_client_ca: there is no certificate" in text), (2, True), text)
+
+    def test_a_list_is_written_alike_everywhere(self):
+        with Daemon({}, init=False, start=False) as daemon:
+            for text, printed in (('{"a", "b"}', '{"a", "b"}'), ("a,b", '{"a", "b"}'), (" a , b ", '{"a", "b"}'),
+                                  ('{a,b}', '{"a", "b"}'), ('{"a, b"}', '{"a, b"}'), ("", "{}"), ("{}", "{}"),
+                                  ("{'a',}", '{"a"}')):
+                line = f"introspect_identities = {printed}\n"
+                self.assertIn(line, daemon.run("--print-config", "--set", "introspect_identities=" + text).stdout)
+                daemon.environment["GATEHOUSED_INTROSPECT_IDENTITIES"] = text
+                self.assertIn(line, daemon.run("--print-config").stdout)
+                del daemon.environment["GATEHOUSED_INTROSPECT_IDENTITIES"]
+                if text.startswith("{"):
+                    with open(daemon.folder + "/conf", "w") as file:
+                        file.write(f"introspect_identities = {text}\n")
+                    self.assertIn(line, daemon.run("--print-config", "--config", daemon.folder + "/conf").stdout)
+
+    def test_a_reload_without_certificates_says_nothing_of_certificates(self):
+        with Daemon() as daemon:
+            daemon.process.send_signal(signal.SIGHUP)
+            end = time.monotonic() + 60
+            while "event=reloaded" not in daemon.log_text():
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.02)
+            self.assertNotIn("certificate", daemon.log_text())
 
     def test_rest_only_needs_an_upstream(self):
         code, text = self.mistakes({}, "--rest-only")
