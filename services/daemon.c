@@ -154,6 +154,8 @@ static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
     uint64_t commits = 0, writes = 0;
+    metrics_put(text, "gatehouse_log_lines_dropped_total", "counter", "Lines that standard error had no room for.", "",
+                (double)log_dropped());
     add_certificate(text, daemon->config.http_cert, "port=\"http\"");
     add_certificate(text, daemon->config.grpc_cert, "port=\"grpc\"");
     if (daemon->domain == NULL)
