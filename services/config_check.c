@@ -200,6 +200,7 @@ static void check_numbers(const struct config *config, struct config_mistakes *m
 {
     check_range("max_tokens_in_memory", config->max_tokens_in_memory, 1000, 1000000000, mistakes);
     check_range("flush_interval_ms", config->flush_interval_ms, 10, 60000, mistakes);
+    check_range("lame_duck_ms", config->lame_duck_ms, 0, 600000, mistakes);
     check_range("grace_ms", config->grace_ms, 0, 600000, mistakes);
     check_range("grpc_threads", config->grpc_threads, 1, 64, mistakes);
     check_range("store_timeout_ms", config->store_timeout_ms, 100, 3600000, mistakes);

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <gatehouse.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,15 +351,32 @@ bool daemon_start(struct daemon *daemon, bool is_rest_only)
     return true;
 }
 
-void daemon_stop(struct daemon *daemon, bool is_rest_only)
+void daemon_begin_stop(struct daemon *daemon)
 {
     daemon->is_draining = true;
     if (daemon->rpc != NULL)
         rpc_server_set_serving(daemon->rpc, false);
+}
+
+static void *stop_rpc(void *arg)
+{
+    struct daemon *daemon = arg;
+    rpc_server_stop(daemon->rpc, daemon->config.grace_ms);
+    return NULL;
+}
+
+void daemon_stop(struct daemon *daemon, bool is_rest_only)
+{
+    pthread_t stopping;
+    daemon_begin_stop(daemon);
+    bool is_beside =
+        daemon->rpc != NULL && daemon->rest != NULL && pthread_create(&stopping, NULL, stop_rpc, daemon) == 0;
     if (daemon->rest != NULL)
         rest_server_stop(daemon->rest, daemon->config.grace_ms);
-    if (daemon->rpc != NULL)
-        rpc_server_stop(daemon->rpc, daemon->config.grace_ms);
+    if (is_beside)
+        pthread_join(stopping, NULL);
+    else if (daemon->rpc != NULL)
+        stop_rpc(daemon);
     rest_server_free(daemon->rest);
     rpc_server_free(daemon->rpc);
     if (is_rest_only) {

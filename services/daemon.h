@@ -30,7 +30,11 @@ bool daemon_open_store(struct daemon *daemon, bool create);
 
 bool daemon_start(struct daemon *daemon, bool is_rest_only);
 
-/* Also after a start that failed. Accepted calls are answered; then what is in memory is stored. */
+/* It serves on, but is not ready any more: /readyz and the health service say so. */
+void daemon_begin_stop(struct daemon *daemon);
+
+/* Closes the ports, HTTP's and gRPC's at the same time. Also after a start that failed. Accepted calls are answered;
+ * then what is in memory is stored. */
 void daemon_stop(struct daemon *daemon, bool is_rest_only);
 
 /* Not while it drains, nor without word from a database that others write to. */

@@ -2,6 +2,7 @@
 /* The daemon as a process: reads its command line and its settings, starts, waits for signals, stops. The only file
  * that exits. */
 #include "arguments.h"
+#include "clock.h"
 #include "daemon.h"
 #include "log.h"
 #include "rest/probe.h"
@@ -112,6 +113,21 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
+/* Whoever balances the load is to look elsewhere before a connection is refused. A second signal cuts it short. */
+static void be_lame_duck(struct daemon *daemon, const sigset_t *signals)
+{
+    int64_t end = clock_monotonic() + daemon->config.lame_duck_ms * 1000, left;
+    bool is_alive = true;
+    daemon_begin_stop(daemon);
+    while ((left = end - clock_monotonic()) > 0) {
+        int64_t step = left < 1000000 ? left : 1000000;
+        int signal_number = sigtimedwait(signals, NULL, &(struct timespec){step / 1000000, (step % 1000000) * 1000});
+        is_alive = tell_alive(daemon, is_alive);
+        if (signal_number == SIGTERM || signal_number == SIGINT)
+            return;
+    }
+}
+
 static int run(struct daemon *daemon, bool is_rest_only)
 {
     sigset_t signals;
@@ -124,8 +140,9 @@ static int run(struct daemon *daemon, bool is_rest_only)
     if (is_started) {
         tell_ready(daemon);
         wait_for_signals(daemon, &signals);
-        supervisor_tell_stopping(2 * daemon->config.grace_ms + CLOSING_MS); /* HTTP's grace, then gRPC's */
+        supervisor_tell_stopping(daemon->config.lame_duck_ms + daemon->config.grace_ms + CLOSING_MS);
         log_write(LOG_LEVEL_INFO, "stopping", NULL);
+        be_lame_duck(daemon, &signals);
     }
     daemon_stop(daemon, is_rest_only);
     if (is_started)

@@ -48,13 +48,6 @@ int http_server_port(const struct http_server *server)
     return server->port;
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    request_send_answered(arg);
-}
-
 static void on_fresh(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -62,11 +55,26 @@ static void on_fresh(evutil_socket_t fd, short what, void *arg)
     conn_begin_fresh(arg);
 }
 
+/* Who comes now is refused, and not left waiting in a queue that nobody takes from any more. A socket that was handed
+ * over stays open in its owner's hands. */
 static void drain(struct loop *loop, int64_t now)
 {
-    evconnlistener_disable(loop->listener);
+    if (loop->bound != NULL)
+        evhttp_del_accept_socket(loop->evhttp, loop->bound);
+    loop->bound = NULL;
+    loop->listener = NULL;
     if (conn_is_none(loop) || now >= atomic_load(&loop->server->drain_deadline))
         event_base_loopbreak(loop->base);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    (void)fd;
+    (void)what;
+    request_send_answered(loop);
+    if (atomic_load(&loop->server->is_draining))
+        drain(loop, clock_monotonic());
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -110,11 +118,11 @@ static bool set_up_evhttp(struct loop *loop)
     evhttp_set_max_body_size(loop->evhttp, (ev_ssize_t)options->limits.max_body_bytes + 1024);
     evhttp_set_allowed_methods(loop->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
                                                  EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
-    struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(loop->evhttp, loop->listen_fd);
-    if (bound == NULL)
+    loop->bound = evhttp_accept_socket_with_handle(loop->evhttp, loop->listen_fd);
+    if (loop->bound == NULL)
         return false;
     loop->listen_fd = -1; /* evhttp closes it */
-    loop->listener = evhttp_bound_socket_get_listener(bound);
+    loop->listener = evhttp_bound_socket_get_listener(loop->bound);
     evconnlistener_set_error_cb(loop->listener, on_accept_failed);
     return true;
 }
@@ -212,7 +220,7 @@ static void wake(struct loop *loop)
 void http_server_stop(struct http_server *server, int64_t grace_ms)
 {
     atomic_store(&server->drain_deadline, clock_monotonic() + grace_ms * 1000);
-    atomic_store(&server->is_draining, true); /* each loop sees it at its next sweep */
+    atomic_store(&server->is_draining, true);
     for (int i = 0; i < server->options.threads; i++) {
         if (!server->loops[i].is_running)
             continue;

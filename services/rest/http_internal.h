@@ -38,7 +38,8 @@ struct loop {
     int listen_fd;
     struct event_base *base;
     struct evhttp *evhttp;
-    struct evconnlistener *listener; /* evhttp's */
+    struct evhttp_bound_socket *bound; /* NULL: closed */
+    struct evconnlistener *listener;   /* evhttp's, of bound */
     struct event *wake_event, *sweep_event, *fresh_event;
     int wake_fd; /* an eventfd, to be written to by any thread */
     /* Of those who never had an answer, and of those who had: by phase, and in each by when it began. */

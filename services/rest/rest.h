@@ -83,8 +83,9 @@ void rest_server_reload(struct rest_server *server);
 /* Has every event loop turned within the last `limit_ms`? From any thread, between start and stop. */
 bool rest_server_is_turning(const struct rest_server *server, int64_t limit_ms);
 
-/* Drains: no new connection, idle ones closed, each answer says `Connection: close`; waits for what is under way, at
- * most grace_ms; then joins the threads. Blocking; once. /readyz should answer 503 some time before: is_ready decides.
+/* Drains: the port is closed at once, idle ones closed, each answer says `Connection: close`; waits for what is under
+ * way, at most grace_ms; then joins the threads. Blocking; once. /readyz should answer 503 some time before: is_ready
+ * decides.
  */
 void rest_server_stop(struct rest_server *server, int64_t grace_ms);
 

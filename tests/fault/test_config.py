@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, configuration, draining."""
 import contextlib
+import http.client
 import os
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -194,6 +196,61 @@ class Drain(unittest.TestCase):
             self.assertEqual(failures, [])
             self.assertEqual(seen[:1], [NOT_SERVING])
             self.assertIn("event=stopped", daemon.log_text())
+
+
+class LameDuck(unittest.TestCase):
+    def health(self, daemon):
+        return daemon.channel.unary_unary("/grpc.health.v1.Health/Check")(b"")
+
+    def get(self, daemon, path):
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().status
+
+    def eventually(self, condition):
+        end = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
+    def test_a_lame_duck_serves_on_and_says_that_it_is_not_ready(self):
+        with Daemon({"lame_duck_ms": "600000"}) as daemon:
+            self.assertEqual((self.get(daemon, "/readyz"), self.health(daemon)), (200, SERVING))
+            daemon.process.terminate()
+            self.eventually(lambda: self.get(daemon, "/readyz") == 503)
+            self.eventually(lambda: self.health(daemon) == NOT_SERVING)
+            self.assertEqual(self.get(daemon, "/livez"), 200)
+            self.assertTrue(daemon.issue().access_token)
+            self.assertIsNone(daemon.process.poll())
+            daemon.process.terminate()  # enough of it
+            self.assertEqual(daemon.process.wait(60), 0)
+
+    def refuses(self, port):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
+            return False
+        except ConnectionRefusedError:
+            return True
+
+    def test_both_ports_are_closed_at_once_while_a_request_is_still_coming_in(self):
+        settings = {"grace_ms": "60000", "http_request_timeout_ms": "60000"}
+        with Daemon(settings) as daemon, socket.create_connection(("127.0.0.1", daemon.http_port)) as slow:
+            body = f"grant_type=client_credentials&client_id={daemon.client_id}&client_secret={daemon.secret}".encode()
+            slow.sendall(b"POST /OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                         b"Content-Length: %d\r\n\r\n" % len(body) + body[:10])
+            self.eventually(lambda: self.get(daemon, "/livez") == 200)  # it has been read, then
+            daemon.process.terminate()
+            self.eventually(lambda: self.refuses(daemon.http_port))
+            self.eventually(lambda: self.refuses(daemon.grpc_port))
+            self.assertIsNone(daemon.process.poll())
+            slow.sendall(body[10:])
+            answer = b""
+            while piece := slow.recv(4096):
+                answer += piece
+            self.assertIn(b" 200 OK", answer)
+            self.assertIn(b"Connection: close", answer)
+            self.assertEqual(daemon.process.wait(60), 0)
 
 
 if __name__ == "__main__":
