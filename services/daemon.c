@@ -100,6 +100,13 @@ void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
                  (long long)(state.jumped / CLOCK_SECOND), (long long)(state.ahead / CLOCK_SECOND));
 }
 
+/* What no other replica could do better: they write to the same store, or there is none. */
+static const char *find_trouble(void *arg)
+{
+    const struct daemon *daemon = arg;
+    return daemon->store == NULL || store_is_writable(daemon->store) ? NULL : "the store cannot be written";
+}
+
 static void observe(void *arg, const struct call *call, enum status status, int64_t duration_us)
 {
     struct daemon *daemon = arg;
@@ -165,6 +172,9 @@ static void add_metrics(void *arg, struct metrics_text *text)
     metrics_put(text, "gatehouse_store_commits_total", "counter", "Commits of the database.", "", (double)commits);
     metrics_put(text, "gatehouse_store_writes_total", "counter", "Write transactions in those commits.", "",
                 (double)writes);
+    metrics_put(text, "gatehouse_store_writable", "gauge",
+                "0: the last write could not be stored, for want of room say.", "",
+                store_is_writable(daemon->store) ? 1 : 0);
     metrics_put(text, "gatehouse_tokens_in_memory", "gauge", "Tokens in the in-memory table.", "",
                 (double)token_table_count(daemon->domain->tokens));
     metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
@@ -257,6 +267,7 @@ static bool start_rest(struct daemon *daemon)
         .check_identities = has_check(config, config->http_address) ? check_identities : NULL,
         .is_ready = daemon_is_ready,
         .ready_detail = daemon_describe_clock,
+        .trouble = find_trouble,
         .is_ready_arg = daemon,
         .metrics = daemon->metrics,
         .metrics_address = or_null(config->metrics_address),

@@ -23,11 +23,13 @@ struct rest_server {
 static void answer_ready(const struct rest_options *options, struct http_request *request)
 {
     bool is_ready = options->is_ready == NULL || options->is_ready(options->is_ready_arg);
-    char detail[READY_DETAIL_MAX] = "", text[READY_DETAIL_MAX + 16];
+    const char *trouble = is_ready && options->trouble != NULL ? options->trouble(options->is_ready_arg) : NULL;
+    char detail[READY_DETAIL_MAX] = "";
     if (options->ready_detail != NULL)
         options->ready_detail(options->is_ready_arg, detail);
-    snprintf(text, sizeof text, "%s\n%s", is_ready ? "ok" : "not ready", detail);
-    answer_text(request, is_ready ? 200 : 503, text);
+    answer_text(request, is_ready ? 200 : 503,
+                scratch_print(&request->scratch, "%s%s%s\n%s", is_ready ? "ok" : "not ready",
+                              trouble == NULL ? "" : ", but ", trouble == NULL ? "" : trouble, detail));
 }
 
 static void serve_health(const struct rest_options *options, struct http_request *request)

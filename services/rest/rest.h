@@ -55,10 +55,11 @@ struct rest_options {
     const char *const *check_identities; /* /OAuth/Check and /k8s/TokenReview introspect as these (call->identities).
                                             Whoever reaches the port may use them then; none: they answer 404 */
 
-    bool (*is_ready)(void *arg); /* /readyz; called on a loop, must not block; NULL: ready */
+    bool (*is_ready)(void *arg);       /* /readyz; called on a loop, must not block; NULL: ready */
+    const char *(*trouble)(void *arg); /* said at /readyz of a server that is ready; as is_ready; NULL: never any */
     /* What else to say at /readyz: lines, each with its end; "" for nothing. As is_ready; NULL: nothing. */
     void (*ready_detail)(void *arg, char text[static READY_DETAIL_MAX]);
-    void *is_ready_arg; /* of both */
+    void *is_ready_arg; /* of the three */
 
     struct metrics *metrics;     /* counts here; NULL: does not count */
     const char *metrics_address; /* serves `metrics` on a listener of its own at /metrics; NULL: not */

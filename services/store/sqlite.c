@@ -76,7 +76,8 @@ static enum status classify(struct sqlite_connection *connection, int code)
 {
     if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE)
         return STATUS_OK;
-    snprintf(connection->reason, sizeof connection->reason, "%s", sqlite3_errmsg(connection->db));
+    snprintf(connection->reason, sizeof connection->reason, "%s",
+             sqlite_file_is_full(connection->db) ? "the disk is full" : sqlite3_errmsg(connection->db));
     switch (code & 0xff) {
     case SQLITE_CONSTRAINT:
         return code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||

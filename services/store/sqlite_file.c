@@ -147,6 +147,12 @@ void sqlite_file_done(struct sqlite_file *file)
     free(file->path);
 }
 
+bool sqlite_file_is_full(struct sqlite3 *db)
+{
+    int error = db == NULL ? 0 : sqlite3_system_errno(db);
+    return error == ENOSPC || error == EDQUOT;
+}
+
 /* Why a database cannot be opened, before anything relies on it. */
 static enum status explain(const struct sqlite_file *file, sqlite3 *db, int code, char why[STORE_WHY_MAX])
 {
@@ -162,7 +168,14 @@ static enum status explain(const struct sqlite_file *file, sqlite3 *db, int code
     case SQLITE_LOCKED:
         snprintf(why, STORE_WHY_MAX, "the database %s is locked by another process", file->path);
         return STATUS_UNAVAILABLE;
+    case SQLITE_FULL:
+        snprintf(why, STORE_WHY_MAX, "the disk of the database %s is full", file->path);
+        return STATUS_UNAVAILABLE;
     default:
+        if (sqlite_file_is_full(db)) {
+            snprintf(why, STORE_WHY_MAX, "the disk of the database %s is full", file->path);
+            return STATUS_UNAVAILABLE;
+        }
         snprintf(why, STORE_WHY_MAX, "the database %s cannot be opened: %s", file->path, detail);
         return STATUS_UNAVAILABLE;
     }

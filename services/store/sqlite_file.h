@@ -42,4 +42,7 @@ enum status sqlite_file_check(const struct sqlite_file *file, bool create, char 
 enum status sqlite_file_open(const struct sqlite_file *file, bool writes, struct sqlite3 **ret_db,
                              char why[STORE_WHY_MAX]);
 
+/* Was it for want of room on the disk that the last call failed? */
+bool sqlite_file_is_full(struct sqlite3 *db);
+
 #endif

@@ -52,6 +52,7 @@ struct store {
     struct reader *readers;
     size_t reader_count;
     atomic_uint_fast64_t commits, write_count;
+    atomic_bool is_writer_ill;
 };
 
 /* Says once that the database has gone, and once that it is back. */
@@ -81,6 +82,7 @@ static void *write_forever(void *arg)
         queue_append(&store->completions, &jobs);
         int64_t end = clock_monotonic();
         report_health(store->connection, "writes", &is_ill, status);
+        atomic_store(&store->is_writer_ill, is_ill);
         store->driver->tidy(store->connection);
         /* Who was answered just now often comes again at once. Without them there would be two groups for ever, each
          * waiting while the other is written. */
@@ -357,6 +359,11 @@ enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *ar
 bool store_is_shared(const struct store *store)
 {
     return store->driver->is_shared;
+}
+
+bool store_is_writable(const struct store *store)
+{
+    return !atomic_load(&store->is_writer_ill);
 }
 
 void store_counters(const struct store *store, uint64_t *ret_commits, uint64_t *ret_writes)

@@ -85,6 +85,9 @@ bool store_is_shared(const struct store *store);
  * been this one), at most `ms`; then runs a read on a connection of its own, at once. */
 enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *arg);
 
+/* Could the last write be committed, or fail for a reason of its own? False: the disk is full, say. From any thread. */
+bool store_is_writable(const struct store *store);
+
 /* Commits made and write transactions in them, since open; for metrics and for tests of "no write per call". */
 void store_counters(const struct store *store, uint64_t *ret_commits, uint64_t *ret_writes);
 

@@ -7,12 +7,19 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from daemon import Daemon, error_of
 from gatehouse.v1 import credential_admin_pb2 as pb
 
 OFF = {"http_address": "", "flush_interval_ms": "100"}
+ON = {"http_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0"}
 UNAVAILABLE = ("UNAVAILABLE", "STORE_UNAVAILABLE", "")
+
+
+def get(port, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+        return answer.status, answer.read().decode()
 
 
 class Disk(unittest.TestCase):
@@ -26,7 +33,7 @@ class Disk(unittest.TestCase):
         folder = tempfile.mkdtemp(prefix="gatehouse-full-")
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
         try:
-            with Daemon({**OFF, "store": f"sqlite:{folder}/g.db"}) as daemon:
+            with Daemon({**OFF, **ON, "store": f"sqlite:{folder}/g.db"}) as daemon:
                 token = daemon.admin_token()
                 live = [daemon.issue().access_token for _ in range(20)]
                 with open(folder + "/filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
@@ -42,6 +49,8 @@ class Disk(unittest.TestCase):
                 self.assertTrue(refused, "the disk is full and tokens are still issued")
                 self.assertEqual(error_of(daemon.issue), UNAVAILABLE)
                 self.assertTrue(all(daemon.introspect(token, text).active for text in live))  # reading goes on
+                self.assertEqual(get(daemon.http_port, "/readyz"), (200, "ok, but the store cannot be written\n"))
+                self.assertIn("\ngatehouse_store_writable 0\n", get(daemon.metrics_port, "/metrics")[1])
                 os.unlink(folder + "/filler")
                 end = time.monotonic() + 20
                 while True:
@@ -51,10 +60,32 @@ class Disk(unittest.TestCase):
                     except Exception:
                         self.assertLess(time.monotonic(), end, "no recovery")
                         time.sleep(0.1)
+                self.assertEqual(get(daemon.http_port, "/readyz"), (200, "ok\n"))
+                self.assertIn("\ngatehouse_store_writable 1\n", get(daemon.metrics_port, "/metrics")[1])
                 daemon.kill()
                 daemon.start()
                 caller = daemon.admin_token()
                 self.assertTrue(all(daemon.introspect(caller, text).active for text in live))
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+            os.rmdir(folder)
+
+    def test_a_start_on_a_full_disk_says_so(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small disk needs root")
+        folder = tempfile.mkdtemp(prefix="gatehouse-full-start-")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
+        try:
+            with Daemon({**OFF, "store": f"sqlite:{folder}/g.db"}) as daemon:
+                text = daemon.admin_token()
+                daemon.stop()  # its log is in the database now: a start needs room for a new one
+                with open(folder + "/filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                    while True:
+                        filler.write(bytes(4096))
+                self.refused_to_start(daemon, "store_cannot_be_[a-z]+ .*the disk (of .* )?is full")
+                os.unlink(folder + "/filler")
+                daemon.start()
+                self.assertTrue(daemon.introspect(daemon.admin_token(), text).active)
         finally:
             subprocess.run(["umount", "-l", folder], check=True)
             os.rmdir(folder)

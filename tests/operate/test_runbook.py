@@ -89,6 +89,7 @@ class Runbook(unittest.TestCase):
         self.variables["CREDENTIAL"] = "Third party"
         self.assertGreater(int(self.run_block("GatehouseNotScraped")), 3)
         self.assertTrue(self.run_block("GatehouseUnavailable").startswith("200\n"))
+        self.assertEqual(self.run_block("GatehouseStoreNotWritable"), "ok\n")
         self.assertIn('http_route="/readyz"', self.run_block("GatehouseHttpErrors"))
         self.wait(lambda: "Third party" in self.run_block("GatehouseSlowIssue"))
         self.wait(lambda: made.credential.client_id in self.run_block("GatehouseWrongSecrets"))
