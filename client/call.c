@@ -145,7 +145,7 @@ void gatehouse_invocation_attempt(struct invocation *invocation)
 {
     struct gatehouse *gatehouse = invocation->owner;
     const struct gatehouse_call *user = invocation->user;
-    grpc_metadata metadata[3];
+    grpc_metadata metadata[4];
     size_t count = 0;
     grpc_call *call = grpc_channel_create_registered_call(gatehouse->channel, NULL, 0, gatehouse->queue,
                                                           invocation->service->methods[invocation->method].handle,
@@ -161,6 +161,7 @@ void gatehouse_invocation_attempt(struct invocation *invocation)
     pthread_mutex_unlock(&gatehouse->lock);
     add_metadata(metadata, &count, "x-request-id", user->request_id);
     add_metadata(metadata, &count, "traceparent", user->traceparent);
+    add_metadata(metadata, &count, "x-gatehouse-peer", user->peer);
     start_batch(invocation, call, metadata, count);
     for (size_t i = 0; i < count; i++)
         grpc_slice_unref(metadata[i].value);
@@ -198,7 +199,7 @@ void gatehouse_invocation_start(struct remote_service *service, unsigned method,
     struct gatehouse *gatehouse = service->owner;
     gatehouse_error_set(call, GATEHOUSE_OK, "");
     bool is_legal = gatehouse_error_is_header(call->authorization) && gatehouse_error_is_header(call->request_id) &&
-                    gatehouse_error_is_header(call->traceparent);
+                    gatehouse_error_is_header(call->traceparent) && gatehouse_error_is_header(call->peer);
     struct invocation *invocation = is_legal ? take(gatehouse, call) : NULL;
     if (invocation == NULL) {
         if (is_legal)

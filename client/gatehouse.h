@@ -86,7 +86,9 @@ struct gatehouse_call {
     int64_t retry_after_ms; /* google.rpc.RetryInfo; 0: none */
 
     void *internal;        /* the library's own while the call lasts */
-    uintptr_t reserved[4]; /* zero */
+    const char *peer;      /* set by the caller: the IP address for which it calls, which a server that is told to
+                              believes (peer_identities, trusted_proxies); NULL: none */
+    uintptr_t reserved[3]; /* zero */
 };
 
 /* Does not wait for the server. NULL: error (may be NULL) says why: a file that cannot be read, an address that makes

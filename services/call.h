@@ -39,9 +39,11 @@ struct call_error {
 
 struct call {
     /* Set by the transport; constant while the call lasts. */
-    const char *method;            /* "/gatehouse.v1.AuthService/Introspect" */
-    const char *authorization;     /* the header's value, or NULL where there is none */
-    const char *peer;              /* IP address without a port, "unix", or "" where it is not known */
+    const char *method;        /* "/gatehouse.v1.AuthService/Introspect" */
+    const char *authorization; /* the header's value, or NULL where there is none */
+    const char *peer;          /* IP address without a port, "unix", or "" where it is not known */
+    const char *told_peer;     /* whom the one that calls names as the one it calls for (x-gatehouse-peer), or NULL; */
+                               /* who may say so, the handler knows */
     const char *const *identities; /* names the peer proved by mutual TLS (CN, SANs), NULL-ended; never NULL itself */
     const char *traceparent;       /* W3C Trace Context, or NULL */
     char request_id[CALL_REQUEST_ID_MAX]; /* as sent by the caller (x-request-id, checked) or made up; for the log */

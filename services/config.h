@@ -40,7 +40,9 @@
       "by them; off loopback only with check_off_loopback")                                                         \
     X(BOOL, check_off_loopback, false, "serve them off loopback too")                                               \
     X(LIST, cors_origins, NULL, "origins that browsers may call from")                                              \
-    X(LIST, trusted_proxies, NULL, "addresses and networks (10.0.0.0/8) whose proxy_header is believed")            \
+    X(LIST, trusted_proxies, NULL, "addresses and networks (10.0.0.0/8) that are believed whom they call for")      \
+    X(LIST, peer_identities, NULL,                                                                                  \
+      "names proved by mutual TLS (a shim's with --rest-only) that are believed whom they call for")                \
     X(TEXT, proxy_header, "X-Forwarded-For", "by which trusted_proxies name the client; or Forwarded (RFC 7239)")   \
     X(TEXT, log_level, "info", "debug, info, warn or error")                                                        \
     X(TEXT, log_format, "logfmt", "logfmt or json")                                                                 \

@@ -309,6 +309,8 @@ static bool open_local(struct daemon *daemon)
         .domain = daemon->domain,
         .introspect_identities = daemon->introspect_identities,
         .admin_identities = daemon->config.admin_identities,
+        .peer_identities = daemon->config.peer_identities,
+        .trusted_proxies = daemon->config.trusted_proxies,
         .gateway_identities = has_check(&daemon->config, daemon->config.grpc_address) ? check_identities : NULL,
     };
     daemon->api = api_new(&api_options);

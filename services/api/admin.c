@@ -143,6 +143,7 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
                   void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
+    peer_resolve(api, closure_data);
     current_invoke(api, true, invoke, service, method, request, closure, closure_data);
 }
 
@@ -151,6 +152,19 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* api_free frees them */
+}
+
+static void take_proxies(struct api *api, const char *const *proxies)
+{
+    size_t count = 0;
+    while (proxies != NULL && proxies[count] != NULL)
+        count++;
+    api->trusted_proxies = calloc(count + 1, sizeof *api->trusted_proxies);
+    if (api->trusted_proxies == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        if (network_parse(proxies[i], &api->trusted_proxies[api->trusted_proxy_count]))
+            api->trusted_proxy_count++;
 }
 
 struct api *api_new(const struct api_options *options)
@@ -166,7 +180,9 @@ struct api *api_new(const struct api_options *options)
     api->introspect_identities = options->introspect_identities;
     api->admin_identities = options->admin_identities;
     api->gateway_identities = options->gateway_identities;
+    api->peer_identities = options->peer_identities;
     api->throttle = throttle_new();
+    take_proxies(api, options->trusted_proxies);
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||
             strcmp(api->admin.descriptor->methods[i].name, methods[i].name) != 0)
@@ -180,6 +196,7 @@ void api_free(struct api *api)
         return;
     throttle_free(api->throttle);
     free(api->spare);
+    free(api->trusted_proxies);
     free(api);
 }
 

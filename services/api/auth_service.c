@@ -306,6 +306,7 @@ void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMess
                  void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
+    peer_resolve(api, closure_data);
     current_invoke(api, is_of_unknown_client(api, method, request), invoke, service, method, request, closure,
                    closure_data);
 }

@@ -3,6 +3,7 @@
 #ifndef API_INTERNAL_H
 #define API_INTERNAL_H
 
+#include "address.h"
 #include "api/api.h"
 #include "call.h"
 #include "domain/introspect.h"
@@ -22,6 +23,9 @@ struct api {
     const char *const *introspect_identities;
     const char *const *admin_identities;
     const char *const *gateway_identities;
+    const char *const *peer_identities;
+    struct network *trusted_proxies;
+    size_t trusted_proxy_count;
     struct throttle *throttle;
     /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
     _Atomic(struct introspecting *) spare;
@@ -83,6 +87,10 @@ bool client_is_known(struct api *api, const char *client_id, const char *secret)
 /* The same of a caller that shows no token but its own client ID and secret key; what it may, its roles say. */
 enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
                                 const char *secret);
+
+/* peer.c: puts whom the caller calls for in the caller's place, if it is believed. Before anything looks at the peer.
+ */
+void peer_resolve(const struct api *api, struct call *call);
 
 /* answer.c: conversions */
 

@@ -57,6 +57,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     passage->remote.authorization = speaks_for_itself || call->authorization != NULL ? call->authorization : "";
     passage->remote.request_id = call->request_id;
     passage->remote.traceparent = call->traceparent;
+    passage->remote.peer = call->peer[0] == '\0' ? NULL : call->peer;
     upstream->remote->invoke(upstream->remote, method, request, answered, &passage->remote);
 }
 

@@ -7,7 +7,7 @@
 #include <grpc/support/time.h>
 #include <string.h>
 
-enum { TRACEPARENT_MAX = 128 }; /* version 00 has 55 characters; later ones may be longer */
+enum { PEER_MAX = 64, TRACEPARENT_MAX = 128 }; /* version 00 has 55 characters; later ones may be longer */
 
 /* A header's value as a string of the call's; NULL where it holds a NUL or there is no room. */
 static const char *copy_value(struct rpc_call *call, const grpc_slice *value)
@@ -68,6 +68,8 @@ static void read_headers(struct rpc_call *call)
             read_request_id(call, value);
         else if (grpc_slice_str_cmp(*key, "traceparent") == 0 && GRPC_SLICE_LENGTH(*value) <= TRACEPARENT_MAX)
             call->base.traceparent = copy_value(call, value);
+        else if (grpc_slice_str_cmp(*key, "x-gatehouse-peer") == 0 && GRPC_SLICE_LENGTH(*value) <= PEER_MAX)
+            call->base.told_peer = copy_value(call, value);
     }
 }
 

@@ -53,6 +53,26 @@ class Mutual(unittest.TestCase):
             self.assertEqual(outcome["nobody"], [unknown, unknown])
             self.assertEqual([x[0] for x in outcome[None]], ["UNAVAILABLE"] * 2)
 
+    def test_whom_a_configured_identity_calls_for_is_believed_and_no_other(self):
+        with Daemon({"http_address": ""}, start=False) as daemon:
+            folder = daemon.folder
+            issue_certificates(folder, ["localhost", "shim", "nobody"])
+            daemon.settings.update(grpc_cert=folder + "/localhost.pem", grpc_key=folder + "/localhost.key",
+                                   grpc_client_ca=folder + "/ca.pem", peer_identities="shim", introspect_identities="nobody")
+            daemon.start()
+            read = lambda name: open(folder + "/" + name, "rb").read()
+            for name, told, peer in (("shim", "192.0.2.1", "192.0.2.1"), ("shim", "2001:db8::1", "2001:db8::1"),
+                                     ("shim", "nonsense", None), ("shim", "192.0.2.2:80", None), ("shim", "fe80::1%x", None),
+                                     ("nobody", "192.0.2.3", None)):
+                credentials = grpc.ssl_channel_credentials(read("ca.pem"), read(name + ".key"), read(name + ".pem"))
+                with grpc.secure_channel(f"localhost:{daemon.grpc_port}", credentials) as way:
+                    request = auth_pb2.IssueTokenRequest(client_id=daemon.client_id, client_secret="wrong")
+                    with self.assertRaises(grpc.RpcError):
+                        auth_pb2_grpc.AuthServiceStub(way).IssueToken(request, timeout=60, metadata=(
+                            ("x-gatehouse-peer", told), ("x-request-id", "try-" + str(len(daemon.log_text())))))
+                line = [line for line in daemon.log_text().splitlines() if "event=auth_invalid_client" in line][-1]
+                self.assertRegex(line, f"peer={peer} " if peer else r"peer=(127\.0\.0\.1|::1) ")
+
     @staticmethod
     def outcome(call):
         try:
