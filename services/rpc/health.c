@@ -10,6 +10,8 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
 #define NOT_SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
 #define SERVICE_UNKNOWN GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
 
+enum { SERVICES_MAX = 32 }; /* far more than any server of ours has */
+
 struct watch {
     struct watch *next;
     struct call *call;
@@ -60,6 +62,43 @@ static void check(struct rpc_health *health, const Grpc__Health__V1__HealthCheck
     serving_status status = current(health);
     pthread_mutex_unlock(&health->lock);
     tell(call, closure, status);
+}
+
+/* The server as a whole is "", and comes first. */
+static size_t list_names(const struct rpc_health *health, const char *names[static SERVICES_MAX])
+{
+    size_t count = 0;
+    names[count++] = "";
+    for (const struct rpc_method *method = health->server->methods; method != NULL; method = method->next) {
+        const char *name = method->service->descriptor->name;
+        size_t i = 0;
+        while (i < count && strcmp(names[i], name) != 0)
+            i++;
+        if (i == count && count < SERVICES_MAX)
+            names[count++] = name;
+    }
+    return count;
+}
+
+static void list(struct rpc_health *health, ProtobufCClosure closure, struct call *call)
+{
+    Grpc__Health__V1__HealthListResponse response = GRPC__HEALTH__V1__HEALTH_LIST_RESPONSE__INIT;
+    Grpc__Health__V1__HealthCheckResponse each = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Grpc__Health__V1__HealthListResponse__StatusesEntry entries[SERVICES_MAX], *statuses[SERVICES_MAX];
+    const char *names[SERVICES_MAX];
+    size_t count = list_names(health, names);
+    pthread_mutex_lock(&health->lock);
+    each.status = current(health);
+    pthread_mutex_unlock(&health->lock);
+    for (size_t i = 0; i < count; i++) {
+        grpc__health__v1__health_list_response__statuses_entry__init(&entries[i]);
+        entries[i].key = (char *)(uintptr_t)names[i];
+        entries[i].value = &each;
+        statuses[i] = &entries[i];
+    }
+    response.n_statuses = count;
+    response.statuses = statuses;
+    closure(&response.base, call);
 }
 
 /* Under the lock. */
@@ -128,8 +167,11 @@ static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMes
                    void *closure_data)
 {
     struct rpc_health *health = (struct rpc_health *)service;
-    if (strcmp(service->descriptor->methods[index].name, "Watch") == 0)
+    const char *name = service->descriptor->methods[index].name;
+    if (strcmp(name, "Watch") == 0)
         watch_begin(health, (const Grpc__Health__V1__HealthCheckRequest *)request, closure, closure_data);
+    else if (strcmp(name, "List") == 0)
+        list(health, closure, closure_data);
     else
         check(health, (const Grpc__Health__V1__HealthCheckRequest *)request, closure, closure_data);
 }
