@@ -12,7 +12,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
-enum { PARAMETER_MAX = 64 };
+enum { PARAMETER_MAX = 64, USUAL_JSON = 1024 };
 
 static bool is_cancelled(const struct call *call)
 {
@@ -30,8 +30,11 @@ static void set_request_id(struct call *call, const char *given)
     }
     unsigned char bytes[8] = {0};
     (void)!getrandom(bytes, sizeof bytes, 0);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(call->request_id + 2 * i, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        call->request_id[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        call->request_id[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    call->request_id[2 * sizeof bytes] = '\0';
 }
 
 static bool is_traceparent(const char *text)
@@ -96,7 +99,9 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
     const ProtobufCMethodDescriptor *found = protobuf_c_service_descriptor_get_method_by_name(descriptor, method);
     if (found == NULL)
         abort(); /* a route that names no method of ours */
-    char *path = scratch_print(&exchange->request->scratch, "/%s/%s", descriptor->name, method);
+    char *path = scratch_alloc(&exchange->request->scratch, strlen(descriptor->name) + strlen(method) + 3);
+    if (path != NULL)
+        stpcpy(stpcpy(stpcpy(stpcpy(path, "/"), descriptor->name), "/"), method);
     exchange->call.method = path == NULL ? "" : path;
     exchange->answer = answer;
     exchange->request->data = exchange; /* it is logged as a call */
@@ -128,16 +133,58 @@ void answer_text(struct http_request *request, int code, const char *text)
     request->answer.body_len = copy == NULL ? 0 : strlen(copy);
 }
 
+/* Prints it once where it is not long, as most answers are. */
+static char *print_json(struct scratch *scratch, const json_t *json, size_t *ret_len)
+{
+    size_t size = USUAL_JSON;
+    char *text = scratch_alloc(scratch, size + 1);
+    size_t len = text == NULL ? 0 : json_dumpb(json, text, size, JSON_COMPACT);
+    if (len > size) {
+        size = len;
+        text = scratch_alloc(scratch, size + 1);
+        len = text == NULL ? 0 : json_dumpb(json, text, size, JSON_COMPACT);
+    }
+    *ret_len = len;
+    return len == 0 || len > size ? NULL : text;
+}
+
+void answer_json_text(struct http_request *request, int code, const char *text)
+{
+    answer_empty(request, text == NULL ? 500 : code);
+    request->answer.content_type = "application/json";
+    request->answer.body = text == NULL ? "{}" : text;
+    request->answer.body_len = strlen(request->answer.body);
+}
+
 void answer_json(struct http_request *request, int code, json_t *json)
 {
-    size_t len = json == NULL ? 0 : json_dumpb(json, NULL, 0, JSON_COMPACT);
-    char *text = scratch_alloc(&request->scratch, len + 1);
-    bool is_made = text != NULL && json != NULL && json_dumpb(json, text, len, JSON_COMPACT) == len;
+    size_t len = 0;
+    char *text = json == NULL ? NULL : print_json(&request->scratch, json, &len);
     json_decref(json);
-    answer_empty(request, is_made ? code : 500);
-    request->answer.content_type = "application/json";
-    request->answer.body = is_made ? text : "{}";
-    request->answer.body_len = is_made ? len : 2;
+    answer_json_text(request, code, text);
+}
+
+char *answer_quote(struct scratch *scratch, const char *text)
+{
+    size_t len = strlen(text);
+    char *quoted = scratch_alloc(scratch, 6 * len + 3), *to = quoted;
+    if (quoted == NULL)
+        return NULL;
+    *to++ = '"';
+    for (size_t i = 0, step; i < len; i += step) {
+        unsigned char c = (unsigned char)text[i];
+        step = utf8_character(text + i, len - i);
+        if (step == 0)
+            return NULL;
+        if (c == '"' || c == '\\')
+            *to++ = '\\', *to++ = (char)c;
+        else if (c < ' ')
+            to += snprintf(to, 7, "\\u%04x", c);
+        else
+            to = mempcpy(to, text + i, step);
+    }
+    *to = '"';
+    return quoted;
 }
 
 static bool has_answer_header(const struct http_request *request, const char *name)

@@ -38,7 +38,12 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
 /* Answers with JSON; takes the reference. What is said of tokens and credentials is never to be stored by anybody on
  * the way. */
 void answer_json(struct http_request *request, int code, json_t *json);
+void answer_json_text(struct http_request *request, int code, const char *text); /* printed already; NULL: 500 */
 void answer_text(struct http_request *request, int code, const char *text);
+
+/* A text as a JSON string, for answers that are too frequent for a tree to be made of each. NULL: out of memory, or no
+ * UTF-8. */
+char *answer_quote(struct scratch *scratch, const char *text);
 void answer_empty(struct http_request *request, int code);
 
 /* {"error": …, "error_description": …} (RFC 6749, section 5.2). A 401 without a challenge of its own gets Basic's. */

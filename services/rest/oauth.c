@@ -177,9 +177,43 @@ static void answer_failed(struct exchange *exchange)
 
 static char *join(struct scratch *scratch, size_t count, char *const *words)
 {
-    char *text = scratch_copy(scratch, "", 0);
+    size_t size = 1;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(words[i]) + 1;
+    char *text = scratch_alloc(scratch, size), *to = text;
     for (size_t i = 0; text != NULL && i < count; i++)
-        text = scratch_print(scratch, "%s%s%s", text, i == 0 ? "" : " ", words[i]);
+        to = stpcpy(i == 0 ? to : stpcpy(to, " "), words[i]);
+    return text;
+}
+
+/* `,"name":"value"`; "" where there is none, NULL where it cannot be said. */
+static const char *member(struct scratch *scratch, const char *name, const char *value)
+{
+    if (value == NULL)
+        return NULL;
+    const char *quoted = answer_quote(scratch, value);
+    return quoted == NULL ? NULL : scratch_print(scratch, ",\"%s\":%s", name, quoted);
+}
+
+static const char *number(struct scratch *scratch, const char *name, const int64_t *value)
+{
+    return value == NULL ? "" : scratch_print(scratch, ",\"%s\":%lld", name, (long long)*value);
+}
+
+/* An object of a first member and these; any of them NULL: NULL. */
+static char *object(struct scratch *scratch, const char *first, const char *const *members, size_t count)
+{
+    size_t size = strlen(first) + 3;
+    for (size_t i = 0; i < count; i++) {
+        if (members[i] == NULL)
+            return NULL;
+        size += strlen(members[i]);
+    }
+    char *text = scratch_alloc(scratch, size), *to = text == NULL ? NULL : stpcpy(stpcpy(text, "{"), first);
+    for (size_t i = 0; text != NULL && i < count; i++)
+        to = stpcpy(to, members[i]);
+    if (text != NULL)
+        stpcpy(to, "}");
     return text;
 }
 
@@ -192,11 +226,13 @@ static void answer_token(struct exchange *exchange, const ProtobufCMessage *mess
         answer_failed(exchange);
         return;
     }
-    json_int_t expires_in = token->expires_in == NULL ? 0 : token->expires_in->seconds;
-    answer_json(exchange->request, 200,
-                json_pack("{s:s, s:s, s:I, s:s*}", "access_token", token->access_token, "token_type", token->token_type,
-                          "expires_in", expires_in, "scope",
-                          join(&exchange->request->scratch, token->n_scopes, token->scopes)));
+    struct scratch *scratch = &exchange->request->scratch;
+    int64_t expires_in = token->expires_in == NULL ? 0 : token->expires_in->seconds;
+    const char *const members[] = {member(scratch, "access_token", token->access_token),
+                                   number(scratch, "expires_in", &expires_in),
+                                   member(scratch, "scope", join(scratch, token->n_scopes, token->scopes))};
+    const char *type = member(scratch, "token_type", token->token_type);
+    answer_json_text(exchange->request, 200, type == NULL ? NULL : object(scratch, type + 1, members, 3));
 }
 
 static bool is_scope_token(const char *text, size_t len)
@@ -281,19 +317,23 @@ static void answer_introspect(struct exchange *exchange, const ProtobufCMessage 
         return;
     }
     if (!token->active) { /* and nothing else: RFC 7662, section 2.2 */
-        answer_json(exchange->request, 200, json_pack("{s:b}", "active", 0));
+        answer_json_text(exchange->request, 200, "{\"active\":false}");
         return;
     }
-    json_t *json =
-        json_pack("{s:b, s:s*, s:s, s:s, s:s, s:s}", "active", 1, "scope",
-                  join(&exchange->request->scratch, token->n_roles, token->roles), "client_id", token->client_id,
-                  "token_type", "Bearer", "sub", token->owner[0] == '\0' ? token->client_id : token->owner,
-                  "client_name", token->credential_name);
-    if (json != NULL && token->expire_time != NULL) /* a remote service may be of another version */
-        json_object_set_new(json, "exp", json_integer((json_int_t)token->expire_time->seconds));
-    if (json != NULL && token->issue_time != NULL)
-        json_object_set_new(json, "iat", json_integer((json_int_t)token->issue_time->seconds));
-    answer_json(exchange->request, 200, json);
+    struct scratch *scratch = &exchange->request->scratch;
+    const int64_t *expires = token->expire_time == NULL ? NULL : &token->expire_time->seconds;
+    const int64_t *issued = token->issue_time == NULL ? NULL : &token->issue_time->seconds; /* of another version */
+    const char *const members[] = {
+        member(scratch, "scope", join(scratch, token->n_roles, token->roles)),
+        member(scratch, "client_id", token->client_id),
+        ",\"token_type\":\"Bearer\"",
+        member(scratch, "sub", token->owner[0] == '\0' ? token->client_id : token->owner),
+        member(scratch, "client_name", token->credential_name),
+        number(scratch, "exp", expires),
+        number(scratch, "iat", issued),
+    };
+    answer_json_text(exchange->request, 200,
+                     object(scratch, "\"active\":true", members, sizeof members / sizeof members[0]));
 }
 
 /* RFC 7662, section 2.1: a bearer token of its own, or client ID and secret key as at the token endpoint. */

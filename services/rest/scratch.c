@@ -30,20 +30,28 @@ static struct scratch_block *add_block(struct scratch *scratch, size_t size)
     return block;
 }
 
-void *scratch_alloc(struct scratch *scratch, size_t size)
+static size_t aligned(size_t size)
 {
     const size_t align = _Alignof(max_align_t);
+    return (size + align - 1) / align * align;
+}
+
+static void *take_bytes(struct scratch_block *block, size_t size)
+{
+    void *memory = block->memory + block->used;
+    size = aligned(size);
+    block->used = size > block->size - block->used ? block->size : block->used + size;
+    return memory;
+}
+
+void *scratch_alloc(struct scratch *scratch, size_t size)
+{
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = (size + align - 1) / align * align;
     struct scratch_block *block = scratch->blocks;
-    if (block == NULL || block->size - block->used < size)
-        block = add_block(scratch, size);
-    if (block == NULL)
-        return NULL;
-    void *memory = block->memory + block->used;
-    block->used += size;
-    return memset(memory, 0, size);
+    if (block == NULL || block->size - block->used < aligned(size))
+        block = add_block(scratch, aligned(size));
+    return block == NULL ? NULL : memset(take_bytes(block, size), 0, size);
 }
 
 char *scratch_copy(struct scratch *scratch, const char *text, size_t len)
@@ -59,10 +67,19 @@ char *scratch_print(struct scratch *scratch, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
-    char *text = len < 0 ? NULL : scratch_alloc(scratch, (size_t)len + 1);
-    if (text != NULL)
-        vsnprintf(text, (size_t)len + 1, format, again);
+    struct scratch_block *block = scratch->blocks;
+    size_t room = block == NULL ? 0 : block->size - block->used;
+    char *text = block == NULL ? NULL : (char *)block->memory + block->used;
+    int len = vsnprintf(text, room, format, args);
+    if (len >= 0 && (size_t)len < room) {
+        (void)take_bytes(block, (size_t)len + 1); /* it is there already */
+    } else {
+        if (room > 0)
+            explicit_bzero(text, room); /* what did not fit may be of a secret */
+        text = len < 0 ? NULL : scratch_alloc(scratch, (size_t)len + 1);
+        if (text != NULL)
+            vsnprintf(text, (size_t)len + 1, format, again);
+    }
     va_end(again);
     va_end(args);
     return text;
