@@ -110,8 +110,8 @@ static void dispatch(const struct rest_options *options, struct http_request *re
         size_t len = strlen(routes[i].path);
         int order =
             routes[i].ignores_case ? strncasecmp(path, routes[i].path, len) : strncmp(path, routes[i].path, len);
-        bool is_whole = path[len] == '\0' || (routes[i].handle == check_bearer && path[len] == '/');
-        if (order != 0 || !is_whole || (routes[i].is_check && options->check_identities == NULL))
+        bool is_whole = order == 0 && (path[len] == '\0' || (routes[i].handle == check_bearer && path[len] == '/'));
+        if (!is_whole || (routes[i].is_check && options->check_identities == NULL))
             continue;
         request->route = routes[i].path;
         routes[i].handle(options, request);
