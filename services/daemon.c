@@ -79,6 +79,21 @@ bool daemon_open_store(struct daemon *daemon, bool create)
     return status == STATUS_OK;
 }
 
+/* NULL: the store is no file. */
+static const char *store_path(const struct daemon *daemon)
+{
+    return strncmp(daemon->config.store, "sqlite:", 7) == 0 ? daemon->config.store + 7 : NULL;
+}
+
+bool daemon_has_store_file(const struct daemon *daemon)
+{
+    struct stat now;
+    const struct stat *before = &daemon->store_file;
+    if (before->st_nlink == 0)
+        return true;
+    return stat(store_path(daemon), &now) == 0 && now.st_ino == before->st_ino && now.st_dev == before->st_dev;
+}
+
 bool daemon_is_ready(void *arg)
 {
     const struct daemon *daemon = arg;
@@ -158,6 +173,17 @@ static void add_replica(struct replica *replica, struct metrics_text *text)
                 (double)replica_age(replica) / 1e6);
 }
 
+static void add_wal(struct metrics_text *text, const char *store_path)
+{
+    char *path = NULL;
+    struct stat wal;
+    if (store_path == NULL || asprintf(&path, "%s-wal", store_path) < 0)
+        return;
+    metrics_put(text, "gatehouse_store_wal_bytes", "gauge", "Size of SQLite's write-ahead log.", "",
+                stat(path, &wal) == 0 ? (double)wal.st_size : 0);
+    free(path);
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
@@ -172,6 +198,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
     metrics_put(text, "gatehouse_store_commits_total", "counter", "Commits of the database.", "", (double)commits);
     metrics_put(text, "gatehouse_store_writes_total", "counter", "Write transactions in those commits.", "",
                 (double)writes);
+    add_wal(text, store_path(daemon));
     metrics_put(text, "gatehouse_store_writable", "gauge",
                 "0: the last write could not be stored, for want of room say.", "",
                 store_is_writable(daemon->store) ? 1 : 0);
@@ -304,6 +331,8 @@ static bool open_local(struct daemon *daemon)
 {
     if (!daemon_open_store(daemon, false))
         return false;
+    if (store_path(daemon) == NULL || stat(store_path(daemon), &daemon->store_file) != 0)
+        daemon->store_file.st_nlink = 0;
     list_identities(daemon);
     struct api_options api_options = {
         .domain = daemon->domain,

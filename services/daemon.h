@@ -9,6 +9,8 @@
 #include "rpc/server.h"
 #include "supervisor.h"
 
+#include <sys/stat.h>
+
 struct daemon {
     struct config config;
     struct supervisor_sockets sockets;
@@ -22,7 +24,8 @@ struct daemon {
     struct rpc_server *rpc;
     struct rest_server *rest;
     _Atomic bool is_draining;
-    bool is_serving; /* as the health service says */
+    struct stat store_file; /* of SQLite, when it was opened; st_nlink 0: none */
+    bool is_serving;        /* as the health service says */
 };
 
 /* Store and domain only. What is wrong is in the log. */
@@ -36,6 +39,10 @@ void daemon_begin_stop(struct daemon *daemon);
 /* Closes the ports, HTTP's and gRPC's at the same time. Also after a start that failed. Accepted calls are answered;
  * then what is in memory is stored. */
 void daemon_stop(struct daemon *daemon, bool is_rest_only);
+
+/* Is the file of the store still where it was opened? What is written now into one that was moved away or deleted would
+ * be missed by whoever opens the store next. */
+bool daemon_has_store_file(const struct daemon *daemon);
 
 /* Not while it drains, nor without word from a database that others write to. */
 bool daemon_is_ready(void *daemon);

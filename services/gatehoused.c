@@ -95,8 +95,8 @@ static void tell_health(struct daemon *daemon)
     daemon->is_serving = is_ready_now;
 }
 
-/* Until it is told to stop. */
-static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
+/* Until it is told to stop. False: it cannot go on. */
+static bool wait_for_signals(struct daemon *daemon, const sigset_t *signals)
 {
     const struct timespec a_second = {1, 0};
     bool is_alive = true;
@@ -109,7 +109,12 @@ static void wait_for_signals(struct daemon *daemon, const sigset_t *signals)
         else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))
             reload_rpc(daemon);
         else if (signal_number > 0)
-            return;
+            return true;
+        if (!daemon_has_store_file(daemon)) {
+            log_write(LOG_LEVEL_ERROR, "store_file_moved", "message",
+                      "the database was moved away or replaced under the daemon, which ends", NULL);
+            return false;
+        }
     }
 }
 
@@ -136,18 +141,19 @@ static int run(struct daemon *daemon, bool is_rest_only)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in every thread that is started from now on */
-    bool is_started = daemon_start(daemon, is_rest_only);
+    bool is_started = daemon_start(daemon, is_rest_only), is_told = false;
     if (is_started) {
         tell_ready(daemon);
-        wait_for_signals(daemon, &signals);
+        is_told = wait_for_signals(daemon, &signals);
         supervisor_tell_stopping(daemon->config.lame_duck_ms + daemon->config.grace_ms + CLOSING_MS);
         log_write(LOG_LEVEL_INFO, "stopping", NULL);
-        be_lame_duck(daemon, &signals);
+        if (is_told)
+            be_lame_duck(daemon, &signals);
     }
     daemon_stop(daemon, is_rest_only);
     if (is_started)
         log_write(LOG_LEVEL_INFO, "stopped", NULL);
-    return is_started ? EXIT_SUCCESS : EXIT_FAILURE;
+    return is_told ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* gatehoused init */

@@ -2,6 +2,7 @@
 """Disks that fill up, files that cannot be used: a documented error, nothing lost, and recovery when the cause is gone."""
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -118,6 +119,27 @@ class Disk(unittest.TestCase):
         finally:
             subprocess.run(["umount", "-l", folder], check=True)
             os.rmdir(folder)
+
+    def test_a_database_that_is_moved_away_is_noticed_and_nothing_is_lost(self):
+        with Daemon({**OFF, **ON}) as daemon:
+            text = daemon.admin_token()
+            self.assertRegex(get(daemon.metrics_port, "/metrics")[1], r"(?m)^gatehouse_store_wal_bytes [1-9]")
+            path = daemon.folder + "/gatehouse.db"
+            os.rename(path, path + ".moved")
+            self.assertEqual(daemon.process.wait(60), 1)
+            self.assertIn("event=store_file_moved", daemon.log_text())
+            self.assertFalse(os.path.exists(path))
+            os.rename(path + ".moved", path)
+            daemon.start()
+            self.assertTrue(daemon.introspect(text, text).active)
+
+    def test_a_database_that_is_replaced_is_noticed(self):
+        with Daemon(OFF) as daemon:
+            path = daemon.folder + "/gatehouse.db"
+            shutil.copy(path, path + ".copy")
+            os.rename(path + ".copy", path)
+            self.assertEqual(daemon.process.wait(60), 1)
+            self.assertIn("event=store_file_moved", daemon.log_text())
 
     def test_two_daemons_on_one_file(self):
         with Daemon(OFF) as first:
