@@ -6,6 +6,7 @@
 
 #include <event2/bufferevent_ssl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,8 +339,22 @@ static void sweep_queue(struct conn_queue *queue, int64_t now)
     }
 }
 
+/* libevent tells EV_CLOSED of a FIN, and of a reset nothing to who neither reads nor writes. */
+static void look_for_resets(struct conn_queue *handled)
+{
+    struct conn *conn;
+    TAILQ_FOREACH(conn, handled, link)
+    {
+        struct pollfd fd = {.fd = bufferevent_getfd(conn->bev)};
+        if (conn->current != NULL && poll(&fd, 1, 0) == 1 && (fd.revents & (POLLERR | POLLHUP)) != 0)
+            atomic_store(&conn->current->is_gone, true);
+    }
+}
+
 void conn_sweep(struct loop *loop, int64_t now)
 {
+    look_for_resets(&loop->queues[0][PHASE_HANDLING]);
+    look_for_resets(&loop->queues[1][PHASE_HANDLING]);
     bool is_draining = atomic_load(&loop->server->is_draining);
     for (int i = 0; i < 2; i++)
         for (int phase = 0; phase < PHASES; phase++)
