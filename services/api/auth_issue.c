@@ -49,7 +49,7 @@ static enum status insert_tx(struct store_tx *tx, void *arg)
         if (live >= issuing->max_tokens)
             return STATUS_RESOURCE_EXHAUSTED;
     }
-    return token_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted);
+    return token_insert(tx, row, issuing->client->facts->client_id, &issuing->inserted);
 }
 
 static void answer_issued(struct issuing *issuing)
@@ -161,8 +161,8 @@ static enum status prepare(struct issuing *issuing)
     issuing->expires_in = settings->idle_timeout;
     if (settings->max_token_life != 0 && settings->max_token_life < issuing->expires_in)
         issuing->expires_in = settings->max_token_life;
-    if (client.facts->expires != 0 && client.facts->expires - now < issuing->expires_in)
-        issuing->expires_in = client.facts->expires > now ? client.facts->expires - now : 0;
+    if (client->facts->expires != 0 && client->facts->expires - now < issuing->expires_in)
+        issuing->expires_in = client->facts->expires > now ? client->facts->expires - now : 0;
     directory_unlock(domain->directory);
     struct token_facts none;
     token_table_get(domain->tokens, &issuing->row.key, &none, &issuing->generation);
