@@ -49,7 +49,7 @@ static enum status insert_tx(struct store_tx *tx, void *arg)
         if (live >= issuing->max_tokens)
             return STATUS_RESOURCE_EXHAUSTED;
     }
-    return token_insert(tx, row, issuing->client->facts->client_id, &issuing->inserted);
+    return token_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted);
 }
 
 static void answer_issued(struct issuing *issuing)
