@@ -239,6 +239,15 @@ static void check_roles(struct world *world, const struct sim_call *call, const 
                    call->process->index, call->roles, roles);
 }
 
+/* Is there another call that may have noted a use already, and was not answered yet? */
+static bool is_being_used(const struct sim_call *question)
+{
+    const struct sim_call *call = question->world->calls;
+    while (call != NULL && (call->kind != CALL_USE || call->token != question->token))
+        call = call->next;
+    return call != NULL;
+}
+
 static void check_active(struct world *world, struct sim_call *call, const struct sim_token *token)
 {
     const struct model *model = &world->model;
@@ -250,7 +259,7 @@ static void check_active(struct world *world, struct sim_call *call, const struc
     check_roles(world, call, token);
     if (!has_one_clock(call))
         return;
-    if (was_quiet(call, &model->settings, call->quiet_settings) &&
+    if (was_quiet(call, &model->settings, call->quiet_settings) && !is_being_used(call) &&
         token->latest + facts_idle_timeout(world) <= call->clock)
         world_fail(world, "token %d is active at %d, though idle for %lld s too long", call->token,
                    call->process->index,
@@ -321,6 +330,8 @@ static void end_question(struct world *world, struct sim_call *call)
         return;
     }
     check_active(world, call, token);
+    for (int i = 0; i < SIM_PROCESSES && !call->was_right; i++) /* in use again, by a clock that is behind */
+        token->ends.by[i].is_set &= !token->ends.by[i].is_idle;
     check_revision(world, call, token);
     if (call->kind == CALL_USE)
         note_use(world, call, token);
@@ -481,9 +492,12 @@ static void end_change(struct world *world, struct sim_call *call)
 
 void model_end(struct world *world, struct sim_call *call)
 {
+    struct model *model = &world->model;
     count_call(world, call, -1);
     if (call->status == STATUS_INTERNAL)
         world_fail(world, "%s at %d: an internal error", call_name(call->kind), call->process->index);
+    if (call->kind == CALL_USE && call->status != STATUS_OK) /* it may be stored nevertheless */
+        model->tokens[call->token].latest = max(model->tokens[call->token].latest, latest(call));
     if (call->is_dropped && call->kind < CALL_REVOKE)
         return;
     if (call->kind == CALL_USE || call->kind == CALL_LOOK)
