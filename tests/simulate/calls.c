@@ -301,3 +301,22 @@ void call_begin(struct sim_call *call)
     unsigned method = method_of(service, is_auth ? auth_names[call->kind] : names[call->kind]);
     service->invoke(service, method, is_auth ? make_auth(call) : make_admin(call), answered, call);
 }
+
+bool call_has_one_clock(const struct sim_call *call)
+{
+    return call->clock_steps == call->process->clock_steps;
+}
+
+int64_t call_earliest(const struct sim_call *call)
+{
+    int64_t now = clock_now(call->process->clock), then = call->clock < call->begun_at ? call->clock : call->begun_at;
+    return now < then ? now : then;
+}
+
+int64_t call_latest(const struct sim_call *call)
+{
+    int64_t now = clock_now(call->process->clock);
+    if (!call_has_one_clock(call))
+        return INT64_MAX / 2;
+    return now > call->clock ? now : call->clock;
+}

@@ -71,6 +71,14 @@ struct sim_call {
 struct sim_call *call_make(struct world *world, int process, enum call_kind kind, int token, int credential);
 void call_begin(struct sim_call *call);
 
+/* Was the clock of its process left alone since it began? Else nothing is known of dates. */
+bool call_has_one_clock(const struct sim_call *call);
+
+/* By the clock of its process: the earliest date, not later than the true one, and the latest that it can have given.
+ */
+int64_t call_earliest(const struct sim_call *call);
+int64_t call_latest(const struct sim_call *call);
+
 extern const char *const sim_role_names[SIM_ROLES];
 
 const char *call_name(enum call_kind kind);

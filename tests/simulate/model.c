@@ -70,24 +70,6 @@ static bool was_quiet(const struct sim_call *call, const struct quiet *quiet, in
     return then >= 0 && quiet->begun == then + own && call->failovers == call->world->model.failovers;
 }
 
-/* Was the clock of its process set meanwhile? Then nothing is known of dates. */
-static bool has_one_clock(const struct sim_call *call)
-{
-    return call->clock_steps == call->process->clock_steps;
-}
-
-/* By the clock of its process: the earliest date, not later than the true one, and the latest that it can have given.
- */
-static int64_t earliest(const struct sim_call *call)
-{
-    return min(min(call->clock, call->begun_at), clock_now(call->process->clock));
-}
-
-static int64_t latest(const struct sim_call *call)
-{
-    return has_one_clock(call) ? max(call->clock, clock_now(call->process->clock)) : INT64_MAX / 2;
-}
-
 /* Ends */
 
 static bool may_end(const struct sim_call *call)
@@ -257,7 +239,7 @@ static void check_active(struct world *world, struct sim_call *call, const struc
                    call->token, call->process->index, by, (unsigned long long)token->ends.by[by].acknowledged,
                    (unsigned long long)call->begun);
     check_roles(world, call, token);
-    if (!has_one_clock(call))
+    if (!call_has_one_clock(call))
         return;
     if (was_quiet(call, &model->settings, call->quiet_settings) && !is_being_used(call) &&
         token->latest + facts_idle_timeout(world) <= call->clock)
@@ -292,11 +274,11 @@ static void check_revision(struct world *world, const struct sim_call *call, con
 static void note_use(struct world *world, const struct sim_call *call, struct sim_token *token)
 {
     const struct model *model = &world->model;
-    token->latest = max(token->latest, latest(call));
+    token->latest = max(token->latest, call_latest(call));
     /* What is noted after a failover and before it is noticed may be forgotten with the rest. */
     if (call->incarnation == call->process->incarnation && call->failovers == model->failovers &&
         (model->failovers == 0 || call->begun_at >= model->failed_over + world->lease))
-        token->known[call->process->index] = max(token->known[call->process->index], earliest(call));
+        token->known[call->process->index] = max(token->known[call->process->index], call_earliest(call));
 }
 
 static void check_inactive(struct world *world, struct sim_call *call, const struct sim_token *token)
@@ -304,7 +286,7 @@ static void check_inactive(struct world *world, struct sim_call *call, const str
     struct model *model = &world->model;
     const struct sim_credential *credential = &model->credentials[token->credential];
     int64_t now = clock_now(call->process->clock);
-    if (token->first_end != 0 || token->is_doubtful || !has_one_clock(call) ||
+    if (token->first_end != 0 || token->is_doubtful || !call_has_one_clock(call) ||
         !was_quiet(call, &credential->quiet, call->quiet_credential) ||
         !was_quiet(call, &model->settings, call->quiet_settings))
         return;
@@ -350,8 +332,8 @@ static void add_token(struct world *world, const struct sim_call *call)
         .credential = call->credential,
         .issue_begun = call->begun,
         .issue_acknowledged = world->order,
-        .issued = earliest(call),
-        .latest = latest(call),
+        .issued = call_earliest(call),
+        .latest = call_latest(call),
         .is_lost = call->failovers != model->failovers,
         .is_doubtful = !was_quiet(call, &credential->quiet, call->quiet_credential) ||
                        !was_quiet(call, &model->settings, call->quiet_settings),
@@ -366,7 +348,7 @@ static void end_issue(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
     struct sim_credential *credential = &model->credentials[call->credential];
-    bool is_known = was_quiet(call, &credential->quiet, call->quiet_credential) && has_one_clock(call);
+    bool is_known = was_quiet(call, &credential->quiet, call->quiet_credential) && call_has_one_clock(call);
     int64_t expiry = is_known ? facts_expiry(world, credential) : -1;
     if (call->status == STATUS_OK) {
         if (forbids(&credential->deleted, call) >= 0)
@@ -394,7 +376,7 @@ static void end_settings(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
     bool is_known = was_quiet(call, &model->settings, call->quiet_settings);
-    int64_t now = latest(call), least = min(call->value, is_known ? call->idle : MINUTE);
+    int64_t now = call_latest(call), least = min(call->value, is_known ? call->idle : MINUTE);
     bool are_right = true;
     for (int i = 0; i < world->process_count; i++)
         are_right &= !world->processes[i].is_up || clock_now(world->processes[i].clock) == world->time;
@@ -411,7 +393,7 @@ static void end_expiry(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
     const struct quiet *quiet = &model->credentials[call->credential].quiet;
-    int64_t now = latest(call), then = earliest(call);
+    int64_t now = call_latest(call), then = call_earliest(call);
     bool is_known = was_quiet(call, quiet, call->quiet_credential);
     bool may = (call->value > 0 && call->value <= now) || !is_known || (call->expires > 0 && call->expires <= now);
     bool must = (call->value > 0 && call->value <= then) || (is_known && call->expires > 0 && call->expires <= then);
@@ -497,7 +479,7 @@ void model_end(struct world *world, struct sim_call *call)
     if (call->status == STATUS_INTERNAL)
         world_fail(world, "%s at %d: an internal error", call_name(call->kind), call->process->index);
     if (call->kind == CALL_USE && call->status != STATUS_OK) /* it may be stored nevertheless */
-        model->tokens[call->token].latest = max(model->tokens[call->token].latest, latest(call));
+        model->tokens[call->token].latest = max(model->tokens[call->token].latest, call_latest(call));
     if (call->is_dropped && call->kind < CALL_REVOKE)
         return;
     if (call->kind == CALL_USE || call->kind == CALL_LOOK)
