@@ -74,7 +74,7 @@ static void reload(struct daemon *daemon)
     tell_ready(daemon);
 }
 
-/* The gRPC port has a watchdog of its own (rpc/watchdog.c), which ends the process. */
+/* The gRPC port has a watchdog of its own (rpc/core/watchdog.c), which ends the process. */
 static bool tell_alive(const struct daemon *daemon, bool was_alive)
 {
     bool is_alive = daemon->rest == NULL || rest_server_is_turning(daemon->rest, TURN_LIMIT_MS);
