@@ -246,8 +246,9 @@ static bool start_rpc(struct daemon *daemon)
         .tls_key_file = or_null(config->grpc_key),
         .tls_client_ca_file = or_null(config->grpc_client_ca),
         .threads = (int)config->grpc_threads,
-        .max_message_bytes = MESSAGE_MAX,
-        .max_concurrent_streams = config_is_loopback(config->grpc_address) ? 256 : 100,
+        .limits = {.max_message_bytes = MESSAGE_MAX,
+                   .max_calls_per_connection = config_is_loopback(config->grpc_address) ? 256 : 100},
+        .identity_from_cn = true,
         .descriptor_set = gatehouse_protoset,
         .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rpc/internal.h"
+#include "rpc/details.h"
 #include "utf8.h"
 
 #include <google/rpc/error_details.pb-c.h>
@@ -73,7 +73,7 @@ void rpc_error_clean(struct call_error *error)
     make_utf8(error->field);
 }
 
-grpc_slice rpc_details_format(const struct call_error *error)
+size_t rpc_details_format(const struct call_error *error, uint8_t bytes[static RPC_DETAILS_MAX])
 {
     struct details details = {.count = 0};
     add_error_info(&details, error);
@@ -86,7 +86,5 @@ grpc_slice rpc_details_format(const struct call_error *error)
     status.message = (char *)(uintptr_t)error->message;
     status.details = details.list;
     status.n_details = details.count;
-    grpc_slice slice = grpc_slice_malloc(google__rpc__status__get_packed_size(&status));
-    google__rpc__status__pack(&status, GRPC_SLICE_START_PTR(slice));
-    return slice;
+    return google__rpc__status__pack(&status, bytes);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rpc/internal.h"
+#include "rpc/files.h"
 
 #include <google/protobuf/descriptor.pb-c.h>
 #include <stdio.h>

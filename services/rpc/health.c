@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rpc/internal.h"
+#include "rpc/health.h"
+
+#include "rpc/server.h"
 
 #include <grpc/health/v1/health.pb-c.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +25,7 @@ struct watch {
 
 struct rpc_health {
     ProtobufCService service; /* first: what the stubs are invoked on is this */
-    const struct rpc_server *server;
+    const struct rpc_registry *registry;
     pthread_mutex_t lock; /* guards what follows; a call's own lock may be taken under it */
     bool is_serving;
     struct watch *watches;
@@ -30,12 +33,7 @@ struct rpc_health {
 
 static bool has_service(const struct rpc_health *health, const char *name)
 {
-    if (*name == '\0')
-        return true;
-    for (const struct rpc_method *method = health->server->methods; method != NULL; method = method->next)
-        if (strcmp(method->service->descriptor->name, name) == 0)
-            return true;
-    return false;
+    return *name == '\0' || rpc_registry_has_service(health->registry, name);
 }
 
 static serving_status current(const struct rpc_health *health)
@@ -125,7 +123,8 @@ static void end_watch(struct watch *watch)
     free(watch);
 }
 
-static void on_cancel(struct call *call)
+/* Takes the call's watch out of the list; NULL: somebody else did. */
+static struct watch *take_watch(struct call *call)
 {
     struct rpc_health *health = call->handler_data;
     struct watch *found = NULL;
@@ -137,8 +136,23 @@ static void on_cancel(struct call *call)
             break;
         }
     pthread_mutex_unlock(&health->lock);
-    if (found != NULL)
-        end_watch(found);
+    return found;
+}
+
+static void on_cancel(struct call *call)
+{
+    struct watch *watch = take_watch(call);
+    if (watch != NULL)
+        end_watch(watch);
+}
+
+static void on_finish(struct call *call)
+{
+    struct watch *watch = take_watch(call);
+    if (watch == NULL)
+        return;
+    (void)call_fail(call, STATUS_UNAVAILABLE, "DRAINING", "the server ends this stream: begin another");
+    end_watch(watch);
 }
 
 static void watch_begin(struct rpc_health *health, const Grpc__Health__V1__HealthCheckRequest *request,
@@ -159,8 +173,7 @@ static void watch_begin(struct rpc_health *health, const Grpc__Health__V1__Healt
     health->watches = watch;
     tell_watch(health, watch);
     pthread_mutex_unlock(&health->lock);
-    if (atomic_load(&health->server->is_draining)) /* after rpc_health_end_watches has looked, perhaps */
-        rpc_health_end_watches(health);
+    rpc_call_on_finish(call, on_finish);
 }
 
 static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMessage *request, ProtobufCClosure closure,
@@ -176,13 +189,13 @@ static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMes
         check(health, (const Grpc__Health__V1__HealthCheckRequest *)request, closure, closure_data);
 }
 
-struct rpc_health *rpc_health_new(struct rpc_server *server)
+struct rpc_health *rpc_health_new(const struct rpc_registry *registry)
 {
     struct rpc_health *health = calloc(1, sizeof *health);
     if (health == NULL)
         abort();
     health->service = (ProtobufCService){.descriptor = &grpc__health__v1__health__descriptor, .invoke = invoke};
-    health->server = server;
+    health->registry = registry;
     health->is_serving = true;
     pthread_mutex_init(&health->lock, NULL);
     return health;
@@ -202,20 +215,6 @@ void rpc_health_set(struct rpc_health *health, bool is_serving)
         if (watch->is_known)
             tell_watch(health, watch);
     pthread_mutex_unlock(&health->lock);
-}
-
-void rpc_health_end_watches(struct rpc_health *health)
-{
-    pthread_mutex_lock(&health->lock);
-    struct watch *watch = health->watches;
-    health->watches = NULL;
-    pthread_mutex_unlock(&health->lock);
-    while (watch != NULL) {
-        struct watch *next = watch->next;
-        (void)call_fail(watch->call, STATUS_UNAVAILABLE, "DRAINING", "the server is shutting down");
-        end_watch(watch);
-        watch = next;
-    }
 }
 
 void rpc_health_free(struct rpc_health *health)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reflection, v1 and v1alpha: the same messages under two names. A request gets one answer, so that to this handler it
- * looks unary; stream.c makes a stream of it. */
-#include "rpc/internal.h"
+ * looks unary; outbox.c makes a stream of it. */
+#include "rpc/reflection.h"
+
+#include "rpc/transport.h"
 
 #include <google/protobuf/descriptor.pb-c.h>
 #include <grpc/reflection/v1/reflection.pb-c.h>
@@ -17,7 +19,8 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse reflection_response;
 
 struct rpc_reflection {
     ProtobufCService v1, v1alpha; /* what the stubs are invoked on */
-    const struct rpc_server *server;
+    const struct rpc_registry *registry;
+    const struct rpc_files *files;
     ProtobufCServiceDescriptor v1alpha_descriptor;
 };
 
@@ -184,15 +187,15 @@ static void answer_files(struct answer *answer, const struct rpc_files *files, s
     free(data);
 }
 
-static void answer_services(struct answer *answer, const struct rpc_server *server, ProtobufCClosure closure,
+static void answer_services(struct answer *answer, const struct rpc_registry *registry, ProtobufCClosure closure,
                             void *closure_data)
 {
     size_t count = 0;
-    for (const struct rpc_method *method = server->methods; method != NULL; method = method->next)
+    for (const struct rpc_method *method = registry->methods; method != NULL; method = method->next)
         count += method->index == 0;
     Grpc__Reflection__V1__ServiceResponse services[count + 1], *list[count + 1]; /* never of no size */
     size_t i = count; /* the list of methods is the latest first */
-    for (const struct rpc_method *method = server->methods; method != NULL; method = method->next)
+    for (const struct rpc_method *method = registry->methods; method != NULL; method = method->next)
         if (method->index == 0) {
             grpc__reflection__v1__service_response__init(&services[--i]);
             services[i].name = (char *)(uintptr_t)method->service->descriptor->name;
@@ -240,10 +243,10 @@ static void answer_error(struct answer *answer, ProtobufCClosure closure, void *
     closure(&answer->response.base, closure_data);
 }
 
-static void reflect(const struct rpc_server *server, reflection_request *request, ProtobufCClosure closure,
+static void reflect(const struct rpc_reflection *reflection, reflection_request *request, ProtobufCClosure closure,
                     void *closure_data)
 {
-    const struct rpc_files *files = server->files;
+    const struct rpc_files *files = reflection->files;
     struct answer answer = {.response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT};
     answer.response.valid_host = request->host;
     answer.response.original_request = request;
@@ -262,7 +265,7 @@ static void reflect(const struct rpc_server *server, reflection_request *request
         answer_numbers(&answer, files, request->all_extension_numbers_of_type, closure, closure_data);
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
-        answer_services(&answer, server, closure, closure_data);
+        answer_services(&answer, reflection->registry, closure, closure_data);
         return;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST__NOT_SET:
     case _GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST__CASE_IS_INT_SIZE:
@@ -276,7 +279,7 @@ static void invoke_v1(ProtobufCService *service, unsigned index, const ProtobufC
 {
     (void)index;
     struct rpc_reflection *reflection = RPC_CONTAINER(service, struct rpc_reflection, v1);
-    reflect(reflection->server, (reflection_request *)(uintptr_t)request, closure, closure_data);
+    reflect(reflection, (reflection_request *)(uintptr_t)request, closure, closure_data);
 }
 
 static void invoke_v1alpha(ProtobufCService *service, unsigned index, const ProtobufCMessage *request,
@@ -284,15 +287,16 @@ static void invoke_v1alpha(ProtobufCService *service, unsigned index, const Prot
 {
     (void)index;
     struct rpc_reflection *reflection = RPC_CONTAINER(service, struct rpc_reflection, v1alpha);
-    reflect(reflection->server, (reflection_request *)(uintptr_t)request, closure, closure_data);
+    reflect(reflection, (reflection_request *)(uintptr_t)request, closure, closure_data);
 }
 
-struct rpc_reflection *rpc_reflection_new(struct rpc_server *server)
+struct rpc_reflection *rpc_reflection_new(const struct rpc_registry *registry, const struct rpc_files *files)
 {
     struct rpc_reflection *reflection = calloc(1, sizeof *reflection);
     if (reflection == NULL)
         abort();
-    reflection->server = server;
+    reflection->registry = registry;
+    reflection->files = files;
     reflection->v1alpha_descriptor = grpc__reflection__v1__server_reflection__descriptor;
     reflection->v1alpha_descriptor.name = "grpc.reflection.v1alpha.ServerReflection";
     reflection->v1 =

@@ -426,7 +426,7 @@ class Tls(Case):
     def test_mutual_tls_tells_who_the_client_is(self):
         server = self.serve(*self.options(True))
         answer = stub(server.channel(self.credentials(self.authority)), ECHO + "Echo")(Echo(), timeout=TIMEOUT)
-        self.assertEqual(set(answer.identities), {"billing", "billing.internal", "spiffe://example/billing"})
+        self.assertEqual(set(answer.identities), {"billing.internal", "spiffe://example/billing"})
 
     def test_mutual_tls_refuses_strangers(self):
         server = self.serve(*self.options(True))

@@ -405,7 +405,7 @@ static void parse_options(int argc, char **argv, struct rpc_server_options *opti
     *options = (struct rpc_server_options){.address = "127.0.0.1:0"};
     const char *protoset = NULL;
     int option;
-    while ((option = getopt(argc, argv, "a:p:c:k:m:t:l:s:")) != -1)
+    while ((option = getopt(argc, argv, "a:p:c:k:m:t:l:s:x:r:n")) != -1)
         switch (option) {
         case 'a':
             options->address = optarg;
@@ -426,10 +426,19 @@ static void parse_options(int argc, char **argv, struct rpc_server_options *opti
             options->threads = atoi(optarg);
             break;
         case 'l':
-            options->max_message_bytes = (size_t)atoll(optarg);
+            options->limits.max_message_bytes = (size_t)atoll(optarg);
             break;
         case 's':
-            options->max_concurrent_streams = atoi(optarg);
+            options->limits.max_calls_per_connection = atoi(optarg);
+            break;
+        case 'x':
+            options->transport = optarg;
+            break;
+        case 'r':
+            options->tls_client_crl_file = optarg;
+            break;
+        case 'n':
+            options->identity_from_cn = true;
             break;
         default:
             exit(2);

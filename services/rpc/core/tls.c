@@ -2,10 +2,10 @@
 /* The server's certificate, and how it is exchanged while the server runs: gRPC core asks at each handshake whether
  * there is a new one. It is read and tried beforehand, so that a bad one never takes the place of a good one and no
  * polling thread reads files. */
-#include "rpc/internal.h"
+#include "rpc/core/tls.h"
 
 #include <errno.h>
-#include <grpc/grpc_security.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ struct stamp {
     struct timespec cert, key, client_ca;
 };
 
-struct rpc_tls {
+struct core_tls {
     const struct rpc_server_options *options;
     struct stamp stamp; /* of the files that were read last, whether they could be used or not; the reloader's thread */
     pthread_mutex_t lock;
@@ -95,9 +95,9 @@ static bool pem_is_usable(const struct pem *pem)
     return is_usable;
 }
 
-struct rpc_tls *rpc_tls_new(const struct rpc_server_options *options)
+struct core_tls *core_tls_new(const struct rpc_server_options *options)
 {
-    struct rpc_tls *tls = calloc(1, sizeof *tls);
+    struct core_tls *tls = calloc(1, sizeof *tls);
     if (tls == NULL)
         abort();
     tls->options = options;
@@ -113,19 +113,19 @@ static struct timespec changed(const char *path)
     return file.st_mtim;
 }
 
-static struct stamp stamp_now(const struct rpc_tls *tls)
+static struct stamp stamp_now(const struct core_tls *tls)
 {
     return (struct stamp){changed(tls->options->tls_cert_file), changed(tls->options->tls_key_file),
                           changed(tls->options->tls_client_ca_file)};
 }
 
-bool rpc_tls_is_stale(const struct rpc_tls *tls)
+bool core_tls_is_stale(const struct core_tls *tls)
 {
     struct stamp now = stamp_now(tls);
     return memcmp(&now, &tls->stamp, sizeof now) != 0;
 }
 
-enum status rpc_tls_load(struct rpc_tls *tls)
+enum status core_tls_load(struct core_tls *tls)
 {
     struct pem pem = {};
     tls->stamp = stamp_now(tls); /* before they are read: what changes meanwhile is seen the next time */
@@ -142,7 +142,7 @@ enum status rpc_tls_load(struct rpc_tls *tls)
 
 static grpc_ssl_certificate_config_reload_status fetch(void *data, grpc_ssl_server_certificate_config **config)
 {
-    struct rpc_tls *tls = data;
+    struct core_tls *tls = data;
     pthread_mutex_lock(&tls->lock);
     struct pem pem = tls->next;
     tls->next = (struct pem){};
@@ -156,14 +156,14 @@ static grpc_ssl_certificate_config_reload_status fetch(void *data, grpc_ssl_serv
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }
 
-grpc_server_credentials *rpc_tls_credentials(struct rpc_tls *tls)
+grpc_server_credentials *core_tls_credentials(struct core_tls *tls)
 {
     return grpc_ssl_server_credentials_create_with_options(
         grpc_ssl_server_credentials_create_options_using_config_fetcher(
             request_type(tls->options->tls_client_ca_file != NULL), fetch, tls));
 }
 
-void rpc_tls_free(struct rpc_tls *tls)
+void core_tls_free(struct core_tls *tls)
 {
     if (tls == NULL)
         return;

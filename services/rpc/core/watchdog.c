@@ -2,12 +2,14 @@
 /* gRPC core stops accepting for good after one accept that failed for want of descriptors (CVE-2023-4785), and says
  * nothing. So the server dials itself, and ends the process where nobody answers: its supervisor starts it again.
  * That the kernel takes the connection proves nothing; the server must be seen to act on it. */
+#include "rpc/core/watchdog.h"
 #include "log.h"
-#include "rpc/internal.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,7 @@
 
 enum { INTERVAL_S = 1, TIMEOUT_MS = 5000, FAILURES = 3 };
 
-struct rpc_watchdog {
+struct core_watchdog {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -28,7 +30,7 @@ struct rpc_watchdog {
     socklen_t address_len;
 };
 
-static bool dial(const struct rpc_watchdog *watchdog)
+static bool dial(const struct core_watchdog *watchdog)
 {
     int fd = socket(watchdog->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -49,7 +51,7 @@ static bool dial(const struct rpc_watchdog *watchdog)
 }
 
 /* False: it is time to stop. */
-static bool rest(struct rpc_watchdog *watchdog)
+static bool rest(struct core_watchdog *watchdog)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -65,7 +67,7 @@ static bool rest(struct rpc_watchdog *watchdog)
 
 static void *run(void *data)
 {
-    struct rpc_watchdog *watchdog = data;
+    struct core_watchdog *watchdog = data;
     int failures = 0;
     while (rest(watchdog)) {
         if (dial(watchdog)) {
@@ -79,7 +81,7 @@ static void *run(void *data)
     return NULL;
 }
 
-static bool resolve_unix(struct rpc_watchdog *watchdog, const char *path)
+static bool resolve_unix(struct core_watchdog *watchdog, const char *path)
 {
     struct sockaddr_un *address = (struct sockaddr_un *)&watchdog->address;
     path += strncmp(path, "//", 2) == 0 ? 2 : 0;
@@ -88,7 +90,7 @@ static bool resolve_unix(struct rpc_watchdog *watchdog, const char *path)
     return snprintf(address->sun_path, sizeof address->sun_path, "%s", path) < (int)sizeof address->sun_path;
 }
 
-static bool resolve(struct rpc_watchdog *watchdog, const char *address, int port)
+static bool resolve(struct core_watchdog *watchdog, const char *address, int port)
 {
     if (strncmp(address, "unix:", 5) == 0)
         return resolve_unix(watchdog, address + 5);
@@ -107,16 +109,16 @@ static bool resolve(struct rpc_watchdog *watchdog, const char *address, int port
     return true;
 }
 
-static void watchdog_free(struct rpc_watchdog *watchdog)
+static void watchdog_free(struct core_watchdog *watchdog)
 {
     pthread_mutex_destroy(&watchdog->lock);
     pthread_cond_destroy(&watchdog->changed);
     free(watchdog);
 }
 
-struct rpc_watchdog *rpc_watchdog_start(const char *address, int port)
+struct core_watchdog *core_watchdog_start(const char *address, int port)
 {
-    struct rpc_watchdog *watchdog = calloc(1, sizeof *watchdog);
+    struct core_watchdog *watchdog = calloc(1, sizeof *watchdog);
     if (watchdog == NULL)
         abort();
     pthread_condattr_t attributes;
@@ -127,14 +129,14 @@ struct rpc_watchdog *rpc_watchdog_start(const char *address, int port)
     pthread_mutex_init(&watchdog->lock, NULL);
     watchdog->name = address;
     if (!resolve(watchdog, address, port) || pthread_create(&watchdog->thread, NULL, run, watchdog) != 0) {
-        log_write(LOG_LEVEL_WARN, "grpc_watchdog_off", "address", address, NULL);
+        log_write(LOG_LEVEL_WARN, "gcore_watchdog_off", "address", address, NULL);
         watchdog_free(watchdog);
         return NULL;
     }
     return watchdog;
 }
 
-void rpc_watchdog_stop(struct rpc_watchdog *watchdog)
+void core_watchdog_stop(struct core_watchdog *watchdog)
 {
     if (watchdog == NULL)
         return;

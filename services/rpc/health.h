@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grpc.health.v1.Health: one answer for every service of the server. */
+#ifndef RPC_HEALTH_H
+#define RPC_HEALTH_H
+
+#include "rpc/registry.h"
+
+struct rpc_health;
+
+struct rpc_health *rpc_health_new(const struct rpc_registry *registry);
+ProtobufCService *rpc_health_service(struct rpc_health *health);
+void rpc_health_set(struct rpc_health *health, bool is_serving);
+void rpc_health_free(struct rpc_health *health);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server reflection, v1 and v1alpha. */
+#ifndef RPC_REFLECTION_H
+#define RPC_REFLECTION_H
+
+#include "rpc/registry.h"
+
+struct rpc_reflection;
+
+struct rpc_reflection *rpc_reflection_new(const struct rpc_registry *registry, const struct rpc_files *files);
+ProtobufCService *rpc_reflection_service(struct rpc_reflection *reflection, bool alpha);
+void rpc_reflection_free(struct rpc_reflection *reflection);
+
+#endif
