@@ -25,6 +25,9 @@
     X(TEXT, grpc_cert, "", "PEM file; with grpc_key: TLS")                                                          \
     X(TEXT, grpc_key, "", "PEM file")                                                                               \
     X(TEXT, grpc_client_ca, "", "PEM file; clients must present a certificate signed by it (mutual TLS)")           \
+    X(TEXT, grpc_transport, "nghttp2", "nghttp2, or core: gRPC core, which is slower and for known peers only")     \
+    X(TEXT, grpc_client_crl, "", "PEM file of revocation lists: a client's certificate must not be on them")        \
+    X(BOOL, identity_from_cn, false, "a client's certificate without subjectAltName is known by its CN")            \
     X(TEXT, http_address, "127.0.0.1:8080", "where the REST shim listens; empty: not")                              \
     X(TEXT, http_cert, "", "PEM file; with http_key: TLS")                                                          \
     X(TEXT, http_key, "", "PEM file")                                                                               \
@@ -51,6 +54,22 @@
     X(INT, lame_duck_ms, 0, "how long a stop first goes on serving, while it says that it is not ready")            \
     X(INT, grace_ms, 10000, "how long a stop waits for calls under way")                                            \
     X(INT, grpc_threads, 4, "threads that answer gRPC")                                                             \
+    X(INT, grpc_max_connections, 8192, "gRPC connections in all; beyond, they are closed")                          \
+    X(INT, grpc_max_connections_per_address, 1024, "of one address; an IPv6 /64 is one")                            \
+    X(INT, grpc_max_calls_per_connection, 256,                                                                      \
+      "calls under way on one connection; more are refused, to be tried again")                                     \
+    X(INT, grpc_max_header_bytes, 8192, "a call's metadata, 32 bytes added for each; more: RESOURCE_EXHAUSTED")     \
+    X(INT, grpc_max_message_bytes, 327680, "a request; more: RESOURCE_EXHAUSTED; BatchIntrospect needs as much")    \
+    X(INT, grpc_max_connection_bytes, 4194304, "requests and answers of one connection that wait in memory")        \
+    X(INT, grpc_max_memory_bytes, 268435456, "of all of them")                                                      \
+    X(INT, grpc_handshake_timeout_ms, 5000, "TLS")                                                                  \
+    X(INT, grpc_settings_timeout_ms, 10000, "from accept to the client's first word of HTTP/2")                     \
+    X(INT, grpc_progress_timeout_ms, 20000, "a peer that takes nothing, answers no PING or stops within a request") \
+    X(INT, grpc_answer_timeout_ms, 60000, "an answer whose peer keeps its window closed")                           \
+    X(INT, grpc_connection_age_ms, 900000, "then a connection has been ended, its streams before; -1: never")       \
+    X(INT, grpc_max_resets_per_second, 500, "calls that a connection gives up, and four times as many at once")     \
+    X(INT, grpc_max_pings_per_second, 10,                                                                           \
+      "frames of a connection that ask for nothing, and four times as many at once")                                \
     X(INT, http_threads, 2, "threads that answer HTTP")                                                             \
     X(INT, http_max_connections, 4096, "connections in all; beyond, one that says nothing makes room")              \
     X(INT, http_max_connections_per_address, 512, "connections of one address")                                     \

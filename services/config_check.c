@@ -196,6 +196,25 @@ static void check_word(const char *key, const char *value, const char *const *wo
     config_mistake(mistakes, "%s cannot be \"%s\"", key, value);
 }
 
+static void check_grpc_numbers(const struct config *config, struct config_mistakes *mistakes)
+{
+    check_range("grpc_max_connections", config->grpc_max_connections, 1, 1000000, mistakes);
+    check_range("grpc_max_connections_per_address", config->grpc_max_connections_per_address, 1, 1000000, mistakes);
+    check_range("grpc_max_calls_per_connection", config->grpc_max_calls_per_connection, 1, 100000, mistakes);
+    check_range("grpc_max_header_bytes", config->grpc_max_header_bytes, 1024, 65536, mistakes);
+    check_range("grpc_max_message_bytes", config->grpc_max_message_bytes, 1024, 16777216, mistakes);
+    check_range("grpc_max_connection_bytes", config->grpc_max_connection_bytes, 65536, 1073741824, mistakes);
+    check_range("grpc_max_memory_bytes", config->grpc_max_memory_bytes, 65536, INT64_C(1099511627776), mistakes);
+    check_range("grpc_handshake_timeout_ms", config->grpc_handshake_timeout_ms, 100, 600000, mistakes);
+    check_range("grpc_settings_timeout_ms", config->grpc_settings_timeout_ms, 100, 600000, mistakes);
+    check_range("grpc_progress_timeout_ms", config->grpc_progress_timeout_ms, 100, 600000, mistakes);
+    check_range("grpc_answer_timeout_ms", config->grpc_answer_timeout_ms, 100, 3600000, mistakes);
+    if (config->grpc_connection_age_ms != -1)
+        check_range("grpc_connection_age_ms", config->grpc_connection_age_ms, 1000, 86400000, mistakes);
+    check_range("grpc_max_resets_per_second", config->grpc_max_resets_per_second, 1, 1000000, mistakes);
+    check_range("grpc_max_pings_per_second", config->grpc_max_pings_per_second, 1, 1000000, mistakes);
+}
+
 static void check_numbers(const struct config *config, struct config_mistakes *mistakes)
 {
     check_range("max_tokens_in_memory", config->max_tokens_in_memory, 1000, 1000000000, mistakes);
@@ -203,6 +222,7 @@ static void check_numbers(const struct config *config, struct config_mistakes *m
     check_range("lame_duck_ms", config->lame_duck_ms, 0, 600000, mistakes);
     check_range("grace_ms", config->grace_ms, 0, 600000, mistakes);
     check_range("grpc_threads", config->grpc_threads, 1, 64, mistakes);
+    check_grpc_numbers(config, mistakes);
     check_range("store_timeout_ms", config->store_timeout_ms, 100, 3600000, mistakes);
     check_range("lease_ms", config->lease_ms, 20, 60000, mistakes);
     check_range("http_threads", config->http_threads, 1, 64, mistakes);
@@ -236,6 +256,11 @@ static void check_security(const struct config *config, bool is_rest_only, struc
                        config->metrics_address);
     if (config->grpc_client_ca[0] != '\0' && config->grpc_cert[0] == '\0')
         config_mistake(mistakes, "grpc_client_ca needs grpc_cert and grpc_key");
+    if (config->grpc_client_crl[0] != '\0' && config->grpc_client_ca[0] == '\0')
+        config_mistake(mistakes, "grpc_client_crl needs grpc_client_ca");
+    if (config->grpc_client_crl[0] != '\0' && strcmp(config->grpc_transport, "core") == 0)
+        config_mistake(mistakes,
+                       "grpc_client_crl: gRPC core looks at no revocation list; grpc_transport = \"nghttp2\" does");
 }
 
 /* A name would have to be resolved again and again, by whoever answers for it at the time. */
@@ -253,6 +278,8 @@ void config_check_values(const struct config *config, struct config_mistakes *mi
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     static const char *const formats[] = {"logfmt", "json", NULL};
     static const char *const proxy_headers[] = {"X-Forwarded-For", "Forwarded", NULL};
+    static const char *const transports[] = {"nghttp2", "core", NULL};
+    check_word("grpc_transport", config->grpc_transport, transports, mistakes);
     check_word("log_level", config->log_level, levels, mistakes);
     check_word("log_format", config->log_format, formats, mistakes);
     check_word("proxy_header", config->proxy_header, proxy_headers, mistakes);
@@ -268,6 +295,7 @@ void config_check(const struct config *config, bool is_rest_only, struct config_
     check_pair("http_cert", config->http_cert, "http_key", config->http_key, mistakes);
     check_pair("upstream_cert", config->upstream_cert, "upstream_key", config->upstream_key, mistakes);
     check_file("grpc_client_ca", config->grpc_client_ca, mistakes);
+    check_file("grpc_client_crl", config->grpc_client_crl, mistakes);
     check_file("upstream_ca", config->upstream_ca, mistakes);
     check_file("upstream_client_secret_file", config->upstream_client_secret_file, mistakes);
     check_file("store_password_file", config->store_password_file, mistakes);

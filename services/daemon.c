@@ -17,8 +17,7 @@
 
 enum {
     SECRET_FILE_MAX = 256,
-    READY_LEASES = 2,         /* without word from the database: not ready any more */
-    MESSAGE_MAX = 320 * 1024, /* the largest BatchIntrospect */
+    READY_LEASES = 2, /* without word from the database: not ready any more */
 };
 
 extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
@@ -184,6 +183,23 @@ static void add_wal(struct metrics_text *text, const char *store_path)
     free(path);
 }
 
+static void add_grpc(struct metrics_text *text, const struct rpc_server *rpc)
+{
+    struct rpc_counters counters;
+    char label[64];
+    if (!rpc_server_counters(rpc, &counters))
+        return;
+    metrics_put(text, "gatehouse_grpc_connections", "gauge", "Connections that are open.", "",
+                (double)counters.connections);
+    metrics_put(text, "gatehouse_grpc_connections_total", "counter", "Connections that were accepted.", "",
+                (double)counters.accepted);
+    for (int i = 0; i < RPC_LIMIT_COUNT; i++) {
+        snprintf(label, sizeof label, "limit=\"%s\"", rpc_limit_name((enum rpc_limit)i));
+        metrics_put(text, "gatehouse_grpc_limited_total", "counter", "How often a peer went past a limit.", label,
+                    (double)counters.limited[i]);
+    }
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
@@ -192,6 +208,8 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)log_dropped());
     add_certificate(text, daemon->config.http_cert, "port=\"http\"");
     add_certificate(text, daemon->config.grpc_cert, "port=\"grpc\"");
+    if (daemon->rpc != NULL)
+        add_grpc(text, daemon->rpc);
     if (daemon->domain == NULL)
         return;
     store_counters(daemon->store, &commits, &writes);
@@ -236,19 +254,41 @@ static const char *or_null(const char *text)
     return text[0] == '\0' ? NULL : text;
 }
 
+static struct rpc_limits grpc_limits(const struct config *config)
+{
+    return (struct rpc_limits){
+        .max_connections = (int)config->grpc_max_connections,
+        .max_connections_per_address = (int)config->grpc_max_connections_per_address,
+        .max_calls_per_connection = (int)config->grpc_max_calls_per_connection,
+        .max_header_bytes = (size_t)config->grpc_max_header_bytes,
+        .max_message_bytes = (size_t)config->grpc_max_message_bytes,
+        .max_connection_bytes = (size_t)config->grpc_max_connection_bytes,
+        .max_memory_bytes = (size_t)config->grpc_max_memory_bytes,
+        .handshake_timeout_ms = config->grpc_handshake_timeout_ms,
+        .settings_timeout_ms = config->grpc_settings_timeout_ms,
+        .progress_timeout_ms = config->grpc_progress_timeout_ms,
+        .answer_timeout_ms = config->grpc_answer_timeout_ms,
+        .connection_age_ms = config->grpc_connection_age_ms,
+        .max_resets_per_second = (int)config->grpc_max_resets_per_second,
+        .max_pings_per_second = (int)config->grpc_max_pings_per_second,
+    };
+}
+
 static bool start_rpc(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
     const char *why = "";
     struct rpc_server_options server_options = {
+        .transport = config->grpc_transport,
         .address = config->grpc_address,
+        .listen_fd = daemon->sockets.grpc.fd,
         .tls_cert_file = or_null(config->grpc_cert),
         .tls_key_file = or_null(config->grpc_key),
         .tls_client_ca_file = or_null(config->grpc_client_ca),
+        .tls_client_crl_file = or_null(config->grpc_client_crl),
         .threads = (int)config->grpc_threads,
-        .limits = {.max_message_bytes = MESSAGE_MAX,
-                   .max_calls_per_connection = config_is_loopback(config->grpc_address) ? 256 : 100},
-        .identity_from_cn = true,
+        .limits = grpc_limits(config),
+        .identity_from_cn = config->identity_from_cn,
         .descriptor_set = gatehouse_protoset,
         .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
     };

@@ -74,7 +74,7 @@ static void reload(struct daemon *daemon)
     tell_ready(daemon);
 }
 
-/* The gRPC port has a watchdog of its own (rpc/core/watchdog.c), which ends the process. */
+/* gRPC core has a watchdog of its own (rpc/core/watchdog.c), which ends the process. */
 static bool tell_alive(const struct daemon *daemon, bool was_alive)
 {
     bool is_alive = daemon->rest == NULL || rest_server_is_turning(daemon->rest, TURN_LIMIT_MS);
@@ -106,10 +106,10 @@ static bool wait_for_signals(struct daemon *daemon, const sigset_t *signals)
         tell_health(daemon);
         if (signal_number == SIGHUP)
             reload(daemon);
+        else if (signal_number > 0) /* whatever else there is to do */
+            return true;
         else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))
             reload_rpc(daemon);
-        else if (signal_number > 0)
-            return true;
         if (!daemon_has_store_file(daemon)) {
             log_write(LOG_LEVEL_ERROR, "store_file_moved", "message",
                       "the database was moved away or replaced under the daemon, which ends", NULL);
@@ -268,6 +268,8 @@ static void check_config(struct daemon *daemon, const struct arguments *argument
 static void take_sockets(struct daemon *daemon, struct config_mistakes *mistakes)
 {
     supervisor_take_sockets(&daemon->sockets, mistakes);
+    if (daemon->sockets.grpc.fd != 0)
+        daemon->config.grpc_address = daemon->sockets.grpc.address;
     if (daemon->sockets.http.fd != 0)
         daemon->config.http_address = daemon->sockets.http.address;
     if (daemon->sockets.metrics.fd != 0)

@@ -38,7 +38,21 @@ void supervisor_tell_alive(void)
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
+
+/* gRPC only. */
+static bool describe_unix(int fd, struct supervisor_socket *ret_socket)
+{
+    struct sockaddr_un address = {0};
+    socklen_t len = sizeof address;
+    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return false;
+    snprintf(ret_socket->address, sizeof ret_socket->address, "unix:%.*s", (int)sizeof address.sun_path,
+             address.sun_path);
+    ret_socket->fd = fd;
+    return true;
+}
 
 static bool describe(int fd, struct supervisor_socket *ret_socket)
 {
@@ -60,18 +74,17 @@ static bool describe(int fd, struct supervisor_socket *ret_socket)
 
 static void take(int fd, const char *name, struct supervisor_sockets *sockets, struct config_mistakes *mistakes)
 {
-    struct supervisor_socket *found = strcmp(name, "http") == 0      ? &sockets->http
+    struct supervisor_socket *found = strcmp(name, "grpc") == 0      ? &sockets->grpc
+                                      : strcmp(name, "http") == 0    ? &sockets->http
                                       : strcmp(name, "metrics") == 0 ? &sockets->metrics
                                                                      : NULL;
     if (found == NULL)
-        config_mistake(
-            mistakes,
-            "a socket named \"%s\" was handed over; it can be http or metrics (FileDescriptorName=), and gRPC "
-            "takes none",
-            name);
+        config_mistake(mistakes,
+                       "a socket named \"%s\" was handed over; it can be grpc, http or metrics (FileDescriptorName=)",
+                       name);
     else if (found->fd != 0)
         config_mistake(mistakes, "two sockets named \"%s\" were handed over", name);
-    else if (!describe(fd, found))
+    else if (!(found == &sockets->grpc && describe_unix(fd, found)) && !describe(fd, found))
         config_mistake(mistakes, "the socket named \"%s\" that was handed over is no listening TCP socket", name);
 }
 

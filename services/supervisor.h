@@ -9,12 +9,12 @@
 #include <stdint.h>
 
 struct supervisor_socket {
-    int fd;           /* 0: none */
-    char address[64]; /* where it listens, such as "0.0.0.0:443"; "": no socket */
+    int fd;            /* 0: none */
+    char address[128]; /* where it listens, such as "0.0.0.0:443", "unix:/run/…"; "": no socket */
 };
 
 struct supervisor_sockets {
-    struct supervisor_socket http, metrics; /* by FileDescriptorName= */
+    struct supervisor_socket grpc, http, metrics; /* by FileDescriptorName= */
 };
 
 /* The listening sockets that were handed over; they stay open until the process ends. Call it once. What cannot be

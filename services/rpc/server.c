@@ -77,7 +77,7 @@ static void copy_options(struct rpc_server_options *to, const struct rpc_server_
 
 static const struct rpc_transport *find_transport(const char *name)
 {
-    static const struct rpc_transport *const all[] = {&rpc_transport_core};
+    static const struct rpc_transport *const all[] = {&rpc_transport_nghttp2, &rpc_transport_core};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (name == NULL || strcmp(name, all[i]->name) == 0)
             return all[i];

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 SERVER, PROTOSET = sys.argv[1:3] if len(sys.argv) > 2 else ("", "")
+TRANSPORT = os.environ.get("GATEHOUSE_TRANSPORT", "nghttp2")  # the server reads it as well
 SLOW = 10 if os.environ.get("GATEHOUSE_SLOW") else 1  # under a sanitizer
 TIMEOUT = 30 * SLOW
 

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import grpc
-from rpc_harness import SLOW, TIMEOUT, Authority, Server, details, message, stub, wait_until
+from rpc_harness import SLOW, TIMEOUT, TRANSPORT, Authority, Server, details, message, stub, wait_until
 
 ECHO = "echo.v1.EchoService/"
 Echo = message("echo.v1.EchoRequest")
@@ -574,21 +574,35 @@ class Life(Case):
             server.order(f"stop {1000 * TIMEOUT}")
             self.assertLess(time.monotonic() - start, TIMEOUT / 2)
 
-    def run_out_of_descriptors(self, *options):
-        """An accept that fails for want of descriptors ends accepting for good (CVE-2023-4785)."""
-        server = Server(*options)
+    def take_descriptors(self, server):
+        """Leaves it none to accept with."""
         pid = server.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (40, before[1]))
-        connections = [socket.create_connection(("127.0.0.1", server.port), TIMEOUT) for _ in range(60)]
+        return before, [socket.create_connection(("127.0.0.1", server.port), TIMEOUT) for _ in range(60)]
+
+    @unittest.skipUnless(TRANSPORT == "core", "gRPC core's weakness (CVE-2023-4785)")
+    def test_a_server_that_accepts_no_more_ends_itself(self):
+        server = Server()
+        _, connections = self.take_descriptors(server)
         self.assertEqual(server.process.wait(60 * SLOW), 1)
         for connection in connections:
             connection.close()
         server.process.stdin.close()
         server.process.stdout.close()
 
-    def test_a_server_that_accepts_no_more_ends_itself(self):
-        self.run_out_of_descriptors()
+    @unittest.skipUnless(TRANSPORT == "nghttp2", "gRPC core ends accepting for good")
+    def test_without_descriptors_old_clients_are_served_and_new_ones_wait(self):
+        server = self.serve()
+        old, new = stub(server.channel(), ECHO + "Echo"), stub(server.channel(), ECHO + "Echo")
+        old(Echo(), timeout=TIMEOUT)
+        before, connections = self.take_descriptors(server)
+        future = new.future(Echo(text="new"), timeout=TIMEOUT, wait_for_ready=True)
+        self.assertEqual(old(Echo(text="old"), timeout=TIMEOUT).text, "old")
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+        self.assertEqual(future.result().text, "new")
+        for connection in connections:
+            connection.close()
 
     def test_a_server_that_is_well_does_not_end_itself(self):
         authority = Authority()

@@ -402,10 +402,10 @@ static void *read_whole(const char *path, size_t *ret_len)
 
 static void parse_options(int argc, char **argv, struct rpc_server_options *options)
 {
-    *options = (struct rpc_server_options){.address = "127.0.0.1:0"};
+    *options = (struct rpc_server_options){.address = "127.0.0.1:0", .transport = getenv("GATEHOUSE_TRANSPORT")};
     const char *protoset = NULL;
     int option;
-    while ((option = getopt(argc, argv, "a:p:c:k:m:t:l:s:x:r:n")) != -1)
+    while ((option = getopt(argc, argv, "a:p:c:k:m:t:l:s:r:n")) != -1)
         switch (option) {
         case 'a':
             options->address = optarg;
@@ -430,9 +430,6 @@ static void parse_options(int argc, char **argv, struct rpc_server_options *opti
             break;
         case 's':
             options->limits.max_calls_per_connection = atoi(optarg);
-            break;
-        case 'x':
-            options->transport = optarg;
             break;
         case 'r':
             options->tls_client_crl_file = optarg;

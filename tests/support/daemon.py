@@ -6,7 +6,7 @@
         daemon.admin.ListCredentials(pb.ListCredentialsRequest(), metadata=daemon.bearer(token))
 
 Environment (tests/CMakeLists.txt sets it): GATEHOUSED, GATEHOUSE_COMMAND, CLOCKSHIFT, and PYTHONPATH with the stubs that
-grpc_tools makes of our .proto files. GATEHOUSE_TEST_STORE=postgresql://… runs the same on another store.
+grpc_tools makes of our .proto files. GATEHOUSE_TEST_STORE=postgresql://… runs the same on another store, GATEHOUSE_TRANSPORT=core on the other transport.
 """
 import mmap
 import os
@@ -24,6 +24,7 @@ from gatehouse.v1 import auth_pb2, auth_pb2_grpc, credential_admin_pb2, credenti
 from google.rpc import error_details_pb2, status_pb2
 
 GATEHOUSED = os.environ.get("GATEHOUSED", "gatehoused")
+TRANSPORT = os.environ.get("GATEHOUSE_TRANSPORT")  # else the default
 DEADLINE = 60  # seconds: an answer that never comes is a failure, not a wait for ever
 
 # A test that dies takes what it started along. Not by preexec_fn: that is Python after a fork, which now and then waits for
@@ -47,6 +48,7 @@ class Daemon:
             "grpc_address": "127.0.0.1:0",
             "http_address": "127.0.0.1:0",
             "metrics_address": "",
+            **({"grpc_transport": TRANSPORT} if TRANSPORT else {}),
             **(settings or {}),
         }
         self.extra = list(extra)
