@@ -118,15 +118,16 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *data, si
     (void)session, (void)id, (void)user_data;
     struct h2_stream *stream = source->ptr;
     size_t len = 0;
-    enum rpc_take taken = RPC_TAKE_MESSAGE;
-    while (len < room && (taken = take(stream)) == RPC_TAKE_MESSAGE) {
+    enum rpc_take taken;
+    /* One look more than there is room for: the status needs none, and the window may be used up. */
+    while ((taken = take(stream)) == RPC_TAKE_MESSAGE && len < room) {
         size_t piece = stream->out->len - stream->out_at;
         piece = piece < room - len ? piece : room - len;
         memcpy(data + len, stream->out->bytes + stream->out_at, piece);
         len += piece;
         stream->out_at += piece;
         if (stream->out_at < stream->out->len)
-            break;
+            continue;
         h2_stream_drop_out(stream);
         if (stream->method->server_streams)
             h2_stream_list(stream, H2_TAKEN);
@@ -140,6 +141,13 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *data, si
     return len > 0 ? (ssize_t)len : NGHTTP2_ERR_DEFERRED;
 }
 
+static bool has_window(const struct h2_stream *stream)
+{
+    nghttp2_session *session = stream->conn->session;
+    return nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0 &&
+           nghttp2_session_get_remote_window_size(session) > 0;
+}
+
 void h2_stream_send(struct h2_stream *stream)
 {
     if (!stream->is_open || stream->has_trailer || stream->is_reset)
@@ -147,11 +155,16 @@ void h2_stream_send(struct h2_stream *stream)
     h2_conn_mark(stream->conn);
     if (stream->stuck_at == 0)
         stream->stuck_at = stream->loop->now;
-    if (stream->has_answer) {
-        (void)!nghttp2_session_resume_data(stream->conn->session, stream->id); /* not where it waits for the window */
+    if (stream->has_answer && has_window(stream)) {
+        (void)!nghttp2_session_resume_data(stream->conn->session, stream->id); /* it may not have waited */
         return;
     }
     enum rpc_take taken = take(stream);
+    if (stream->has_answer) { /* the window is closed, which only messages must wait for */
+        if (taken == RPC_TAKE_STATUS)
+            submit_end(stream, false);
+        return;
+    }
     if (taken == RPC_TAKE_STATUS) {
         submit_end(stream, true);
     } else if (taken == RPC_TAKE_MESSAGE) {

@@ -17,6 +17,11 @@ void h2_rate_init(struct h2_rate *rate, int a_second, int64_t now)
     rate->filled = now;
 }
 
+void h2_rate_give(struct h2_rate *rate)
+{
+    rate->left += CLOCK_SECOND; /* taking cuts it down to what is allowed at once */
+}
+
 bool h2_rate_take(struct h2_rate *rate, int a_second, int64_t now)
 {
     int64_t most = (int64_t)a_second * BURST * CLOCK_SECOND, passed = now - rate->filled;

@@ -13,6 +13,8 @@ struct h2_rate {
     int64_t filled; /* when */
 };
 void h2_rate_init(struct h2_rate *rate, int a_second, int64_t now);
+/* One more may come than else. */
+void h2_rate_give(struct h2_rate *rate);
 /* One more. False: that is too many. */
 bool h2_rate_take(struct h2_rate *rate, int a_second, int64_t now);
 

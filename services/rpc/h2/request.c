@@ -67,6 +67,8 @@ bool h2_stream_header(struct h2_stream *stream, const char *name, size_t name_le
         stream->is_post = IS_VALUE("POST");
     else if (IS_NAME("content-type"))
         stream->is_grpc = h2_wire_is_grpc(value, len);
+    else if (IS_NAME("grpc-encoding"))
+        stream->has_encoding = !IS_VALUE("identity");
     else if (IS_NAME("grpc-timeout"))
         stream->has_bad_timeout = !h2_wire_timeout(value, len, &stream->timeout);
     else
@@ -128,7 +130,7 @@ static bool measure(struct h2_stream *stream, const uint8_t *prefix, size_t *ret
     }
     if (prefix[0] == 0)
         return true;
-    h2_stream_refuse(stream, prefix[0] == COMPRESSED ? &is_compressed : &is_garbled);
+    h2_stream_refuse(stream, prefix[0] == COMPRESSED && stream->has_encoding ? &is_compressed : &is_garbled);
     return false;
 }
 

@@ -63,6 +63,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     } else if (h2_conn_is_full(conn)) {
         refuse_stream(conn, frame->hd.stream_id, RPC_LIMIT_MEMORY);
     } else {
+        h2_rate_give(&conn->pings); /* clients send PINGs along with calls, to learn how fast the way is */
         conn->heading = h2_stream_open(conn, frame->hd.stream_id);
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, conn->heading);
         h2_conn_watch(conn);

@@ -49,7 +49,8 @@ static void renew(struct h2_stream *stream)
     stream->path_len = 0;
     stream->header_bytes = 0;
     stream->timeout = INT64_MAX;
-    stream->is_post = stream->is_grpc = stream->has_bad_timeout = stream->has_bad_headers = false;
+    stream->is_post = stream->is_grpc = stream->has_encoding = stream->has_bad_timeout = stream->has_bad_headers =
+        false;
     stream->is_begun = stream->is_half_closed = stream->wants_message = false;
     stream->body_len = 0;
     stream->has_answer = stream->has_trailer = stream->is_sent = stream->is_reset = false;
@@ -118,15 +119,6 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
     h2_conn_mark(stream->conn);
 }
 
-/* May a trailer still follow what was sent? Not in the middle of a message, nor while the window is closed. */
-static bool can_send_trailer(const struct h2_stream *stream)
-{
-    nghttp2_session *session = stream->conn->session;
-    return !stream->has_answer ||
-           (stream->out == NULL && nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0 &&
-            nghttp2_session_get_remote_window_size(session) > 0);
-}
-
 void h2_stream_refuse(struct h2_stream *stream, const struct h2_refusal *refusal)
 {
     if (!stream->is_open || stream->has_trailer || stream->refusal != NULL)
@@ -135,9 +127,9 @@ void h2_stream_refuse(struct h2_stream *stream, const struct h2_refusal *refusal
     if (!stream->shared.is_invoked &&
         !rpc_call_is_dialog(&stream->shared)) /* nobody else has it: so say it in the log */
         (void)call_fail(&stream->shared.base, refusal->status, refusal->reason, "%s", refusal->message);
-    if (can_send_trailer(stream))
+    if (stream->out == NULL)
         h2_stream_send(stream);
-    else
+    else /* no trailer can follow a part of a message */
         h2_stream_reset(stream, NGHTTP2_CANCEL);
     cancel(stream);
 }

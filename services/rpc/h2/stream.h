@@ -40,11 +40,11 @@ struct h2_stream {
     size_t header_bytes;
     int64_t timeout; /* INT64_MAX: none */
     int64_t heard_at;
-    bool is_post, is_grpc, has_bad_timeout, has_bad_headers; /* too many of them */
-    bool is_begun;                                           /* the headers are complete */
-    bool is_half_closed;                                     /* the client has sent its last */
-    bool wants_message;                                      /* of a stream of requests */
-    uint8_t *body;                                           /* what there is of the next message */
+    bool is_post, is_grpc, has_encoding, has_bad_timeout, has_bad_headers; /* too many of them */
+    bool is_begun;                                                         /* the headers are complete */
+    bool is_half_closed;                                                   /* the client has sent its last */
+    bool wants_message;                                                    /* of a stream of requests */
+    uint8_t *body;                                                         /* what there is of the next message */
     size_t body_len, body_room;
 
     /* The answer. */
