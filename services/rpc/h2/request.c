@@ -139,7 +139,8 @@ static void resize_body(struct h2_stream *stream, size_t room)
     uint8_t *body = malloc(room);
     if (body == NULL)
         abort();
-    memcpy(body, stream->body, stream->body_len);
+    if (stream->body_len > 0)
+        memcpy(body, stream->body, stream->body_len);
     h2_conn_hold(stream->conn, room);
     h2_stream_drop_body(stream, true);
     stream->body = body;
@@ -211,9 +212,12 @@ static bool deliver_stored(struct h2_stream *stream)
 void h2_stream_data(struct h2_stream *stream, const uint8_t *data, size_t len)
 {
     stream->heard_at = stream->loop->now;
-    if (stream->refusal != NULL || stream->has_trailer)
-        return;                                                                 /* it is on its way out */
-    while (len >= RPC_PREFIX && stream->body_len == 0 && can_deliver(stream)) { /* the common case: no copy */
+    /* What is on its way out has no use for it. */
+    bool is_over = stream->shared.is_invoked && !rpc_call_is_dialog(&stream->shared);
+    if (is_over || stream->refusal != NULL || stream->has_trailer)
+        return;
+    /* The common case: no copy. */
+    while (len >= RPC_PREFIX && stream->body_len == 0 && can_deliver(stream)) {
         size_t whole;
         if (!measure(stream, data, &whole))
             return;
