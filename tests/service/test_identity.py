@@ -1,57 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who a peer is by mutual TLS, and what it may."""
+import os
+import re
+import socket
+import ssl
 import subprocess
+import time
 import unittest
 
 import grpc
-from daemon import Daemon, auth_pb2, auth_pb2_grpc, credential_admin_pb2_grpc, error_of
+from daemon import DEADLINE, TRANSPORT, Daemon, auth_pb2, auth_pb2_grpc, credential_admin_pb2_grpc, error_of
 from gatehouse.v1 import credential_admin_pb2 as pb
+
+UNKNOWN = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
+
+
+def wait_until(condition):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def openssl(folder, *arguments):
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
+def issue(folder, file, subject, extensions):
+    """file.pem and file.key, signed by ca.pem."""
+    with open(folder + "/ext", "w") as out:
+        out.write(extensions)
+    openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", file + ".key", "-out", "csr", "-subj", subject)
+    openssl(folder, "x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out",
+            file + ".pem", "-days", "2", "-extfile", "ext")
+
+
 def issue_certificates(folder, names):
     openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
             "-subj", "/CN=ca")
     for name in names:
-        with open(folder + "/ext", "w") as file:
-            file.write(f"subjectAltName=DNS:{name}\n")
-        openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", name + ".key", "-out", "csr", "-subj", "/CN=" + name)
-        openssl(folder, "x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out",
-                name + ".pem", "-days", "2", "-extfile", "ext")
+        issue(folder, name, "/CN=" + name, f"subjectAltName=DNS:{name}\n")
 
 
-class Mutual(unittest.TestCase):
-    def test_identities_may_what_they_are_configured_for(self):
-        with Daemon({"http_address": ""}, start=False) as daemon:
-            folder = daemon.folder
-            issue_certificates(folder, ["localhost", "reader", "boss", "nobody"])
-            daemon.settings.update(grpc_cert=folder + "/localhost.pem", grpc_key=folder + "/localhost.key",
-                                   grpc_client_ca=folder + "/ca.pem", introspect_identities="reader", admin_identities="boss")
-            daemon.start()
+class Case(unittest.TestCase):
+    def serve(self, names, **settings):
+        """With the certificates of these names, and mutual TLS; not started yet."""
+        daemon = self.enterContext(Daemon({"http_address": ""}, start=False))
+        self.folder = folder = daemon.folder
+        issue_certificates(folder, ["localhost", *names])
+        daemon.settings.update(grpc_cert=folder + "/localhost.pem", grpc_key=folder + "/localhost.key",
+                               grpc_client_ca=folder + "/ca.pem", **settings)
+        return daemon
 
-            def read(name):
-                with open(folder + "/" + name, "rb") as file:
-                    return file.read()
+    def read(self, name):
+        with open(self.folder + "/" + name, "rb") as file:
+            return file.read()
 
-            def channel(name):
-                pair = (read(name + ".key"), read(name + ".pem")) if name else (None, None)
-                return grpc.secure_channel(f"localhost:{daemon.grpc_port}", grpc.ssl_channel_credentials(read("ca.pem"), *pair))
+    def channel(self, daemon, name):
+        pair = (self.read(name + ".key"), self.read(name + ".pem")) if name else (None, None)
+        credentials = grpc.ssl_channel_credentials(self.read("ca.pem"), *pair)
+        return grpc.secure_channel(f"localhost:{daemon.grpc_port}", credentials, [("grpc.use_local_subchannel_pool", 1)])
 
-            outcome = {}
-            for name in ("reader", "boss", "nobody", None):
-                with channel(name) as way:
-                    look = lambda: auth_pb2_grpc.AuthServiceStub(way).Introspect(auth_pb2.IntrospectRequest(token="x"), timeout=20)
-                    listing = lambda: credential_admin_pb2_grpc.CredentialAdminStub(way).ListCredentials(
-                        pb.ListCredentialsRequest(), timeout=20)
-                    outcome[name] = [self.outcome(look), self.outcome(listing)]
-            denied, unknown = ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"), ("UNAUTHENTICATED", "CALLER_UNKNOWN")
-            self.assertEqual(outcome["reader"], ["OK", denied])
-            self.assertEqual(outcome["boss"], [denied, "OK"])
-            self.assertEqual(outcome["nobody"], [unknown, unknown])
-            self.assertEqual([x[0] for x in outcome[None]], ["UNAVAILABLE"] * 2)
+    def introspect(self, daemon, name):
+        """What becomes of an Introspect with this certificate."""
+        with self.channel(daemon, name) as way:
+            request = auth_pb2.IntrospectRequest(token="x")
+            return self.outcome(lambda: auth_pb2_grpc.AuthServiceStub(way).Introspect(request, timeout=DEADLINE))
+
+    def list(self, daemon, name):
+        with self.channel(daemon, name) as way:
+            admin = credential_admin_pb2_grpc.CredentialAdminStub(way)
+            return self.outcome(lambda: admin.ListCredentials(pb.ListCredentialsRequest(), timeout=DEADLINE))
 
     def test_whom_a_configured_identity_calls_for_is_believed_and_no_other(self):
         with Daemon({"http_address": ""}, start=False) as daemon:
@@ -80,6 +99,117 @@ class Mutual(unittest.TestCase):
             return "OK"
         except grpc.RpcError:
             return error_of(call)[:2]
+
+
+class Mutual(Case):
+    def test_identities_may_what_they_are_configured_for(self):
+        daemon = self.serve(["reader", "boss", "nobody"], introspect_identities="reader", admin_identities="boss")
+        daemon.start()
+        outcome = {name: [self.introspect(daemon, name), self.list(daemon, name)]
+                   for name in ("reader", "boss", "nobody", None)}
+        denied = ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")
+        self.assertEqual(outcome["reader"], ["OK", denied])
+        self.assertEqual(outcome["boss"], [denied, "OK"])
+        self.assertEqual(outcome["nobody"], [UNKNOWN, UNKNOWN])
+        self.assertEqual([x[0] for x in outcome[None]], ["UNAVAILABLE"] * 2)
+
+
+SHAPES = {  # a certificate, and whether it is svc.internal: as it stands, and with identity_from_cn
+    "dns": ("/CN=x", "subjectAltName=DNS:other.internal,DNS:svc.internal", True, True),
+    "uri": ("/CN=x", "subjectAltName=URI:svc.internal", True, True),
+    "mail": ("/CN=x", "subjectAltName=email:svc.internal", True, True),
+    "beside": ("/CN=svc.internal", "subjectAltName=DNS:other.internal", False, False),
+    "beside_address": ("/CN=svc.internal", "subjectAltName=IP:192.0.2.1", False, False),
+    "alone": ("/CN=svc.internal", "basicConstraints=CA:FALSE", False, True),
+    "second": ("/CN=x/CN=svc.internal", "basicConstraints=CA:FALSE", False, True),
+    "organisation": ("/O=svc.internal", "basicConstraints=CA:FALSE", False, False),
+    "part": ("/CN=x", "subjectAltName=DNS:svc.internal.example", False, False),
+}
+
+
+class Names(Case):
+    def each_shape(self, column, **settings):
+        daemon = self.serve([], introspect_identities="svc.internal", **settings)
+        for name, (subject, extensions, *_) in SHAPES.items():
+            issue(self.folder, name, subject, extensions + "\n")
+        daemon.start()
+        for name, shape in SHAPES.items():
+            if daemon.settings.get("grpc_transport") == "core" and name == "second":
+                continue  # gRPC core tells of the first CN only
+            with self.subTest(name):
+                self.assertEqual(self.introspect(daemon, name), "OK" if shape[column] else UNKNOWN)
+
+    def test_a_peer_is_known_by_the_names_that_its_authority_vouched_for(self):
+        self.each_shape(2)
+
+    def test_a_common_name_counts_where_it_is_wanted_and_there_is_no_other(self):
+        self.each_shape(3, identity_from_cn="true")
+
+    def test_an_address_is_a_name(self):
+        daemon = self.serve([], introspect_identities="192.0.2.1,2001:db8::1")
+        issue(self.folder, "v4", "/CN=x", "subjectAltName=IP:192.0.2.1\n")
+        issue(self.folder, "v6", "/CN=x", "subjectAltName=IP:2001:db8:0::1\n")
+        daemon.start()
+        self.assertEqual([self.introspect(daemon, name) for name in ("v4", "v6")], ["OK", "OK"])
+
+
+class Refused(Case):
+    def revoke(self, *names):
+        folder = self.folder
+        if not os.path.exists(folder + "/ca.cnf"):
+            with open(folder + "/ca.cnf", "w") as file:
+                file.write("[ca]\ndefault_ca=c\n[c]\ndatabase=index.txt\ndefault_md=sha256\ndefault_crl_days=2\n")
+            open(folder + "/index.txt", "w").close()
+        ours = ("-config", "ca.cnf", "-keyfile", "ca.key", "-cert", "ca.pem")
+        for name in names:
+            openssl(folder, "ca", *ours, "-revoke", name + ".pem")
+        openssl(folder, "ca", *ours, "-gencrl", "-out", "crl.new")
+        os.rename(folder + "/crl.new", folder + "/crl.pem")
+
+    def alert(self, daemon, name):
+        """What the client is told of the handshake."""
+        context = ssl.create_default_context(cafile=self.folder + "/ca.pem")
+        context.set_alpn_protocols(["h2"])
+        if name:
+            context.load_cert_chain(self.folder + f"/{name}.pem", self.folder + f"/{name}.key")
+        with self.assertRaises(ssl.SSLError) as caught:
+            with socket.create_connection(("127.0.0.1", daemon.grpc_port), DEADLINE) as plain:
+                with context.wrap_socket(plain, server_hostname="localhost") as way:
+                    way.recv(1000)  # TLS 1.3: the client has done its part before the server has looked
+        return caught.exception.reason
+
+    @unittest.skipIf(TRANSPORT == "core", "gRPC core looks at no revocation list")
+    def test_a_revoked_certificate_is_refused_and_the_list_is_read_again(self):
+        daemon = self.serve(["good", "bad"], introspect_identities="good,bad", grpc_client_crl="later")
+        daemon.settings["grpc_client_crl"] = self.folder + "/crl.pem"
+        self.revoke("bad")
+        daemon.start()
+        self.assertEqual(self.introspect(daemon, "good"), "OK")
+        self.assertEqual(self.introspect(daemon, "bad")[0], "UNAVAILABLE")
+        self.assertEqual(self.alert(daemon, "bad"), "SSLV3_ALERT_CERTIFICATE_REVOKED")
+        self.assertRegex(daemon.log_text(), r'event=grpc_handshake_refused peer=127\.0\.0\.1 why="certificate revoked"')
+        self.revoke("good")
+        wait_until(lambda: self.introspect(daemon, "good") != "OK")
+
+    @unittest.skipUnless(TRANSPORT == "core", "nghttp2 does look at it")
+    def test_a_revocation_list_that_nobody_would_look_at_is_a_mistake(self):
+        daemon = self.serve([])
+        self.revoke()
+        daemon.settings["grpc_client_crl"] = self.folder + "/crl.pem"
+        refused = daemon.run("--check-config", check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("grpc_client_crl", refused.stderr)
+
+    @unittest.skipIf(TRANSPORT == "core", "gRPC core says nothing")
+    def test_who_is_refused_is_told_by_an_alert_and_the_log_says_why(self):
+        daemon = self.serve(["good"])
+        daemon.start()
+        self.assertEqual(self.alert(daemon, None), "TLSV13_ALERT_CERTIFICATE_REQUIRED")
+        os.mkdir(self.folder + "/other")
+        issue_certificates(self.folder + "/other", ["stranger"])
+        self.assertEqual(self.alert(daemon, "other/stranger"), "TLSV1_ALERT_UNKNOWN_CA")
+        refused = re.findall(r'event=grpc_handshake_refused peer=127\.0\.0\.1 why="(.*)"', daemon.log_text())
+        self.assertEqual(refused, ["peer did not return a certificate", "unable to get local issuer certificate"])
 
 
 if __name__ == "__main__":
