@@ -11,7 +11,8 @@ import time
 import unittest
 import urllib.request
 
-from daemon import DEADLINE, Daemon
+import grpc
+from daemon import DEADLINE, Daemon, auth_pb2, auth_pb2_grpc
 from machine import as_root, make_certificate
 
 
@@ -160,13 +161,52 @@ class Sockets(unittest.TestCase):
                 supervisor.daemon.start()
                 self.assertRegex(client.recv(4096), rb"^HTTP/1\.1 200 ")
 
+    def test_no_call_is_refused_while_the_daemon_restarts(self):
+        listener = listening()
+        with Supervisor({"grpc_address": "127.0.0.1:1"}, [("grpc", listener)]) as supervisor:
+            daemon = supervisor.daemon
+            daemon.start()
+            self.assertEqual(daemon.grpc_port, listener.getsockname()[1])
+            daemon.admin_token()
+            self.assertEqual(daemon.stop(), 0)
+            with daemon.open_channel() as channel:  # it waits for whoever accepts next
+                issue = auth_pb2_grpc.AuthServiceStub(channel).IssueToken
+                call = issue.future(auth_pb2.IssueTokenRequest(client_id=daemon.client_id, client_secret=daemon.secret),
+                                    timeout=DEADLINE)
+                daemon.start()
+                self.assertTrue(call.result().access_token)
+
+    def test_a_unix_socket_may_be_handed_over_for_grpc(self):
+        with Supervisor() as supervisor:
+            daemon = supervisor.daemon
+            path = daemon.folder + "/grpc"
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(path)
+                made.listen()
+                listener = socket.socket(fileno=fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, 100))
+            supervisor.hand_over([("grpc", listener)])
+            daemon.start()
+            with grpc.insecure_channel("unix:" + path) as channel:
+                request = auth_pb2.IssueTokenRequest(client_id=daemon.client_id, client_secret=daemon.secret)
+                auth_pb2_grpc.AuthServiceStub(channel).IssueToken(request, timeout=DEADLINE)
+
+    def test_grpc_core_takes_no_socket_and_says_so(self):
+        with listening() as listener, Supervisor({"grpc_transport": "core"}, [("grpc", listener)]) as supervisor:
+            self.assertRaisesRegex(RuntimeError, "gRPC core takes neither", supervisor.daemon.start)
+            self.assertEqual(supervisor.daemon.process.wait(DEADLINE), 1)
+            supervisor.daemon.process = None
+
     def test_off_loopback_a_socket_demands_what_an_address_demands(self):
         with listening("0.0.0.0") as http:
             self.refused([("http", http)], f"http_address 0.0.0.0:{http.getsockname()[1]} is off loopback: that demands TLS")
 
-    def test_a_socket_for_grpc_or_of_another_name_is_refused(self):
-        with listening() as grpc:
-            self.refused([("grpc", grpc)], 'a socket named "grpc" was handed over')
+    def test_off_loopback_a_socket_for_grpc_demands_mutual_tls(self):
+        with listening("0.0.0.0") as given:
+            self.refused([("grpc", given)], f"grpc_address 0.0.0.0:{given.getsockname()[1]} is off loopback: that demands mutual TLS")
+
+    def test_a_socket_of_another_name_is_refused(self):
+        with listening() as given:
+            self.refused([("smtp", given)], 'a socket named "smtp" was handed over')
 
     def test_two_sockets_of_one_name_are_refused(self):
         with listening() as one, listening() as other:

@@ -65,7 +65,7 @@ class Service(unittest.TestCase):
         cls.root.install("systemd", *machine.packages("image"))
         cls.root.put(os.environ["GATEHOUSED"], "/usr/sbin/gatehoused", "0755")
         cls.root.put(os.environ["GATEHOUSE_COMMAND"], "/usr/bin/gatehouse", "0755")
-        for unit in ("gatehoused.service", "gatehoused.socket", "gatehoused-metrics.socket"):
+        for unit in ("gatehoused.service", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket"):
             cls.root.put(UNITS + unit, "/lib/systemd/system/" + unit)
         cls.root.put(UNITS + "gatehouse.sysusers", "/usr/lib/sysusers.d/gatehouse.conf")
         cls.root.put(UNITS + "gatehouse.tmpfiles", "/usr/lib/tmpfiles.d/gatehouse.conf")
@@ -86,7 +86,7 @@ class Service(unittest.TestCase):
         self.systemctl("start", "gatehoused")
 
     def put_back(self):
-        self.machine.ask("systemctl", "stop", "gatehoused.socket", "gatehoused-metrics.socket", "gatehoused.service")
+        self.machine.ask("systemctl", "stop", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket", "gatehoused.service")
         self.machine.do("rm", "-rf", "/run/systemd/system/gatehoused.service.d", "/run/systemd/system/gatehoused.socket.d")
         self.systemctl("daemon-reload")
         self.machine.ask("systemctl", "reset-failed", "gatehoused.service")
@@ -133,7 +133,7 @@ class Service(unittest.TestCase):
         return json.loads(self.command("token", "introspect", "--token-file", "/token", "-o", "json", check=False))["active"]
 
     def test_systemd_finds_no_mistake_in_the_units(self):
-        for unit in ("gatehoused.service", "gatehoused.socket", "gatehoused-metrics.socket"):
+        for unit in ("gatehoused.service", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket"):
             # The daemon's manual is the package's.
             self.assertEqual(self.machine.ask("systemd-analyze", "verify", "--man=no", unit), (0, ""))
 
@@ -228,7 +228,7 @@ class Service(unittest.TestCase):
     def test_systemd_opens_the_ports_in_its_place_also_below_1024(self):
         self.systemctl("stop", "gatehoused")
         self.change("gatehoused.socket", "[Socket]\nListenStream=\nListenStream=127.0.0.1:443\n")
-        self.systemctl("start", "gatehoused.socket", "gatehoused-metrics.socket")
+        self.systemctl("start", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket")
         self.assertEqual(self.show("ActiveState"), "inactive")
         self.assertEqual(self.curl("/readyz", port=443), "ok\n")  # it is started by this
         self.main_job(port=443)
