@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The RPC layer through a real client: rpc_test.py SERVER PROTOSET [unittest arguments]."""
 
+import queue
 import resource
 import socket
 import ssl
@@ -287,6 +288,47 @@ class Calls(Case):
         wait_until(lambda: self.counts().last_method.endswith("/Chat"), "it ends")
         self.assertGreater(self.counts().ended, before)
 
+    def talk(self, **options):
+        """(a queue whose requests are sent, until None; the answers)"""
+        requests = queue.Queue()
+        self.addCleanup(requests.put, None)
+        return requests, stub(self.channel, ECHO + "Talk")(iter(requests.get, None), timeout=TIMEOUT, **options)
+
+    def test_a_handler_may_send_unasked(self):
+        requests, answers = self.talk()
+        requests.put(Echo(text="quiet", delay_ms=500))
+        self.assertEqual([next(answers).text for _ in range(500)], ["unasked"] * 500)
+        requests.put(Echo(text="and I?"))
+        self.assertEqual(next(answers).text, "and I?")
+        requests.put(Echo(text="quiet", delay_ms=1))
+        self.assertEqual(next(answers).text, "unasked")
+
+    def test_a_handler_that_converses_hears_its_clients_last(self):
+        requests, answers = self.talk()
+        for i in range(100):
+            requests.put(Echo(text=str(i)))
+        requests.put(None)
+        self.assertEqual([answer.text for answer in answers], [str(i) for i in range(100)] + ["good bye"])
+
+    def test_a_handler_that_converses_may_end_it(self):
+        requests, answers = self.talk()
+        requests.put(Echo(text="hello"))
+        requests.put(Echo(text="stop"))
+        self.assertEqual(next(answers).text, "hello")
+        self.assertEqual(details(self.fails(grpc.StatusCode.ABORTED, lambda: next(answers)))["ErrorInfo"].reason, "STOPPED")
+
+    def test_a_conversation_can_be_left(self):
+        requests, answers = self.talk()
+        requests.put(Echo(text="hello", delay_ms=1_000_000))
+        next(answers)
+        answers.cancel()
+
+        def has_ended():
+            counts = self.counts()
+            return (counts.last_method, counts.last_status) == ("/" + ECHO + "Talk", "CANCELLED")
+
+        wait_until(has_ended, "its handler ends it")
+
     def test_garbage_on_the_port_harms_nobody(self):
         for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100):
             with socket.create_connection(("127.0.0.1", self.server.port), TIMEOUT) as connection:
@@ -564,6 +606,41 @@ class Life(Case):
         server.order(f"stop {1000 * TIMEOUT}")
         self.assertLess(time.monotonic() - start, TIMEOUT / 2)
         self.fails(grpc.StatusCode.UNAVAILABLE, lambda: list(answers))
+
+    def test_a_conversation_is_asked_to_end_when_the_server_drains(self):
+        server = self.serve()
+        requests = queue.Queue()
+        self.addCleanup(requests.put, None)
+        answers = stub(server.channel(), ECHO + "Talk")(iter(requests.get, None), timeout=TIMEOUT)
+        requests.put(Echo(text="hello"))
+        next(answers)
+        server.order(f"stop {1000 * TIMEOUT}")
+        self.assertEqual(details(self.fails(grpc.StatusCode.UNAVAILABLE, lambda: next(answers)))["ErrorInfo"].reason, "FINISH")
+
+    @unittest.skipUnless(TRANSPORT == "nghttp2", "gRPC core cuts what is left after its grace")
+    def test_streams_end_by_themselves_before_the_connections_age_and_calls_go_on(self):
+        server = self.serve("-g", "2000")
+        channel = server.channel()
+        watch = stub(channel, "grpc.health.v1.Health/Watch")(HealthRequest(), timeout=TIMEOUT)
+        later, echo = stub(channel, ECHO + "EchoLater"), stub(channel, ECHO + "Echo")
+        endless = later.future(Echo(delay_ms=1000 * TIMEOUT), timeout=TIMEOUT)
+        next(watch)
+        self.assertEqual(later(Echo(text="x", delay_ms=1), timeout=TIMEOUT).text, "x")
+        error = self.fails(grpc.StatusCode.UNAVAILABLE, lambda: next(watch))  # its handler ends it
+        self.assertEqual(details(error)["ErrorInfo"].reason, "DRAINING")
+        error = self.fails(grpc.StatusCode.UNAVAILABLE, endless.result)  # whose handler does not
+        self.assertEqual(details(error)["ErrorInfo"].reason, "DRAINING")
+        end = time.monotonic() + 5
+        while time.monotonic() < end:  # over two more connections
+            self.assertEqual(echo(Echo(text="y"), timeout=TIMEOUT).text, "y")
+
+    def test_every_address_of_the_machine_is_listened_on(self):
+        server = self.serve("-a", "*:0")
+        for host in ("127.0.0.1", "[::1]"):
+            server.address = f"{host}:{server.port}"
+            self.assertEqual(stub(server.channel(), ECHO + "Echo")(Echo(), timeout=TIMEOUT).peer, host.strip("[]"))
+        other = self.serve("-a", f"127.0.0.1:{server.port}", expect_error=True)
+        self.assertEqual(other.error, "UNAVAILABLE")
 
     def test_a_client_that_looks_away_does_not_hold_up_the_drain(self):
         server = self.serve()

@@ -16,13 +16,13 @@
 #include <string.h>
 #include <time.h>
 
-struct waiting { /* an EchoLater or a Repeat that is under way */
+struct waiting { /* an EchoLater, a Repeat or a Talk that is under way */
     struct waiting *next;
     struct call *call;
     ProtobufCClosure closure;
     char *text;
     int64_t due;  /* EchoLater: when to answer */
-    int32_t left; /* Repeat: messages to send yet */
+    int32_t left; /* Repeat, Talk: messages to send yet */
     bool is_cancelled, fail_at_end;
 };
 
@@ -34,7 +34,7 @@ struct test_server {
     struct rpc_server *rpc;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    struct waiting *later, *repeats;
+    struct waiting *later, *repeats, *talks;
     bool is_stopping;
     char last_method[64], last_status[32];
     char flaky_key[FLAKY_KEYS][32];
@@ -129,6 +129,107 @@ static void answer_later(struct test_server *server, struct waiting *one)
     free(one);
 }
 
+/* Talk */
+
+/* Takes a call's own out; NULL: it has ended. */
+static struct waiting *end_talk(struct call *call)
+{
+    struct test_server *server = server_of(call);
+    struct waiting *found = NULL;
+    pthread_mutex_lock(&server->lock);
+    for (struct waiting **at = &server->talks; *at != NULL; at = &(*at)->next)
+        if ((*at)->call == call) {
+            found = *at;
+            *at = found->next;
+            break;
+        }
+    pthread_mutex_unlock(&server->lock);
+    return found;
+}
+
+static void on_talk_cancelled(struct call *call)
+{
+    struct waiting *one = end_talk(call);
+    if (one == NULL)
+        return;
+    atomic_fetch_add(&server_of(call)->cancelled, 1);
+    one->closure(NULL, call);
+    free(one);
+}
+
+static void on_talk_half_closed(struct call *call)
+{
+    struct waiting *one = end_talk(call);
+    if (one == NULL)
+        return;
+    echo(call, "good bye", one->closure);
+    one->closure(NULL, call);
+    free(one);
+}
+
+static void on_talk_finish(struct call *call)
+{
+    struct waiting *one = end_talk(call);
+    if (one == NULL)
+        return;
+    (void)call_fail(call, STATUS_UNAVAILABLE, "FINISH", "it is time to go");
+    one->closure(NULL, call);
+    free(one);
+}
+
+/* "stop" ends it; "leave" as well, from the other side; "quiet" gets no answer, anything else an echo; delay_ms is how
+ * many messages the other thread says, unasked. */
+static void talk(struct test_server *server, const Echo__V1__EchoRequest *request, ProtobufCClosure closure,
+                 struct call *call)
+{
+    if (call->handler_data == NULL) {
+        struct waiting *one = calloc(1, sizeof *one);
+        *one = (struct waiting){.call = call, .closure = closure};
+        call->handler_data = server;
+        call->on_cancel = on_talk_cancelled;
+        rpc_call_converse(call, on_talk_half_closed);
+        pthread_mutex_lock(&server->lock);
+        one->next = server->talks;
+        server->talks = one;
+        pthread_mutex_unlock(&server->lock);
+        rpc_call_on_finish(call, on_talk_finish);
+    }
+    if (strcmp(request->text, "stop") == 0) {
+        struct waiting *mine = end_talk(call);
+        if (mine != NULL) {
+            (void)call_fail(call, STATUS_ABORTED, "STOPPED", "as you like");
+            closure(NULL, call);
+        }
+        free(mine);
+        return;
+    }
+    pthread_mutex_lock(&server->lock);
+    struct waiting *one = server->talks;
+    while (one != NULL && one->call != call)
+        one = one->next;
+    if (one != NULL && strcmp(request->text, "quiet") != 0)
+        echo(call, request->text, closure);
+    if (one != NULL)
+        one->left += request->delay_ms;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+    rpc_call_read_next(call);
+}
+
+/* Under the lock. Are there more to come? */
+static bool say_unasked(struct test_server *server)
+{
+    bool is_more = false;
+    for (struct waiting *one = server->talks; one != NULL; one = one->next) {
+        if (one->left > 0 && rpc_call_has_room(one->call)) {
+            echo(one->call, "unasked", one->closure);
+            one->left--;
+        }
+        is_more = is_more || one->left > 0;
+    }
+    return is_more;
+}
+
 static void *run_later(void *data)
 {
     struct test_server *server = data;
@@ -136,6 +237,8 @@ static void *run_later(void *data)
     while (!server->is_stopping || server->later != NULL) {
         int64_t next_due;
         struct waiting *one = take_due(server, &next_due);
+        if (say_unasked(server) && next_due > clock_monotonic() + 1000)
+            next_due = clock_monotonic() + 1000;
         if (one != NULL) {
             pthread_mutex_unlock(&server->lock);
             answer_later(server, one);
@@ -305,6 +408,8 @@ static void invoke_echo(ProtobufCService *service, unsigned index, const Protobu
     const Echo__V1__EchoRequest *echo_request = (const Echo__V1__EchoRequest *)request;
     if (strcmp(method, "Echo") == 0 || strcmp(method, "Chat") == 0)
         echo(data, echo_request->text, closure);
+    else if (strcmp(method, "Talk") == 0)
+        talk(server, echo_request, closure, data);
     else if (strcmp(method, "EchoLater") == 0)
         echo_later(server, echo_request, closure, data);
     else if (strcmp(method, "Fail") == 0)
@@ -405,7 +510,7 @@ static void parse_options(int argc, char **argv, struct rpc_server_options *opti
     *options = (struct rpc_server_options){.address = "127.0.0.1:0", .transport = getenv("GATEHOUSE_TRANSPORT")};
     const char *protoset = NULL;
     int option;
-    while ((option = getopt(argc, argv, "a:p:c:k:m:t:l:s:r:n")) != -1)
+    while ((option = getopt(argc, argv, "a:p:c:k:m:t:l:s:r:ng:w:")) != -1)
         switch (option) {
         case 'a':
             options->address = optarg;
@@ -433,6 +538,12 @@ static void parse_options(int argc, char **argv, struct rpc_server_options *opti
             break;
         case 'r':
             options->tls_client_crl_file = optarg;
+            break;
+        case 'g':
+            options->limits.connection_age_ms = atoll(optarg);
+            break;
+        case 'w':
+            options->limits.answer_timeout_ms = options->limits.progress_timeout_ms = atoll(optarg);
             break;
         case 'n':
             options->identity_from_cn = true;

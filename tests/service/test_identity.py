@@ -2,6 +2,7 @@
 """Who a peer is by mutual TLS, and what it may."""
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -151,6 +152,23 @@ class Names(Case):
         issue(self.folder, "v6", "/CN=x", "subjectAltName=IP:2001:db8:0::1\n")
         daemon.start()
         self.assertEqual([self.introspect(daemon, name) for name in ("v4", "v6")], ["OK", "OK"])
+
+
+class Signals(Case):
+    def test_a_daemon_whose_certificate_has_just_changed_stops_when_it_is_told_to(self):
+        daemon = self.serve(["reader"])
+        for _ in range(3):
+            daemon.start()
+            issue(self.folder, "localhost", "/CN=localhost", "subjectAltName=DNS:localhost\n")
+            self.assertEqual(daemon.stop(DEADLINE), 0)
+
+    def test_what_it_was_told_at_once_is_done_one_after_the_other(self):
+        daemon = self.serve(["reader"])
+        daemon.start()
+        issue(self.folder, "localhost", "/CN=localhost", "subjectAltName=DNS:localhost\n")
+        os.kill(daemon.process.pid, signal.SIGHUP)
+        self.assertEqual(daemon.stop(DEADLINE), 0)
+        self.assertIn("event=grpc_certificate_reloaded", daemon.log_text())
 
 
 class Refused(Case):

@@ -141,7 +141,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *data, si
     return len > 0 ? (ssize_t)len : NGHTTP2_ERR_DEFERRED;
 }
 
-static bool has_window(const struct h2_stream *stream)
+bool h2_stream_has_window(const struct h2_stream *stream)
 {
     nghttp2_session *session = stream->conn->session;
     return nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0 &&
@@ -155,7 +155,7 @@ void h2_stream_send(struct h2_stream *stream)
     h2_conn_mark(stream->conn);
     if (stream->stuck_at == 0)
         stream->stuck_at = stream->loop->now;
-    if (stream->has_answer && has_window(stream)) {
+    if (stream->has_answer && h2_stream_has_window(stream)) {
         (void)!nghttp2_session_resume_data(stream->conn->session, stream->id); /* it may not have waited */
         return;
     }

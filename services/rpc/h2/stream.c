@@ -127,9 +127,10 @@ void h2_stream_refuse(struct h2_stream *stream, const struct h2_refusal *refusal
     if (!stream->shared.is_invoked &&
         !rpc_call_is_dialog(&stream->shared)) /* nobody else has it: so say it in the log */
         (void)call_fail(&stream->shared.base, refusal->status, refusal->reason, "%s", refusal->message);
-    if (stream->out == NULL)
+    /* What is under way goes out first; no trailer can follow a part of a message. */
+    if (stream->out == NULL || h2_stream_has_window(stream))
         h2_stream_send(stream);
-    else /* no trailer can follow a part of a message */
+    else
         h2_stream_reset(stream, NGHTTP2_CANCEL);
     cancel(stream);
 }

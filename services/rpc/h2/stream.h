@@ -95,6 +95,8 @@ void h2_stream_free(struct h2_stream *stream);
 
 /* answer.c: what is sent. */
 void h2_stream_send(struct h2_stream *stream);
+/* Would more of it go out? */
+bool h2_stream_has_window(const struct h2_stream *stream);
 void h2_stream_send_http(struct h2_stream *stream, const char *status);
 void h2_stream_drop_out(struct h2_stream *stream);
 
