@@ -3,7 +3,7 @@
  * What our gRPC adapter costs when the method does nothing, on services/rpc and nothing else: AuthService.Revoke
  * answers an empty message, Introspect one that is as large as a real one.
  *
- *     empty_server THREADS       prints port=N, and serves until its standard input ends
+ *     empty_server THREADS [TRANSPORT]      prints port=N, and serves until its standard input ends
  */
 #include "rpc/server.h"
 
@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 {
     ProtobufCService service = {.descriptor = &gatehouse__v1__auth_service__descriptor, .invoke = invoke};
     const struct rpc_server_options options = {
+        .transport = argc > 2 ? argv[2] : NULL,
         .address = "127.0.0.1:0",
         .threads = argc > 1 ? atoi(argv[1]) : 0,
         .descriptor_set = gatehouse_protoset,
