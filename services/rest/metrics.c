@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,22 +20,22 @@ struct name {
     const char *scheme; /* of HTTP: a constant */
 };
 
-/* One labelled histogram. */
+/* One labelled histogram. What is counted is counted without a lock. */
 struct series {
+    uint64_t hash;
     char first[FIRST_MAX], second[SECOND_MAX];
     int code;
     const char *scheme;
     char labels[LABELS_MAX]; /* of the three; made once, because formatting costs more than counting */
-    uint64_t buckets[BUCKETS + 1];
-    uint64_t count;
-    double sum;
+    atomic_uint_least64_t buckets[BUCKETS + 1];
+    atomic_uint_least64_t sum; /* microseconds */
 };
 
 struct family {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock;                  /* of whoever adds one */
     void (*format)(struct series *series); /* makes the labels */
-    struct series *series[SERIES_MAX];
-    size_t count;
+    struct series *series[SERIES_MAX];     /* those below count are there to stay */
+    atomic_size_t count;
 };
 
 struct metrics {
@@ -107,49 +108,76 @@ void metrics_free(struct metrics *metrics)
     free(metrics);
 }
 
-static bool is_of(const struct series *series, const struct name *name)
+/* By the end of the second, in which methods differ. */
+static uint64_t hash_of(const struct name *name)
 {
-    return series->code == name->code && series->scheme == name->scheme &&
+    size_t len = strnlen(name->second, SECOND_MAX - 1);
+    uint64_t end = 0;
+    memcpy(&end, name->second + (len > sizeof end ? len - sizeof end : 0), len > sizeof end ? sizeof end : len);
+    return end ^ (uint64_t)len << 8 ^ (uint64_t)name->code;
+}
+
+static bool is_of(const struct series *series, const struct name *name, uint64_t hash)
+{
+    return series->hash == hash && series->code == name->code && series->scheme == name->scheme &&
            strncmp(series->second, name->second, SECOND_MAX - 1) == 0 &&
            strncmp(series->first, name->first, FIRST_MAX - 1) == 0;
 }
 
-/* The last series takes what does not fit any more, so that nobody makes the table grow. */
-static struct series *find(struct family *family, const struct name *name, const struct name *other)
+static struct series *look(struct family *family, const struct name *name, uint64_t hash)
 {
-    for (size_t i = 0; i < family->count; i++)
-        if (is_of(family->series[i], name))
+    size_t count = atomic_load_explicit(&family->count, memory_order_acquire);
+    for (size_t i = 0; i < count; i++)
+        if (is_of(family->series[i], name, hash))
             return family->series[i];
-    if (family->count == SERIES_MAX)
-        return family->series[SERIES_MAX - 1];
+    return count == SERIES_MAX ? family->series[SERIES_MAX - 1] : NULL;
+}
+
+/* Under the lock. The last series takes what does not fit any more, so that nobody makes the table grow. */
+static struct series *add(struct family *family, const struct name *name, const struct name *other)
+{
+    size_t count = atomic_load(&family->count);
     struct series *series = calloc(1, sizeof *series);
     if (series == NULL)
         return NULL;
-    if (family->count == SERIES_MAX - 1)
+    if (count == SERIES_MAX - 1)
         name = other;
     snprintf(series->first, sizeof series->first, "%s", name->first);
     snprintf(series->second, sizeof series->second, "%s", name->second);
     series->code = name->code;
     series->scheme = name->scheme;
+    series->hash = hash_of(name);
     family->format(series);
-    family->series[family->count++] = series;
+    family->series[count] = series;
+    atomic_store_explicit(&family->count, count + 1, memory_order_release);
+    return series;
+}
+
+static struct series *find(struct family *family, const struct name *name, const struct name *other)
+{
+    uint64_t hash = hash_of(name);
+    struct series *series = look(family, name, hash);
+    if (series != NULL)
+        return series;
+    pthread_mutex_lock(&family->lock);
+    series = look(family, name, hash); /* somebody else may have been faster */
+    if (series == NULL)
+        series = add(family, name, other);
+    pthread_mutex_unlock(&family->lock);
     return series;
 }
 
 static void observe(struct family *family, const struct name *name, const struct name *other, int64_t duration_us)
 {
     double seconds = (double)duration_us / 1e6;
-    pthread_mutex_lock(&family->lock);
     struct series *series = find(family, name, other);
-    if (series != NULL) {
-        int bucket = 0;
-        while (bucket < BUCKETS && seconds > bounds[bucket])
-            bucket++;
-        series->buckets[bucket]++;
-        series->count++;
-        series->sum += seconds;
-    }
-    pthread_mutex_unlock(&family->lock);
+    if (series == NULL)
+        return;
+    int bucket = 0;
+    while (bucket < BUCKETS && seconds > bounds[bucket])
+        bucket++;
+    atomic_fetch_add_explicit(&series->buckets[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&series->sum, (uint64_t)duration_us, memory_order_relaxed);
 }
 
 void metrics_rpc(struct metrics *metrics, const char *system, const char *method, enum status status,
@@ -197,24 +225,25 @@ void metrics_put(struct metrics_text *text, const char *name, const char *type, 
     fprintf(text->stream, "%s%s%s%s %.17g\n", name, has_labels ? "{" : "", labels, has_labels ? "}" : "", value);
 }
 
+static void put_series(FILE *stream, const char *name, struct series *series)
+{
+    unsigned long long below = 0;
+    for (int bucket = 0; bucket < BUCKETS; bucket++) {
+        below += atomic_load(&series->buckets[bucket]);
+        fprintf(stream, "%s_bucket{%s,le=\"%g\"} %llu\n", name, series->labels, bounds[bucket], below);
+    }
+    below += atomic_load(&series->buckets[BUCKETS]);
+    fprintf(stream, "%s_bucket{%s,le=\"+Inf\"} %llu\n%s_sum{%s} %.9g\n%s_count{%s} %llu\n", name, series->labels, below,
+            name, series->labels, (double)atomic_load(&series->sum) / 1e6, name, series->labels, below);
+}
+
 static void put_family(struct metrics_text *text, struct family *family, const char *name, const char *help)
 {
-    pthread_mutex_lock(&family->lock);
-    if (family->count > 0)
+    size_t count = atomic_load_explicit(&family->count, memory_order_acquire);
+    if (count > 0)
         put_help(text, name, "histogram", help);
-    for (size_t i = 0; i < family->count; i++) {
-        const struct series *series = family->series[i];
-        uint64_t below = 0;
-        for (int bucket = 0; bucket < BUCKETS; bucket++) {
-            below += series->buckets[bucket];
-            fprintf(text->stream, "%s_bucket{%s,le=\"%g\"} %llu\n", name, series->labels, bounds[bucket],
-                    (unsigned long long)below);
-        }
-        fprintf(text->stream, "%s_bucket{%s,le=\"+Inf\"} %llu\n%s_sum{%s} %.9g\n%s_count{%s} %llu\n", name,
-                series->labels, (unsigned long long)series->count, name, series->labels, series->sum, name,
-                series->labels, (unsigned long long)series->count);
-    }
-    pthread_mutex_unlock(&family->lock);
+    for (size_t i = 0; i < count; i++)
+        put_series(text->stream, name, family->series[i]);
 }
 
 char *metrics_format(struct metrics *metrics, size_t *ret_len)

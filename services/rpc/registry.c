@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a */
+enum { HASHED = 12 };
+
+/* FNV-1a over the end, in which paths differ */
 static size_t bucket_of(const char *path, size_t len)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < len; i++)
+    uint32_t hash = 2166136261u ^ (uint32_t)len;
+    for (size_t i = len > HASHED ? len - HASHED : 0; i < len; i++)
         hash = (hash ^ (unsigned char)path[i]) * 16777619u;
     return (hash ^ hash >> 16) % RPC_REGISTRY_BUCKETS;
 }

@@ -31,8 +31,19 @@ static bool skip(struct input *input, uint64_t len)
     return true;
 }
 
+/* Eight bytes of ASCII without NUL? Each byte's upper bit is set in `word` or `less` where it is not. */
+static bool is_ascii(const char *text)
+{
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    uint64_t less = word - UINT64_C(0x0101010101010101); /* only a NUL borrows, from ASCII */
+    return ((word | less) & UINT64_C(0x8080808080808080)) == 0;
+}
+
 static bool is_text(const char *text, size_t len)
 {
+    for (; len >= sizeof(uint64_t) && is_ascii(text); len -= sizeof(uint64_t)) /* nearly all */
+        text += sizeof(uint64_t);
     while (len > 0) {
         size_t step = *text == '\0' ? 0 : utf8_character(text, len);
         if (step == 0)
