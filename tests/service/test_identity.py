@@ -205,7 +205,7 @@ class Refused(Case):
         self.assertEqual(self.introspect(daemon, "good"), "OK")
         self.assertEqual(self.introspect(daemon, "bad")[0], "UNAVAILABLE")
         self.assertEqual(self.alert(daemon, "bad"), "SSLV3_ALERT_CERTIFICATE_REVOKED")
-        self.assertRegex(daemon.log_text(), r'event=grpc_handshake_refused peer=127\.0\.0\.1 why="certificate revoked"')
+        wait_until(lambda: 'event=grpc_handshake_refused peer=127.0.0.1 why="certificate revoked"' in daemon.log_text())
         self.revoke("good")
         wait_until(lambda: self.introspect(daemon, "good") != "OK")
 
@@ -226,8 +226,8 @@ class Refused(Case):
         os.mkdir(self.folder + "/other")
         issue_certificates(self.folder + "/other", ["stranger"])
         self.assertEqual(self.alert(daemon, "other/stranger"), "TLSV1_ALERT_UNKNOWN_CA")
-        refused = re.findall(r'event=grpc_handshake_refused peer=127\.0\.0\.1 why="(.*)"', daemon.log_text())
-        self.assertEqual(refused, ["peer did not return a certificate", "unable to get local issuer certificate"])
+        wait_until(lambda: re.findall(r'event=grpc_handshake_refused peer=127\.0\.0\.1 why="(.*)"', daemon.log_text()) ==
+                   ["peer did not return a certificate", "unable to get local issuer certificate"])
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ static grpc_op close_op(struct core_call *call)
 
 static void free_message(void *message)
 {
+    CORE_TSAN_ACQUIRE(message);
     rpc_message_free(message);
 }
 
@@ -41,6 +42,7 @@ static grpc_byte_buffer *buffer_of(struct rpc_message *message)
         slice = grpc_slice_from_copied_buffer(bytes, len);
         rpc_message_free(message);
     } else {
+        CORE_TSAN_RELEASE(message);
         slice = grpc_slice_new_with_user_data(bytes, len, free_message, message);
     }
     grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
