@@ -22,7 +22,7 @@
 enum {
     FILES_WANTED = 65536,
     PROBE_TIMEOUT_MS = 5000,
-    TURN_LIMIT_MS = 10000, /* an HTTP loop that did not turn for so long hangs; far below WatchdogSec */
+    TURN_LIMIT_MS = 10000, /* a loop that did not turn for so long hangs; far below WatchdogSec */
     CLOSING_MS = 30000,    /* for what comes after the drain: storing what is in memory */
 };
 
@@ -74,14 +74,18 @@ static void reload(struct daemon *daemon)
     tell_ready(daemon);
 }
 
-/* gRPC core has a watchdog of its own (rpc/core/watchdog.c), which ends the process. */
 static bool tell_alive(const struct daemon *daemon, bool was_alive)
 {
-    bool is_alive = daemon->rest == NULL || rest_server_is_turning(daemon->rest, TURN_LIMIT_MS);
+    bool is_http_alive = daemon->rest == NULL || rest_server_is_turning(daemon->rest, TURN_LIMIT_MS);
+    bool is_grpc_alive = daemon->rpc == NULL || rpc_server_is_turning(daemon->rpc, TURN_LIMIT_MS);
+    bool is_alive = is_http_alive && is_grpc_alive;
     if (is_alive)
         supervisor_tell_alive();
     if (is_alive != was_alive)
-        log_write(is_alive ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, is_alive ? "http_loop_turns_again" : "http_loop_hangs",
+        log_write(is_alive ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, is_alive ? "loops_turn_again" : "loop_hangs", "port",
+                  is_alive        ? NULL
+                  : is_http_alive ? "grpc"
+                                  : "http",
                   NULL);
     return is_alive;
 }

@@ -10,6 +10,7 @@ static void drop_queue(struct rpc_call *call)
     }
     call->last = NULL;
     call->count = 0;
+    call->queued = 0;
 }
 
 static void push(struct rpc_call *call, struct rpc_message *message)
@@ -20,6 +21,7 @@ static void push(struct rpc_call *call, struct rpc_message *message)
         call->first = message;
     call->last = message;
     call->count++;
+    call->queued += message->len;
 }
 
 void rpc_call_tell_cancelled(struct rpc_call *call)
@@ -159,12 +161,21 @@ enum rpc_take rpc_call_take(struct rpc_call *call, struct rpc_message **ret_mess
         if (call->first == NULL)
             call->last = NULL;
         call->count--;
+        call->queued -= message->len;
         *ret_message = message;
     } else if (call->is_ended) {
         taken = RPC_TAKE_STATUS;
     }
     pthread_mutex_unlock(&call->lock);
     return taken;
+}
+
+size_t rpc_call_queued(struct rpc_call *call)
+{
+    pthread_mutex_lock(&call->lock);
+    size_t queued = call->queued;
+    pthread_mutex_unlock(&call->lock);
+    return queued;
 }
 
 void rpc_call_taken(struct rpc_call *call)
@@ -192,7 +203,7 @@ bool rpc_call_has_room(const struct call *base)
 {
     struct rpc_call *call = (struct rpc_call *)(uintptr_t)base;
     pthread_mutex_lock(&call->lock);
-    bool has_room = call->count < RPC_STREAM_QUEUE && !call->is_dead;
+    bool has_room = call->count < RPC_STREAM_QUEUE && call->queued < RPC_STREAM_BYTES && !call->is_dead;
     pthread_mutex_unlock(&call->lock);
     return has_room;
 }

@@ -169,6 +169,11 @@ enum status rpc_server_reload(struct rpc_server *server)
     return server->options.tls_cert_file != NULL ? server->transport->reload(server) : STATUS_OK;
 }
 
+bool rpc_server_is_turning(const struct rpc_server *server, int64_t limit_ms)
+{
+    return server->transport->is_turning(server, limit_ms);
+}
+
 bool rpc_server_counters(const struct rpc_server *server, struct rpc_counters *ret_counters)
 {
     *ret_counters = (struct rpc_counters){};

@@ -80,6 +80,9 @@ enum status rpc_server_reload(struct rpc_server *server);
 /* Has one of these files changed since they were read? Both from one thread. */
 bool rpc_server_is_stale(const struct rpc_server *server);
 
+/* Does each of its threads turn, or has one of them been busy with something for so long? gRPC core does not tell. */
+bool rpc_server_is_turning(const struct rpc_server *server, int64_t limit_ms);
+
 /* Drains: NOT_SERVING, GOAWAY, no new calls; waits for the accepted ones, cancels what is left after grace_ms; then
  * joins the threads. Blocking; once. Streams are asked to end, with UNAVAILABLE. On nghttp2 a call that a client sends
  * before it has read the GOAWAY is served or refused as one to be tried again; on core it never gets to a handler, and

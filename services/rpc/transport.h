@@ -28,8 +28,9 @@
 #define RPC_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 enum {
-    RPC_STREAM_QUEUE = 32,   /* messages a stream may have waiting */
-    RPC_IDENTITIES_MAX = 16, /* names taken of a client's certificate */
+    RPC_STREAM_QUEUE = 32,    /* messages a stream may have waiting, */
+    RPC_STREAM_BYTES = 65536, /* and for a handler that looks: bytes, whatever the next message adds */
+    RPC_IDENTITIES_MAX = 16,  /* names taken of a client's certificate */
 };
 
 struct rpc_call;
@@ -43,6 +44,7 @@ struct rpc_transport {
     bool (*is_stale)(const struct rpc_server *server);
     void (*stop)(struct rpc_server *server, int64_t grace_ms);
     void (*free)(struct rpc_server *server);
+    bool (*is_turning)(const struct rpc_server *server, int64_t limit_ms);
     bool (*count)(const struct rpc_server *server, struct rpc_counters *ret_counters);
 
     /* From any thread, without a lock of this layer's: rpc_call_take has something. is_last: and the handler has let go
@@ -86,6 +88,7 @@ struct rpc_call {
     pthread_mutex_t lock; /* guards what follows */
     struct rpc_message *first, *last;
     unsigned count;
+    size_t queued;       /* bytes of them */
     unsigned busy;       /* threads that are answering a stream of requests and need the call a little longer */
     bool has_request;    /* of a stream: one that was not answered yet */
     bool is_asked;       /* read_next was said */
@@ -132,6 +135,9 @@ void rpc_call_finish(struct rpc_call *call);
 /* What is to be sent next. A message is the transport's then. The status is base.error. */
 enum rpc_take { RPC_TAKE_NOTHING, RPC_TAKE_MESSAGE, RPC_TAKE_STATUS };
 enum rpc_take rpc_call_take(struct rpc_call *call, struct rpc_message **ret_message);
+
+/* Bytes that wait to be taken. */
+size_t rpc_call_queued(struct rpc_call *call);
 
 /* After messages were taken, outside of the transport's locks: what waited for room goes on. */
 void rpc_call_taken(struct rpc_call *call);

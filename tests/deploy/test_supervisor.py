@@ -110,7 +110,7 @@ class Notify(unittest.TestCase):
             supervisor.hear("WATCHDOG=1")
             supervisor.hear("WATCHDOG=1")
             with self.hanging(daemon):
-                self.wait_for_log(daemon, "event=http_loop_hangs")
+                self.wait_for_log(daemon, "event=loop_hangs port=http")
                 supervisor.notified.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     while True:
@@ -118,7 +118,7 @@ class Notify(unittest.TestCase):
                 supervisor.notified.settimeout(5)
                 self.assertRaises(TimeoutError, supervisor.notified.recv, 4096)
             supervisor.notified.settimeout(DEADLINE)
-            self.wait_for_log(daemon, "event=http_loop_turns_again")
+            self.wait_for_log(daemon, "event=loops_turn_again")
             supervisor.hear("WATCHDOG=1")
 
     @contextlib.contextmanager

@@ -244,6 +244,24 @@ class Calls(Case):
         if SLOW == 1:
             self.assertLess(self.server.resident_kb() - before, 15_000)
 
+    @unittest.skipUnless(TRANSPORT == "nghttp2", "gRPC core does not count it")
+    def test_many_slow_readers_of_one_connection_are_held(self):
+        channel = self.server.channel()
+        before = self.server.resident_kb()
+        repeat = stub(channel, ECHO + "Repeat")
+        streams = [repeat(Repeat(count=2000, size=50_000), timeout=TIMEOUT) for _ in range(90)]
+        codes = []
+        for answers in streams:
+            try:
+                next(answers)
+            except grpc.RpcError as error:  # those that were too many, and those that came when it was full
+                codes.append(error.code())
+            else:
+                answers.cancel()
+        self.assertLessEqual(set(codes), {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE})
+        if SLOW == 1:
+            self.assertLess(self.server.resident_kb() - before, 30_000)
+
     def test_a_handler_that_floods_a_stream_ends_it(self):
         answers = self.call("Repeat", Repeat(count=1000, size=50_000, heedless=True))
         error = self.fails(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: list(answers))

@@ -200,8 +200,11 @@ static int wait_time(const struct h2_loop *loop)
 static void turn(struct h2_loop *loop, struct h2_acceptor *acceptor)
 {
     struct epoll_event events[EVENTS];
-    int count = epoll_wait(loop->epoll_fd, events, EVENTS, wait_time(loop));
+    int timeout = wait_time(loop);
+    atomic_store_explicit(&loop->busy_since, 0, memory_order_relaxed);
+    int count = epoll_wait(loop->epoll_fd, events, EVENTS, timeout);
     loop->now = clock_monotonic();
+    atomic_store_explicit(&loop->busy_since, loop->now, memory_order_relaxed);
     loop->handshakes = 0;
     read_again(loop);
     for (int i = 0; i < count; i++) {

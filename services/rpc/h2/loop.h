@@ -61,6 +61,7 @@ struct h2_loop {
 
     _Atomic(struct h2_stream *) posted; /* any thread */
     atomic_uint conn_count;             /* read by the loop that accepts */
+    atomic_int_least64_t busy_since;    /* 0: it waits */
 
     pthread_mutex_t lock; /* guards what follows */
     struct h2_accepted *accepted;

@@ -21,8 +21,6 @@ static const struct h2_refusal is_too_large = {STATUS_RESOURCE_EXHAUSTED, "MESSA
                                                "the message is larger than the server takes"};
 static const struct h2_refusal is_garbled = {STATUS_INTERNAL, "BAD_FRAMING",
                                              "the request is no whole message of gRPC's"};
-static const struct h2_refusal has_no_memory = {STATUS_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
-                                                "too much of this connection waits in memory already"};
 
 static bool is_name(const char *name, size_t len, const char *wanted, size_t wanted_len)
 {
@@ -169,7 +167,7 @@ static bool append(struct h2_stream *stream, const uint8_t *data, size_t len)
     if (room > stream->body_room) {
         if (h2_conn_is_full(stream->conn)) {
             h2_limits_met(&server->met, RPC_LIMIT_MEMORY, stream->conn->peer, NULL, stream->loop->now);
-            h2_stream_refuse(stream, &has_no_memory);
+            h2_stream_refuse(stream, &h2_is_full);
             return false;
         }
         resize_body(stream, room);

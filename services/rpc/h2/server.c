@@ -87,6 +87,18 @@ static enum status reload(struct rpc_server *shared)
     return h2_tls_load(server->tls);
 }
 
+static bool is_turning(const struct rpc_server *shared, int64_t limit_ms)
+{
+    const struct h2_server *server = shared->transport_data;
+    int64_t now = clock_monotonic();
+    for (int i = 0; i < server->loop_count; i++) {
+        int64_t since = atomic_load_explicit(&server->loops[i].busy_since, memory_order_relaxed);
+        if (since != 0 && now - since > limit_ms * (CLOCK_SECOND / 1000))
+            return false;
+    }
+    return true;
+}
+
 static bool count(const struct rpc_server *shared, struct rpc_counters *ret_counters)
 {
     struct h2_server *server = shared->transport_data;
@@ -174,6 +186,7 @@ const struct rpc_transport rpc_transport_nghttp2 = {
     .is_stale = is_stale,
     .stop = stop,
     .free = free_server,
+    .is_turning = is_turning,
     .count = count,
     .wake = h2_stream_wake,
     .read_next = h2_stream_read_next,

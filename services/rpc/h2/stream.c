@@ -7,6 +7,8 @@
 
 enum { POOL_MAX = 256 };
 
+const struct h2_refusal h2_is_full = {STATUS_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
+                                      "too much of this connection waits in memory"};
 const struct h2_refusal h2_is_late = {STATUS_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed"};
 const struct h2_refusal h2_is_draining = {STATUS_UNAVAILABLE, "DRAINING", "the server is shutting down"};
 const struct h2_refusal h2_is_aged = {STATUS_UNAVAILABLE, "DRAINING", "the connection has reached its age"};
@@ -53,6 +55,7 @@ static void renew(struct h2_stream *stream)
         false;
     stream->is_begun = stream->is_half_closed = stream->wants_message = false;
     stream->body_len = 0;
+    stream->queued = 0;
     stream->has_answer = stream->has_trailer = stream->is_sent = stream->is_reset = false;
     stream->stuck_at = 0;
     stream->refusal = NULL;
@@ -105,6 +108,8 @@ void h2_stream_closed(struct h2_stream *stream)
     h2_timer_clear(&stream->loop->timers, &stream->timer);
     h2_stream_drop_out(stream);
     h2_stream_drop_body(stream, false);
+    h2_conn_let_go(conn, stream->queued);
+    stream->queued = 0;
     if (!stream->is_sent)
         cancel(stream);
     h2_stream_list(stream, 0);
@@ -131,7 +136,8 @@ void h2_stream_refuse(struct h2_stream *stream, const struct h2_refusal *refusal
     if (stream->out == NULL || h2_stream_has_window(stream))
         h2_stream_send(stream);
     else
-        h2_stream_reset(stream, NGHTTP2_CANCEL);
+        h2_stream_reset(stream,
+                        refusal->status == STATUS_RESOURCE_EXHAUSTED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_CANCEL);
     cancel(stream);
 }
 
@@ -194,6 +200,23 @@ static void give_back(struct h2_stream *stream)
     loop->idle_count++;
 }
 
+/* What its handler has said and nobody has read yet counts; who says more when there is too much of it is ended. */
+static void count_queue(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    size_t queued = rpc_call_queued(&stream->shared), before = stream->queued;
+    stream->queued = queued;
+    if (queued < before) {
+        h2_conn_let_go(conn, before - queued);
+        return;
+    }
+    h2_conn_hold(conn, queued - before);
+    if (queued == before || !h2_conn_is_full(conn) || stream->refusal != NULL)
+        return;
+    h2_limits_met(&stream->loop->server->met, RPC_LIMIT_MEMORY, conn->peer, NULL, stream->loop->now);
+    h2_stream_refuse(stream, &h2_is_full);
+}
+
 void h2_stream_run(struct h2_stream *stream)
 {
     unsigned ready = stream->ready;
@@ -202,6 +225,8 @@ void h2_stream_run(struct h2_stream *stream)
         stream->is_handler_done = true;
     if (ready & H2_WAKE)
         h2_stream_send(stream);
+    if ((ready & (H2_WAKE | H2_TAKEN)) && stream->is_open && stream->method != NULL && stream->method->server_streams)
+        count_queue(stream);
     if ((ready & H2_READ) && !stream->is_handler_done)
         h2_stream_read(stream);
     if ((ready & H2_TAKEN) && !stream->is_handler_done)
