@@ -660,6 +660,36 @@ class Life(Case):
         other = self.serve("-a", f"127.0.0.1:{server.port}", expect_error=True)
         self.assertEqual(other.error, "UNAVAILABLE")
 
+    def test_a_stream_without_an_end_leaves_room_for_others(self):
+        server = self.serve("-t", "1")  # all on one thread
+        go_on = threading.Event()
+
+        def frame(kind, flags, stream, payload):
+            return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+        def read():
+            while not go_on.is_set() and client.recv(1 << 20):
+                pass
+
+        fields = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/" + ECHO + "Repeat"),
+                  ("content-type", "application/grpc")]
+        block = b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in fields)
+        message = Repeat(count=-1, size=1000).SerializeToString()
+        endless = (2**31 - 1).to_bytes(4, "big")
+        with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as client:
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"\0\4" + endless) +
+                           frame(8, 0, 0, (2**31 - 1 - 65535).to_bytes(4, "big")) + frame(1, 4, 1, block) +
+                           frame(0, 1, 1, b"\0" + len(message).to_bytes(4, "big") + message))
+            reader = threading.Thread(target=read)
+            reader.start()
+            try:
+                echo = stub(server.channel(), ECHO + "Echo")
+                for i in range(50):
+                    self.assertEqual(echo(Echo(text=str(i)), timeout=TIMEOUT).text, str(i))
+            finally:
+                go_on.set()
+                reader.join()
+
     def test_a_client_that_looks_away_does_not_hold_up_the_drain(self):
         server = self.serve()
         with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as client:

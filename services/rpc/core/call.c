@@ -64,6 +64,8 @@ static void list(struct core_call *call)
         server->streams->previous = call;
     server->streams = call;
     pthread_mutex_unlock(&server->lock);
+    if (atomic_load(&server->shared->is_draining)) /* the list has been gone through already, perhaps */
+        rpc_call_finish(&call->shared);
 }
 
 static void give_back(struct core_call *call)
@@ -195,10 +197,10 @@ void core_slot_arrived(struct core_tag *tag, bool ok)
     core_slot_post(slot);
 
     core_metadata_read(call, deadline);
-    if (method != NULL && method->server_streams)
-        list(call);
     rpc_call_headers_done(&call->shared, method, (const char *)GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
     grpc_slice_unref(path);
+    if (method != NULL && method->server_streams)
+        list(call);
     if (payload != NULL)
         core_call_deliver(call, payload);
     if (method == NULL || !method->client_streams)

@@ -7,8 +7,9 @@
 
 enum {
     KEEPALIVE_MS = 60000, /* of silence, then a PING */
-    CHECKS = 4,           /* of the streams, within their shortest limit */
-    AGE_PART = 10,        /* of a connection's age: by so much it varies, and so long its streams have to end */
+    REFUSED_MS = 1000,
+    CHECKS = 4,    /* of the streams, within their shortest limit */
+    AGE_PART = 10, /* of a connection's age: by so much it varies, and so long its streams have to end */
 };
 
 static int64_t ms(int64_t milliseconds)
@@ -45,6 +46,12 @@ static int64_t silent_until(const struct h2_conn *conn)
     return conn->pinged_at != 0 ? conn->pinged_at + ms(limits->progress_timeout_ms) : conn->read_at + ms(KEEPALIVE_MS);
 }
 
+/* How long it may take nothing; one that is on its way out, not so long. */
+static int64_t patience(const struct h2_conn *conn)
+{
+    return ms(conn->is_refused ? REFUSED_MS : conn->loop->server->limits->progress_timeout_ms);
+}
+
 void h2_conn_schedule(struct h2_conn *conn)
 {
     const struct rpc_limits *limits = conn->loop->server->limits;
@@ -62,7 +69,7 @@ void h2_conn_schedule(struct h2_conn *conn)
         if (!conn->is_greeted)
             due = earlier(due, conn->accepted_at + ms(limits->settings_timeout_ms));
         if (conn->blocked_at != 0)
-            due = earlier(due, conn->blocked_at + ms(limits->progress_timeout_ms));
+            due = earlier(due, conn->blocked_at + patience(conn));
         if (conn->open > 0)
             due = earlier(due, conn->loop->now + check_interval(limits));
         break;
@@ -108,7 +115,7 @@ static void check_open(struct h2_conn *conn)
 {
     const struct rpc_limits *limits = conn->loop->server->limits;
     int64_t now = conn->loop->now;
-    if (conn->blocked_at != 0 && now >= conn->blocked_at + ms(limits->progress_timeout_ms)) {
+    if (conn->blocked_at != 0 && now >= conn->blocked_at + patience(conn)) {
         give_up(conn, RPC_LIMIT_PROGRESS, "it takes nothing");
         return;
     }

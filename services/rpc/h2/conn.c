@@ -172,6 +172,7 @@ void h2_conn_refuse(struct h2_conn *conn, enum rpc_limit limit, uint32_t code, c
         return;
     conn->is_refused = true;
     h2_limits_met(&conn->loop->server->met, limit, conn->peer, why, conn->loop->now);
+    h2_conn_schedule(conn);
     nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
                           code, (const uint8_t *)why, strlen(why));
     h2_conn_mark(conn);
@@ -211,6 +212,7 @@ void h2_conn_kill(struct h2_conn *conn, const struct h2_refusal *refusal)
     }
     h2_conn_say_last(conn);
     conn->is_refused = true;
+    h2_conn_schedule(conn); /* if it takes nothing, its time is short now */
 }
 
 /* Sending. */

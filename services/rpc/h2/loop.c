@@ -12,7 +12,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 128 };
+enum {
+    EVENTS = 128,
+    ROUNDS = 8, /* a turn: a stream without an end would go on for ever */
+};
 
 static _Thread_local const struct h2_loop *here;
 
@@ -187,7 +190,7 @@ static void tell_empty(struct h2_loop *loop)
 static int wait_time(const struct h2_loop *loop)
 {
     int64_t next = h2_timers_next(&loop->timers);
-    if (loop->again != NULL || loop->gone != NULL)
+    if (loop->again != NULL || loop->gone != NULL || loop->ready != NULL || loop->dirty != NULL)
         return 0;
     if (next == INT64_MAX)
         return -1;
@@ -214,10 +217,10 @@ static void turn(struct h2_loop *loop, struct h2_acceptor *acceptor)
     obey(loop, acceptor);
     take_posted(loop);
     h2_timers_run(&loop->timers, loop->now);
-    do {
+    for (int round = 0; round < ROUNDS && (loop->ready != NULL || loop->dirty != NULL); round++) {
         run_ready(loop);
         flush_dirty(loop);
-    } while (loop->ready != NULL || loop->dirty != NULL);
+    }
     free_gone(loop);
     tell_empty(loop);
 }

@@ -3,9 +3,9 @@
  * A loop: one thread, one epoll, its connections and their calls. Whatever is not said to be for any thread is the
  * loop's own thread's, so that nothing here has a lock.
  *
- * A turn: wait; read what can be read; take what other threads posted; timers; then, until nothing is left, deal with
- * the streams that are ready and flush the connections that have something to send. Nothing is sent, and no stream or
- * connection freed, from inside nghttp2's callbacks.
+ * A turn: wait; read what can be read; take what other threads posted; timers; then, until nothing is left
+ * or it is enough for a turn, deal with the streams that are ready and flush the connections that have something to
+ * send. Nothing is sent, and no stream or connection freed, from inside nghttp2's callbacks.
  */
 #ifndef RPC_H2_LOOP_H
 #define RPC_H2_LOOP_H
