@@ -3,7 +3,7 @@
  * What our gRPC adapter costs when the method does nothing, on services/rpc and nothing else: AuthService.Revoke
  * answers an empty message, Introspect one that is as large as a real one.
  *
- *     empty_server THREADS [TRANSPORT]      prints port=N, and serves until its standard input ends
+ *     empty_server THREADS [TRANSPORT [CERT KEY]]      prints port=N, and serves until its standard input ends
  */
 #include "rpc/server.h"
 
@@ -55,6 +55,8 @@ int main(int argc, char **argv)
     const struct rpc_server_options options = {
         .transport = argc > 2 ? argv[2] : NULL,
         .address = "127.0.0.1:0",
+        .tls_cert_file = argc > 4 ? argv[3] : NULL,
+        .tls_key_file = argc > 4 ? argv[4] : NULL,
         .threads = argc > 1 ? atoi(argv[1]) : 0,
         .descriptor_set = gatehouse_protoset,
         .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),

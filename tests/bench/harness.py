@@ -102,12 +102,14 @@ def measure(pid, run):
 
 
 def grpc_load(port, method, bodies, authorization=None, expect="", seconds=None, connections=8, streams=32,
-              once=False, cores=LOAD):
+              once=False, tls=False, cores=LOAD):
     arguments = ["-c", connections, "-s", streams, "-t", seconds or SECONDS, "-e", expect]
     if authorization:
         arguments += ["-a", "Bearer " + authorization]
     if once:
         arguments.append("-o")
+    if tls:
+        arguments.append("-T")
     output = program("load", *arguments, port, AUTH + method, bodies, cores=cores)
     found = re.match(r"requests=(\d+) failed=(\d+) seconds=([\d.]+)", output)
     if found.group(2) != "0":

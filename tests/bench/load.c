@@ -3,10 +3,11 @@
  * Load for a gRPC port: keeps so many calls of one method in flight for so long and counts their answers. What h2load
  * does, with many bodies instead of one.
  *
- *     load PORT PATH BODIES [-c connections] [-s streams] [-t seconds] [-a authorization] [-e HEX] [-o]
+ *     load PORT PATH BODIES [-c connections] [-s streams] [-t seconds] [-a authorization] [-e HEX] [-o] [-T]
  *
  * BODIES is a file of gRPC frames (0, four bytes of length, message) one after the other; each call takes one of them
- * at random, or with -o each of them once, in order. -e: how every answer's message must begin. Prints
+ * at random, or with -o each of them once, in order. -T: by TLS, of which nothing is checked. -e: how every answer's
+ * message must begin. Prints
  *
  *     requests=N failed=N seconds=S
  */
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,12 +39,14 @@ struct load {
     struct body *bodies;
     size_t body_count, next_body;
     bool in_order;
+    SSL_CTX *tls; /* NULL: plain */
     uint8_t expected[EXPECTED_MAX];
     size_t expected_len;
     nghttp2_nv headers[HEADERS_MAX];
     size_t header_count;
     uint64_t random;
-    int64_t until; /* CLOCK_MONOTONIC, nanoseconds */
+    double seconds;
+    int64_t start, until; /* CLOCK_MONOTONIC, nanoseconds */
     uint64_t requests, failed, in_flight;
 };
 
@@ -50,6 +54,7 @@ struct connection {
     struct load *load;
     nghttp2_session *session;
     int fd;
+    SSL *ssl; /* NULL: plain */
 };
 
 struct call {
@@ -179,7 +184,9 @@ static void flush(struct connection *connection)
         if (len < 0)
             fail("nghttp2");
         if (filled > 0 && (len == 0 || filled + (size_t)len > sizeof buffer)) {
-            if (write(connection->fd, buffer, filled) != (ssize_t)filled) /* blocking: all of it */
+            ssize_t sent = connection->ssl != NULL ? SSL_write(connection->ssl, buffer, (int)filled)
+                                                   : write(connection->fd, buffer, filled);
+            if (sent != (ssize_t)filled) /* blocking: all of it */
                 fail("the connection");
             filled = 0;
         }
@@ -193,12 +200,24 @@ static void flush(struct connection *connection)
 static void receive(struct connection *connection)
 {
     uint8_t buffer[65536];
-    ssize_t len = recv(connection->fd, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (len == 0 || (len < 0 && errno != EAGAIN))
-        fail("the server has closed the connection");
-    if (len > 0 && nghttp2_session_mem_recv(connection->session, buffer, (size_t)len) < 0)
-        fail("nghttp2");
+    do { /* the server sends whole records, so that waiting for the rest of one is short */
+        ssize_t len = connection->ssl != NULL ? SSL_read(connection->ssl, buffer, sizeof buffer)
+                                              : recv(connection->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (len == 0 || (len < 0 && (connection->ssl != NULL || errno != EAGAIN)))
+            fail("the server has closed the connection");
+        if (len > 0 && nghttp2_session_mem_recv(connection->session, buffer, (size_t)len) < 0)
+            fail("nghttp2");
+    } while (connection->ssl != NULL && SSL_pending(connection->ssl) > 0);
     flush(connection);
+}
+
+static void begin_tls(struct connection *connection)
+{
+    connection->ssl = SSL_new(connection->load->tls);
+    if (connection->ssl == NULL || SSL_set_fd(connection->ssl, connection->fd) != 1 ||
+        SSL_set_alpn_protos(connection->ssl, (const unsigned char *)"\2h2", 3) != 0 ||
+        SSL_connect(connection->ssl) != 1)
+        fail("TLS");
 }
 
 static void open_connection(struct connection *connection, struct load *load, int port)
@@ -210,6 +229,8 @@ static void open_connection(struct connection *connection, struct load *load, in
     if (connect(connection->fd, (struct sockaddr *)&address, sizeof address) != 0)
         fail("connect");
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    if (load->tls != NULL)
+        begin_tls(connection);
     nghttp2_session_callbacks *callbacks;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -265,6 +286,11 @@ static void run(struct load *load, int port, int connection_count, int streams)
         open_connection(connection, load, port);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
         epoll_ctl(poll, EPOLL_CTL_ADD, connection->fd, &event);
+    }
+    load->start = now(); /* handshakes are not what is measured */
+    load->until = load->start + (int64_t)(load->seconds * 1e9);
+    for (int i = 0; i < connection_count; i++) {
+        struct connection *connection = &connections[i];
         for (int j = 0; j < streams && !is_over(load); j++)
             begin_call(connection, &calls[i * streams + j]);
         flush(connection);
@@ -282,33 +308,33 @@ static void run(struct load *load, int port, int connection_count, int streams)
 int main(int argc, char **argv)
 {
     int connections = 8, streams = 32, option;
-    double seconds = 1;
     const char *authorization = NULL;
-    struct load load = {.random = (uint64_t)now() | 1};
-    while ((option = getopt(argc, argv, "c:s:t:a:e:o")) != -1) {
+    struct load load = {.random = (uint64_t)now() | 1, .seconds = 1};
+    while ((option = getopt(argc, argv, "c:s:t:a:e:oT")) != -1) {
         if (option == 'c')
             connections = atoi(optarg);
         else if (option == 's')
             streams = atoi(optarg);
         else if (option == 't')
-            seconds = atof(optarg);
+            load.seconds = atof(optarg);
         else if (option == 'a')
             authorization = optarg;
         else if (option == 'e')
             read_expected(&load, optarg);
         else if (option == 'o')
             load.in_order = true;
+        else if (option == 'T')
+            load.tls = SSL_CTX_new(TLS_client_method());
     }
     if (argc - optind != 3 || connections < 1 || connections > CONNECTIONS_MAX || streams < 1) {
-        fprintf(stderr, "usage: load [-c N] [-s N] [-t SECONDS] [-a AUTHORIZATION] [-e HEX] [-o] PORT PATH BODIES\n");
+        fprintf(stderr,
+                "usage: load [-c N] [-s N] [-t SECONDS] [-a AUTHORIZATION] [-e HEX] [-o] [-T] PORT PATH BODIES\n");
         return 2;
     }
     make_headers(&load, argv[optind + 1], authorization);
     read_bodies(&load, argv[optind + 2]);
-    int64_t start = now();
-    load.until = start + (int64_t)(seconds * 1e9);
     run(&load, atoi(argv[optind]), connections, streams);
     printf("requests=%llu failed=%llu seconds=%.6f\n", (unsigned long long)load.requests,
-           (unsigned long long)load.failed, (double)(now() - start) / 1e9);
+           (unsigned long long)load.failed, (double)(now() - load.start) / 1e9);
     return 0;
 }
