@@ -67,7 +67,7 @@ static size_t list_names(const struct rpc_health *health, const char *names[stat
 {
     size_t count = 0;
     names[count++] = "";
-    for (const struct rpc_method *method = health->server->methods; method != NULL; method = method->next) {
+    for (const struct rpc_method *method = health->registry->methods; method != NULL; method = method->next) {
         const char *name = method->service->descriptor->name;
         size_t i = 0;
         while (i < count && strcmp(names[i], name) != 0)
