@@ -99,19 +99,28 @@ static void tell_health(struct daemon *daemon)
     daemon->is_serving = is_ready_now;
 }
 
-/* Until it is told to stop. False: it cannot go on. */
+/* Signals come lowest number first, so that SIGHUP may hide one that stops: what is still pending counts too. */
+static bool is_told_to_stop(int signal_number)
+{
+    sigset_t pending;
+    if (signal_number == SIGTERM || signal_number == SIGINT)
+        return true;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+/* Until it is told to stop, which wins over whatever else there is to do in the same second. False: it cannot go on. */
 static bool wait_for_signals(struct daemon *daemon, const sigset_t *signals)
 {
     const struct timespec a_second = {1, 0};
     bool is_alive = true;
     for (;;) {
         int signal_number = sigtimedwait(signals, NULL, &a_second);
+        if (is_told_to_stop(signal_number))
+            return true;
         is_alive = tell_alive(daemon, is_alive);
         tell_health(daemon);
         if (signal_number == SIGHUP)
             reload(daemon);
-        else if (signal_number > 0) /* whatever else there is to do */
-            return true;
         else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))
             reload_rpc(daemon);
         if (!daemon_has_store_file(daemon)) {
