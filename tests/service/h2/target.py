@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A daemon that serves gRPC by the transport that GRPC_TRANSPORT names."""
+import os
+
+from daemon import Daemon
+
+TRANSPORT = os.environ.get("GRPC_TRANSPORT", "nghttp2")
+
+
+def serve(settings=None, **more):
+    """Started, as Daemon() is."""
+    daemon = Daemon({"http_address": "", **(settings or {})}, start=False, **more)
+    if "grpc_transport" in daemon.run("--print-config").stdout:
+        daemon.settings["grpc_transport"] = TRANSPORT
+    daemon.start()
+    return daemon
+
+
+def resident_kb(daemon):
+    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
