@@ -123,10 +123,13 @@ class Closed(Exception):
 
 
 class Peer:
-    """hello: what is sent first. handshake: wait for the server's SETTINGS and its ACK. wrap: TLS, for example."""
+    """first: the client's SETTINGS. hello: what is sent at first instead. handshake: wait for the server's SETTINGS and its ACK.
+    acknowledge: the server's SETTINGS are. source: the address that it comes from."""
 
-    def __init__(self, port, first=(), hello=None, handshake=True, wrap=lambda plain: plain, address="127.0.0.1"):
-        self.socket = wrap(socket.create_connection((address, port), TIMEOUT))
+    def __init__(self, port, first=(), hello=None, handshake=True, acknowledge=True, source="127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.acknowledge = acknowledge
         self.socket.settimeout(TIMEOUT)
         self.buffer = b""
         self.decoder = hpack.Decoder()
@@ -178,7 +181,8 @@ class Peer:
             for at in range(0, len(found.payload), 6):
                 key, value = struct.unpack(">HI", found.payload[at:at + 6])
                 self.settings[key] = value
-            self.send(settings(flags=ACK))
+            if self.acknowledge:
+                self.send(settings(flags=ACK))
         elif kind == PING:
             self.pongs += flags & ACK
             if not flags & ACK:
@@ -232,6 +236,11 @@ class Peer:
         before = self.pongs
         self.send(ping())
         self.until(lambda: self.pongs > before)
+
+    def forget(self):
+        """What was noted of calls that are over: for a client that makes very many."""
+        self.seen.clear()
+        self.streams.clear()
 
     def close_code(self):
         """Reads until the server has closed; the code of its GOAWAY."""

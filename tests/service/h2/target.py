@@ -7,11 +7,12 @@ from daemon import Daemon
 TRANSPORT = os.environ.get("GRPC_TRANSPORT", "nghttp2")
 
 
-def serve(settings=None, **more):
-    """Started, as Daemon() is."""
+def serve(settings=None, prefix=(), **more):
+    """Started, as Daemon() is. prefix: a command that starts it."""
     daemon = Daemon({"http_address": "", **(settings or {})}, start=False, **more)
     if "grpc_transport" in daemon.run("--print-config").stdout:
         daemon.settings["grpc_transport"] = TRANSPORT
+    daemon.prefix = prefix
     daemon.start()
     return daemon
 

@@ -4,17 +4,17 @@ import base64
 import gzip
 import itertools
 import unittest
+import urllib.parse
 
-from daemon import auth_pb2
 from frames import DATA, END_STREAM, HEALTH_CHECK, HEALTH_WATCH, PADDED, REFLECTION, Peer, call, data, frame, headers, message, request
-from google.protobuf import any_pb2  # noqa: F401: the pool must know it
+from gatehouse.v1 import credential_admin_pb2 as pb
 from google.rpc import error_details_pb2, status_pb2
 from target import serve
 
 SERVING = [b"\x08\x01"]
 OK, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAUTHENTICATED = (
     "0", "2", "3", "4", "5", "8", "12", "13", "16")
-ISSUE, INTROSPECT = "/gatehouse.v1.AuthService/IssueToken", "/gatehouse.v1.AuthService/Introspect"
+INTROSPECT = "/gatehouse.v1.AuthService/Introspect"
 LIST_SERVICES = b"\x3a\x01*"
 
 
@@ -116,11 +116,14 @@ class Headers(Case):
         self.fails(self.ask(INTROSPECT, message(), *both), UNAUTHENTICATED, reason="BAD_AUTHORIZATION")
 
     def test_a_message_of_the_status_is_percent_encoded(self):
-        scope = "é \"%\x7f\n"
-        body = auth_pb2.IssueTokenRequest(client_id=self.daemon.client_id, client_secret=self.daemon.secret, grant_type=scope)
-        answer = self.ask(ISSUE, message(body.SerializeToString()))
-        self.assertRegex(answer.trailers["grpc-message"], r"^[ -~]+$")
-        self.assertNotRegex(answer.trailers["grpc-message"], r"%(?![0-9A-F]{2})")
+        role = "é 100% \x7f\n\U0001f600"
+        body = pb.CreateCredentialRequest(credential=pb.Credential(name="x"), roles=[role])
+        token = ("authorization", "Bearer " + self.daemon.admin_token())
+        answer = self.ask("/gatehouse.v1.CredentialAdmin/CreateCredential", message(body.SerializeToString()), token)
+        self.fails(answer, NOT_FOUND, reason="NO_SUCH_ROLE")
+        encoded = answer.trailers["grpc-message"]
+        self.assertRegex(encoded, r"^([ -$&-~]|%[0-9A-F]{2})*$")
+        self.assertEqual(urllib.parse.unquote(encoded, errors="strict"), "there is no role " + role)
 
 
 class Messages(Case):
