@@ -8,8 +8,9 @@ TRANSPORT = os.environ.get("GRPC_TRANSPORT", "nghttp2")
 
 
 def serve(settings=None, prefix=(), **more):
-    """Started, as Daemon() is. prefix: a command that starts it."""
-    daemon = Daemon({"http_address": "", **(settings or {})}, start=False, **more)
+    """Started, as Daemon() is. settings: also a function of the daemon's folder. prefix: a command that starts it."""
+    daemon = Daemon({"http_address": ""}, start=False, **more)
+    daemon.settings.update(settings(daemon.folder) if callable(settings) else settings or {})
     if "grpc_transport" in daemon.run("--print-config").stdout:
         daemon.settings["grpc_transport"] = TRANSPORT
     daemon.prefix = prefix
