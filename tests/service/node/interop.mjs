@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client that nobody here wrote: @grpc/grpc-js. interop.mjs ADDRESS PROTO_FOLDER CLIENT_ID SECRET_FILE [CA_FILE]
+// A client that nobody here wrote: @grpc/grpc-js. interop.mjs ADDRESS PROTO_FOLDER CLIENT_ID SECRET_FILE [CA_FILE [CERT_FILE KEY_FILE]]
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import grpc from '@grpc/grpc-js';
 import loader from '@grpc/proto-loader';
 
-const [address, protos, clientId, secretFile, caFile] = process.argv.slice(2);
+const [address, protos, clientId, secretFile, ...files] = process.argv.slice(2);
 const load = (file) => grpc.loadPackageDefinition(
   loader.loadSync(file, { includeDirs: [protos], keepCase: true, longs: String, enums: String }));
-const credentials = caFile ? grpc.credentials.createSsl(readFileSync(caFile)) : grpc.credentials.createInsecure();
+const [ca, cert, key] = files.map((file) => readFileSync(file));
+const credentials = ca ? grpc.credentials.createSsl(ca, key, cert) : grpc.credentials.createInsecure();
 const call = (client, method, request, metadata = new grpc.Metadata()) => new Promise((resolve, reject) => {
   client[method](request, metadata, { deadline: Date.now() + 20000 }, (error, answer) => (error ? reject(error) : resolve(answer)));
 });
