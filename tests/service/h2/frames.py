@@ -22,7 +22,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WINDOW = 65535  # of a connection, and of a stream until SETTINGS say another
 HEALTH_CHECK, HEALTH_WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-TIMEOUT = 60
+TIMEOUT = 20
 
 Frame = collections.namedtuple("Frame", "type flags stream payload")
 Answer = collections.namedtuple("Answer", "headers messages trailers reset")
@@ -232,7 +232,7 @@ class Peer:
         return self.answer(stream)
 
     def sync(self):
-        """Everything that the server had to say of what was sent before has been read."""
+        """The server has read all that was sent before. It may answer a PING before other things that it has to say."""
         before = self.pongs
         self.send(ping())
         self.until(lambda: self.pongs > before)

@@ -48,7 +48,7 @@ class Case(unittest.TestCase):
         except frames.Closed:
             self.assertEqual(peer.goaway and peer.goaway[0], code, peer.seen)
             return
-        self.assertEqual((answer.reset, answer.messages), (code, []), peer.seen)
+        self.assertEqual((answer.reset, answer.trailers.get("grpc-status")), (code, None), peer.seen)
         self.serves(peer, stream + 20)
 
     def watch(self, peer, stream=1):
@@ -286,6 +286,15 @@ class Windows(Case):
         peer.send(settings({INITIAL_WINDOW_SIZE: 100}))
         self.assertEqual(peer.answer(1).messages, SERVING)
 
+    def test_the_end_of_an_answer_needs_no_window(self):
+        peer = self.peer({INITIAL_WINDOW_SIZE: len(message(SERVING[0]))})
+        self.serves(peer)
+        peer = self.peer({INITIAL_WINDOW_SIZE: 4})
+        peer.send(call(1, HEALTH_CHECK, message()))
+        peer.until(lambda: "data" in dict(peer.streams[1]))
+        peer.send(window_update(1, len(message(SERVING[0])) - 4))
+        self.assertEqual(peer.answer(1).messages, SERVING)
+
     def test_a_window_may_become_negative(self):
         peer = self.peer({INITIAL_WINDOW_SIZE: 4})
         peer.send(call(1, HEALTH_CHECK, message()))
@@ -293,7 +302,9 @@ class Windows(Case):
         peer.send(settings({INITIAL_WINDOW_SIZE: 2}), window_update(1, 2))  # -2, then 0
         peer.sync()
         self.assertEqual([len(value) for kind, value in peer.streams[1] if kind == "data"], [4])
-        peer.send(window_update(1, 3))
+        peer.send(window_update(1, 1))
+        peer.until(lambda: peer.streams[1][-1] == ("data", message(SERVING[0])[4:5]))
+        peer.send(window_update(1, 100))
         self.assertEqual(peer.answer(1).messages, SERVING)
 
     def test_a_client_that_sends_past_a_streams_window_gets_a_flow_control_error(self):
@@ -397,7 +408,8 @@ class Headers(Case):
         for name in (":method", ":scheme", ":path"):
             self.is_malformed(request(HEALTH_CHECK, without=[name]))
             self.is_malformed([(name, dict(request(HEALTH_CHECK))[name])] + request(HEALTH_CHECK))
-        self.is_malformed(request(""))
+        for path in ("", "*", "no-slash"):
+            self.is_malformed(request(path))
 
     def test_trailers_hold_no_pseudo_headers_and_end_the_call(self):
         begun = headers(1, request(HEALTH_CHECK)) + data(1, message())
