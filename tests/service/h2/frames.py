@@ -22,7 +22,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WINDOW = 65535  # of a connection, and of a stream until SETTINGS say another
 HEALTH_CHECK, HEALTH_WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-TIMEOUT = 20
+TIMEOUT = 60
 
 Frame = collections.namedtuple("Frame", "type flags stream payload")
 Answer = collections.namedtuple("Answer", "headers messages trailers reset")

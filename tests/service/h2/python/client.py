@@ -43,8 +43,9 @@ def tokens(channel):
     assert [answer.active for answer in batch.responses] == [True] * 100
     wrong = pb.IssueTokenRequest(client_id=CLIENT_ID, client_secret="wrong")
     fails(grpc.StatusCode.UNAUTHENTICATED, "INVALID_CLIENT", lambda: auth.IssueToken(wrong, timeout=60))
+    wrong.client_secret *= 100  # what does not become smaller, this client does not compress
     fails(grpc.StatusCode.UNIMPLEMENTED, "COMPRESSED_MESSAGE",
-          lambda: auth.Introspect(request, metadata=bearer, timeout=60, compression=grpc.Compression.Gzip))
+          lambda: auth.IssueToken(wrong, timeout=60, compression=grpc.Compression.Gzip))
     auth.Revoke(pb.RevokeRequest(token=issued.access_token, client_id=CLIENT_ID, client_secret=secret), timeout=60)
     fails(grpc.StatusCode.UNAUTHENTICATED, "CALLER_UNKNOWN", lambda: auth.Introspect(request, metadata=bearer, timeout=60))
 

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings grpc_max_… and grpc_…_ms: what happens at each limit, and that it happens to nobody else."""
+import contextlib
+import socket
+import subprocess
+import threading
+import unittest
+
+import grpc
+from daemon import DEADLINE
+from frames import (HEALTH_CHECK, HEALTH_WATCH, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, REFLECTION, TIMEOUT, WINDOW, Closed, Peer,
+                    call, data, headers, message, request, window_update)
+from target import serve
+
+SERVING = [b"\x08\x01"]
+LIST_SERVICES = b"\x3a\x01*"
+
+
+class Case(unittest.TestCase):
+    def serve(self, **settings):
+        self.daemon = self.enterContext(serve(settings))
+
+    def peer(self, first=(), **more):
+        return self.enterContext(Peer(self.daemon.grpc_port, first, **more))
+
+    def serves(self, peer, stream=1):
+        self.assertEqual(peer.ask(stream).messages, SERVING)
+
+    def told(self, limit):
+        """In the log, which says it once for a burst."""
+        lines = [line for line in self.daemon.log_text().splitlines() if "event=grpc_limit" in line and f"limit={limit} " in line]
+        self.assertEqual(len(lines), 1, self.daemon.log_text()[-3000:])
+        self.assertIn("127.0.0.1", lines[0])
+
+
+class Time(Case):
+    def test_who_does_not_say_settings_in_time_is_told_and_closed(self):
+        self.serve(grpc_settings_timeout_ms=1000)
+        other = self.peer()
+        peers = [self.peer(hello=b"", handshake=False, acknowledge=False) for _ in range(10)]
+        for peer in peers:
+            self.assertEqual(peer.close_code(), "SETTINGS_TIMEOUT")
+        self.serves(other)
+        self.told("settings")
+
+    def test_a_handshake_that_takes_too_long_is_closed(self):
+        with contextlib.ExitStack() as stack:
+            def certificate(folder):
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                                "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True)
+                return {"grpc_cert": folder + "/cert.pem", "grpc_key": folder + "/key.pem", "grpc_handshake_timeout_ms": 1000}
+
+            self.daemon = stack.enter_context(serve(certificate))
+            for first in (b"", b"\x16\x03\x01\x02\x00\x01"):
+                with socket.create_connection(("127.0.0.1", self.daemon.grpc_port), TIMEOUT) as plain:
+                    plain.sendall(first)
+                    with contextlib.suppress(ConnectionResetError):
+                        while plain.recv(4096):
+                            pass
+            self.told("handshake")
+
+    def test_an_answer_whose_window_stays_closed_is_given_up(self):
+        self.serve(grpc_answer_timeout_ms=1000)
+        peer = self.peer({INITIAL_WINDOW_SIZE: 0})
+        limit = peer.settings[MAX_CONCURRENT_STREAMS]
+        streams = range(1, 2 * limit, 2)
+        peer.send(*[call(stream, HEALTH_CHECK, message()) for stream in streams])
+        with contextlib.suppress(Closed):
+            for stream in streams:
+                self.assertIsNotNone(peer.answer(stream).reset)
+        self.told("answer")
+        self.serves(self.peer())
+
+    def test_an_answer_that_waits_for_the_connections_window_is_given_up(self):
+        self.serve(grpc_answer_timeout_ms=1000)
+        peer = self.peer()
+        streams = range(1, 401, 2)  # 65,535 bytes are less than their answers
+        peer.send(*[call(stream, REFLECTION, message(LIST_SERVICES) * 4) for stream in streams])
+        with contextlib.suppress(Closed):
+            while not any(kind == "reset" for parts in list(peer.streams.values()) for kind, _ in parts):
+                peer.read()
+        self.told("answer")
+        self.serves(self.peer())
+
+    def test_a_client_that_takes_nothing_is_closed(self):
+        self.serve(grpc_progress_timeout_ms=1000)
+        peer = self.peer({INITIAL_WINDOW_SIZE: 2**31 - 1})
+        peer.send(window_update(0, 2**31 - 1 - WINDOW))
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.send(headers(1, request(REFLECTION)))
+        # As many requests as are taken; their answers are longer, and nobody reads them. It ends when the server closes.
+        with self.assertRaises(OSError):
+            while True:
+                peer.socket.sendall(data(1, message(LIST_SERVICES) * 100))
+        self.told("progress")
+        self.serves(self.peer())
+
+    def test_a_request_that_does_not_go_on_is_given_up_and_its_neighbours_are_not(self):
+        self.serve(grpc_progress_timeout_ms=1000)
+        peer = self.peer()
+        peer.send(call(1, HEALTH_WATCH, message()))
+        peer.send(headers(3, request(HEALTH_CHECK)), data(3, message()[:2]))
+        answer = peer.answer(3)
+        self.assertNotEqual(answer.trailers.get("grpc-status"), "0", answer)
+        self.assertFalse(peer.is_over(1))
+        self.serves(peer, 5)
+
+
+class Count(Case):
+    def refused(self, peer):
+        try:
+            peer.until(lambda: peer.settings)
+        except Closed:
+            return True
+        return False
+
+    def test_one_address_has_so_many_connections_and_another_its_own(self):
+        self.serve(grpc_max_connections_per_address=10)
+        peers = [self.peer() for _ in range(10)]
+        for _ in range(20):
+            self.assertTrue(self.refused(self.peer(handshake=False)))
+        self.serves(self.peer(source="127.0.0.2"))
+        for peer in peers:
+            self.serves(peer)
+        self.told("connections_of_an_address")
+        peers[0].socket.close()
+        while True:  # as soon as the server has seen that one go
+            peer = self.peer(handshake=False)
+            if not self.refused(peer):
+                break
+        self.serves(peer)
+
+    def test_all_together_have_so_many_connections(self):
+        self.serve(grpc_max_connections=10)
+        peers = [self.peer(source=f"127.0.0.{2 + i}") for i in range(10)]
+        for i in range(20):
+            self.assertTrue(self.refused(self.peer(handshake=False)))
+        for peer in peers:
+            self.serves(peer)
+        self.told("connections")
+
+    def test_a_connection_has_so_many_calls(self):
+        self.serve(grpc_max_calls_per_connection=7)
+        peer = self.peer()
+        self.assertEqual(peer.settings[MAX_CONCURRENT_STREAMS], 7)
+
+    def test_a_message_may_be_as_long_as_is_set_and_no_longer(self):
+        self.serve(grpc_max_message_bytes=65536)
+        peer = self.peer()
+        for size, expected in ((65536, "5"), (65537, "8")):  # NOT_FOUND: there is no such service; RESOURCE_EXHAUSTED
+            name = size - 4
+            body = message(b"\x0a" + bytes([128 | name & 127, 128 | name >> 7 & 127, name >> 14]) + b"x" * name)
+            assert len(body) == size + 5
+            stream = 1 if expected == "5" else 3
+            peer.send(headers(stream, request(HEALTH_CHECK)))
+            for at in range(0, len(body), 16384):
+                peer.send(data(stream, body[at:at + 16384], end=at + 16384 >= len(body)))
+            self.assertEqual(peer.answer(stream).trailers["grpc-status"], expected)
+        self.serves(peer, 5)
+
+    def test_requests_that_wait_on_one_connection_are_bounded_together(self):
+        self.serve(grpc_max_connection_bytes=1 << 20)
+        other = self.peer()
+        peer = self.peer()
+        limit = peer.settings[MAX_CONCURRENT_STREAMS]
+        with contextlib.suppress(Closed):
+            for stream in range(1, 2 * limit, 2):  # 60 KB of each, and the end of none
+                peer.send(headers(stream, request(HEALTH_CHECK)), *[data(stream, part) for part in
+                          (message(b"x" * 16000, length=60000), b"x" * 16000, b"x" * 16000)])
+                peer.sync()
+        self.serves(other)
+        self.told("memory")
+
+
+class Age(Case):
+    def test_a_connections_streams_are_ended_before_it_is(self):
+        self.serve(grpc_connection_age_ms=2000)
+        peer = self.peer()
+        peer.send(call(1, HEALTH_WATCH, message()))
+        answer = peer.answer(1)
+        self.assertEqual((answer.reset, answer.trailers.get("grpc-status")), (None, "14"), peer.seen)
+        self.assertEqual(peer.close_code(), "NO_ERROR")
+
+    def test_a_client_that_calls_without_a_pause_never_notices(self):
+        self.serve(grpc_connection_age_ms=1000)
+        failures, done = [], threading.Event()
+
+        def ask(channel):
+            check = channel.unary_unary(HEALTH_CHECK)
+            while not done.is_set():
+                try:
+                    check(b"", timeout=DEADLINE)
+                except grpc.RpcError as error:
+                    failures.append(error)
+                    return
+
+        with grpc.insecure_channel(f"127.0.0.1:{self.daemon.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            changes = []
+            channel.subscribe(changes.append)
+            threads = [threading.Thread(target=ask, args=(channel,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for _ in range(3):  # three connections have reached their age
+                watch = channel.unary_stream(HEALTH_WATCH)(b"", timeout=DEADLINE, wait_for_ready=True)
+                with self.assertRaises(grpc.RpcError) as caught:
+                    list(watch)
+                self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE, caught.exception.details())
+            done.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(failures, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
