@@ -153,8 +153,9 @@ class Count(Case):
             assert len(body) == size + 5
             stream = 1 if expected == "5" else 3
             peer.send(headers(stream, request(HEALTH_CHECK)))
-            for at in range(0, len(body), 16384):
-                peer.send(data(stream, body[at:at + 16384], end=at + 16384 >= len(body)))
+            most = min(len(body), peer.settings[INITIAL_WINDOW_SIZE])
+            for at in range(0, most, 16384):
+                peer.send(data(stream, body[at:min(at + 16384, most)], end=at + 16384 >= len(body)))
             self.assertEqual(peer.answer(stream).trailers["grpc-status"], expected)
         self.serves(peer, 5)
 
