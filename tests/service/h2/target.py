@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon that serves gRPC by the transport that GRPC_TRANSPORT names."""
+"""A daemon that serves gRPC by the transport that GATEHOUSE_TRANSPORT names."""
 import os
 
 from daemon import Daemon
 
-TRANSPORT = os.environ.get("GRPC_TRANSPORT", "nghttp2")
+TRANSPORT = os.environ.get("GATEHOUSE_TRANSPORT", "nghttp2")
 
 
 def serve(settings=None, prefix=(), **more):
