@@ -6,7 +6,9 @@
     peer.answer(1).status                               # grpc-status
 """
 import collections
+import select
 import socket
+import ssl
 import struct
 import time
 
@@ -124,11 +126,13 @@ class Closed(Exception):
 
 class Peer:
     """first: the client's SETTINGS. hello: what is sent at first instead. handshake: wait for the server's SETTINGS and its ACK.
-    acknowledge: the server's SETTINGS are. source: the address that it comes from."""
+    acknowledge: the server's SETTINGS are. source: the address that it comes from. tls: an ssl.SSLContext."""
 
-    def __init__(self, port, first=(), hello=None, handshake=True, acknowledge=True, source="127.0.0.1"):
+    def __init__(self, port, first=(), hello=None, handshake=True, acknowledge=True, source="127.0.0.1", tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.acknowledge = acknowledge
         self.socket.settimeout(TIMEOUT)
         self.buffer = b""
@@ -154,20 +158,25 @@ class Peer:
         """What the other side does with it, reading tells."""
         try:
             self.socket.sendall(b"".join(parts))
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             pass
 
     def receive(self, count):
         while len(self.buffer) < count:
             try:
                 more = self.socket.recv(65536)
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLEOFError):
                 more = b""
             if not more:
                 raise Closed(*(self.goaway or (None,)))
             self.buffer += more
         result, self.buffer = self.buffer[:count], self.buffer[count:]
         return result
+
+    def has_input(self, wait):
+        """Is there something to read, or will there be in so many seconds?"""
+        pending = self.socket.pending() if isinstance(self.socket, ssl.SSLSocket) else 0
+        return bool(self.buffer or pending or select.select([self.socket], [], [], wait)[0])
 
     def read(self):
         """The next frame; notes what it says. Closed: there is none."""

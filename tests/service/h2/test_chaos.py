@@ -7,13 +7,14 @@ What must hold: no client is told of an error of the protocol's, an answer that 
 sanitizer has nothing to say."""
 import os
 import random
-import select
+import ssl
 import struct
 import threading
 import time
 import unittest
 
-from rpc_harness import SLOW, Server, message as type_of, stub, wait_until
+import grpc
+from rpc_harness import SLOW, Authority, Server, message as type_of, stub, wait_until
 from frames import (CONTINUATION, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Closed, Peer, block, data, frame,
                     headers, message, messages, ping, request, reset, settings, window_update)
 
@@ -27,9 +28,9 @@ EchoResponse = type_of("echo.v1.EchoResponse")
 
 
 class Client(threading.Thread):
-    def __init__(self, port, seed, until):
+    def __init__(self, port, seed, until, tls):
         super().__init__()
-        self.port, self.random, self.until = port, random.Random(seed), until
+        self.port, self.random, self.until, self.tls = port, random.Random(seed), until, tls
         self.failure = None
         self.ended = self.answered = self.connections = 0
         self.start()
@@ -47,7 +48,7 @@ class Client(threading.Thread):
     def connection(self):
         some = self.random
         window = some.choice([0, 1, 100, 65535, 1 << 20])
-        with Peer(self.port, {INITIAL_WINDOW_SIZE: window, MAX_FRAME_SIZE: some.choice([16384, 1 << 20])}) as peer:
+        with Peer(self.port, {INITIAL_WINDOW_SIZE: window, MAX_FRAME_SIZE: some.choice([16384, 1 << 20])}, tls=self.tls) as peer:
             self.connections += 1
             self.open, self.next, self.sends_left, self.resets = {}, 1, {}, 0
             self.expected = {}
@@ -67,7 +68,7 @@ class Client(threading.Thread):
             self.check(peer)
 
     def take(self, peer, wait):
-        while (peer.buffer[9:] or select.select([peer.socket], [], [], wait)[0]) and not peer.goaway:
+        while peer.has_input(wait) and not peer.goaway:
             peer.read()
             wait = 0
         for stream in [stream for stream in self.open if peer.is_over(stream)]:
@@ -178,10 +179,10 @@ class Client(threading.Thread):
 
 
 class Chaos(unittest.TestCase):
-    def storm(self, server, seconds):
+    def storm(self, server, seconds, tls=None):
         print(f"CHAOS_SEED={SEED}", flush=True)
         until = time.monotonic() + seconds
-        return [Client(server.port, SEED + i, until) for i in range(CLIENTS)]
+        return [Client(server.port, SEED + i, until, tls) for i in range(CLIENTS)]
 
     def join(self, clients):
         for client in clients:
@@ -190,15 +191,15 @@ class Chaos(unittest.TestCase):
         if failures:
             raise failures[0]
 
-    def test_whatever_clients_do_each_is_answered_and_nothing_is_left(self):
-        server = Server("-s", "100")
+    def survives(self, tls, channel, *options):
+        server = Server("-s", "100", *options)
         try:
-            clients = self.storm(server, SECONDS)
+            clients = self.storm(server, SECONDS, tls)
             self.join(clients)
             told = [(client.connections, client.ended, client.answered) for client in clients]
             self.assertGreater(sum(answered for _, _, answered in told), 100, told)
-            # Whatever was left open has been ended: all of it is observed, and a stop does not have to cancel anything.
-            counts, calls = stub(server.channel(), "echo.v1.EchoService/GetCounts"), type_of("echo.v1.GetCountsRequest")()
+            # Whatever was left open has been ended, and was observed.
+            counts, calls = stub(channel(server), "echo.v1.EchoService/GetCounts"), type_of("echo.v1.GetCountsRequest")()
             seen = []
 
             def is_quiet():
@@ -208,6 +209,21 @@ class Chaos(unittest.TestCase):
             wait_until(is_quiet, "the calls of those who have gone are ended")
         finally:
             server.close()
+
+    def test_whatever_clients_do_each_is_answered_and_nothing_is_left(self):
+        self.survives(None, lambda server: server.channel())
+
+    def test_the_same_by_mutual_tls(self):
+        authority = Authority()
+        self.addCleanup(authority.directory.cleanup)
+        for name in ("server", "client"):
+            authority.issue(name, name, "DNS:localhost")
+        tls = ssl.create_default_context(cafile=authority.path("ca.pem"))
+        tls.set_alpn_protocols(["h2"])
+        tls.load_cert_chain(authority.path("client.pem"), authority.path("client.key"))
+        credentials = grpc.ssl_channel_credentials(*map(authority.read, ("ca.pem", "client.key", "client.pem")))
+        self.survives(tls, lambda server: server.channel(credentials), "-c", authority.path("server.pem"), "-k",
+                      authority.path("server.key"), "-m", authority.path("ca.pem"))
 
     def test_a_server_that_stops_meanwhile_comes_to_an_end(self):
         for grace_ms in (0, 200):
