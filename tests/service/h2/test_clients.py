@@ -26,7 +26,7 @@ def run(*command, **more):
 
 def copy(name):
     """The client's sources into the build tree, beside what was built there before."""
-    folder = os.path.join(FOLDER, name)
+    folder = os.path.join(FOLDER, os.path.basename(name))
     shutil.copytree(os.path.join(HERE, name), folder, dirs_exist_ok=True)
     return folder
 
@@ -70,10 +70,10 @@ class Clients(unittest.TestCase):
 
     @staticmethod
     def prepare_node():
-        """Of tests/service/test_interop.py: what npm has installed there is installed once."""
-        if not os.path.exists(FOLDER + "/node_modules"):
-            run("npm", "ci", "--silent", "--no-audit", "--no-fund", cwd=FOLDER)
-        return ["node", FOLDER + "/interop.mjs"]
+        folder = copy("../node")
+        if not os.path.exists(folder + "/node_modules"):
+            run("npm", "ci", "--silent", "--no-audit", "--no-fund", cwd=folder)
+        return ["node", folder + "/interop.mjs"]
 
     @staticmethod
     def prepare_python():
