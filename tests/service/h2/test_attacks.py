@@ -177,6 +177,9 @@ class Floods(Case):
     def test_a_flood_of_empty_data_is_held(self):
         self.attack("empty_data_flood")
 
+    def test_a_flood_of_data_of_a_call_that_is_over_is_held(self):
+        self.attack("data_of_a_call_that_is_over")
+
     def test_a_flood_of_priorities_is_held(self):
         self.attack("priority_flood")
 

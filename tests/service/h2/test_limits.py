@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings grpc_max_… and grpc_…_ms: what happens at each limit, and that it happens to nobody else."""
+"""The limits of the gRPC port, where more than one connection or more than one call has to do with them."""
 import contextlib
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 import grpc
@@ -34,15 +35,6 @@ class Case(unittest.TestCase):
 
 
 class Time(Case):
-    def test_who_does_not_say_settings_in_time_is_told_and_closed(self):
-        self.serve(grpc_settings_timeout_ms=1000)
-        other = self.peer()
-        peers = [self.peer(hello=b"", handshake=False, acknowledge=False) for _ in range(10)]
-        for peer in peers:
-            self.assertEqual(peer.close_code(), "SETTINGS_TIMEOUT")
-        self.serves(other)
-        self.told("settings")
-
     def test_a_handshake_that_takes_too_long_is_closed(self):
         with contextlib.ExitStack() as stack:
             def certificate(folder):
@@ -59,18 +51,6 @@ class Time(Case):
                             pass
             self.told("handshake")
 
-    def test_an_answer_whose_window_stays_closed_is_given_up(self):
-        self.serve(grpc_answer_timeout_ms=1000)
-        peer = self.peer({INITIAL_WINDOW_SIZE: 0})
-        limit = peer.settings[MAX_CONCURRENT_STREAMS]
-        streams = range(1, 2 * limit, 2)
-        peer.send(*[call(stream, HEALTH_CHECK, message()) for stream in streams])
-        with contextlib.suppress(Closed):
-            for stream in streams:
-                self.assertIsNotNone(peer.answer(stream).reset)
-        self.told("answer")
-        self.serves(self.peer())
-
     def test_an_answer_that_waits_for_the_connections_window_is_given_up(self):
         self.serve(grpc_answer_timeout_ms=1000)
         peer = self.peer()
@@ -83,17 +63,22 @@ class Time(Case):
         self.serves(self.peer())
 
     def test_a_client_that_takes_nothing_is_closed(self):
+        """Its windows are wide open, its socket is full: 2,000 small requests have answers of 50 KB each."""
         self.serve(grpc_progress_timeout_ms=1000)
+        other = self.peer()
         peer = self.peer({INITIAL_WINDOW_SIZE: 2**31 - 1})
         peer.send(window_update(0, 2**31 - 1 - WINDOW))
-        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        peer.send(headers(1, request(REFLECTION)))
-        # As many requests as are taken; their answers are longer, and nobody reads them. It ends when the server closes.
-        with self.assertRaises(OSError):
-            while True:
-                peer.socket.sendall(data(1, message(LIST_SERVICES) * 100))
+        symbol = b"\x22\x1cgatehouse.v1.CredentialAdmin"
+        peer.send(*[headers(stream, request(REFLECTION)) + data(stream, message(symbol) * 20) for stream in range(1, 201, 2)])
+        end = time.monotonic() + TIMEOUT
+        asked = 1
+        while "limit=progress" not in self.daemon.log_text():
+            self.assertLess(time.monotonic(), end)
+            self.serves(other, asked)
+            asked += 2
+        peer.close_code()
         self.told("progress")
-        self.serves(self.peer())
+        self.serves(other, asked)
 
     def test_a_request_that_does_not_go_on_is_given_up_and_its_neighbours_are_not(self):
         self.serve(grpc_progress_timeout_ms=1000)
@@ -158,19 +143,6 @@ class Count(Case):
                 peer.send(data(stream, body[at:min(at + 16384, most)], end=at + 16384 >= len(body)))
             self.assertEqual(peer.answer(stream).trailers["grpc-status"], expected)
         self.serves(peer, 5)
-
-    def test_requests_that_wait_on_one_connection_are_bounded_together(self):
-        self.serve(grpc_max_connection_bytes=1 << 20)
-        other = self.peer()
-        peer = self.peer()
-        limit = peer.settings[MAX_CONCURRENT_STREAMS]
-        with contextlib.suppress(Closed):
-            for stream in range(1, 2 * limit, 2):  # 60 KB of each, and the end of none
-                peer.send(headers(stream, request(HEALTH_CHECK)), *[data(stream, part) for part in
-                          (message(b"x" * 16000, length=60000), b"x" * 16000, b"x" * 16000)])
-                peer.sync()
-        self.serves(other)
-        self.told("memory")
 
 
 class Age(Case):
