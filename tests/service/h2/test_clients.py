@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that nobody here wrote, each in the newest version that Debian's tools build: test_clients.py CLIENT FOLDER, where FOLDER
-is a place in the build tree. Each gets, plainly, by TLS and by mutual TLS: a token, an introspection, a hundred of them in one
-message, errors with their details, a health watch until its deadline, reflection; and a compressed request is refused by name."""
+"""Clients that nobody here wrote: test_clients.py CLIENT FOLDER, where FOLDER is a place in the build tree. Each is of the newest
+version that Debian's tools can build. Each gets, plainly, by TLS and by mutual TLS: a token, an introspection, a hundred of them in
+one message, errors with their details, a health watch until its deadline, reflection; and a compressed request is refused by name."""
 import os
 import shutil
 import subprocess
@@ -93,12 +93,6 @@ class Clients(unittest.TestCase):
         folder = copy("java")
         run("mvn", "--batch-mode", "--quiet", "-Dproto.folder=" + PROTO, "compile", "dependency:copy-dependencies", cwd=folder)
         return ["java", "-cp", f"{folder}/target/classes:{folder}/target/dependency/*", "interop.Client"]
-
-    @staticmethod
-    def prepare_rust():
-        folder = copy("rust")
-        run("cargo", "build", "--quiet", "--locked", cwd=folder, env={**os.environ, "PROTO_FOLDER": PROTO})
-        return [folder + "/target/debug/interop"]
 
     def interop(self, settings=(), *files):
         daemon = self.enterContext(serve(lambda folder: self.settings(folder, settings)))

@@ -5,7 +5,7 @@ import gzip
 import itertools
 import unittest
 
-from frames import DATA, END_STREAM, HEALTH_CHECK, HEALTH_WATCH, PADDED, REFLECTION, Peer, call, data, frame, headers, message, request
+from frames import DATA, END_STREAM, GOAWAY, HEALTH_CHECK, HEALTH_WATCH, PADDED, REFLECTION, Closed, Peer, call, data, frame, headers, message, request
 from google.rpc import error_details_pb2, status_pb2
 from target import serve
 
@@ -239,6 +239,43 @@ class Streams(Case):
         peer.sync()
         peer.send(data(1, end=True), frame(4, 0, 0, b"\0\x04\x7f\xff\xff\xff"), frame(8, 0, 0, b"\x7f\xff\x00\x00"))
         self.assertEqual(len(peer.answer(1).messages), sent)
+
+
+class Drain(unittest.TestCase):
+    def test_calls_on_their_way_are_answered_and_streams_are_told_to_come_again(self):
+        daemon = self.enterContext(serve())
+        peer = self.enterContext(Peer(daemon.grpc_port))
+        peer.send(call(1, HEALTH_WATCH, message()))
+        peer.until(lambda: peer.streams[1])
+        peer.send(headers(3, request(HEALTH_CHECK)), data(3, message()[:2]))
+        peer.sync()
+        daemon.process.terminate()
+        peer.until(lambda: peer.goaway)
+        notice = next(found for found in peer.seen if found.type == GOAWAY)
+        self.assertEqual(notice.payload[:8], b"\x7f\xff\xff\xff\0\0\0\0")  # nothing is refused yet
+        peer.send(data(3, message()[2:], end=True))
+        answer = peer.answer(3)
+        self.assertEqual((answer.trailers.get("grpc-status"), len(answer.messages)), (OK, 1))
+        self.assertEqual(peer.answer(1).trailers.get("grpc-status"), "14")
+        self.assertEqual(peer.close_code(), "NO_ERROR")
+        self.assertEqual(daemon.process.wait(60), 0)
+
+    def test_a_call_that_crosses_the_notice_is_served_or_may_be_tried_again(self):
+        daemon = self.enterContext(serve())
+        peer = self.enterContext(Peer(daemon.grpc_port))
+        daemon.process.terminate()
+        last, outcome = 1, []
+        try:
+            while not peer.goaway or last < 200:
+                outcome.append(peer.ask(last))
+                last += 2
+        except Closed as closed:
+            self.assertEqual(closed.code, "NO_ERROR")
+        # None of those that were answered was told anything but the truth: served, or refused unprocessed.
+        for answer in outcome:
+            self.assertTrue(answer.trailers.get("grpc-status") in (OK, "14") or answer.reset == "REFUSED_STREAM", answer)
+        self.assertGreater(len(outcome), 0)
+        self.assertEqual(daemon.process.wait(60), 0)
 
 
 if __name__ == "__main__":
