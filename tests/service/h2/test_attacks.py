@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks, each a few seconds long, while an honest client calls without a pause: it is answered right and not much later than
-before, and the daemon's memory stays what it was. Its latency counts only beside its own in the same run, with as busy a
-machine; the factors are wide, for what they are to tell apart is milliseconds from seconds."""
+before, and the daemon's memory stays what it was. Its latency counts only beside others of the same run, for the machine may be
+busy; the factors are wide, for what they are to tell apart is milliseconds from seconds."""
 import contextlib
 import json
 import os
@@ -19,7 +19,8 @@ from target import resident_kb, serve
 INTROSPECT = "/gatehouse.v1.AuthService/Introspect"
 SECONDS = 3
 GROWTH_KB = 32 * 1024
-TYPICAL, SLOWEST = 30, 200  # times as long as before
+TYPICAL, SLOWEST = 20, 50  # times as long as before, or as elsewhere
+SLICE = 0.02  # seconds: what a scheduler may give to others in one piece, below which nothing is compared
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -33,7 +34,7 @@ class Honest(threading.Thread):
 
     def __init__(self, daemon, token):
         super().__init__()
-        self.daemon_process, self.token = daemon, token
+        self.target, self.token = daemon, token
         self.latencies, self.most_kb = [], 0
         self.failure = None
         self.is_over = threading.Event()
@@ -43,7 +44,7 @@ class Honest(threading.Thread):
         body = message(auth_pb2.IntrospectRequest(token=self.token, api="GET /x").SerializeToString())
         stream = 1
         try:
-            with Peer(self.daemon_process.grpc_port, source="127.0.0.77") as peer:
+            with Peer(self.target.grpc_port, source="127.0.0.77") as peer:
                 while not self.is_over.wait(0.002):
                     start = time.monotonic()
                     answer = peer.ask(stream, INTROSPECT, body, ("authorization", "Bearer " + self.token))
@@ -53,10 +54,10 @@ class Honest(threading.Thread):
                     stream += 2
                     peer.forget()
                     if stream % 64 == 1:
-                        self.most_kb = max(self.most_kb, resident_kb(self.daemon_process))
+                        self.most_kb = max(self.most_kb, resident_kb(self.target))
         except Exception as failure:  # the test tells
             self.failure = failure
-        self.most_kb = max(self.most_kb, resident_kb(self.daemon_process))
+        self.most_kb = max(self.most_kb, resident_kb(self.target))
 
     def stop(self):
         self.is_over.set()
@@ -68,44 +69,39 @@ class Honest(threading.Thread):
 
 
 class Case(unittest.TestCase):
-    settings = {}
-
     @classmethod
     def setUpClass(cls):
-        cls.daemon = cls.enterClassContext(serve(cls.settings))
-        cls.token = cls.daemon.admin_token()
+        cls.daemon, cls.control = (cls.enterClassContext(serve()) for _ in range(2))
+        cls.tokens = cls.daemon.admin_token(), cls.control.admin_token()
 
-    def honest(self, busy=None):
-        """Its latencies in the time that the other process takes."""
-        client = Honest(self.daemon, self.token)
-        outcome = json.loads(busy.communicate(timeout=120)[0])
-        return client.stop(), client.most_kb, outcome
+    def honest(self, daemon):
+        return Honest(daemon, self.tokens[daemon is self.control])
 
     @contextlib.contextmanager
     def harmless(self):
-        """What is done meanwhile harms no other client."""
-        before, before_kb, _ = self.honest(attacker("busy", self.daemon.grpc_port, 1))
-        client = Honest(self.daemon, self.token)
+        """What is done meanwhile harms no other client of the daemon: not so much more than a client of another one, which is left
+        in peace, feels of the busy machine."""
+        client = self.honest(self.daemon)
+        attacker("busy", self.daemon.grpc_port, 1).communicate(timeout=120)
+        before, before_kb = client.stop(), client.most_kb
+        client, control = self.honest(self.daemon), self.honest(self.control)
         try:
             yield
         finally:
-            meanwhile = client.stop()
-        self.compare(before, before_kb, meanwhile, client.most_kb)
-
-    def compare(self, before, before_kb, meanwhile, most_kb):
-        told = f"before {before}, meanwhile {meanwhile} s; {before_kb} KB, then {most_kb} KB"
+            meanwhile, elsewhere = client.stop(), control.stop()
+        told = f"before {before}, meanwhile {meanwhile}, elsewhere {elsewhere} s; {before_kb} KB, then {client.most_kb} KB"
         if os.environ.get("GATEHOUSE_TELL"):
             print(self.id().split(".")[-1], told, flush=True)
-        self.assertLess(meanwhile[0], TYPICAL * before[0], told)
-        self.assertLess(meanwhile[1], SLOWEST * before[1], told)
-        self.assertLess(most_kb - before_kb, GROWTH_KB, told)
+        typical, slowest = (max(pair + (SLICE,)) for pair in zip(before, elsewhere))
+        self.assertLess(meanwhile[0], TYPICAL * typical, told)
+        self.assertLess(meanwhile[1], SLOWEST * slowest, told)
+        self.assertLess(client.most_kb - before_kb, GROWTH_KB, told)
 
     def attack(self, name):
-        before, before_kb, _ = self.honest(attacker("busy", self.daemon.grpc_port, 1))
-        meanwhile, most_kb, outcome = self.honest(attacker(name, self.daemon.grpc_port))
+        with self.harmless():
+            outcome = json.loads(attacker(name, self.daemon.grpc_port).communicate(timeout=120)[0])
         if os.environ.get("GATEHOUSE_TELL"):
             print(name, outcome)
-        self.compare(before, before_kb, meanwhile, most_kb)
         return outcome
 
     def is_cut(self, outcome, *codes):
