@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
-#include "domain/flusher.h"
+#include "domain/flush.h"
 #include "domain/group.h"
 #include "log.h"
 #include "rest/upstream.h"
@@ -98,8 +98,7 @@ bool daemon_is_ready(void *arg)
     const struct daemon *daemon = arg;
     if (daemon->is_draining)
         return false;
-    return daemon->domain == NULL ||
-           replica_age(daemon->domain->replica) < READY_LEASES * daemon->config.lease_ms * 1000;
+    return daemon->domain == NULL || follow_age(daemon->domain->follow) < READY_LEASES * daemon->config.lease_ms * 1000;
 }
 
 void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
@@ -158,18 +157,18 @@ static void add_clock(const struct daemon *daemon, struct metrics_text *text)
                 (double)state.unsettled / 1e6);
 }
 
-static void add_replica(struct replica *replica, struct metrics_text *text)
+static void add_replica(struct follow *follow, struct metrics_text *text)
 {
-    struct replica_resets resets = replica_resets(replica);
+    struct follow_resets resets = follow_resets(follow);
     metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
                 "cause=\"history\"", (double)resets.history);
     metrics_put(text, "gatehouse_resets_total", "counter", "How often everything in memory was replaced, by cause.",
                 "cause=\"cut\"", (double)resets.cut);
     metrics_put(text, "gatehouse_group_lease_seconds", "gauge",
                 "The longest lease of any process of this store: the bound of the group.", "",
-                (double)group_lease(replica_group(replica)) / 1e6);
+                (double)group_lease(follow_group(follow)) / 1e6);
     metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
-                (double)replica_age(replica) / 1e6);
+                (double)follow_age(follow) / 1e6);
 }
 
 static void add_wal(struct metrics_text *text, const char *store_path)
@@ -221,20 +220,20 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 "0: the last write could not be stored, for want of room say.", "",
                 store_is_writable(daemon->store) ? 1 : 0);
     metrics_put(text, "gatehouse_tokens_in_memory", "gauge", "Tokens in the in-memory table.", "",
-                (double)token_table_count(daemon->domain->tokens));
+                (double)token_table_count(daemon->domain->memory->tokens));
     metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
-                (double)token_table_bytes(daemon->domain->tokens));
+                (double)token_table_bytes(daemon->domain->memory->tokens));
     metrics_put(text, "gatehouse_authentications_throttled_total", "counter",
                 "Failed authentications that were refused because there were too many.", "",
                 (double)api_throttled(daemon->api));
     metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
-                (double)directory_position(daemon->domain->directory).revision);
+                (double)directory_position(daemon->domain->memory->directory).revision);
     metrics_put(text, "gatehouse_tokens_missing_total", "counter",
                 "Tokens that were in use and had gone from the database.", "",
-                (double)flusher_tokens_missing(daemon->domain->flusher));
+                (double)flush_tokens_missing(daemon->domain->flush));
     add_clock(daemon, text);
-    if (daemon->domain->replica != NULL)
-        add_replica(daemon->domain->replica, text);
+    if (daemon->domain->follow != NULL)
+        add_replica(daemon->domain->follow, text);
 }
 
 /* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it

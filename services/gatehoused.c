@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "clock.h"
 #include "daemon.h"
+#include "domain/administrator.h"
 #include "log.h"
 #include "rest/probe.h"
 #include "rest/tls.h"
@@ -192,7 +193,10 @@ static enum status create_administrator(struct daemon *daemon, const char *name,
 {
     if (!daemon_open_store(daemon, true))
         return STATUS_UNAVAILABLE;
-    enum status status = api_create_administrator(daemon->domain, name, client_id, secret);
+    struct arena arena = {0};
+    struct work work = domain_work(daemon->domain, &arena, "gatehoused");
+    enum status status = administrator_create(daemon->store, &work, name, client_id, secret);
+    arena_done(&arena);
     if (status == STATUS_ALREADY_EXISTS)
         fprintf(stderr, "gatehoused: there is a credential named %s already; choose another by --name\n", name);
     else if (status != STATUS_OK)

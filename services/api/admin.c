@@ -92,7 +92,7 @@ static void run_done(enum status status, void *arg)
     if (status != STATUS_OK && admin->method->is_write) {
         struct audit_event event = describe(admin, call->error.status == STATUS_OK ? status : call->error.status);
         event.detail = call->error.message;
-        audit_queue_add(admin->work.domain->audit, &event);
+        audit_queue_add(admin->calling.api->domain->memory->audit, &event);
     }
     answer(admin, status);
 }
@@ -101,7 +101,7 @@ static void run(enum status status, void *arg)
 {
     struct admin_call *admin = arg;
     (void)status; /* of the flush: if it failed, a write most probably will too, and a list tells what is stored */
-    struct store *store = admin->work.domain->store;
+    struct store *store = admin->calling.api->domain->store;
     if (admin->method->is_write)
         store_write(store, run_tx, run_done, admin);
     else
@@ -119,7 +119,7 @@ static void caller_known(enum status status, struct calling *calling)
     }
     admin->work.actor = calling->caller.name;
     if (admin->method->is_fresh)
-        domain_flush(admin->work.domain, run, admin);
+        flush_begin(admin->calling.api->domain->flush, run, admin);
     else
         run(STATUS_OK, admin);
 }
@@ -134,8 +134,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     admin->method = &methods[method];
     admin->request = request;
     admin->closure = closure;
-    admin->work.domain = api->domain;
-    admin->work.arena = &admin->arena;
+    admin->work = domain_work(api->domain, &admin->arena, NULL);
     caller_resolve(&admin->calling, api, closure_data, caller_known);
 }
 
@@ -181,7 +180,6 @@ struct api *api_new(const struct api_options *options)
     api->admin_identities = options->admin_identities;
     api->gateway_identities = options->gateway_identities;
     api->peer_identities = options->peer_identities;
-    api->throttle = throttle_new();
     take_proxies(api, options->trusted_proxies);
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||
@@ -194,7 +192,6 @@ void api_free(struct api *api)
 {
     if (api == NULL)
         return;
-    throttle_free(api->throttle);
     free(api->spare);
     free(api->trusted_proxies);
     free(api);
@@ -217,51 +214,5 @@ ProtobufCService *api_authorization(struct api *api)
 
 uint64_t api_throttled(const struct api *api)
 {
-    return throttle_refused(api->throttle);
-}
-
-/* The first administrator */
-
-struct first {
-    struct work work;
-    struct arena arena;
-    const char *name;
-    char *client_id;
-    char *secret;
-};
-
-static enum status create_first(struct store_tx *tx, void *arg)
-{
-    struct first *first = arg;
-    struct directory *directory = first->work.domain->directory;
-    struct role_set roles = {0};
-    role_set_add(&roles, directory_role_number(directory, ROLE_USER_MANAGER));
-    role_set_add(&roles, directory_role_number(directory, ROLE_RESOURCE_SERVER));
-    work_begin(&first->work, tx);
-    struct credential *credential = arena_new(&first->arena, struct credential);
-    credential->name = first->name;
-    credential->owner = "";
-    TRY(credential_create(&first->work, credential, &roles, first->secret));
-    snprintf(first->client_id, CLIENT_ID_LEN + 1, "%s", credential->client_id);
-    return audit_append(tx, &(struct audit_event){
-                                .at = first->work.now,
-                                .actor = first->work.actor,
-                                .action = "CreateCredential",
-                                .subject = credential->client_id,
-                                .outcome = "OK",
-                                .detail = "the first administrator",
-                            });
-}
-
-enum status api_create_administrator(struct domain *domain, const char *name, char client_id[static CLIENT_ID_LEN + 1],
-                                     char secret[static SECRET_TEXT_LEN + 1])
-{
-    struct first first = {.name = name, .client_id = client_id, .secret = secret};
-    first.work = (struct work){.domain = domain, .arena = &first.arena, .actor = "gatehoused"};
-    enum status status = store_write_wait(domain->store, create_first, &first);
-    if (status == STATUS_OK)
-        work_apply(&first.work);
-    work_reset(&first.work);
-    arena_done(&first.arena);
-    return status;
+    return throttle_refused(api->domain->memory->throttle);
 }

@@ -9,8 +9,14 @@
 
 #include "api/internal.h"
 #include "domain/credential.h"
-#include "domain/token.h"
-#include "domain/user.h"
+#include "domain/owner.h"
+#include "domain/revoke.h"
+#include "records/audit.h"
+#include "records/role.h"
+#include "records/setting.h"
+#include "records/token.h"
+#include "records/usage.h"
+#include "records/user.h"
 
 struct admin_call {
     struct calling calling; /* first: it is what caller_resolve gives back */

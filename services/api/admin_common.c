@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/admin.h"
+#include "domain/administrator.h"
+#include "records/request.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,7 +53,7 @@ enum status admin_read_roles(struct admin_call *admin, size_t count, char **ids,
                              struct role_set *ret_roles)
 {
     struct call *call = admin_fails(admin);
-    struct directory *directory = admin->work.domain->directory;
+    struct directory *directory = admin->calling.api->domain->memory->directory;
     *ret_roles = (struct role_set){0};
     if (count > most)
         return call_fail_field(call, "roles", "INVALID_FIELD", "more than %zu roles", most);
@@ -75,7 +77,7 @@ enum status admin_read_roles(struct admin_call *admin, size_t count, char **ids,
 char **admin_role_ids(struct admin_call *admin, const struct role_set *roles, size_t *ret_count)
 {
     char *ids[ROLES_MAX];
-    *ret_count = answer_roles(admin->work.domain->directory, roles, ids);
+    *ret_count = answer_roles(admin->calling.api->domain->memory->directory, roles, ids);
     char **copy = arena_array(&admin->arena, char *, *ret_count + 1);
     for (size_t i = 0; i < *ret_count; i++)
         copy[i] = ids[i];
@@ -106,7 +108,8 @@ static Gatehouse__V1__GrantedRole *make_grant(struct admin_call *admin, const st
 {
     Gatehouse__V1__GrantedRole *message = arena_new(&admin->arena, Gatehouse__V1__GrantedRole);
     gatehouse__v1__granted_role__init(message);
-    message->role = arena_text(&admin->arena, directory_role_id(admin->work.domain->directory, grant->role));
+    message->role =
+        arena_text(&admin->arena, directory_role_id(admin->calling.api->domain->memory->directory, grant->role));
     message->grant_time = admin_time(admin, grant->granted);
     message->granted_by = arena_text(&admin->arena, grant->granted_by);
     if (grant->revoked != 0) {
@@ -144,10 +147,14 @@ static Gatehouse__V1__SecretInfo *make_secret(struct admin_call *admin, const st
 
 static Gatehouse__V1__CredentialStatus status_of(const struct credential *credential, int64_t now)
 {
-    if (credential->deleted != 0)
+    switch (credential_state(credential->deleted, credential->expires, now)) {
+    case CREDENTIAL_DELETED:
         return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_DELETED;
-    if (credential_is_expired(credential, now))
+    case CREDENTIAL_EXPIRED:
         return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_EXPIRED;
+    case CREDENTIAL_LIVE:
+        break;
+    }
     return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_ACTIVE;
 }
 
@@ -163,7 +170,7 @@ static void add_roles(struct admin_call *admin, const struct credential *credent
 
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential)
 {
-    struct directory *directory = admin->work.domain->directory;
+    struct directory *directory = admin->calling.api->domain->memory->directory;
     Gatehouse__V1__Credential *message = arena_new(&admin->arena, Gatehouse__V1__Credential);
     gatehouse__v1__credential__init(message);
     message->client_id = arena_text(&admin->arena, credential->client_id);
@@ -185,7 +192,7 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     add_roles(admin, credential, message);
     message->secrets = arena_array(&admin->arena, Gatehouse__V1__SecretInfo *, SECRETS_MAX);
     for (int i = 0; i < credential->secret_count; i++)
-        if (!credential_secret_has_ended(&credential->secrets[i], admin->work.now))
+        if (!secret_has_ended(credential->secrets[i].ends, admin->work.now))
             message->secrets[message->n_secrets++] = make_secret(admin, &credential->secrets[i]);
     return message;
 }
@@ -195,7 +202,7 @@ Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct 
     Gatehouse__V1__UsageRow *row = arena_new(&admin->arena, Gatehouse__V1__UsageRow);
     gatehouse__v1__usage_row__init(row);
     if (total->credential_id != 0) {
-        struct directory *directory = admin->work.domain->directory;
+        struct directory *directory = admin->calling.api->domain->memory->directory;
         directory_lock(directory);
         const struct credential_facts *facts = directory_find_id(directory, total->credential_id);
         row->client_id = arena_text(&admin->arena, facts == NULL ? "" : facts->client_id);
@@ -243,12 +250,12 @@ enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gateho
         .by_uses = true,
         .limit = RECENT_ROWS,
     };
-    return usage_query(admin->work.tx, &query, add_recent, &recent);
+    return usage_row_query(admin->work.tx, &query, add_recent, &recent);
 }
 
 enum status admin_keep_administrator(struct admin_call *admin)
 {
-    enum status status = credential_check_administrator(&admin->work);
+    enum status status = administrator_check(&admin->work);
     if (status == STATUS_FAILED_PRECONDITION)
         return call_fail(admin_fails(admin), status, "LAST_ADMINISTRATOR",
                          "after this nobody would hold the role " ROLE_USER_MANAGER);
@@ -281,28 +288,6 @@ enum status admin_check_mask(struct admin_call *admin, const Google__Protobuf__F
 
 /* Repeated requests */
 
-struct request_row {
-    struct arena *arena;
-    bool is_found;
-    bool is_same;
-    const char *method;
-    const uint8_t *digest;
-    const char *client_id;
-};
-
-static enum status read_request(const struct store_row *row, void *arg)
-{
-    struct request_row *request = arg;
-    size_t digest_len = 0, len = 0;
-    const void *digest = store_row_blob(row, 1, &digest_len);
-    const void *response = store_row_blob(row, 2, &len);
-    request->is_found = true;
-    request->is_same = strcmp(store_row_text(row, 0), request->method) == 0 && digest_len == SHA256_BYTES &&
-                       crypto_equal(digest, request->digest, SHA256_BYTES);
-    request->client_id = arena_format(request->arena, "%.*s", (int)len, (const char *)response);
-    return STATUS_OK;
-}
-
 static void request_digest(struct admin_call *admin, uint8_t digest[static SHA256_BYTES])
 {
     size_t len = protobuf_c_message_get_packed_size(admin->request);
@@ -322,13 +307,13 @@ enum status admin_find_request(struct admin_call *admin, const char *request_id,
         return STATUS_OK;
     uint8_t digest[SHA256_BYTES];
     request_digest(admin, digest);
-    struct request_row row = {.arena = &admin->arena, .method = admin->method->name, .digest = digest};
-    TRY(store_run(admin->work.tx, "SELECT method, digest, response FROM request WHERE actor = $1 AND id = $2",
-                  read_request, &row, store_text(admin->work.actor), store_text(request_id)));
-    if (row.is_found && !row.is_same)
+    struct request_row row = {.id = request_id, .actor = admin->work.actor};
+    enum status status = request_row_load(admin->work.tx, &admin->arena, &row);
+    if (status != STATUS_OK)
+        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    if (strcmp(row.method, admin->method->name) != 0 || !crypto_equal(digest, row.digest, SHA256_BYTES))
         return call_fail(call, STATUS_ABORTED, "REQUEST_ID_REUSED", "this request_id came with another request before");
-    if (row.is_found)
-        *ret_client_id = row.client_id;
+    *ret_client_id = row.client_id;
     return STATUS_OK;
 }
 
@@ -336,10 +321,8 @@ enum status admin_remember_request(struct admin_call *admin, const char *request
 {
     if (request_id[0] == '\0')
         return STATUS_OK;
-    uint8_t digest[SHA256_BYTES];
-    request_digest(admin, digest);
-    return store_run(
-        admin->work.tx, "INSERT INTO request (id, actor, method, digest, response, at) VALUES ($1, $2, $3, $4, $5, $6)",
-        NULL, NULL, store_text(request_id), store_text(admin->work.actor), store_text(admin->method->name),
-        store_blob(digest, SHA256_BYTES), store_blob(client_id, strlen(client_id)), store_int(admin->work.now));
+    struct request_row row = {
+        .id = request_id, .actor = admin->work.actor, .method = admin->method->name, .client_id = client_id};
+    request_digest(admin, row.digest);
+    return request_row_insert(admin->work.tx, &row, admin->work.now);
 }

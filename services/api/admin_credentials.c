@@ -106,12 +106,12 @@ struct selection {
 
 static bool has_status(const struct credential_facts *facts, const char *status, int64_t now)
 {
-    bool is_expired = facts->expires != 0 && facts->expires <= now;
+    enum credential_state state = credential_state(facts->deleted, facts->expires, now);
     if (strcmp(status, "any") == 0)
         return true;
     if (strcmp(status, "deleted") == 0)
-        return facts->deleted != 0;
-    return facts->deleted == 0 && is_expired == (strcmp(status, "expired") == 0);
+        return state == CREDENTIAL_DELETED;
+    return state == (strcmp(status, "expired") == 0 ? CREDENTIAL_EXPIRED : CREDENTIAL_LIVE);
 }
 
 static bool matches(const struct selection *selection, const struct credential_facts *facts,
@@ -249,7 +249,7 @@ enum status list_credentials(struct admin_call *admin)
     const Gatehouse__V1__ListCredentialsRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__ListCredentialsResponse, gatehouse__v1__list_credentials_response__init);
     struct call *call = admin_fails(admin);
-    struct directory *directory = admin->work.domain->directory;
+    struct directory *directory = admin->calling.api->domain->memory->directory;
     struct filter filter;
     const char *cursor = NULL;
     int size = 0;

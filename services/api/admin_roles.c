@@ -52,7 +52,7 @@ enum status list_roles(struct admin_call *admin)
     RESPOND(Gatehouse__V1__ListRolesResponse, gatehouse__v1__list_roles_response__init);
     response->roles = arena_array(&admin->arena, Gatehouse__V1__Role *, ROLES_MAX);
     struct role_listing listing = {admin, request->show_retired, response};
-    return role_list(admin->work.tx, add_role, &listing);
+    return role_row_list(admin->work.tx, add_role, &listing);
 }
 
 static enum status read_texts(struct call *call, const Gatehouse__V1__Role *wanted, struct role *role)
@@ -80,7 +80,7 @@ enum status create_role(struct admin_call *admin)
     admin->subject = request->role->role_id;
     snprintf(role->id, sizeof role->id, "%s", request->role->role_id);
     TRY(read_texts(call, request->role, role));
-    enum status status = role_insert(admin->work.tx, role, admin->work.now);
+    enum status status = role_row_insert(admin->work.tx, role, admin->work.now);
     if (status == STATUS_ALREADY_EXISTS)
         return call_fail(call, status, "ROLE_EXISTS", "there is a role %s", role->id);
     if (status == STATUS_RESOURCE_EXHAUSTED)
@@ -143,12 +143,12 @@ enum status update_role(struct admin_call *admin)
     TRY(check_text(call, "role_id", request->role->role_id, ROLE_ID_MAX));
     admin->subject = request->role->role_id;
     struct role_search search = {request->role->role_id, role, false};
-    TRY(role_list(admin->work.tx, match_role, &search));
+    TRY(role_row_list(admin->work.tx, match_role, &search));
     if (!search.is_found)
         return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "there is no role %s", request->role->role_id);
     TRY(admin_check_etag(admin, request->role->etag, role->version));
     TRY(read_role_update(admin, request, role));
-    TRY(role_update(admin->work.tx, role));
+    TRY(role_row_update(admin->work.tx, role));
     admin->detail = admin_join(admin, request->update_mask->n_paths, request->update_mask->paths);
     response->role = make_role(admin, role);
     return work_change_role(&admin->work, role);
@@ -270,7 +270,7 @@ static enum status read_user_filter(struct admin_call *admin, const char *text, 
             *ret_text = filter.terms[i].value;
             continue;
         }
-        *ret_role = directory_role_number(admin->work.domain->directory, filter.terms[i].value);
+        *ret_role = directory_role_number(admin->calling.api->domain->memory->directory, filter.terms[i].value);
         if (*ret_role < 0)
             *ret_role = ROLES_MAX; /* no such role: nobody has it */
     }

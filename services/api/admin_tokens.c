@@ -11,7 +11,7 @@ enum { MAX_TOKENS_MOST = 1000000 };
 
 static struct settings current_settings(struct admin_call *admin)
 {
-    struct directory *directory = admin->work.domain->directory;
+    struct directory *directory = admin->calling.api->domain->memory->directory;
     directory_lock(directory);
     struct settings settings = *directory_settings(directory);
     directory_unlock(directory);
@@ -72,12 +72,12 @@ enum status list_tokens(struct admin_call *admin)
     listing.credential = credential;
     listing.settings = current_settings(admin);
     response->tokens = arena_array(&admin->arena, Gatehouse__V1__TokenInfo *, (size_t)listing.size);
-    if (credential->deleted != 0 || credential_is_expired(credential, admin->work.now))
+    if (credential_state(credential->deleted, credential->expires, admin->work.now) != CREDENTIAL_LIVE)
         return STATUS_OK;
     struct token_limits limits = settings_limits(&listing.settings, admin->work.now);
-    TRY(token_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
-    TRY(token_list(admin->work.tx, credential->id, credential->epoch, &limits, &before, listing.size + 1, add_token,
-                   &listing));
+    TRY(token_row_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
+    TRY(token_row_list(admin->work.tx, credential->id, credential->epoch, &limits, &before, listing.size + 1, add_token,
+                       &listing));
     if (listing.has_more)
         response->next_page_token =
             page_make(admin, request->client_id, response->tokens[response->n_tokens - 1]->accessor);
@@ -96,7 +96,7 @@ enum status end_token(struct admin_call *admin)
                                TOKEN_ACCESSOR_LEN);
     bool was_live = false;
     admin->subject = request->accessor;
-    TRY(token_end(&admin->work, &key, &was_live));
+    TRY(revoke_token(&admin->work, &key, &was_live));
     admin->work.tokens_ended = admin->work.credentials_affected = was_live;
     return admin_impact(admin, 0, &response->impact);
 }
@@ -131,7 +131,7 @@ enum status get_settings(struct admin_call *admin)
 {
     RESPOND(Gatehouse__V1__GetSettingsResponse, gatehouse__v1__get_settings_response__init);
     struct settings settings;
-    TRY(settings_load(admin->work.tx, &settings));
+    TRY(setting_load(admin->work.tx, &settings));
     response->settings = make_settings(admin, &settings);
     return STATUS_OK;
 }
@@ -178,13 +178,14 @@ enum status update_settings(struct admin_call *admin)
     if (request->settings == NULL)
         return call_fail_field(admin_fails(admin), "settings", "INVALID_FIELD", "settings is missing");
     TRY(admin_check_mask(admin, request->update_mask, allowed));
-    TRY(settings_load(work->tx, &before));
+    TRY(setting_load(work->tx, &before));
     TRY(admin_check_etag(admin, request->settings->etag, before.version));
     next = before;
     TRY(read_settings(admin, request, &next));
-    TRY(settings_save(work->tx, &before, &next, work->now));
+    settings_raise(&before, &next, work->now);
+    TRY(setting_save(work->tx, &next));
     struct token_limits now = settings_limits(&before, work->now), then = settings_limits(&next, work->now);
-    TRY(token_count_ended_by(work->tx, &now, &then, work->now, &work->tokens_ended, &work->credentials_affected));
+    TRY(token_row_count_ended_by(work->tx, &now, &then, work->now, &work->tokens_ended, &work->credentials_affected));
     TRY(work_change_settings(work, &next));
     admin->is_dry = request->validate_only;
     admin->subject = "settings";

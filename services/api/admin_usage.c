@@ -94,7 +94,7 @@ enum status query_usage(struct admin_call *admin)
     query.offset = strtoll(cursor, NULL, 10);
     query.limit = listing.size + 1;
     response->rows = arena_array(&admin->arena, Gatehouse__V1__UsageRow *, (size_t)listing.size);
-    TRY(usage_query(admin->work.tx, &query, add_usage, &listing));
+    TRY(usage_row_query(admin->work.tx, &query, add_usage, &listing));
     if (listing.has_more)
         response->next_page_token =
             page_make(admin, key, arena_format(&admin->arena, "%" PRId64, query.offset + listing.size));

@@ -32,9 +32,4 @@ ProtobufCService *api_authorization(struct api *api); /* Envoy's */
 /* How many failed authentications were refused for being too many. */
 uint64_t api_throttled(const struct api *api);
 
-/* Makes a credential that holds user_manager and resource_server, without a caller: for `gatehoused init`. The secret
- * is the caller's to wipe. ALREADY_EXISTS: there is a living credential of this name. */
-enum status api_create_administrator(struct domain *domain, const char *name, char client_id[static CLIENT_ID_LEN + 1],
-                                     char secret[static SECRET_TEXT_LEN + 1]);
-
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Revoke: by the client that a token was issued to, its bearer, or an administrator. */
 #include "api/internal.h"
+#include "domain/revoke.h"
+#include "records/audit.h"
 
 #include <stdlib.h>
 
@@ -15,24 +17,6 @@ struct revoking {
     struct client client;
     bool is_own; /* the token is the caller's */
 };
-
-/* By the store, or by memory where the store does not have the token (any more). */
-static enum status check_revoker(const struct revoking *revoking, struct store_tx *tx)
-{
-    struct token_row row;
-    struct token_facts facts;
-    uint64_t generation;
-    enum status status = token_load(tx, &revoking->key, &row);
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-        return status;
-    bool is_known = status == STATUS_OK;
-    if (!is_known && token_table_get(revoking->work.domain->tokens, &revoking->key, &facts, &generation)) {
-        is_known = true;
-        row.credential_id = facts.credential->id;
-    }
-    bool is_anothers = revoking->has_client && is_known && row.credential_id != revoking->client.credential_id;
-    return is_anothers ? STATUS_PERMISSION_DENIED : STATUS_OK;
-}
 
 /* An administrator ended somebody's token. That a client ends its own is no event. */
 static enum status audit_revocation(struct revoking *revoking, struct store_tx *tx)
@@ -56,9 +40,10 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
     struct revoking *revoking = arg;
     struct work *work = &revoking->work;
     work_begin(work, tx);
-    TRY(check_revoker(revoking, tx));
     bool was_live = false;
-    TRY(token_end(work, &revoking->key, &was_live));
+    if (revoking->has_client)
+        TRY(revoke_check(work, &revoking->key, revoking->client.credential_id));
+    TRY(revoke_token(work, &revoking->key, &was_live));
     return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
 }
 
@@ -91,8 +76,7 @@ static void revoke_allowed(struct revoking *revoking)
         answer_revoking(revoking, STATUS_OK); /* RFC 7009, section 2.2: no error, there is nothing to revoke */
         return;
     }
-    revoking->work.domain = api->domain;
-    revoking->work.arena = &revoking->arena;
+    revoking->work = domain_work(api->domain, &revoking->arena, revoking->work.actor);
     store_write(api->domain->store, revoke_tx, revoke_done, revoking);
 }
 

@@ -34,9 +34,9 @@ struct introspect_answer {
 static enum status read_used_ago(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
                                  struct introspection *question)
 {
-    directory_lock(api->domain->directory);
-    int64_t idle_timeout = directory_settings(api->domain->directory)->idle_timeout;
-    directory_unlock(api->domain->directory);
+    directory_lock(api->domain->memory->directory);
+    int64_t idle_timeout = directory_settings(api->domain->memory->directory)->idle_timeout;
+    directory_unlock(api->domain->memory->directory);
     return check_duration(call, "used_ago", request->used_ago, 0, idle_timeout, 0, &question->used_ago);
 }
 
@@ -61,7 +61,7 @@ static enum status read_introspect(struct api *api, struct call *call, const Gat
         TRY(read_used_ago(api, call, request, question));
     for (size_t i = 0; i < request->n_required_roles; i++) {
         TRY(check_length(call, "required_roles", request->required_roles[i], ROLE_ID_MAX));
-        int role = directory_role_number(api->domain->directory, request->required_roles[i]);
+        int role = directory_role_number(api->domain->memory->directory, request->required_roles[i]);
         if (role < 0)
             question->requires_unknown = true;
         else
@@ -147,7 +147,7 @@ static const Gatehouse__V1__IntrospectRequest *request_at(const struct introspec
 static void answer_batch(struct introspecting *introspecting)
 {
     Gatehouse__V1__BatchIntrospectResponse response = GATEHOUSE__V1__BATCH_INTROSPECT_RESPONSE__INIT;
-    struct directory *directory = introspecting->calling.api->domain->directory;
+    struct directory *directory = introspecting->calling.api->domain->memory->directory;
     size_t count = introspecting->count;
     struct introspect_answer *answers = checked(calloc(count, sizeof *answers));
     Gatehouse__V1__IntrospectResponse *messages[BATCH_MAX];
@@ -172,8 +172,8 @@ static void answer_introspecting(struct introspecting *introspecting)
     } else {
         struct introspect_answer answer;
         answer.message.n_missing_roles = 0;
-        make_answer(introspecting->calling.api->domain->directory, &introspecting->single, request_at(introspecting, 0),
-                    &answer);
+        make_answer(introspecting->calling.api->domain->memory->directory, &introspecting->single,
+                    request_at(introspecting, 0), &answer);
         introspecting->closure(&answer.message.base, call);
     }
     introspecting_free(introspecting);
@@ -204,7 +204,7 @@ static void ask_questions(struct introspecting *introspecting)
     struct introspection *missing[BATCH_MAX];
     size_t missing_count = 0;
     for (size_t i = 0; i < introspecting->count; i++)
-        if (!introspect_in_memory(domain, &introspecting->questions[i]))
+        if (!introspect_in_memory(&domain->introspect, &introspecting->questions[i]))
             missing[missing_count++] = &introspecting->questions[i];
     introspecting->waiting = missing_count;
     if (missing_count == 0) {
@@ -213,7 +213,7 @@ static void ask_questions(struct introspecting *introspecting)
     }
     for (size_t i = 0; i < missing_count; i++) {
         missing[i]->arg = introspecting;
-        introspect_in_store(domain, missing[i], one_loaded);
+        introspect_in_store(&domain->introspect, missing[i], one_loaded);
     }
 }
 
@@ -284,7 +284,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
 static bool is_of_unknown_client(struct api *api, unsigned method, const ProtobufCMessage *request)
 {
     const char *client_id = "", *secret = "";
-    if (api->domain->replica == NULL)
+    if (api->domain->follow == NULL)
         return false;
     if (method == METHOD_ISSUE_TOKEN) {
         const Gatehouse__V1__IssueTokenRequest *issue = (const Gatehouse__V1__IssueTokenRequest *)request;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/internal.h"
-#include "domain/flusher.h"
 #include "log.h"
 #include "utf8.h"
 
@@ -35,7 +34,7 @@ static void resolve_identities(struct calling *calling)
 static void take_roles(struct calling *calling, const char *client_id, const struct role_set *roles)
 {
     struct caller *caller = &calling->caller;
-    struct directory *directory = calling->api->domain->directory;
+    struct directory *directory = calling->api->domain->memory->directory;
     int manager = directory_role_number(directory, ROLE_USER_MANAGER);
     int server = directory_role_number(directory, ROLE_RESOURCE_SERVER);
     caller->is_known = true;
@@ -91,27 +90,27 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection->is_counted = false;
     introspection->arg = calling;
     calling->caller.token = introspection->key;
-    if (introspect_in_memory(api->domain, introspection)) {
+    if (introspect_in_memory(&api->domain->introspect, introspection)) {
         take_token(calling);
         done(STATUS_OK, calling);
     } else {
-        introspect_in_store(api->domain, introspection, token_loaded);
+        introspect_in_store(&api->domain->introspect, introspection, token_loaded);
     }
 }
 
 static void note_refusal(struct api *api, const struct call *call, const char *action, const char *actor,
                          const char *subject, const char *detail)
 {
-    audit_queue_add(api->domain->audit, &(struct audit_event){
-                                            .at = clock_now(api->domain->clock),
-                                            .actor = actor,
-                                            .action = action,
-                                            .subject = subject,
-                                            .peer = call->peer,
-                                            .request_id = call->request_id,
-                                            .outcome = status_name(call->error.status),
-                                            .detail = detail,
-                                        });
+    audit_queue_add(api->domain->memory->audit, &(struct audit_event){
+                                                    .at = clock_now(api->domain->clock),
+                                                    .actor = actor,
+                                                    .action = action,
+                                                    .subject = subject,
+                                                    .peer = call->peer,
+                                                    .request_id = call->request_id,
+                                                    .outcome = status_name(call->error.status),
+                                                    .detail = detail,
+                                                });
 }
 
 /* Thinned out: what is refused for being too much must not fill the log and the audit log either. */
@@ -138,7 +137,7 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
             : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
                         "a live bearer token is needed in the authorization header");
     int64_t now = clock_steady(api->domain->clock);
-    struct throttle_verdict verdict = throttle_failure(api->throttle, call->peer, NULL, now);
+    struct throttle_verdict verdict = throttle_failure(api->domain->memory->throttle, call->peer, NULL, now);
     if (verdict.is_allowed) {
         log_write(LOG_LEVEL_WARN, caller->is_known ? "auth_caller_not_allowed" : "auth_caller_unknown", "request_id",
                   call->request_id, "peer", call->peer, "caller", caller->name, "method", call->method, NULL);
@@ -147,41 +146,6 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
         note_throttled(api, call, "CallerRefused", "", verdict.refused);
     }
     return status;
-}
-
-/* Client ID and secret key */
-
-static bool find_client(struct api *api, const char *client_id, const char *secret_text, struct client *ret_client)
-{
-    static const struct credential_facts nobody = {.secret_count = 0};
-    struct directory *directory = api->domain->directory;
-    int64_t now = clock_now(api->domain->clock);
-    uint8_t digest[SHA256_BYTES];
-    crypto_sha256(secret_text, strlen(secret_text), digest);
-    directory_lock(directory);
-    const struct credential_facts *facts = directory_find(directory, client_id);
-    bool is_known = facts != NULL;
-    if (!is_known)
-        facts = &nobody;
-    bool is_right = false;
-    for (int i = 0; i < SECRETS_MAX; i++) { /* each is compared, also one that is not there: equal work */
-        const struct secret_facts *secret = &facts->secrets[i];
-        bool is_equal = crypto_equal(digest, secret->digest, SHA256_BYTES);
-        if (is_equal && i < facts->secret_count && (secret->ends == 0 || now < secret->ends)) {
-            is_right = true;
-            ret_client->secret_id = secret->id;
-        }
-    }
-    is_right = is_right && facts->deleted == 0 && (facts->expires == 0 || now < facts->expires);
-    if (is_right) {
-        ret_client->credential_id = facts->id;
-        ret_client->epoch = facts->epoch;
-        ret_client->effective = facts->effective;
-        ret_client->facts = directory_find_id(directory, facts->id);
-    }
-    directory_unlock(directory);
-    crypto_wipe(digest, sizeof digest);
-    return is_right;
 }
 
 static bool is_uuid(const char *client_id)
@@ -202,15 +166,15 @@ static const char *loggable(const char *client_id)
     return is_uuid(client_id) ? client_id : "malformed";
 }
 
-static enum status refuse_client(struct api *api, struct call *call, const char *client_id)
+/* The refusal in words, and in the logs. */
+static enum status refuse_client(struct api *api, struct call *call, const char *client_id,
+                                 const struct throttle_verdict *verdict)
 {
-    struct throttle_verdict verdict =
-        throttle_failure(api->throttle, call->peer, client_id, clock_steady(api->domain->clock));
     enum status status = STATUS_OK;
-    if (!verdict.is_allowed) {
-        status = call_fail_retry(call, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_FAILURES", verdict.retry_ms,
+    if (!verdict->is_allowed) {
+        status = call_fail_retry(call, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_FAILURES", verdict->retry_ms,
                                  "too many failed authentications; try again later");
-        note_throttled(api, call, "ClientRefused", loggable(client_id), verdict.refused);
+        note_throttled(api, call, "ClientRefused", loggable(client_id), verdict->refused);
         return status;
     }
     status = call_fail(call, STATUS_UNAUTHENTICATED, "INVALID_CLIENT", "client authentication failed");
@@ -222,9 +186,10 @@ static enum status refuse_client(struct api *api, struct call *call, const char 
 
 bool client_is_known(struct api *api, const char *client_id, const char *secret)
 {
-    struct client client;
-    client_id_spell(client_id, client.client_id);
-    return find_client(api, client.client_id, secret, &client);
+    char spelled[CLIENT_ID_TEXT_MAX + 1];
+    client_id_spell(client_id, spelled);
+    const struct attempt attempt = {spelled, secret, NULL};
+    return authenticate_knows(api->domain->memory, api->domain->clock, &attempt);
 }
 
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
@@ -233,10 +198,11 @@ enum status client_authenticate(struct api *api, struct call *call, const char *
     TRY(check_text(call, "client_id", client_id, CLIENT_ID_TEXT_MAX));
     TRY(check_text(call, "client_secret", secret, 128)); /* a line feed at its end, mostly */
     client_id_spell(client_id, ret_client->client_id);
-    if (!find_client(api, ret_client->client_id, secret, ret_client))
-        return refuse_client(api, call, ret_client->client_id);
-    flusher_note_secret(api->domain->flusher, ret_client->secret_id, clock_now(api->domain->clock));
-    return STATUS_OK;
+    const struct attempt attempt = {ret_client->client_id, secret, call->peer};
+    struct throttle_verdict verdict;
+    if (authenticate_client(api->domain->memory, api->domain->clock, &attempt, ret_client, &verdict) == STATUS_OK)
+        return STATUS_OK;
+    return refuse_client(api, call, ret_client->client_id, &verdict);
 }
 
 enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,

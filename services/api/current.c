@@ -5,7 +5,7 @@
  * replicas' administrators did.
  */
 #include "api/internal.h"
-#include "domain/replica.h"
+#include "domain/follow.h"
 
 #include <stdlib.h>
 
@@ -33,8 +33,8 @@ static void go_on(enum status status, void *arg)
 void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
                     const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data)
 {
-    struct replica *replica = api->domain->replica;
-    if (replica_is_current(replica) && !(is_always && replica != NULL)) {
+    struct follow *follow = api->domain->follow;
+    if (follow_is_current(follow) && !(is_always && follow != NULL)) {
         invoke(service, method, request, closure, closure_data);
         return;
     }
@@ -42,5 +42,5 @@ void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, Protobuf
     if (waiting == NULL)
         abort();
     *waiting = (struct waiting){invoke, service, method, request, closure, closure_data};
-    replica_refresh(replica, go_on, waiting);
+    follow_refresh(follow, go_on, waiting);
 }

@@ -6,8 +6,8 @@
 #include "address.h"
 #include "api/api.h"
 #include "call.h"
+#include "domain/authenticate.h"
 #include "domain/introspect.h"
-#include "domain/throttle.h"
 
 #include <envoy/service/auth/v3/external_auth.pb-c.h>
 #include <gatehouse/v1/auth.pb-c.h>
@@ -26,7 +26,6 @@ struct api {
     const char *const *peer_identities;
     struct network *trusted_proxies;
     size_t trusted_proxy_count;
-    struct throttle *throttle;
     /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
     _Atomic(struct introspecting *) spare;
 };
@@ -62,22 +61,12 @@ enum caller_right { CALLER_MAY_INTROSPECT, CALLER_MAY_ADMINISTER };
 /* Fails the call with UNAUTHENTICATED or PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right);
 
-enum { CLIENT_ID_TEXT_MAX = 64 };
-
 /* A client ID in its one spelling: a UUID's letters are small (RFC 9562, section 4). What is no UUID stays what it is.
  */
 void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_MAX + 1]);
 
 /* Checks client ID and secret key in the same time whether they are right or not. OK: *ret_facts_id is the credential's
  * id, *ret_epoch and so on. Fails the call with INVALID_CLIENT or TOO_MANY_FAILURES. */
-struct client {
-    int64_t credential_id;
-    int64_t epoch;
-    int64_t secret_id;
-    struct credential_facts *facts; /* its address; to be read under the directory's lock */
-    struct role_set effective;
-    char client_id[CLIENT_ID_TEXT_MAX + 1];
-};
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
 

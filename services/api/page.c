@@ -17,7 +17,7 @@ enum status page_size(struct admin_call *admin, int32_t wanted, int *ret_size)
 static void sign(struct admin_call *admin, const char *query, const char *cursor, uint8_t mac[static SHA256_BYTES])
 {
     const char *text = arena_format(&admin->arena, "%s:%zu:%s:%s", admin->method->name, strlen(query), query, cursor);
-    crypto_hmac_sha256(admin->work.domain->instance_key, text, strlen(text), mac);
+    crypto_hmac_sha256(admin->calling.api->domain->instance_key, text, strlen(text), mac);
 }
 
 static char *to_hex(struct admin_call *admin, const uint8_t *bytes, size_t len)

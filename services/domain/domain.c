@@ -1,63 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/domain.h"
 
-#include "domain/credential.h"
-#include "domain/flusher.h"
+#include "base/must.h"
 #include "domain/news.h"
 #include "log.h"
+#include "records/change_log.h"
+#include "records/instance.h"
+#include "records/role.h"
 #include "store/floor.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000 };
-enum { FLUSHES_PER_IDLE_TIME = 8 };
 #define SAID_REST (24 * 3600 * CLOCK_SECOND)
 
 struct opening {
     struct domain *domain;
     int64_t now;
     bool begins_history;
-    bool has_key;
     int64_t revision;
     struct position last;
 };
 
 /* What a new database needs once. */
 
-static enum status read_key(const struct store_row *row, void *arg)
-{
-    struct opening *opening = arg;
-    size_t len = 0;
-    const void *key = store_row_blob(row, 0, &len);
-    if (len != SHA256_BYTES)
-        return STATUS_INTERNAL;
-    memcpy(opening->domain->instance_key, key, SHA256_BYTES);
-    opening->has_key = true;
-    return STATUS_OK;
-}
-
-static enum status read_counter(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
-static enum status read_position(const struct store_row *row, void *arg)
-{
-    *(struct position *)arg = (struct position){store_row_int(row, 0), store_row_int(row, 1)};
-    return STATUS_OK;
-}
-
 /* A log whose last change has no id, or has gone, names no history. */
 static enum status seed_history(struct store_tx *tx, struct opening *opening)
 {
     struct work work = {.tx = tx, .now = opening->now};
-    opening->revision = 0;
-    opening->last = (struct position){0};
-    TRY(store_run(tx, "SELECT value FROM counter WHERE name = 'revision'", read_counter, &opening->revision));
-    TRY(store_run(tx, "SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", read_position,
-                  &opening->last));
+    TRY(change_log_revision(tx, &opening->revision));
+    TRY(change_log_last(tx, &opening->last));
     bool is_named =
         opening->last.revision == opening->revision && (opening->revision == 0 || opening->last.change_id != 0);
     if (is_named && !opening->begins_history)
@@ -70,15 +40,14 @@ static enum status seed_history(struct store_tx *tx, struct opening *opening)
 static enum status seed_tx(struct store_tx *tx, void *arg)
 {
     struct opening *opening = arg;
-    TRY(role_seed(tx, opening->now));
+    TRY(role_row_seed(tx, opening->now));
     TRY(seed_history(tx, opening));
-    opening->has_key = false;
-    TRY(store_run(tx, "SELECT value FROM instance WHERE name = 'page_key'", read_key, opening));
-    if (opening->has_key)
-        return STATUS_OK;
-    crypto_random(opening->domain->instance_key, SHA256_BYTES);
-    return store_run(tx, "INSERT INTO instance (name, value) VALUES ('page_key', $1)", NULL, NULL,
-                     store_blob(opening->domain->instance_key, SHA256_BYTES));
+    uint8_t *key = opening->domain->instance_key;
+    enum status status = instance_load_key(tx, key);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    crypto_random(key, SHA256_BYTES);
+    return instance_insert_key(tx, key);
 }
 
 static enum status read_floor(struct store_tx *tx, void *arg)
@@ -116,48 +85,64 @@ static enum status load(struct domain *domain, bool begins_history, int64_t *ret
     if (domain->clock == NULL)
         TRY(start_clock(domain));
     struct opening opening = {.domain = domain, .now = clock_now(domain->clock), .begins_history = begins_history};
-    struct news news = {.domain = domain, .is_start = true, .now = opening.now};
+    struct news news = {.is_start = true, .now = opening.now};
     TRY(store_write_wait(domain->store, seed_tx, &opening));
     *ret_confirmed = clock_steady(domain->clock);
     enum status status = store_read_wait(domain->store, load_tx, &news);
     if (status == STATUS_OK)
-        news_apply(&news);
+        news_apply(domain->memory, &news);
     news_done(&news);
     return status;
 }
 
+struct work domain_work(const struct domain *domain, struct arena *arena, const char *actor)
+{
+    return (struct work){
+        .memory = domain->memory, .clock = domain->clock, .follow = domain->follow, .arena = arena, .actor = actor};
+}
+
+static enum status start_following(struct domain *domain, const struct domain_options *options, int64_t confirmed)
+{
+    if (!store_is_shared(domain->store))
+        return STATUS_OK;
+    int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
+    const struct follow_options follow_options = {
+        .lease = lease_ms * 1000, .is_strict = options->is_strict, .confirmed = confirmed};
+    domain->follow = follow_new(domain->memory, domain->store, domain->clock, &follow_options);
+    return follow_start(domain->follow);
+}
+
+static void start_acting(struct domain *domain, const struct domain_options *options)
+{
+    int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
+    int64_t interval = flush_ms < 0 ? 0 : flush_ms * 1000;
+    struct group *group = domain->follow == NULL ? NULL : follow_group(domain->follow);
+    domain->flush = flush_new(domain->memory, domain->store, domain->clock, group);
+    domain->reap = reap_new(domain->memory, domain->store, domain->clock, domain->follow);
+    domain->introspect =
+        (struct introspect){domain->memory, domain->store, domain->clock, domain->flush, domain->follow, interval};
+    domain->issue = (struct issue){domain->memory, domain->store, domain->clock, domain->flush, domain->follow};
+    domain->background = background_new(
+        &(struct background_parts){domain->memory, domain->flush, domain->reap, domain->follow, interval});
+    if (flush_ms >= 0)
+        background_start(domain->background);
+}
+
 enum status domain_open(const struct domain_options *options, struct domain **ret_domain)
 {
-    struct domain *domain = calloc(1, sizeof *domain);
-    if (domain == NULL)
-        abort();
+    struct domain *domain = must(calloc(1, sizeof *domain));
     domain->store = options->store;
-    domain->directory = directory_new();
-    domain->tokens =
-        token_table_new(options->max_tokens_in_memory == 0 ? DEFAULT_TOKENS : options->max_tokens_in_memory);
-    domain->usage = usage_new();
-    domain->audit = audit_queue_new();
+    domain->memory = memory_new(options->max_tokens_in_memory == 0 ? DEFAULT_TOKENS : options->max_tokens_in_memory);
     domain->clock = options->clock;
     int64_t confirmed = 0;
     enum status status = load(domain, options->begins_history, &confirmed);
+    if (status == STATUS_OK)
+        status = start_following(domain, options, confirmed);
     if (status != STATUS_OK) {
         domain_close(domain);
         return status;
     }
-    int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
-    domain->flush_interval = flush_ms < 0 ? 0 : flush_ms * 1000;
-    if (store_is_shared(domain->store)) {
-        int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
-        struct replica_options replica_options = {
-            .lease = lease_ms * 1000, .is_strict = options->is_strict, .has_thread = options->flush_interval_ms >= 0};
-        domain->replica = replica_new(domain, &replica_options, confirmed);
-        status = replica_start(domain->replica);
-        if (status != STATUS_OK) {
-            domain_close(domain);
-            return status;
-        }
-    }
-    domain->flusher = flusher_new(domain, flush_ms);
+    start_acting(domain, options);
     *ret_domain = domain;
     return STATUS_OK;
 }
@@ -166,33 +151,18 @@ void domain_close(struct domain *domain)
 {
     if (domain == NULL)
         return;
-    if (domain->flusher != NULL)
-        flusher_stop(domain->flusher);
-    replica_free(domain->replica);
-    flusher_free(domain->flusher);
-    token_table_free(domain->tokens);
-    usage_free(domain->usage);
-    audit_queue_free(domain->audit);
-    directory_free(domain->directory);
+    background_stop(domain->background);
+    if (domain->flush != NULL) {
+        flush_begin(domain->flush, NULL, NULL);
+        follow_leave(domain->follow);
+        flush_wait(domain->flush);
+    }
+    background_free(domain->background);
+    reap_free(domain->reap);
+    flush_free(domain->flush);
+    follow_free(domain->follow);
+    memory_free(domain->memory);
     if (domain->owns_clock)
         clock_free(domain->clock);
     free(domain);
-}
-
-void domain_flush(struct domain *domain, store_done_fn *done, void *arg)
-{
-    flusher_flush(domain->flusher, done, arg);
-}
-
-int64_t domain_flush_pause(const struct domain *domain, const struct settings *settings)
-{
-    if (domain->flush_interval == 0) /* no thread: whoever flushes may take its time */
-        return settings->idle_timeout / 4;
-    int64_t most = settings->idle_timeout / FLUSHES_PER_IDLE_TIME;
-    return domain->flush_interval < most ? domain->flush_interval : most;
-}
-
-int64_t domain_store_margin(const struct domain *domain, const struct settings *settings)
-{
-    return 2 * domain_flush_pause(domain, settings) + 2 * CLOCK_SECOND;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/group.h"
 
-#include "domain/crypto.h"
+#include "base/crypto.h"
+#include "base/must.h"
+#include "records/process.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,9 +24,7 @@ struct group {
 
 struct group *group_new(struct clock *clock, int64_t lease)
 {
-    struct group *group = calloc(1, sizeof *group);
-    if (group == NULL)
-        abort();
+    struct group *group = must(calloc(1, sizeof *group));
     group->clock = clock;
     group->own_lease = group->longest = lease;
     group->said = -GONE;
@@ -67,12 +67,6 @@ int64_t group_lease(struct group *group)
     return longest;
 }
 
-static enum status read_longest(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word)
 {
     int64_t now = 0;
@@ -80,12 +74,9 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
     TRY(store_now(tx, &now));
     if (now == INT64_MAX)
         now = clock_now(group->clock);
-    TRY(store_send(tx,
-                   "INSERT INTO process (id, lease, seen) VALUES ($1, $2, $3)"
-                   " ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, seen = excluded.seen",
-                   store_int(group->id), store_int(group->own_lease), store_int(now)));
-    TRY(store_send(tx, "DELETE FROM process WHERE seen < $1", store_int(now - GONE)));
-    return store_run(tx, "SELECT max(lease) FROM process", read_longest, &ret_word->longest);
+    TRY(process_row_say(tx, group->id, group->own_lease, now));
+    TRY(process_row_expire(tx, now - GONE));
+    return process_row_longest(tx, &ret_word->longest);
 }
 
 void group_said(struct group *group, const struct group_word *word)
@@ -104,5 +95,5 @@ void group_said(struct group *group, const struct group_word *word)
 
 enum status group_leave(struct group *group, struct store_tx *tx)
 {
-    return store_send(tx, "DELETE FROM process WHERE id = $1", store_int(group->id));
+    return process_row_remove(tx, group->id);
 }

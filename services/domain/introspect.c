@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/introspect.h"
 
-#include "domain/flusher.h"
+#include "memory/change.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -31,28 +31,29 @@ static void fill_in(struct introspection *answer, const struct token_facts *toke
 }
 
 /* Decides and fills in. A use moves token->last_used. */
-static void decide(struct domain *domain, struct introspection *answer, struct token_facts *token)
+static void decide(const struct introspect *introspect, struct introspection *answer, struct token_facts *token)
 {
-    int64_t now = answer->now = clock_now(domain->clock);
-    directory_lock(domain->directory);
-    const struct settings *settings = directory_settings(domain->directory);
+    int64_t now = answer->now = clock_now(introspect->clock);
+    directory_lock(introspect->memory->directory);
+    const struct settings *settings = directory_settings(introspect->memory->directory);
     struct token_limits limits = settings_limits(settings, now);
     answer->is_active = token_is_active(token, token->credential, &limits, now);
     if (answer->is_active) {
         int64_t used = now - answer->used_ago;
         if (answer->is_use && used > token->last_used)
             token->last_used = used;
-        answer->must_store = domain->replica != NULL && answer->is_use && token->last_used > token->stored &&
-                             token->stored + settings->idle_timeout - now < domain_store_margin(domain, settings);
+        answer->must_store =
+            introspect->follow != NULL && answer->is_use && token->last_used > token->stored &&
+            token->stored + settings->idle_timeout - now < settings_store_margin(settings, introspect->flush_interval);
         struct token_facts seen = *token;
         if (seen.last_used > now) /* by a clock that was, or is, ahead of this one */
             seen.last_used = now;
         fill_in(answer, &seen, token->credential, settings);
     }
-    directory_unlock(domain->directory);
+    directory_unlock(introspect->memory->directory);
 }
 
-static uint32_t count_use(struct domain *domain, struct introspection *answer, struct token_facts *token)
+static uint32_t count_use(const struct introspect *introspect, struct introspection *answer, struct token_facts *token)
 {
     if (answer->is_counted)
         return answer->api_number;
@@ -61,27 +62,28 @@ static uint32_t count_use(struct domain *domain, struct introspection *answer, s
     int64_t before = atomic_load_explicit(&token->credential->last_used, memory_order_relaxed);
     if (used > before)
         atomic_store_explicit(&token->credential->last_used, used, memory_order_relaxed);
-    answer->api_number =
-        usage_count(domain->usage, answer->credential_id, answer->api, used, answer->is_allowed, answer->use_count);
+    answer->api_number = usage_count(introspect->memory->usage, answer->credential_id, answer->api, used,
+                                     answer->is_allowed, answer->use_count);
     return answer->api_number;
 }
 
-bool introspect_in_memory(struct domain *domain, struct introspection *introspection)
+bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection)
 {
     introspection->is_active = false;
     if (!introspection->is_token)
         return true;
     struct token_facts token;
-    introspection->revision = directory_position(domain->directory).revision; /* before the look-up: a lower bound */
-    if (!token_table_get(domain->tokens, &introspection->key, &token, &introspection->generation))
+    introspection->revision =
+        directory_position(introspect->memory->directory).revision; /* before the look-up: a lower bound */
+    if (!token_table_get(introspect->memory->tokens, &introspection->key, &token, &introspection->generation))
         return false;
-    decide(domain, introspection, &token);
+    decide(introspect, introspection, &token);
     /* On a store that others write to, a use that they noted may be there and not here yet. */
-    if (domain->replica != NULL && (!introspection->is_active || introspection->must_store))
+    if (introspect->follow != NULL && (!introspection->is_active || introspection->must_store))
         return false;
     if (introspection->is_active && introspection->is_use) {
-        uint32_t api = count_use(domain, introspection, &token);
-        token_table_touch(domain->tokens, &introspection->key, token.last_used, api);
+        uint32_t api = count_use(introspect, introspection, &token);
+        token_table_touch(introspect->memory->tokens, &introspection->key, token.last_used, api);
     }
     return true;
 }
@@ -89,7 +91,7 @@ bool introspect_in_memory(struct domain *domain, struct introspection *introspec
 static enum status load_tx(struct store_tx *tx, void *arg)
 {
     struct introspection *introspection = arg;
-    enum status status = token_load(tx, &introspection->key, &introspection->row);
+    enum status status = token_row_load(tx, &introspection->key, &introspection->row);
     introspection->is_found = status == STATUS_OK;
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
@@ -97,8 +99,8 @@ static enum status load_tx(struct store_tx *tx, void *arg)
 /* What the store says, and what memory may know better: a use that is not stored yet. */
 static bool make_facts(struct introspection *introspection, struct token_facts *token)
 {
-    struct domain *domain = introspection->domain;
-    int64_t used = token_table_last_used(domain->tokens, &introspection->key);
+    const struct introspect *introspect = introspection->introspect;
+    int64_t used = token_table_last_used(introspect->memory->tokens, &introspection->key);
     *token = (struct token_facts){
         .key = introspection->key,
         .last_used = used > introspection->row.last_used ? used : introspection->row.last_used,
@@ -107,22 +109,23 @@ static bool make_facts(struct introspection *introspection, struct token_facts *
         .is_narrowed = introspection->row.is_narrowed,
         .roles = introspection->row.roles,
     };
-    directory_lock(domain->directory);
-    token->credential = directory_find_id(domain->directory, introspection->row.credential_id);
-    directory_unlock(domain->directory);
+    directory_lock(introspect->memory->directory);
+    token->credential = directory_find_id(introspect->memory->directory, introspection->row.credential_id);
+    directory_unlock(introspect->memory->directory);
     return token->credential != NULL;
 }
 
 /* Was the token issued after something that another replica did, and that is not known here yet? */
 static bool is_ahead(const struct introspection *introspection)
 {
-    struct domain *domain = introspection->domain;
+    const struct introspect *introspect = introspection->introspect;
     if (!introspection->is_found)
         return false;
-    directory_lock(domain->directory);
-    const struct credential_facts *credential = directory_find_id(domain->directory, introspection->row.credential_id);
+    directory_lock(introspect->memory->directory);
+    const struct credential_facts *credential =
+        directory_find_id(introspect->memory->directory, introspection->row.credential_id);
     bool is_known = credential != NULL && credential->epoch >= introspection->row.epoch;
-    directory_unlock(domain->directory);
+    directory_unlock(introspect->memory->directory);
     return !is_known;
 }
 
@@ -140,11 +143,12 @@ static void load_again(enum status status, void *arg)
 /* The answer is known, and its use is in the store where it must be. Only what is live is worth a place in memory. */
 static void keep(struct introspection *introspection, struct token_facts *token)
 {
-    struct domain *domain = introspection->domain;
-    uint32_t api = introspection->is_use ? count_use(domain, introspection, token) : 0;
-    if (token_table_put(domain->tokens, token, introspection->generation, api))
+    const struct introspect *introspect = introspection->introspect;
+    uint32_t api = introspection->is_use ? count_use(introspect, introspection, token) : 0;
+    if (token_table_put(introspect->memory->tokens, token, introspection->generation, api))
         introspection->done(STATUS_OK, introspection);
-    else if (introspect_in_memory(domain, introspection)) /* something was revoked meanwhile: it may have been this */
+    else if (introspect_in_memory(introspect,
+                                  introspection)) /* something was revoked meanwhile: it may have been this */
         introspection->done(STATUS_OK, introspection);
     else
         load(introspection);
@@ -157,7 +161,7 @@ static enum status use_tx(struct store_tx *tx, void *arg)
     const struct token_use_row use = {
         .key = introspection->key, .used = introspection->facts.last_used, .wrong_after = INT64_MAX, .api = api};
     usage_normalise(introspection->api, api);
-    return token_store_use(tx, true, &use, &introspection->stored_rows);
+    return token_row_store_use(tx, true, &use, &introspection->stored_rows);
 }
 
 /* If the row was not changed, it has gone, or another replica was about to do the same: the next load tells which. */
@@ -182,51 +186,52 @@ static void use_done(enum status status, void *arg)
 /* The store does not have it: then memory must not, either. */
 static void forget(struct introspection *introspection)
 {
-    struct domain *domain = introspection->domain;
-    if (token_table_last_used(domain->tokens, &introspection->key) == INT64_MIN)
+    const struct introspect *introspect = introspection->introspect;
+    if (token_table_last_used(introspect->memory->tokens, &introspection->key) == INT64_MIN)
         return;
-    token_table_remove(domain->tokens, &introspection->key);
-    flusher_note_missing(domain->flusher, 1);
+    change_forget_token(introspect->memory, &introspection->key);
+    flush_note_missing(introspect->flush, 1);
 }
 
 static void load_done(enum status status, void *arg)
 {
     struct introspection *introspection = arg;
-    struct domain *domain = introspection->domain;
-    struct replica *replica = domain->replica;
+    const struct introspect *introspect = introspection->introspect;
+    struct follow *follow = introspect->follow;
     introspection->is_active = false;
     /* The load may have taken long: is what memory says still to be believed? */
     bool is_behind =
-        replica != NULL && !introspection->has_caught_up && (is_ahead(introspection) || !replica_has_lease(replica));
+        follow != NULL && !introspection->has_caught_up && (is_ahead(introspection) || !follow_has_lease(follow));
     if (status == STATUS_OK && is_behind) {
         introspection->has_caught_up = true;
-        replica_refresh(replica, load_again, introspection);
+        follow_refresh(follow, load_again, introspection);
         return;
     }
     if (status == STATUS_OK && !introspection->is_found)
         forget(introspection);
     if (status == STATUS_OK && introspection->is_found && make_facts(introspection, &introspection->facts))
-        decide(domain, introspection, &introspection->facts);
+        decide(introspect, introspection, &introspection->facts);
     if (!introspection->is_active)
         introspection->done(status, introspection);
     else if (introspection->must_store)
-        store_write_beside(domain->store, use_tx, use_done, introspection);
+        store_write_beside(introspect->store, use_tx, use_done, introspection);
     else
         keep(introspection, &introspection->facts);
 }
 
 static void load(struct introspection *introspection)
 {
-    struct domain *domain = introspection->domain;
+    const struct introspect *introspect = introspection->introspect;
     struct token_facts none;
-    introspection->revision = directory_position(domain->directory).revision;
-    (void)token_table_get(domain->tokens, &introspection->key, &none, &introspection->generation);
-    store_read(domain->store, load_tx, load_done, introspection);
+    introspection->revision = directory_position(introspect->memory->directory).revision;
+    (void)token_table_get(introspect->memory->tokens, &introspection->key, &none, &introspection->generation);
+    store_read(introspect->store, load_tx, load_done, introspection);
 }
 
-void introspect_in_store(struct domain *domain, struct introspection *introspection, introspect_done_fn *done)
+void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,
+                         introspect_done_fn *done)
 {
-    introspection->domain = domain;
+    introspection->introspect = introspect;
     introspection->done = done;
     introspection->has_caught_up = false;
     introspection->store_tries = 0;

@@ -3,8 +3,21 @@
 #ifndef DOMAIN_INTROSPECT_H
 #define DOMAIN_INTROSPECT_H
 
-#include "domain/domain.h"
-#include "domain/token.h"
+#include "domain/flush.h"
+#include "domain/follow.h"
+#include "memory/memory.h"
+#include "records/token.h"
+#include "rules/usage.h"
+
+/* What it may touch; all borrowed. */
+struct introspect {
+    struct memory *memory;
+    struct store *store;
+    struct clock *clock;
+    struct flush *flush;
+    struct follow *follow;  /* NULL: nobody else writes to the store */
+    int64_t flush_interval; /* see settings_store_margin */
+};
 
 struct introspection;
 typedef void introspect_done_fn(enum status status, struct introspection *introspection);
@@ -36,13 +49,13 @@ struct introspection {
     /* While the store is asked. */
     bool is_counted;
     bool has_caught_up;
-    bool must_store; /* this use, before it is answered: see domain_store_margin */
+    bool must_store; /* this use, before it is answered: see settings_store_margin */
     int store_tries;
     int64_t stored_rows;
     int64_t now;
     struct token_facts facts;
     uint32_t api_number;
-    struct domain *domain;
+    const struct introspect *introspect;
     uint64_t generation;
     bool is_found;
     struct token_row row;
@@ -51,9 +64,10 @@ struct introspection {
 };
 
 /* True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */
-bool introspect_in_memory(struct domain *domain, struct introspection *introspection);
+bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection);
 
 /* Calls done later, on a thread of the store, with the answer or STATUS_UNAVAILABLE. */
-void introspect_in_store(struct domain *domain, struct introspection *introspection, introspect_done_fn *done);
+void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,
+                         introspect_done_fn *done);
 
 #endif

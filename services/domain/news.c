@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/news.h"
 
-#include "domain/domain.h"
+#include "base/must.h"
+#include "memory/change.h"
+#include "records/change_log.h"
+#include "records/credential_facts.h"
+#include "records/setting.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +29,7 @@ static void reset(struct news *news)
         credential_facts_free(news->facts[i]);
     free(news->facts);
     arena_done(&news->arena);
-    *news = (struct news){.domain = news->domain,
-                          .is_start = news->is_start,
+    *news = (struct news){.is_start = news->is_start,
                           .since = news->since,
                           .own = news->own,
                           .own_count = news->own_count,
@@ -96,20 +99,19 @@ static void add_change(struct log_reading *reading, int64_t kind, const void *su
     }
 }
 
-static enum status read_change(const struct store_row *row, void *arg)
+/* A change_each_fn. */
+static enum status read_change(const struct change_row *row, void *arg)
 {
     struct log_reading *reading = arg;
     struct news *news = reading->news;
-    struct position position = {store_row_int(row, 0), store_row_int(row, 1)};
+    struct position position = row->position;
     GROW(news, log, log_count, log_size);
     news->log[news->log_count++] = news->position = position;
     if (position.revision <= news->since.revision)
         return STATUS_OK;
-    size_t len = 0;
-    const void *subject = store_row_blob(row, 3, &len);
     reading->has_gap |= position.revision != reading->next++;
     reading->is_damaged |= position.change_id == 0;
-    add_change(reading, store_row_int(row, 2), subject, len);
+    add_change(reading, row->kind, row->subject, row->subject_len);
     return STATUS_OK;
 }
 
@@ -163,9 +165,7 @@ static void add_facts(struct news *news, const struct credential *credential)
 {
     if (news->facts_count == news->facts_size) {
         news->facts_size = news->facts_size == 0 ? 16 : news->facts_size * 2;
-        news->facts = realloc(news->facts, news->facts_size * sizeof *news->facts);
-        if (news->facts == NULL)
-            abort();
+        news->facts = must(realloc(news->facts, news->facts_size * sizeof *news->facts));
     }
     news->facts[news->facts_count++] = credential_facts_new(credential);
 }
@@ -208,27 +208,17 @@ static int64_t least_revision(const struct news *news)
     return least;
 }
 
-static enum status read_position(const struct store_row *row, void *arg)
-{
-    *(struct position *)arg = (struct position){store_row_int(row, 0), store_row_int(row, 1)};
-    return STATUS_OK;
-}
-
 static enum status read_whole(struct store_tx *tx, struct news *news)
 {
-    news->position = (struct position){0};
     news->has_settings = news->has_roles = true;
-    TRY(store_run(tx, "SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", read_position,
-                  &news->position));
+    TRY(change_log_last(tx, &news->position));
     return credential_facts_load_all(tx, news->now, &news->facts, &news->facts_count);
 }
 
 static enum status read_log(struct store_tx *tx, struct news *news)
 {
     struct log_reading reading = {.news = news, .next = news->since.revision + 1};
-    enum status status = store_run(
-        tx, "SELECT revision, change_id, kind, subject FROM change_log WHERE revision >= $1 ORDER BY revision",
-        read_change, &reading, store_int(least_revision(news)));
+    enum status status = change_log_read(tx, least_revision(news), read_change, &reading);
     news->kind = judge(&reading);
     if (status == STATUS_OK)
         status = news->kind == NEWS_SINCE ? load_clients(tx, &reading) : read_whole(tx, news);
@@ -242,9 +232,9 @@ enum status news_read(struct store_tx *tx, struct news *news)
     news->kind = NEWS_START;
     TRY(news->is_start ? read_whole(tx, news) : read_log(tx, news));
     if (news->has_settings)
-        TRY(settings_load(tx, &news->settings));
+        TRY(setting_load(tx, &news->settings));
     if (news->has_roles)
-        TRY(role_list(tx, read_role, news));
+        TRY(role_row_list(tx, read_role, news));
     /* There are always roles. Where there are none, the tables were put in place of others after this transaction's
      * state was fixed (a restore), and look empty to it. */
     return news->has_roles && news->role_count == 0 ? STATUS_UNAVAILABLE : STATUS_OK;
@@ -252,22 +242,21 @@ enum status news_read(struct store_tx *tx, struct news *news)
 
 /* Applying */
 
-static void apply_since(struct news *news)
+static void apply_since(struct memory *memory, struct news *news)
 {
-    struct directory *directory = news->domain->directory;
     for (size_t i = 0; i < news->role_count; i++)
-        directory_put_role(directory, &news->roles[i]);
+        change_apply(memory, &(struct change){.kind = CHANGE_ROLE, .role = &news->roles[i]});
     if (news->has_settings)
-        directory_put_settings(directory, &news->settings);
+        change_apply(memory, &(struct change){.kind = CHANGE_SETTINGS, .settings = &news->settings});
     for (size_t i = 0; i < news->facts_count; i++)
-        directory_put_credential(directory, news->facts[i]);
+        change_apply(memory, &(struct change){.kind = CHANGE_CREDENTIAL, .facts = news->facts[i]});
     for (size_t i = 0; i < news->purged_count; i++)
-        directory_purge(directory, news->purged[i]);
+        change_apply(memory, &(struct change){.kind = CHANGE_PURGE, .credential_id = news->purged[i]});
     for (size_t i = 0; i < news->ended_count; i++)
-        token_table_remove(news->domain->tokens, &news->ended[i]);
+        change_apply(memory, &(struct change){.kind = CHANGE_TOKEN, .token = &news->ended[i]});
 }
 
-static void apply_all(struct news *news)
+static void apply_all(struct memory *memory, struct news *news)
 {
     const struct directory_content content = {
         .facts = news->facts,
@@ -276,17 +265,16 @@ static void apply_all(struct news *news)
         .role_count = news->role_count,
         .settings = &news->settings,
     };
-    directory_replace(news->domain->directory, &content);
-    token_table_clear(news->domain->tokens);
+    change_apply_all(memory, &content);
 }
 
-void news_apply(struct news *news)
+void news_apply(struct memory *memory, struct news *news)
 {
     if (news->kind == NEWS_SINCE)
-        apply_since(news);
+        apply_since(memory, news);
     else
-        apply_all(news);
+        apply_all(memory, news);
     news->facts_count = 0; /* the directory has them now */
     if (!position_equal(news->position, news->since) || news->is_start)
-        directory_set_position(news->domain->directory, news->position);
+        directory_set_position(memory->directory, news->position);
 }

@@ -10,7 +10,14 @@
 #ifndef DOMAIN_NEWS_H
 #define DOMAIN_NEWS_H
 
-#include "domain/credential.h"
+#include "arena.h"
+#include "records/role.h"
+#include "rules/change.h"
+#include "rules/credential.h"
+#include "rules/secret_text.h"
+#include "rules/settings.h"
+
+struct memory;
 
 enum news_kind {
     NEWS_SINCE,   /* what changed since */
@@ -20,7 +27,6 @@ enum news_kind {
 };
 
 struct news {
-    struct domain *domain;
     bool is_start;         /* nothing is known */
     struct position since; /* else: up to here */
     struct position *own;  /* and these, which were obeyed early; malloc'ed */
@@ -50,11 +56,12 @@ enum status news_read(struct store_tx *tx, struct news *news);
 
 /* After it, if the position of what is in memory is still `since`. Of NEWS_SINCE, what is in memory already and newer
  * stays. Everything else replaces. Nobody else may apply meanwhile. */
-void news_apply(struct news *news);
+void news_apply(struct memory *memory, struct news *news);
 
 /* The change of that revision among those that were looked at; its change id is 0 if it is not there. */
 struct position news_find(const struct news *news, int64_t revision);
 
+/* Frees what was read, and `own`. */
 void news_done(struct news *news);
 
 #endif

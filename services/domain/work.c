@@ -1,34 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/work.h"
 
-#include "domain/domain.h"
+#include "base/must.h"
+#include "domain/follow.h"
+#include "memory/change.h"
+#include "records/change_log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct change {
-    struct change *next;
-    enum change_kind kind;
+/* A change, and what it points to. */
+struct own_change {
+    struct own_change *next;
     struct position position;
-    struct credential_facts *facts;
+    struct change change;
     struct token_key key;
     struct settings settings;
     struct role role;
-    int64_t credential_id;
 };
 
-static void free_change(struct change *change)
+static void free_change(struct own_change *own)
 {
-    credential_facts_free(change->facts);
-    free(change);
+    if (own->change.kind == CHANGE_CREDENTIAL)
+        credential_facts_free(own->change.facts);
+    free(own);
 }
 
 void work_reset(struct work *work)
 {
     while (work->changes != NULL) {
-        struct change *change = work->changes;
-        work->changes = change->next;
-        free_change(change);
+        struct own_change *own = work->changes;
+        work->changes = own->next;
+        free_change(own);
     }
     work->tokens_ended = 0;
     work->credentials_affected = 0;
@@ -38,40 +41,26 @@ void work_begin(struct work *work, struct store_tx *tx)
 {
     work_reset(work);
     work->tx = tx;
-    work->now = clock_now(work->domain->clock);
+    work->now = clock_now(work->clock);
+    struct settings settings = memory_settings(work->memory);
+    work->limits = settings_limits(&settings, work->now);
 }
 
 enum status work_sober_time(struct work *work, int64_t *ret_time)
 {
-    int64_t own = clock_sober(work->domain->clock), database = 0;
+    int64_t own = clock_sober(work->clock), database = 0;
     TRY(store_now(work->tx, &database));
     *ret_time = database < own ? database : own;
     return STATUS_OK;
 }
 
-static enum status read_value(const struct store_row *row, void *arg)
+static struct own_change *add(struct work *work, enum change_kind kind)
 {
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
-enum status work_next(struct store_tx *tx, const char *counter, int64_t *ret_value)
-{
-    return store_run(tx,
-                     "INSERT INTO counter (name, value) VALUES ($1, 1)"
-                     " ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value",
-                     read_value, ret_value, store_text(counter));
-}
-
-static struct change *add(struct work *work, enum change_kind kind)
-{
-    struct change *change = calloc(1, sizeof *change);
-    if (change == NULL)
-        abort();
-    change->kind = kind;
-    change->next = work->changes;
-    work->changes = change;
-    return change;
+    struct own_change *own = must(calloc(1, sizeof *own));
+    own->change.kind = kind;
+    own->next = work->changes;
+    work->changes = own;
+    return own;
 }
 
 /* Not 0, which stands for none. */
@@ -83,50 +72,51 @@ static int64_t make_change_id(void)
     return id;
 }
 
-static enum status append_log(struct work *work, struct change *change, const void *subject, size_t len)
+static enum status append_log(struct work *work, struct own_change *own, const void *subject, size_t len)
 {
-    TRY(work_next(work->tx, "revision", &change->position.revision));
-    change->position.change_id = make_change_id();
-    store_announce(work->tx);
-    return store_send(work->tx,
-                      "INSERT INTO change_log (revision, kind, subject, at, change_id) VALUES ($1, $2, $3, $4, $5)",
-                      store_int(change->position.revision), store_int(change->kind), store_blob(subject, len),
-                      store_int(work->now), store_int(change->position.change_id));
+    TRY(change_log_next(work->tx, &own->position.revision));
+    own->position.change_id = make_change_id();
+    const struct change_row row = {
+        .position = own->position, .kind = own->change.kind, .subject = subject, .subject_len = len};
+    return change_log_append(work->tx, &row, work->now);
 }
 
 enum status work_change_credential(struct work *work, struct credential_facts *facts)
 {
-    struct change *change = add(work, CHANGE_CREDENTIAL);
-    change->facts = facts;
-    return append_log(work, change, facts->client_id, CLIENT_ID_LEN);
+    struct own_change *own = add(work, CHANGE_CREDENTIAL);
+    own->change.facts = facts;
+    return append_log(work, own, facts->client_id, CLIENT_ID_LEN);
 }
 
 enum status work_change_token(struct work *work, const struct token_key *key)
 {
-    struct change *change = add(work, CHANGE_TOKEN);
-    change->key = *key;
-    return append_log(work, change, key->bytes, TOKEN_KEY_BYTES);
+    struct own_change *own = add(work, CHANGE_TOKEN);
+    own->key = *key;
+    own->change.token = &own->key;
+    return append_log(work, own, key->bytes, TOKEN_KEY_BYTES);
 }
 
 enum status work_change_settings(struct work *work, const struct settings *settings)
 {
-    struct change *change = add(work, CHANGE_SETTINGS);
-    change->settings = *settings;
-    return append_log(work, change, "", 0);
+    struct own_change *own = add(work, CHANGE_SETTINGS);
+    own->settings = *settings;
+    own->change.settings = &own->settings;
+    return append_log(work, own, "", 0);
 }
 
 enum status work_change_role(struct work *work, const struct role *role)
 {
-    struct change *change = add(work, CHANGE_ROLE);
-    change->role = *role;
-    return append_log(work, change, role->id, strlen(role->id));
+    struct own_change *own = add(work, CHANGE_ROLE);
+    own->role = *role;
+    own->change.role = &own->role;
+    return append_log(work, own, role->id, strlen(role->id));
 }
 
 enum status work_change_purge(struct work *work, int64_t credential_id)
 {
-    struct change *change = add(work, CHANGE_PURGE);
-    change->credential_id = credential_id;
-    return append_log(work, change, &credential_id, sizeof credential_id);
+    struct own_change *own = add(work, CHANGE_PURGE);
+    own->change.credential_id = credential_id;
+    return append_log(work, own, &credential_id, sizeof credential_id);
 }
 
 enum status work_change_all(struct work *work)
@@ -134,60 +124,35 @@ enum status work_change_all(struct work *work)
     return append_log(work, add(work, CHANGE_ALL), "", 0);
 }
 
-/* is_next: what is known can be compared with it; else only what ends is obeyed. */
-static void apply(struct domain *domain, struct change *change, bool is_next)
+/* Where others write, too, theirs may be missing before it: the log will say when the position moves. And unless it is
+ * the next one, what is known cannot be compared with it: only what ends is obeyed. */
+static void obey(struct work *work, struct own_change *own)
 {
-    switch (change->kind) {
-    case CHANGE_CREDENTIAL:
-        if (!is_next)
-            break;
-        directory_put_credential(domain->directory, change->facts);
-        change->facts = NULL; /* the directory has it now */
-        break;
-    case CHANGE_TOKEN:
-        token_table_remove(domain->tokens, &change->key);
-        break;
-    case CHANGE_SETTINGS:
-        if (is_next)
-            directory_put_settings(domain->directory, &change->settings);
-        break;
-    case CHANGE_ROLE:
-        if (is_next)
-            directory_put_role(domain->directory, &change->role);
-        break;
-    case CHANGE_PURGE:
-        if (is_next)
-            directory_purge(domain->directory, change->credential_id);
-        break;
-    case CHANGE_ALL: /* whoever writes it has read everything */
-        break;
+    bool is_next = work->follow == NULL || follow_begin_own(work->follow, own->position);
+    if (is_next || own->change.kind == CHANGE_TOKEN) {
+        change_apply(work->memory, &own->change);
+        if (own->change.kind == CHANGE_CREDENTIAL)
+            own->change.facts = NULL; /* memory has it now */
     }
-}
-
-/* Where others write, too, theirs may be missing before it: the log will say when the position moves. */
-static void obey(struct domain *domain, struct change *change)
-{
-    bool is_next = domain->replica == NULL || replica_begin_own(domain->replica, change->position);
-    apply(domain, change, is_next);
-    if (domain->replica == NULL)
-        directory_set_position(domain->directory, change->position);
+    if (work->follow == NULL)
+        directory_set_position(work->memory->directory, own->position);
     else
-        replica_end_own(domain->replica);
+        follow_end_own(work->follow);
 }
 
 void work_apply(struct work *work)
 {
-    struct change *oldest_first = NULL;
+    struct own_change *oldest_first = NULL;
     while (work->changes != NULL) {
-        struct change *change = work->changes;
-        work->changes = change->next;
-        change->next = oldest_first;
-        oldest_first = change;
+        struct own_change *own = work->changes;
+        work->changes = own->next;
+        own->next = oldest_first;
+        oldest_first = own;
     }
     while (oldest_first != NULL) {
-        struct change *change = oldest_first;
-        oldest_first = change->next;
-        obey(work->domain, change);
-        free_change(change);
+        struct own_change *own = oldest_first;
+        oldest_first = own->next;
+        obey(work, own);
+        free_change(own);
     }
 }

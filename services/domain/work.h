@@ -11,34 +11,29 @@
 #define DOMAIN_WORK_H
 
 #include "arena.h"
-#include "domain/directory.h"
-#include "domain/secret_text.h"
+#include "clock.h"
+#include "memory/memory.h"
+#include "rules/secret_text.h"
+#include "store/store.h"
 
-enum change_kind {
-    CHANGE_CREDENTIAL = 1, /* subject: client ID */
-    CHANGE_TOKEN = 2,      /* subject: the key of a token that ended */
-    CHANGE_SETTINGS = 3,
-    CHANGE_ROLE = 4,
-    CHANGE_PURGE = 5, /* subject: the credential's id, 8 bytes */
-    CHANGE_ALL =
-        6, /* whoever follows forgets everything and reads it anew; so it does of a kind that it does not know */
-};
-
-struct change;
-struct domain;
+struct follow;
+struct own_change;
 
 struct work {
-    struct domain *domain;
+    struct memory *memory;
+    struct clock *clock;
+    struct follow *follow; /* NULL: nobody else writes to the store */
     struct store_tx *tx;
     struct arena *arena; /* of the call */
     int64_t now;
-    const char *actor; /* client ID or mutual-TLS identity */
+    struct token_limits limits; /* as memory has the settings, now */
+    const char *actor;          /* client ID or mutual-TLS identity */
     int64_t tokens_ended;
     int64_t credentials_affected;
-    struct change *changes; /* newest first */
+    struct own_change *changes; /* newest first */
 };
 
-/* At each try: empty again, in this transaction, now. */
+/* At each try: empty again, in this transaction, now, with one look at memory. */
 void work_begin(struct work *work, struct store_tx *tx);
 
 /* A time to write down that others will compare with theirs: without a jump of this process's clock that has not
@@ -58,9 +53,5 @@ enum status work_change_all(struct work *work);
 
 /* After the commit. Then the work is empty. What the log has told already is left as it is there. */
 void work_apply(struct work *work);
-
-/* The next value of a counter of the store, from 1. Work that takes the counter "revision" happens one after the other,
- * on all replicas. */
-enum status work_next(struct store_tx *tx, const char *counter, int64_t *ret_value);
 
 #endif

@@ -124,6 +124,9 @@ const void *store_row_blob(const struct store_row *row, int column, size_t *ret_
  * failure of the statement, others may follow. A row function must not run statements itself (STATUS_INTERNAL). */
 typedef enum status store_row_fn(const struct store_row *row, void *arg);
 
+/* A store_row_fn: *(int64_t *)arg becomes the row's first column. */
+enum status store_read_int(const struct store_row *row, void *arg);
+
 /* Runs one statement. `sql` must be a string literal (its address names the prepared statement). `each` may be NULL. */
 enum status store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
                         store_row_fn *each, void *arg);

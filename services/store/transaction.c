@@ -249,6 +249,12 @@ int64_t store_row_int(const struct store_row *row, int column)
     return row->driver->row_int(row->handle, column);
 }
 
+enum status store_read_int(const struct store_row *row, void *arg)
+{
+    *(int64_t *)arg = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
 const char *store_row_text(const struct store_row *row, int column)
 {
     return row->driver->row_text(row->handle, column);

@@ -10,8 +10,9 @@
  */
 #include "domain/credential.h"
 #include "domain/domain.h"
-#include "domain/token.h"
-#include "domain/user.h"
+#include "domain/owner.h"
+#include "records/token.h"
+#include "records/user.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,15 +39,14 @@ static void check(enum status status, const char *what)
 
 static void begin(struct filling *filling, struct store_tx *tx)
 {
-    work_reset(&filling->work);
-    filling->work.tx = tx;
+    work_begin(&filling->work, tx);
 }
 
 static enum status add_owners(struct store_tx *tx, void *arg)
 {
     struct filling *filling = arg;
     struct role_set roles = {0};
-    role_set_add(&roles, directory_role_number(filling->domain->directory, "work_creator"));
+    role_set_add(&roles, directory_role_number(filling->domain->memory->directory, "work_creator"));
     begin(filling, tx);
     for (long i = filling->from; i < filling->from + CREDENTIALS_AT_ONCE && i < filling->owner_count; i++)
         TRY(user_set_roles(&filling->work, arena_format(&filling->arena, "owner %ld", i), &roles));
@@ -57,7 +57,7 @@ static enum status add_credentials(struct store_tx *tx, void *arg)
 {
     struct filling *filling = arg;
     struct role_set roles = {0};
-    role_set_add(&roles, directory_role_number(filling->domain->directory, "work_creator"));
+    role_set_add(&roles, directory_role_number(filling->domain->memory->directory, "work_creator"));
     begin(filling, tx);
     for (long i = filling->from; i < filling->from + CREDENTIALS_AT_ONCE && i < filling->credential_count; i++) {
         char secret[SECRET_TEXT_LEN + 1];
@@ -83,15 +83,15 @@ static enum status add_tokens(struct store_tx *tx, void *arg)
             .epoch = 1,
             .last_used = filling->now,
         };
-        if (!token_text_new(filling->now - (filling->token_count - i) * 1000, text))
+        if (!token_text_new(filling->now - (filling->token_count - i) * 1000, crypto_random, text))
             abort();
         if (!token_text_parse(text, &row.key))
             abort();
-        struct directory *directory = filling->domain->directory;
+        struct directory *directory = filling->domain->memory->directory;
         directory_lock(directory);
         const char *client_id = directory_find_id(directory, row.credential_id)->client_id; /* never changes */
         directory_unlock(directory);
-        TRY(token_insert(tx, &row, client_id, &filling->inserted));
+        TRY(token_row_insert(tx, &row, client_id, &filling->inserted));
         puts(text);
     }
     return STATUS_OK;
@@ -120,8 +120,7 @@ int main(int argc, char **argv)
     check(store_open(&(struct store_options){.url = argv[1]}, &store, why), why);
     check(domain_open(&(struct domain_options){.store = store, .flush_interval_ms = -1}, &filling.domain), argv[1]);
     filling.now = clock_now(filling.domain->clock);
-    filling.work =
-        (struct work){.domain = filling.domain, .arena = &filling.arena, .now = filling.now, .actor = "bench"};
+    filling.work = domain_work(filling.domain, &filling.arena, "bench");
     fill(&filling, add_owners, filling.owner_count, CREDENTIALS_AT_ONCE);
     fill(&filling, add_credentials, filling.credential_count, CREDENTIALS_AT_ONCE);
     fill(&filling, add_tokens, filling.token_count, TOKENS_AT_ONCE);

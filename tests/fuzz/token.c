@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The token's text and the accessor: whatever comes in, a key comes out only of what was made here. */
-#include "domain/secret_text.h"
+#include "rules/secret_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include "calls.h"
 
-#include "domain/crypto.h"
+#include "base/crypto.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
 #include "calls.h"
 #include "random.h"
 
-#include "domain/flusher.h"
-#include "domain/token_table.h"
+#include "domain/flush.h"
+#include "memory/token_table.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -253,11 +253,11 @@ void process_crash(struct world *world, struct process *process)
 
 void process_follow(struct world *world, struct process *process)
 {
-    if (!process->is_up || process->domain->replica == NULL || process->is_busy)
+    if (!process->is_up || process->domain->follow == NULL || process->is_busy)
         return;
     world_say(world, "%d follows", process->index);
     process->is_busy = true;
-    replica_follow(process->domain->replica);
+    follow_once(process->domain->follow);
     process->is_busy = false;
 }
 
@@ -291,9 +291,9 @@ void process_round(struct world *world, struct process *process)
     flushing->failovers = world->model.failovers;
     model_flush_begins(world, process->index, flushing->dates);
     world_say(world, "%d flushes and reaps", process->index);
-    domain_flush(process->domain, flushed, flushing);
+    flush_begin(process->domain->flush, flushed, flushing);
     model_reap(world, process->index);
-    flusher_round(process->domain->flusher, &removed);
+    background_round(process->domain->background, &removed);
     world_say(world, "%d reaped %d", process->index, removed);
     process->is_busy = false;
 }

@@ -73,7 +73,7 @@ static enum status nothing(struct store_tx *tx, void *arg)
 enum status flush(struct fixture *fixture)
 {
     struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    domain_flush(fixture->domain, flushed, &waiting);
+    flush_begin(fixture->domain->flush, flushed, &waiting);
     enum status status = wait_for(&waiting);
     /* Completions come in order: when this one is done, so is all that the flush's own did after it told us. */
     enum status after = store_write_wait(fixture->store, nothing, NULL);
@@ -88,8 +88,8 @@ void fixture_crash(struct fixture *fixture, const char *file)
     char why[STORE_WHY_MAX] = "";
     struct token_use *uses = NULL;
     struct usage_delta *deltas = NULL;
-    token_table_gather(fixture->domain->tokens, &uses);
-    usage_gather(fixture->domain->usage, clock_now(fixture->clock), &deltas);
+    token_table_gather(fixture->domain->memory->tokens, &uses);
+    usage_gather(fixture->domain->memory->usage, clock_now(fixture->clock), &deltas);
     free(uses);
     free(deltas);
     domain_close(fixture->domain);
@@ -107,16 +107,14 @@ struct working {
 static enum status run_work(struct store_tx *tx, void *arg)
 {
     struct working *working = arg;
-    work_reset(&working->work);
-    working->work.tx = tx;
+    work_begin(&working->work, tx);
     return working->fn(&working->work, working->arg);
 }
 
 enum status do_work(struct fixture *fixture, work_fn *fn, void *arg, int64_t *ret_tokens_ended)
 {
     struct working working = {.fn = fn, .arg = arg};
-    working.work = (struct work){
-        .domain = fixture->domain, .arena = &fixture->arena, .now = clock_now(fixture->clock), .actor = "test"};
+    working.work = domain_work(fixture->domain, &fixture->arena, "test");
     enum status status = store_write_wait(fixture->store, run_work, &working);
     if (ret_tokens_ended != NULL)
         *ret_tokens_ended = working.work.tokens_ended;
@@ -143,7 +141,7 @@ struct credential *make_credential(struct fixture *fixture, const char *name, co
     struct making making = {.credential = arena_new(&fixture->arena, struct credential)};
     making.credential->name = arena_text(&fixture->arena, name);
     making.credential->owner = "";
-    role_set_add(&making.roles, directory_role_number(fixture->domain->directory, role));
+    role_set_add(&making.roles, directory_role_number(fixture->domain->memory->directory, role));
     assert_int_equal(do_work(fixture, create, &making, NULL), STATUS_OK);
     return making.credential;
 }
@@ -157,7 +155,7 @@ struct inserting {
 static enum status insert(struct store_tx *tx, void *arg)
 {
     struct inserting *inserting = arg;
-    return token_insert(tx, &inserting->row, inserting->client_id, &inserting->inserted);
+    return token_row_insert(tx, &inserting->row, inserting->client_id, &inserting->inserted);
 }
 
 struct token_key make_token(struct fixture *fixture, const struct credential *credential)
@@ -166,7 +164,7 @@ struct token_key make_token(struct fixture *fixture, const struct credential *cr
     struct inserting inserting = {.row = {.credential_id = credential->id, .epoch = credential->epoch},
                                   .client_id = credential->client_id};
     inserting.row.last_used = clock_now(fixture->clock);
-    assert_true(token_text_new(inserting.row.last_used, text));
+    assert_true(token_text_new(inserting.row.last_used, crypto_random, text));
     assert_true(token_text_parse(text, &inserting.row.key));
     assert_int_equal(store_write_wait(fixture->store, insert, &inserting), STATUS_OK);
     assert_int_equal(inserting.inserted, 1);
@@ -183,8 +181,8 @@ bool is_active(struct fixture *fixture, const struct token_key *key, bool is_use
     struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct introspection question = {
         .is_token = true, .key = *key, .api = "GET /", .is_use = is_use, .use_count = 1, .arg = &waiting};
-    if (!introspect_in_memory(fixture->domain, &question)) {
-        introspect_in_store(fixture->domain, &question, answered);
+    if (!introspect_in_memory(&fixture->domain->introspect, &question)) {
+        introspect_in_store(&fixture->domain->introspect, &question, answered);
         assert_int_equal(wait_for(&waiting), STATUS_OK);
     }
     return question.is_active;

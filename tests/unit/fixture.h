@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the unit tests of services/domain share: a domain on a SQLite file of its own, whose clock stands still until it
- * is moved, and whose flusher runs only when it is told to. */
+ * is moved, and whose threads do not run. */
 #ifndef TEST_UNIT_FIXTURE_H
 #define TEST_UNIT_FIXTURE_H
 
@@ -8,9 +8,11 @@
 
 #include "domain/credential.h"
 #include "domain/domain.h"
-#include "domain/flusher.h"
+#include "domain/flush.h"
 #include "domain/introspect.h"
-#include "domain/token.h"
+#include "domain/reap.h"
+#include "memory/token_table.h"
+#include "records/token.h"
 
 #define START (INT64_C(1800000000) * CLOCK_SECOND)
 #define MINUTE (60 * CLOCK_SECOND)

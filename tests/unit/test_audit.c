@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+#include "records/audit.h"
 
 static struct audit_event event_of(const char *action, const char *detail)
 {

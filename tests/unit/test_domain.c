@@ -2,14 +2,17 @@
 /* The domain as a whole: loads that race with revocations, a store that fails, what is removed and when. */
 #include "fixture.h"
 
-#include "domain/user.h"
+#include "domain/owner.h"
 
+#include "domain/revoke.h"
 #include "faulty.h"
+#include "records/credential_facts.h"
+#include "records/user.h"
 
 static enum status end_it(struct work *work, void *arg)
 {
     bool was_live = false;
-    enum status status = token_end(work, arg, &was_live);
+    enum status status = revoke_token(work, arg, &was_live);
     if (status == STATUS_OK)
         work->tokens_ended = was_live;
     return status;
@@ -103,7 +106,7 @@ static void race(const char *file, bool by_epoch)
     pthread_join(thread, NULL);
     assert_false(asking.is_active); /* it was asked again, or judged by the epoch of now */
     assert_false(is_active(&fixture, &key, true));
-    assert_int_equal(token_table_count(fixture.domain->tokens), 0);
+    assert_int_equal(token_table_count(fixture.domain->memory->tokens), 0);
     fixture_close(&fixture);
 }
 
@@ -159,7 +162,7 @@ static void many_uses_are_stored_in_parts_between_which_others_can_write(void **
     clock_advance(fixture.clock, MINUTE);
     for (int i = 0; i < TOKENS; i++)
         assert_true(is_active(&fixture, &keys[i], true));
-    domain_flush(fixture.domain, NULL, NULL);
+    flush_begin(fixture.domain->flush, NULL, NULL);
     assert_int_equal(flush(&fixture), STATUS_OK); /* carries nothing, and is done when the one before is */
     assert_int_equal(query_number(&fixture, count_allowed), 2 * TOKENS);
     free(keys);
@@ -178,7 +181,7 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     clock_advance(fixture.clock, 15 * MINUTE);
     assert_true(is_active(&fixture, &key, true));
     struct audit_event refused = {.at = START, .action = "ClientRefused", .outcome = "UNAUTHENTICATED"};
-    audit_queue_add(fixture.domain->audit, &refused);
+    audit_queue_add(fixture.domain->memory->audit, &refused);
     faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
     atomic_store(&faulty.is_lasting, true); /* a flush is one commit or two, as it happens */
     assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE);
@@ -186,15 +189,15 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     struct token_use *uses = NULL;
     struct usage_delta *deltas = NULL;
     struct audit_event *events = NULL;
-    assert_int_equal(token_table_gather(fixture.domain->tokens, &uses), 1);
+    assert_int_equal(token_table_gather(fixture.domain->memory->tokens, &uses), 1);
     assert_int_equal(uses[0].used, START + 15 * MINUTE);
-    token_table_touch(fixture.domain->tokens, &uses[0].key, uses[0].used, uses[0].api);
-    size_t count = usage_gather(fixture.domain->usage, START, &deltas);
+    token_table_touch(fixture.domain->memory->tokens, &uses[0].key, uses[0].used, uses[0].api);
+    size_t count = usage_gather(fixture.domain->memory->usage, START, &deltas);
     assert_int_equal(count, 1);
     assert_int_equal(deltas[0].allowed, 1);
-    usage_give_back(fixture.domain->usage, deltas, count);
-    assert_int_equal(audit_queue_gather(fixture.domain->audit, &fixture.arena, &events), 1);
-    audit_queue_add(fixture.domain->audit, &events[0]);
+    usage_give_back(fixture.domain->memory->usage, deltas, count);
+    assert_int_equal(audit_queue_gather(fixture.domain->memory->audit, &fixture.arena, &events), 1);
+    audit_queue_add(fixture.domain->memory->audit, &events[0]);
     free(uses);
     free(deltas);
     assert_int_equal(flush(&fixture), STATUS_OK);
@@ -225,7 +228,7 @@ static void a_flush_of_which_a_part_fails_has_failed_and_stores_that_part_later(
     assert_int_equal(query_number(&fixture, count_used), 0);
     assert_int_equal(query_number(&fixture, count_allowed), TOKENS);
     faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
-    domain_flush(fixture.domain, NULL, NULL);
+    flush_begin(fixture.domain->flush, NULL, NULL);
     assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE); /* what it did not find is not stored either */
     assert_true(faulty_disarm(&faulty));
     assert_int_equal(flush(&fixture), STATUS_OK);
@@ -272,11 +275,11 @@ static void the_reaper_takes_what_is_dead_and_only_that(void **state)
     struct token_key living = make_token(&fixture, credential);
     clock_advance(fixture.clock, 10 * MINUTE);
     int seen = 0, removed = 0, total = 0;
-    assert_int_equal(flusher_reap(fixture.domain->flusher, &seen, &removed), STATUS_OK);
+    assert_int_equal(reap_round(fixture.domain->reap, &seen, &removed), STATUS_OK);
     assert_int_equal(removed, 0); /* dead, but a replica may know of a later use */
     clock_advance(fixture.clock, 2 * MINUTE);
     for (int round = 0; round < 6; round++) {
-        assert_int_equal(flusher_reap(fixture.domain->flusher, &seen, &removed), STATUS_OK);
+        assert_int_equal(reap_round(fixture.domain->reap, &seen, &removed), STATUS_OK);
         assert_in_range(seen, 0, 1000);
         total += removed;
     }
@@ -322,7 +325,7 @@ static void the_reaper_goes_by_the_store_and_not_by_what_memory_knows_of_credent
     struct credential *credential = make_credential(&fixture, "ahead", "work_creator");
     assert_int_equal(store_write_wait(fixture.store, add_unknown, credential), STATUS_OK);
     int seen = 0, removed = 0;
-    assert_int_equal(flusher_reap(fixture.domain->flusher, &seen, &removed), STATUS_OK);
+    assert_int_equal(reap_round(fixture.domain->reap, &seen, &removed), STATUS_OK);
     assert_int_equal(seen, 4);
     assert_int_equal(removed, 2);
     assert_int_equal(query_number(&fixture, count_ahead), 2);
@@ -353,9 +356,9 @@ static void what_ended_this_second_does_not_keep_the_domain_from_opening(void **
     for (int i = 0; i < 5; i++)
         assert_int_equal(do_work(&fixture, regenerate, &secrets, NULL), STATUS_OK);
     fixture_crash(&fixture, "secrets.db");
-    directory_lock(fixture.domain->directory);
-    assert_int_equal(directory_find_id(fixture.domain->directory, secrets.credential_id)->secret_count, 1);
-    directory_unlock(fixture.domain->directory);
+    directory_lock(fixture.domain->memory->directory);
+    assert_int_equal(directory_find_id(fixture.domain->memory->directory, secrets.credential_id)->secret_count, 1);
+    directory_unlock(fixture.domain->memory->directory);
     fixture_close(&fixture);
 }
 

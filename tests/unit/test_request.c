@@ -122,7 +122,8 @@ static void a_page_token_is_good_for_one_method_query_and_instance(void **state)
     struct domain domain = {.instance_key = {1, 2, 3}}, other = {.instance_key = {1, 2, 4}};
     struct admin_method list = {"ListCredentials", NULL, false, false}, users = {"ListUsers", NULL, false, false};
     struct call call = {.method = "test"};
-    struct admin_call admin = {.method = &list, .calling.call = &call, .work.domain = &domain};
+    struct api api = {.domain = &domain};
+    struct admin_call admin = {.method = &list, .calling = {.call = &call, .api = &api}};
     char *token = page_make(&admin, "filter\norder", "17:5:name \xc3\xa4");
     assert_string_equal(read_page(&admin, token, "filter\norder"), "17:5:name \xc3\xa4");
     assert_string_equal(read_page(&admin, "", "filter\norder"), "");
@@ -132,9 +133,9 @@ static void a_page_token_is_good_for_one_method_query_and_instance(void **state)
     assert_null(read_page(&admin, token, "filter\norder"));
     assert_string_equal(call.error.reason, "INVALID_PAGE_TOKEN");
     admin.method = &list;
-    admin.work.domain = &other;
+    api.domain = &other;
     assert_null(read_page(&admin, token, "filter\norder"));
-    admin.work.domain = &domain;
+    api.domain = &domain;
     for (size_t i = 0; token[i] != '\0'; i++) {
         char right = token[i];
         token[i] = right == '0' ? '1' : '0';
@@ -155,7 +156,8 @@ static void the_longest_cursor_makes_a_token_that_is_taken(void **state)
     struct domain domain = {.instance_key = {1}};
     struct admin_method list = {"ListCredentials", NULL, false, false};
     struct call call = {.method = "test"};
-    struct admin_call admin = {.method = &list, .calling.call = &call, .work.domain = &domain};
+    struct api api = {.domain = &domain};
+    struct admin_call admin = {.method = &list, .calling = {.call = &call, .api = &api}};
     char cursor[PAGE_CURSOR_MAX + 1];
     memset(cursor, 'x', PAGE_CURSOR_MAX);
     cursor[PAGE_CURSOR_MAX] = '\0';

@@ -2,7 +2,7 @@
 /* Tokens and secret keys as text, and tokens' keys. */
 #include "fixture.h"
 
-#include "domain/pattern.h"
+#include "records/pattern.h"
 #include "utf8.h"
 
 static void a_token_reads_as_what_was_written(void **state)
@@ -12,7 +12,7 @@ static void a_token_reads_as_what_was_written(void **state)
         char text[TOKEN_TEXT_LEN + 1];
         struct token_key key, again;
         int64_t now = START + i * INT64_C(12345678901);
-        assert_true(token_text_new(now, text));
+        assert_true(token_text_new(now, crypto_random, text));
         assert_int_equal(strlen(text), 63);
         assert_int_equal(strspn(text + 8, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), 55);
         assert_memory_equal(text, "gate_at_", 8);
@@ -28,7 +28,7 @@ static void each_change_of_one_character_is_refused(void **state)
     (void)state;
     char text[TOKEN_TEXT_LEN + 1];
     struct token_key key;
-    assert_true(token_text_new(START, text));
+    assert_true(token_text_new(START, crypto_random, text));
     for (int i = 0; i < TOKEN_TEXT_LEN; i++) {
         char right = text[i];
         for (int c = 0; c < 256; c++) {
@@ -44,15 +44,15 @@ static void what_is_longer_or_shorter_is_refused(void **state)
     (void)state;
     char text[TOKEN_TEXT_LEN + 3], secret[SECRET_TEXT_LEN + 1];
     struct token_key key;
-    assert_true(token_text_new(START, text));
+    assert_true(token_text_new(START, crypto_random, text));
     memcpy(text + TOKEN_TEXT_LEN, "0", 2);
     assert_false(token_text_parse(text, &key));
     for (int len = 0; len < TOKEN_TEXT_LEN; len++) {
         text[len] = '\0';
         assert_false(token_text_parse(text, &key));
-        assert_true(token_text_new(START, text));
+        assert_true(token_text_new(START, crypto_random, text));
     }
-    secret_text_new(secret);
+    secret_text_new(crypto_random, secret);
     assert_false(token_text_parse(secret, &key));
     assert_int_equal(strlen(secret), 57);
     assert_memory_equal(secret, "gate_sk_", 8);
@@ -63,7 +63,7 @@ static void two_exchanged_characters_are_refused(void **state)
     (void)state;
     char text[TOKEN_TEXT_LEN + 1];
     struct token_key key;
-    assert_true(token_text_new(START, text));
+    assert_true(token_text_new(START, crypto_random, text));
     for (int i = 8; i + 1 < TOKEN_TEXT_LEN; i++) {
         char left = text[i], right = text[i + 1];
         text[i] = right;
@@ -80,7 +80,7 @@ static void no_two_tokens_are_alike(void **state)
     enum { COUNT = 2000 };
     static char texts[COUNT][TOKEN_TEXT_LEN + 1];
     for (int i = 0; i < COUNT; i++)
-        assert_true(token_text_new(START, texts[i]));
+        assert_true(token_text_new(START, crypto_random, texts[i]));
     qsort(texts, COUNT, sizeof texts[0], (int (*)(const void *, const void *))strcmp);
     for (int i = 1; i < COUNT; i++)
         assert_string_not_equal(texts[i - 1], texts[i]);
@@ -91,7 +91,7 @@ static void an_accessor_reads_as_the_key_that_was_written(void **state)
     (void)state;
     char text[TOKEN_TEXT_LEN + 1], accessor[TOKEN_ACCESSOR_LEN + 2];
     struct token_key key, again;
-    assert_true(token_text_new(START, text));
+    assert_true(token_text_new(START, crypto_random, text));
     assert_true(token_text_parse(text, &key));
     token_key_format(&key, accessor);
     assert_int_equal(strlen(accessor), 64);
@@ -112,7 +112,7 @@ static void keys_are_in_order_of_issue(void **state)
     (void)state;
     char text[TOKEN_TEXT_LEN + 1];
     struct token_key key;
-    assert_true(token_text_new(START, text));
+    assert_true(token_text_new(START, crypto_random, text));
     assert_true(token_text_parse(text, &key));
     struct token_key at = token_key_at(START), after = token_key_at(START + 1),
                      next = token_key_at(START + CLOCK_SECOND);
@@ -130,12 +130,12 @@ static void a_time_that_a_key_has_no_room_for_makes_no_token(void **state)
     char text[TOKEN_TEXT_LEN + 1];
     struct token_key key;
     int64_t last = UINT32_MAX * CLOCK_SECOND + CLOCK_SECOND - 1;
-    assert_true(token_text_new(0, text) && token_text_parse(text, &key));
+    assert_true(token_text_new(0, crypto_random, text) && token_text_parse(text, &key));
     assert_int_equal(token_key_issued(&key), 0);
-    assert_true(token_text_new(last, text) && token_text_parse(text, &key));
+    assert_true(token_text_new(last, crypto_random, text) && token_text_parse(text, &key));
     assert_int_equal(token_key_issued(&key), UINT32_MAX * CLOCK_SECOND);
     for (int i = 0; i < 4; i++)
-        assert_false(token_text_new((int64_t[]){last + 1, -1, INT64_MAX, INT64_MIN}[i], text));
+        assert_false(token_text_new((int64_t[]){last + 1, -1, INT64_MAX, INT64_MIN}[i], crypto_random, text));
 }
 
 static void a_text_is_cut_between_characters(void **state)

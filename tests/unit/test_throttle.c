@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "domain/throttle.h"
+#include "memory/throttle.h"
 
 #define PEER "192.0.2.1"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When a token is active, what it carries, and the settings that say how long. */
 #include "fixture.h"
+#include "records/setting.h"
 
 #define NOW START
 #define IDLE (20 * MINUTE)
@@ -113,11 +114,12 @@ static enum status change_settings(struct work *work, void *arg)
 {
     const struct change *change = arg;
     struct settings before, next;
-    TRY(settings_load(work->tx, &before));
+    TRY(setting_load(work->tx, &before));
     next = before;
     next.idle_timeout = change->idle_timeout;
     next.max_token_life = change->max_token_life;
-    TRY(settings_save(work->tx, &before, &next, work->now));
+    settings_raise(&before, &next, work->now);
+    TRY(setting_save(work->tx, &next));
     return work_change_settings(work, &next);
 }
 

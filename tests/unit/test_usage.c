@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "domain/usage.h"
+#include "memory/usage_counter.h"
+#include "records/usage.h"
 
 static void api_names_are_normalised(void **state)
 {

@@ -28,7 +28,7 @@ static enum status insert_neighbours(struct store_tx *tx, void *arg)
         crypto_random(row.key.bytes + 4, TOKEN_KEY_BYTES - 4);
         row.key.bytes[4] = scene->used.bytes[4];
         int64_t inserted = 0;
-        TRY(token_insert(tx, &row, scene->credential->client_id, &inserted));
+        TRY(token_row_insert(tx, &row, scene->credential->client_id, &inserted));
         scene->neighbours[i] = row.key;
     }
     return STATUS_OK;
@@ -40,8 +40,8 @@ static void set_scene(struct scene *scene, const char *file)
     faulty_init(&scene->faulty, &sqlite_driver);
     fixture_open(&scene->fixture, file, &scene->faulty.driver);
     struct domain *domain = scene->fixture.domain;
-    token_table_free(domain->tokens);
-    domain->tokens = token_table_new(1);
+    token_table_free(domain->memory->tokens);
+    domain->memory->tokens = token_table_new(1);
     scene->credential = make_credential(&scene->fixture, "uses", "work_creator");
     scene->used = make_token(&scene->fixture, scene->credential);
     clock_advance(scene->fixture.clock, 15 * MINUTE);
@@ -74,7 +74,7 @@ static void a_use_is_known_while_its_flush_is_under_way(void **state)
     static struct door door;
     set_scene(&scene, "under-way.db");
     door_hold_writer(&door, scene.fixture.store);
-    domain_flush(scene.fixture.domain, NULL, NULL);
+    flush_begin(scene.fixture.domain->flush, NULL, NULL);
     ask_for_neighbours(&scene);
     clock_advance(scene.fixture.clock, 4 * MINUTE);
     ask_for_neighbours(&scene);
@@ -94,7 +94,7 @@ static void a_use_whose_flush_has_failed_is_known_and_stored_later(void **state)
     static struct door door;
     set_scene(&scene, "failed.db");
     door_hold_writer(&door, scene.fixture.store);
-    domain_flush(scene.fixture.domain, NULL, NULL);
+    flush_begin(scene.fixture.domain->flush, NULL, NULL);
     ask_for_neighbours(&scene);
     faulty_arm(&scene.faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
     atomic_store(&scene.faulty.is_lasting, true);
@@ -118,7 +118,7 @@ static void a_use_that_follows_one_under_way_is_stored_too(void **state)
     static struct door door;
     set_scene(&scene, "follows.db");
     door_hold_writer(&door, scene.fixture.store);
-    domain_flush(scene.fixture.domain, NULL, NULL);
+    flush_begin(scene.fixture.domain->flush, NULL, NULL);
     ask_for_neighbours(&scene);
     clock_advance(scene.fixture.clock, 4 * MINUTE);
     assert_true(is_active(&scene.fixture, &scene.used, true));
@@ -147,7 +147,7 @@ static void the_reaper_spares_what_was_used_and_is_not_stored(void **state)
     set_scene(&scene, "spares.db");
     clock_advance(scene.fixture.clock, 19 * MINUTE); /* 34 since its issue */
     assert_true(is_active(&scene.fixture, &scene.used, true));
-    enum status status = flusher_reap(scene.fixture.domain->flusher, &seen, &removed); /* or is refused */
+    enum status status = reap_round(scene.fixture.domain->reap, &seen, &removed); /* or is refused */
     assert_true(status != STATUS_OK || removed == 0);
     assert_int_equal(query_number(&scene.fixture, count_rows), NEIGHBOURS + 1);
     assert_int_equal(flush(&scene.fixture), STATUS_OK);

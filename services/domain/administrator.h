@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Somebody must be left who may administer. */
+#ifndef DOMAIN_ADMINISTRATOR_H
+#define DOMAIN_ADMINISTRATOR_H
+
+#include "domain/work.h"
+
+/* FAILED_PRECONDITION: after this work there would be no living, unexpired credential that holds user_manager
+ * effectively. */
+enum status administrator_check(struct work *work);
+
+/* Makes a credential that holds user_manager and resource_server, without a caller: for `gatehoused init`. Waits for
+ * the store. The secret is the caller's to wipe. ALREADY_EXISTS: there is a living credential of this name. */
+enum status administrator_create(struct store *store, struct work *work, const char *name,
+                                 char client_id[static CLIENT_ID_LEN + 1], char secret[static SECRET_TEXT_LEN + 1]);
+
+#endif

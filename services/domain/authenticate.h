@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Is the secret key that a client shows its own? */
+#ifndef DOMAIN_AUTHENTICATE_H
+#define DOMAIN_AUTHENTICATE_H
+
+#include "clock.h"
+#include "memory/memory.h"
+#include "status.h"
+
+/* A client that has shown its secret key. */
+struct client {
+    int64_t credential_id;
+    int64_t epoch;
+    int64_t secret_id;
+    struct credential_facts *facts; /* its address; to be read under the directory's lock */
+    struct role_set effective;
+    char client_id[CLIENT_ID_TEXT_MAX + 1]; /* in its one spelling; the asker's */
+};
+
+struct attempt {
+    const char *client_id;
+    const char *secret;
+    const char *peer; /* where it comes from */
+};
+
+/* Would they be right, as far as this process knows? In the same time whether they are or not, and nothing is noted. */
+bool authenticate_knows(const struct memory *memory, struct clock *clock, const struct attempt *attempt);
+
+/* The same time, too. UNAUTHENTICATED: they are wrong. RESOURCE_EXHAUSTED: they are wrong, and were so too often
+ * lately. Either way *ret_verdict says more. */
+enum status authenticate_client(const struct memory *memory, struct clock *clock, const struct attempt *attempt,
+                                struct client *ret_client, struct throttle_verdict *ret_verdict);
+
+#endif

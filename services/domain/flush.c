@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/flush.h"
+
+#include "base/must.h"
+#include "log.h"
+#include "memory/change.h"
+#include "records/audit.h"
+#include "records/credential.h"
+#include "records/token.h"
+#include "records/usage.h"
+#include "store/floor.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    USES_AT_ONCE = 1000, /* in one transaction: what is issued or revoked meanwhile waits for it */
+};
+
+struct flush {
+    struct memory *memory;
+    struct store *store;
+    struct clock *clock;
+    struct group *group; /* NULL: nobody else writes to the store */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_ending;                  /* a thread tells the first that it is done */
+    struct flushing *first, *last;   /* that are not done, in the order in which they gathered; under the lock */
+    pthread_mutex_t gathering;       /* held while one gathers, outside the lock */
+    _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
+};
+
+/* What one flush carries: the uses of tokens in one job or several, one after the other, and the rest in another job.
+ * Each job that fails gives back what it carried, and the flush has failed; so have those that gathered after it, and
+ * did not find what it was carrying. None is done before those that gathered before it. */
+struct flushing {
+    struct flushing *next; /* in the flush; as are the next two, under its lock */
+    bool is_over;
+    enum status status;
+    struct flush *flush;
+    struct arena arena;
+    atomic_int to_do; /* the uses, the rest; the last to be done ends the flush */
+    struct token_use *uses;
+    int64_t *changed;         /* rows, by each of them */
+    size_t use_count, stored; /* so many of them are */
+    struct token_use *unsure; /* those that changed no row */
+    size_t unsure_count;
+    bool *is_missing; /* and of these, have no row */
+    struct usage_delta *deltas;
+    size_t delta_count;
+    struct audit_event *events;
+    size_t event_count;
+    struct secret_use *secrets;
+    size_t secret_count;
+    struct group *group; /* that is told that this process is there; NULL: not now */
+    struct group_word word;
+    int64_t now;
+    store_done_fn *done;
+    void *arg;
+};
+
+static size_t uses_end(const struct flushing *flushing)
+{
+    size_t left = flushing->use_count - flushing->stored;
+    return flushing->stored + (left < USES_AT_ONCE ? left : USES_AT_ONCE);
+}
+
+/* Most of a flush, and it need not be alone: no other replica waits for it. */
+static enum status flush_uses_tx(struct store_tx *tx, void *arg)
+{
+    struct flushing *flushing = arg;
+    struct usage *usage = flushing->flush->memory->usage;
+    size_t end = uses_end(flushing);
+    bool is_shared = store_is_shared(flushing->flush->store);
+    int64_t wrong_after = INT64_MAX, database = 0;
+    for (size_t i = flushing->stored; i < end; i++) {
+        const struct token_use *use = &flushing->uses[i];
+        if (use->is_clamped && wrong_after == INT64_MAX) { /* wrong by every clock */
+            TRY(store_now(tx, &database));
+            wrong_after =
+                CLOCK_TOLERANCE + (database != INT64_MAX && database > flushing->now ? database : flushing->now);
+        }
+        const struct token_use_row row = {.key = use->key,
+                                          .used = use->used,
+                                          .wrong_after = use->is_clamped ? wrong_after : INT64_MAX,
+                                          .api = usage_api(usage, use->api)};
+        TRY(token_row_store_use(tx, is_shared, &row, &flushing->changed[i]));
+    }
+    return STATUS_OK;
+}
+
+static enum status flush_rest_tx(struct store_tx *tx, void *arg)
+{
+    struct flushing *flushing = arg;
+    struct usage *usage = flushing->flush->memory->usage;
+    for (size_t i = 0; i < flushing->delta_count; i++) {
+        TRY(usage_row_add(tx, &flushing->deltas[i], usage_api(usage, flushing->deltas[i].api)));
+        TRY(credential_row_store_use(tx, flushing->deltas[i].credential_id, flushing->deltas[i].last_used));
+    }
+    for (size_t i = 0; i < flushing->event_count; i++)
+        TRY(audit_append(tx, &flushing->events[i]));
+    for (size_t i = 0; i < flushing->secret_count; i++)
+        TRY(secret_row_store_use(tx, flushing->secrets[i].secret_id, flushing->secrets[i].used));
+    if (flushing->group != NULL)
+        TRY(group_say(flushing->group, tx, &flushing->word));
+    return floor_raise(tx, clock_settled(flushing->flush->clock));
+}
+
+static void flushing_free(struct flushing *flushing)
+{
+    free(flushing->secrets);
+    free(flushing->uses);
+    free(flushing->changed);
+    free(flushing->unsure);
+    free(flushing->is_missing);
+    free(flushing->deltas);
+    arena_done(&flushing->arena);
+    free(flushing);
+}
+
+/* What it carried is in memory again. */
+static void has_failed(struct flushing *flushing, enum status status)
+{
+    struct flush *flush = flushing->flush;
+    log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
+    pthread_mutex_lock(&flush->lock);
+    for (; flushing != NULL; flushing = flushing->next)
+        if (flushing->status == STATUS_OK)
+            flushing->status = status;
+    pthread_mutex_unlock(&flush->lock);
+}
+
+/* The first, if it is over and no other thread ends it: a store without memory answers on the caller's own. */
+static struct flushing *take_over(struct flush *flush)
+{
+    struct flushing *flushing = flush->first;
+    if (flushing == NULL || !flushing->is_over || flush->is_ending)
+        return NULL;
+    flush->is_ending = true;
+    return flushing;
+}
+
+static void one_done(struct flushing *flushing)
+{
+    struct flush *flush = flushing->flush;
+    if (atomic_fetch_sub(&flushing->to_do, 1) > 1)
+        return;
+    pthread_mutex_lock(&flush->lock);
+    flushing->is_over = true;
+    while ((flushing = take_over(flush)) != NULL) {
+        pthread_mutex_unlock(&flush->lock);
+        if (flushing->done != NULL)
+            flushing->done(flushing->status, flushing->arg);
+        pthread_mutex_lock(&flush->lock);
+        flush->is_ending = false;
+        flush->first = flushing->next;
+        if (flush->first == NULL)
+            flush->last = NULL;
+        flushing_free(flushing);
+    }
+    pthread_cond_broadcast(&flush->wake);
+    pthread_mutex_unlock(&flush->lock);
+}
+
+static void rest_done(enum status status, void *arg)
+{
+    struct flushing *flushing = arg;
+    struct memory *memory = flushing->flush->memory;
+    if (status != STATUS_OK) {
+        usage_give_back(memory->usage, flushing->deltas, flushing->delta_count);
+        for (size_t i = 0; i < flushing->event_count; i++)
+            audit_queue_add(memory->audit, &flushing->events[i]);
+        for (size_t i = 0; i < flushing->secret_count; i++)
+            secret_uses_note(memory->secrets, flushing->secrets[i].secret_id, flushing->secrets[i].used);
+        has_failed(flushing, status);
+    } else if (flushing->group != NULL) {
+        group_said(flushing->group, &flushing->word);
+    }
+    one_done(flushing);
+}
+
+static bool is_one_part(const struct flushing *flushing)
+{
+    return flushing->use_count <= USES_AT_ONCE;
+}
+
+static enum status look_for_missing_tx(struct store_tx *tx, void *arg)
+{
+    struct flushing *flushing = arg;
+    struct token_row row;
+    for (size_t i = 0; i < flushing->unsure_count; i++) {
+        enum status status = token_row_load(tx, &flushing->unsure[i].key, &row);
+        flushing->is_missing[i] = status == STATUS_NOT_FOUND;
+        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+void flush_note_missing(struct flush *flush, int64_t count)
+{
+    if (count == 0)
+        return;
+    atomic_fetch_add(&flush->tokens_missing, (uint64_t)count);
+    log_write(LOG_LEVEL_WARN, "tokens_missing", "count", log_number(count).text, "message",
+              "tokens that were in use are not in the database any more; they are inactive from now on", NULL);
+}
+
+static void missing_known(enum status status, void *arg)
+{
+    struct flushing *flushing = arg;
+    int64_t count = 0;
+    for (size_t i = 0; status == STATUS_OK && i < flushing->unsure_count; i++) {
+        if (!flushing->is_missing[i])
+            continue;
+        change_forget_token(flushing->flush->memory, &flushing->unsure[i].key);
+        count++;
+    }
+    flush_note_missing(flushing->flush, count);
+    one_done(flushing);
+}
+
+static void look_for_missing(struct flushing *flushing)
+{
+    for (size_t i = 0; i < flushing->stored; i++)
+        flushing->unsure_count += flushing->changed[i] == 0;
+    if (flushing->unsure_count == 0) {
+        one_done(flushing);
+        return;
+    }
+    flushing->unsure = must(calloc(flushing->unsure_count, sizeof *flushing->unsure));
+    flushing->is_missing = must(calloc(flushing->unsure_count, sizeof *flushing->is_missing));
+    for (size_t i = 0, at = 0; i < flushing->stored; i++)
+        if (flushing->changed[i] == 0)
+            flushing->unsure[at++] = flushing->uses[i];
+    store_read(flushing->flush->store, look_for_missing_tx, missing_known, flushing);
+}
+
+/* Of several parts, the next is queued when this one is done: other writes come between. The rest comes after them; of
+ * one part it is queued behind it already. */
+static void uses_done(enum status status, void *arg)
+{
+    struct flushing *flushing = arg;
+    struct store *store = flushing->flush->store;
+    struct token_table *tokens = flushing->flush->memory->tokens;
+    if (status == STATUS_OK) {
+        size_t end = uses_end(flushing);
+        token_table_stored(tokens, flushing->uses + flushing->stored, end - flushing->stored);
+        flushing->stored = end;
+    }
+    if (status == STATUS_OK && flushing->stored < flushing->use_count) {
+        store_write_beside(store, flush_uses_tx, uses_done, flushing);
+        return;
+    }
+    token_table_give_back(tokens, flushing->uses + flushing->stored, flushing->use_count - flushing->stored);
+    if (status != STATUS_OK)
+        has_failed(flushing, status);
+    if (!is_one_part(flushing))
+        store_write(store, flush_rest_tx, rest_done, flushing);
+    look_for_missing(flushing);
+}
+
+static int compare_uses(const void *a, const void *b)
+{
+    const uint8_t *key_a = ((const struct token_use *)a)->key.bytes, *key_b = ((const struct token_use *)b)->key.bytes;
+    int i = 0;
+    while (i < TOKEN_KEY_BYTES - 1 && key_a[i] == key_b[i])
+        i++;
+    return key_a[i] - key_b[i];
+}
+
+/* In one step, as the others see it: what one has taken is not looked for in vain by the next, unless that one is known
+ * to come after it. */
+static void gather(struct flush *flush, struct flushing *flushing)
+{
+    struct memory *memory = flush->memory;
+    pthread_mutex_lock(&flush->gathering);
+    flushing->use_count = token_table_gather(memory->tokens, &flushing->uses);
+    flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));
+    flushing->delta_count = usage_gather(memory->usage, flushing->now, &flushing->deltas);
+    flushing->event_count = audit_queue_gather(memory->audit, &flushing->arena, &flushing->events);
+    flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
+    pthread_mutex_lock(&flush->lock);
+    if (flush->last == NULL)
+        flush->first = flushing;
+    else
+        flush->last->next = flushing;
+    flush->last = flushing;
+    pthread_mutex_unlock(&flush->lock);
+    pthread_mutex_unlock(&flush->gathering);
+}
+
+/* What is dated later than now was dated by a clock that was ahead, this one perhaps, before it came back. But only a
+ * clock that has settled may say so: one that is behind for a moment finds everything dated later. */
+static void mend_memory(struct flush *flush)
+{
+    int64_t now = clock_now(flush->clock), latest = now + CLOCK_TOLERANCE;
+    if (!clock_has_settled(flush->clock))
+        return;
+    token_table_clamp(flush->memory->tokens, latest, now);
+    directory_clamp(flush->memory->directory, latest, now);
+}
+
+void flush_begin(struct flush *flush, store_done_fn *done, void *arg)
+{
+    struct flushing *flushing = must(calloc(1, sizeof *flushing));
+    mend_memory(flush);
+    flushing->flush = flush;
+    flushing->now = clock_now(flush->clock);
+    flushing->done = done;
+    flushing->arg = arg;
+    flushing->to_do = 2;
+    if (flush->group != NULL && group_is_due(flush->group))
+        flushing->group = flush->group;
+    gather(flush, flushing);
+    if (flushing->use_count > 0) /* in the order of the store's tree: each of its pages is changed once */
+        qsort(flushing->uses, flushing->use_count, sizeof *flushing->uses, compare_uses);
+    bool is_rest_next = is_one_part(flushing); /* asked first: the uses may be done before store_write_beside returns */
+    store_write_beside(flush->store, flush_uses_tx, uses_done, flushing);
+    if (is_rest_next)
+        store_write(flush->store, flush_rest_tx, rest_done, flushing);
+}
+
+void flush_wait(struct flush *flush)
+{
+    pthread_mutex_lock(&flush->lock);
+    while (flush->first != NULL)
+        pthread_cond_wait(&flush->wake, &flush->lock);
+    pthread_mutex_unlock(&flush->lock);
+}
+
+struct flush *flush_new(struct memory *memory, struct store *store, struct clock *clock, struct group *group)
+{
+    struct flush *flush = must(calloc(1, sizeof *flush));
+    flush->memory = memory;
+    flush->store = store;
+    flush->clock = clock;
+    flush->group = group;
+    pthread_mutex_init(&flush->lock, NULL);
+    pthread_mutex_init(&flush->gathering, NULL);
+    pthread_cond_init(&flush->wake, NULL);
+    return flush;
+}
+
+uint64_t flush_tokens_missing(struct flush *flush)
+{
+    return atomic_load(&flush->tokens_missing);
+}
+
+void flush_free(struct flush *flush)
+{
+    if (flush == NULL)
+        return;
+    pthread_cond_destroy(&flush->wake);
+    pthread_mutex_destroy(&flush->gathering);
+    pthread_mutex_destroy(&flush->lock);
+    free(flush);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/issue.h"
+
+static enum status insert_tx(struct store_tx *tx, void *arg)
+{
+    struct issuing *issuing = arg;
+    const struct token_row *row = &issuing->row;
+    if (issuing->max_tokens > 0) {
+        int64_t live = 0;
+        TRY(token_row_count_live(tx, row->credential_id, row->epoch, &issuing->limits, &live));
+        if (live >= issuing->max_tokens)
+            return STATUS_RESOURCE_EXHAUSTED;
+    }
+    return token_row_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted);
+}
+
+/* A store_done_fn: what others did is known. */
+static void caught_up(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    issuing->done(status == STATUS_OK ? STATUS_ABORTED : STATUS_UNAVAILABLE, issuing);
+}
+
+static void insert_done(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    const struct issue *issue = issuing->issue;
+    if (status == STATUS_OK && issuing->inserted == 0) {
+        /* Somebody has changed the credential meanwhile, or another replica a while ago. What is known now decides. */
+        if (issue->follow != NULL)
+            follow_refresh(issue->follow, caught_up, issuing);
+        else
+            caught_up(STATUS_OK, issuing);
+        return;
+    }
+    if (status == STATUS_OK) {
+        const struct token_facts facts = {
+            .key = issuing->row.key,
+            .credential = issuing->client.facts,
+            .last_used = issuing->row.last_used,
+            .stored = issuing->row.last_used,
+            .epoch = issuing->row.epoch,
+            .is_narrowed = issuing->row.is_narrowed,
+            .roles = issuing->row.roles,
+        };
+        token_table_put(issue->memory->tokens, &facts, issuing->generation, 0);
+    }
+    issuing->done(status, issuing);
+}
+
+/* Counting and inserting is one step: alone. */
+static void insert_flushed(enum status status, void *arg)
+{
+    struct issuing *issuing = arg;
+    if (status != STATUS_OK) /* a token whose use is not stored might not be counted */
+        issuing->done(STATUS_UNAVAILABLE, issuing);
+    else
+        store_write(issuing->issue->store, insert_tx, insert_done, issuing);
+}
+
+/* What it will be. */
+static enum status prepare(struct issuing *issuing)
+{
+    const struct issue *issue = issuing->issue;
+    struct token_row *row = &issuing->row;
+    int64_t now = clock_now(issue->clock);
+    row->last_used = now;
+    row->credential_id = issuing->client.credential_id;
+    row->epoch = issuing->client.epoch;
+    if (!token_text_new(now, crypto_random, issuing->text) || !token_text_parse(issuing->text, &row->key))
+        return STATUS_FAILED_PRECONDITION;
+    struct settings settings = memory_settings(issue->memory);
+    directory_lock(issue->memory->directory);
+    int64_t expires = issuing->client.facts->expires;
+    directory_unlock(issue->memory->directory);
+    issuing->max_tokens = settings.max_tokens;
+    issuing->limits = settings_limits(&settings, now);
+    issuing->expires_in = settings.idle_timeout;
+    if (settings.max_token_life != 0 && settings.max_token_life < issuing->expires_in)
+        issuing->expires_in = settings.max_token_life;
+    if (expires != 0 && expires - now < issuing->expires_in)
+        issuing->expires_in = expires > now ? expires - now : 0;
+    struct token_facts none;
+    token_table_get(issue->memory->tokens, &row->key, &none, &issuing->generation);
+    return STATUS_OK;
+}
+
+void issue_begin(const struct issue *issue, struct issuing *issuing)
+{
+    issuing->issue = issue;
+    enum status status = prepare(issuing);
+    if (status != STATUS_OK)
+        issuing->done(status, issuing);
+    else if (issuing->max_tokens > 0) /* so that uses noted in memory count */
+        flush_begin(issue->flush, insert_flushed, issuing);
+    else
+        store_write_beside(issue->store, insert_tx, insert_done, issuing);
+}

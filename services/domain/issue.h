@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A new token for a client that has shown its secret key: inserted into the store, then known here. */
+#ifndef DOMAIN_ISSUE_H
+#define DOMAIN_ISSUE_H
+
+#include "domain/authenticate.h"
+#include "domain/flush.h"
+#include "domain/follow.h"
+#include "records/token.h"
+
+/* What it may touch; all borrowed. */
+struct issue {
+    struct memory *memory;
+    struct store *store;
+    struct clock *clock;
+    struct flush *flush;
+    struct follow *follow; /* NULL: nobody else writes to the store */
+};
+
+struct issuing;
+typedef void issue_done_fn(enum status status, struct issuing *issuing);
+
+struct issuing {
+    /* For whom; of the row, whether it is narrowed and to which roles. */
+    struct client client;
+    struct token_row row;
+    issue_done_fn *done;
+    void *arg; /* the asker's */
+
+    /* The answer: the rest of the row, and these. The text is the asker's to wipe. */
+    char text[TOKEN_TEXT_LEN + 1];
+    int64_t expires_in;
+
+    /* While the store is asked. */
+    const struct issue *issue;
+    uint64_t generation;
+    int64_t inserted; /* rows */
+    int64_t max_tokens;
+    struct token_limits limits;
+};
+
+/* Calls done, at once or later on a thread of the store. OK: the token is stored. FAILED_PRECONDITION: the clock is out
+ * of the range that a token can tell. RESOURCE_EXHAUSTED: the credential has as many live tokens as it may have.
+ * ABORTED: the credential is not what it was when the secret key was checked; what has changed is known now, and the
+ * client is to be authenticated again. */
+void issue_begin(const struct issue *issue, struct issuing *issuing);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/reap.h"
+
+#include "base/must.h"
+#include "domain/work.h"
+#include "memory/change.h"
+#include "records/change_log.h"
+#include "records/credential.h"
+#include "records/request.h"
+#include "records/setting.h"
+#include "records/token.h"
+#include "records/usage.h"
+
+#include <pthread.h>
+
+enum {
+    REAP_LIMIT = 1000, /* tokens looked at in one round */
+    TIDY_ROUNDS = 30,  /* rounds between two looks at what grows slowly */
+    TIDY_LIMIT = 1000,
+    PURGE_LIMIT = 20,
+};
+#define REQUEST_RETENTION (24 * 3600 * CLOCK_SECOND)
+#define CHANGE_LOG_RETENTION (3600 * CLOCK_SECOND)
+
+struct reap {
+    struct memory *memory;
+    struct store *store;
+    struct clock *clock;
+    struct follow *follow;
+    struct token_key cursor;
+    int round;
+};
+
+/* A round. What it removes it looks for among REAP_LIMIT tokens. */
+struct reaping {
+    struct reap *reap;
+    struct arena arena;
+    struct work work;
+    bool is_tidy_round;
+    int64_t deletion_retention, usage_retention;
+    int64_t at; /* what was dead by then goes, by these limits */
+    struct token_limits limits;
+    int64_t latest; /* a last use that is later was dated by a clock that was wrong */
+    struct token_key cursor;
+    struct token_key *removed, *ahead; /* of the arena; ahead: whose last use has not come yet */
+    int seen, removed_count, ahead_count;
+    /* The end, which whoever asked waits for. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_over;
+    enum status status;
+};
+
+struct reap *reap_new(struct memory *memory, struct store *store, struct clock *clock, struct follow *follow)
+{
+    struct reap *reap = must(calloc(1, sizeof *reap));
+    reap->memory = memory;
+    reap->store = store;
+    reap->clock = clock;
+    reap->follow = follow;
+    return reap;
+}
+
+void reap_free(struct reap *reap)
+{
+    free(reap);
+}
+
+/* A token_page_fn. The credential is the store's, not memory's: memory may not know yet what others have done, or that
+ * it was lost. */
+static enum status look_at(const struct token_row *row, const struct token_holder *holder, void *arg)
+{
+    struct reaping *reaping = arg;
+    const struct credential_facts credential = {
+        .epoch = holder->epoch, .expires = holder->expires, .deleted = holder->deleted};
+    struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
+    int64_t used = token_table_last_used(reaping->reap->memory->tokens, &row->key);
+    if (row->last_used > reaping->latest)
+        reaping->ahead[reaping->ahead_count++] = row->key;
+    if (used > facts.last_used)
+        facts.last_used = used;
+    if (holder->is_missing || !token_is_active(&facts, &credential, &reaping->limits, reaping->at))
+        reaping->removed[reaping->removed_count++] = row->key;
+    reaping->seen++;
+    reaping->cursor = row->key;
+    return STATUS_OK;
+}
+
+/* The next page; the cursor is zero after the last. */
+static enum status reap_tokens(struct reaping *reaping)
+{
+    struct store_tx *tx = reaping->work.tx;
+    struct token_key after = reaping->cursor = reaping->reap->cursor;
+    reaping->ahead = arena_array(&reaping->arena, struct token_key, REAP_LIMIT);
+    reaping->removed = arena_array(&reaping->arena, struct token_key, REAP_LIMIT);
+    reaping->seen = reaping->removed_count = reaping->ahead_count = 0;
+    TRY(token_row_page(tx, &after, REAP_LIMIT, look_at, reaping));
+    for (int i = 0; i < reaping->ahead_count; i++)
+        TRY(token_row_lower_use(tx, &reaping->ahead[i], reaping->latest));
+    for (int i = 0; i < reaping->removed_count; i++)
+        TRY(token_row_remove(tx, &reaping->removed[i]));
+    if (reaping->seen < REAP_LIMIT)
+        reaping->cursor = (struct token_key){0};
+    return STATUS_OK;
+}
+
+/* Settings whose floors a clock that was wrong has set. */
+static enum status mend_settings(struct reaping *reaping, struct settings *settings)
+{
+    struct work *work = &reaping->work;
+    if (!settings_mend(settings, reaping->latest, work->now))
+        return STATUS_OK;
+    TRY(setting_save(work->tx, settings));
+    return work_change_settings(work, settings);
+}
+
+/* Removes for good what was deleted until then. */
+static enum status purge(struct work *work, int64_t until)
+{
+    int64_t ids[PURGE_LIMIT];
+    int count = 0;
+    TRY(credential_row_deleted(work->tx, until, PURGE_LIMIT, ids, &count));
+    for (int i = 0; i < count; i++) {
+        TRY(credential_row_remove(work->tx, ids[i]));
+        TRY(usage_row_remove(work->tx, ids[i]));
+        TRY(work_change_purge(work, ids[i]));
+    }
+    return STATUS_OK;
+}
+
+static enum status tidy(struct reaping *reaping, int64_t now)
+{
+    struct work *work = &reaping->work;
+    TRY(credential_row_mend(work->tx, reaping->latest, work->now));
+    TRY(secret_row_expire(work->tx, now));
+    TRY(request_row_expire(work->tx, now - REQUEST_RETENTION));
+    TRY(change_log_trim(work->tx, now - CHANGE_LOG_RETENTION));
+    TRY(usage_row_expire(work->tx, now - reaping->usage_retention, TIDY_LIMIT));
+    return purge(work, now - reaping->deletion_retention);
+}
+
+/* What is removed is gone for everybody: not by one clock that may be wrong. */
+static enum status reap_tx(struct store_tx *tx, void *arg)
+{
+    struct reaping *reaping = arg;
+    struct work *work = &reaping->work;
+    struct clock *clock = work->clock;
+    int64_t database = 0, now = clock_settled(clock), latest = clock_now(clock);
+    struct settings settings;
+    arena_done(&reaping->arena);
+    work_begin(work, tx);
+    TRY(setting_load(tx, &settings));
+    TRY(store_now(tx, &database));
+    if (database < now)
+        now = database;
+    if (database != INT64_MAX && database > latest)
+        latest = database;
+    bool has_settled = latest - now < CLOCK_TOLERANCE;
+    reaping->deletion_retention = settings.deletion_retention;
+    reaping->usage_retention = settings.usage_retention;
+    reaping->at = now - REAP_DEAD_FOR;
+    reaping->limits = settings_limits(&settings, reaping->at);
+    reaping->latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
+    TRY(mend_settings(reaping, &settings));
+    TRY(reap_tokens(reaping));
+    return reaping->is_tidy_round ? tidy(reaping, now) : STATUS_OK;
+}
+
+/* On the thread on which everybody's work is applied: one after the other, in the order of the commits. */
+static void reap_done(enum status status, void *arg)
+{
+    struct reaping *reaping = arg;
+    if (status == STATUS_OK) {
+        for (int i = 0; i < reaping->removed_count; i++)
+            change_forget_token(reaping->reap->memory, &reaping->removed[i]);
+        work_apply(&reaping->work);
+        reaping->reap->cursor = reaping->cursor;
+        reaping->reap->round++;
+    }
+    pthread_mutex_lock(&reaping->lock);
+    reaping->is_over = true;
+    reaping->status = status;
+    pthread_cond_signal(&reaping->wake);
+    pthread_mutex_unlock(&reaping->lock);
+}
+
+enum status reap_round(struct reap *reap, int *ret_seen, int *ret_removed)
+{
+    struct reaping reaping = {
+        .reap = reap,
+        .work = {.memory = reap->memory, .clock = reap->clock, .follow = reap->follow, .actor = "gatehoused"},
+        .is_tidy_round = reap->round % TIDY_ROUNDS == 0,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .wake = PTHREAD_COND_INITIALIZER,
+    };
+    reaping.work.arena = &reaping.arena;
+    store_write(reap->store, reap_tx, reap_done, &reaping);
+    pthread_mutex_lock(&reaping.lock);
+    while (!reaping.is_over)
+        pthread_cond_wait(&reaping.wake, &reaping.lock);
+    pthread_mutex_unlock(&reaping.lock);
+    *ret_seen = reaping.seen;
+    *ret_removed = reaping.removed_count;
+    work_reset(&reaping.work);
+    arena_done(&reaping.arena);
+    return reaping.status;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removing from the store what is dead: tokens, ended secret keys, old usage, deleted credentials past their retention.
+ * A few at a time, so that nobody waits for it. */
+#ifndef DOMAIN_REAP_H
+#define DOMAIN_REAP_H
+
+#include "clock.h"
+#include "status.h"
+
+#define REAP_DEAD_FOR (60 * CLOCK_SECOND) /* a token is removed when it has been dead this long */
+enum { REAP_MANY = 250 };                 /* removed in a round: where so much is dead, go on soon */
+
+struct follow;
+struct memory;
+struct reap;
+struct store;
+
+/* All is borrowed. follow NULL: nobody else writes to the store. */
+struct reap *reap_new(struct memory *memory, struct store *store, struct clock *clock, struct follow *follow);
+void reap_free(struct reap *reap); /* NULL is fine */
+
+/* One round, waiting for its end; all that was noted must be flushed. Looks at the next tokens and removes those that
+ * were dead REAP_DEAD_FOR ago, as the store has their credentials and the settings, except those of which memory knows
+ * a later use. Returns how many tokens were looked at and removed. */
+enum status reap_round(struct reap *reap, int *ret_seen, int *ret_removed);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/revoke.h"
+
+#include "records/token.h"
+
+enum status revoke_token(struct work *work, const struct token_key *key, bool *ret_live)
+{
+    struct token_row row;
+    *ret_live = false;
+    enum status status = token_row_load(work->tx, key, &row);
+    if (status == STATUS_OK) {
+        struct token_facts facts = {.key = row.key, .last_used = row.last_used, .epoch = row.epoch};
+        *ret_live = memory_is_live(work->memory, &facts, row.credential_id, &work->limits, work->now);
+        status = token_row_remove(work->tx, key);
+    }
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    return work_change_token(work, key);
+}
+
+/* By the store, or by memory where the store does not have the token (any more). */
+enum status revoke_check(struct work *work, const struct token_key *key, int64_t credential_id)
+{
+    struct token_row row;
+    struct token_facts facts;
+    uint64_t generation;
+    enum status status = token_row_load(work->tx, key, &row);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    bool is_known = status == STATUS_OK;
+    if (!is_known && token_table_get(work->memory->tokens, key, &facts, &generation)) {
+        is_known = true;
+        row.credential_id = facts.credential->id;
+    }
+    return is_known && row.credential_id != credential_id ? STATUS_PERMISSION_DENIED : STATUS_OK;
+}

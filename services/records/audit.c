@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/audit.h"
+
+#include "records/counter.h"
+#include "records/pattern.h"
+
+#include <string.h>
+
+static const char *text_of(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
+static enum status read_hash(const struct store_row *row, void *arg)
+{
+    size_t len = 0;
+    const void *hash = store_row_blob(row, 0, &len);
+    if (len == SHA256_BYTES)
+        memcpy(arg, hash, SHA256_BYTES);
+    return STATUS_OK;
+}
+
+enum status audit_append(struct store_tx *tx, struct audit_event *event)
+{
+    uint8_t before[SHA256_BYTES] = {0};
+    TRY(counter_next(tx, "audit", &event->sequence));
+    TRY(store_run(tx, "SELECT hash FROM audit WHERE sequence = $1", read_hash, before, store_int(event->sequence - 1)));
+    audit_hash(event, before, event->hash);
+    return store_send(
+        tx,
+        "INSERT INTO audit (sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        store_int(event->sequence), store_int(event->at), store_text(text_of(event->actor)),
+        store_text(text_of(event->action)), store_text(text_of(event->subject)), store_text(text_of(event->peer)),
+        store_text(text_of(event->request_id)), store_text(text_of(event->outcome)), store_text(text_of(event->detail)),
+        store_blob(event->hash, SHA256_BYTES));
+}
+
+struct listing {
+    audit_each_fn *each;
+    void *arg;
+};
+
+static enum status read_event(const struct store_row *row, void *arg)
+{
+    struct listing *listing = arg;
+    struct audit_event event = {
+        .sequence = store_row_int(row, 0),
+        .at = store_row_int(row, 1),
+        .actor = store_row_text(row, 2),
+        .action = store_row_text(row, 3),
+        .subject = store_row_text(row, 4),
+        .peer = store_row_text(row, 5),
+        .request_id = store_row_text(row, 6),
+        .outcome = store_row_text(row, 7),
+        .detail = store_row_text(row, 8),
+    };
+    size_t len = 0;
+    const void *hash = store_row_blob(row, 9, &len);
+    if (len == SHA256_BYTES)
+        memcpy(event.hash, hash, SHA256_BYTES);
+    return listing->each(&event, listing->arg);
+}
+
+#define AUDIT_COLUMNS "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash"
+
+enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg)
+{
+    struct listing listing = {each, arg};
+    char pattern[2 * PATTERN_TEXT_MAX + 3];
+    pattern_make(filter->detail, pattern);
+    return store_run(
+        tx,
+        "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < $1 AND at > $2 AND at < $3"
+        " AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL) AND (subject = $6 OR $6 IS NULL)"
+        " AND (peer = $7 OR $7 IS NULL) AND (outcome = $8 OR $8 IS NULL) AND lower(detail) LIKE $9 ESCAPE '\\'"
+        " ORDER BY sequence DESC LIMIT $10",
+        read_event, &listing, store_int(filter->below), store_int(filter->after), store_int(filter->before),
+        store_text(filter->actor), store_text(filter->action), store_text(filter->subject), store_text(filter->peer),
+        store_text(filter->outcome), store_text(pattern), store_int(filter->limit));
+}
+
+struct verifying {
+    uint8_t before[SHA256_BYTES];
+    int64_t checked;
+    int64_t broken;
+};
+
+static enum status verify_event(const struct audit_event *event, void *arg)
+{
+    struct verifying *verifying = arg;
+    uint8_t hash[SHA256_BYTES];
+    if (verifying->broken != 0)
+        return STATUS_OK;
+    audit_hash(event, verifying->before, hash);
+    verifying->checked++;
+    if (event->sequence != verifying->checked || !crypto_equal(hash, event->hash, SHA256_BYTES))
+        verifying->broken = verifying->checked;
+    memcpy(verifying->before, event->hash, SHA256_BYTES);
+    return STATUS_OK;
+}
+
+enum status audit_verify(struct store_tx *tx, int64_t *ret_checked, int64_t *ret_broken)
+{
+    struct verifying verifying = {.broken = 0};
+    struct listing listing = {verify_event, &verifying};
+    int64_t last = 0;
+    TRY(store_run(tx, "SELECT " AUDIT_COLUMNS " FROM audit ORDER BY sequence", read_event, &listing));
+    TRY(counter_last(tx, "audit", &last));
+    if (verifying.broken == 0 && verifying.checked != last) /* the newest ones were removed */
+        verifying.broken = verifying.checked + 1;
+    *ret_checked = verifying.checked;
+    *ret_broken = verifying.broken;
+    return STATUS_OK;
+}

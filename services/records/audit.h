@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table `audit`: append-only, each row chained to the one before by a hash (rules/audit.h). */
+#ifndef RECORDS_AUDIT_H
+#define RECORDS_AUDIT_H
+
+#include "rules/audit.h"
+#include "store/store.h"
+
+/* Gives it its place in the chain. */
+enum status audit_append(struct store_tx *tx, struct audit_event *event);
+
+struct audit_filter {
+    const char *actor, *action, *subject, *peer, *outcome; /* NULL: any */
+    const char *detail;                                    /* contained; NULL: any */
+    int64_t after, before;                                 /* in time, exclusive; INT64_MIN, INT64_MAX: any */
+    int64_t below;                                         /* sequences below; INT64_MAX: from the newest */
+    int limit;
+};
+
+/* Newest first; what an event points to lives until `each` returns. */
+typedef enum status audit_each_fn(const struct audit_event *event, void *arg);
+enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg);
+
+/* *ret_broken: the first sequence at which the chain does not fit; 0: it is intact. */
+enum status audit_verify(struct store_tx *tx, int64_t *ret_checked, int64_t *ret_broken);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/credential.h"
+
+#include "records/user.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct loading {
+    struct arena *arena;
+    struct credential *credential;
+    int64_t now;
+};
+
+static enum status read_credential(const struct store_row *row, void *arg)
+{
+    struct loading *loading = arg;
+    struct credential *credential = arena_new(loading->arena, struct credential);
+    credential->id = store_row_int(row, 0);
+    snprintf(credential->client_id, sizeof credential->client_id, "%s", store_row_text(row, 1));
+    credential->name = arena_text(loading->arena, store_row_text(row, 2));
+    credential->owner = arena_text(loading->arena, store_row_text(row, 3));
+    credential->created = store_row_int(row, 4);
+    credential->updated = store_row_int(row, 5);
+    credential->expires = store_row_int(row, 6);
+    credential->deleted = store_row_int(row, 7);
+    credential->epoch = store_row_int(row, 8);
+    credential->version = store_row_int(row, 9);
+    credential->last_used = store_row_int(row, 10);
+    credential->created_by = arena_text(loading->arena, store_row_text(row, 11));
+    loading->credential = credential;
+    return STATUS_OK;
+}
+
+static enum status read_grant(const struct store_row *row, void *arg)
+{
+    struct loading *loading = arg;
+    struct credential *credential = loading->credential;
+    if (credential->grant_count == ROLES_MAX)
+        return STATUS_INTERNAL;
+    struct credential_grant *grant = &credential->grants[credential->grant_count++];
+    grant->role = (int)store_row_int(row, 0);
+    grant->granted = store_row_int(row, 1);
+    grant->granted_by = arena_text(loading->arena, store_row_text(row, 2));
+    grant->revoked = store_row_int(row, 3);
+    grant->revoked_by = arena_text(loading->arena, store_row_text(row, 4));
+    if (grant->revoked == 0)
+        role_set_add(&credential->granted, grant->role);
+    return STATUS_OK;
+}
+
+static enum status read_secret(const struct store_row *row, void *arg)
+{
+    struct loading *loading = arg;
+    struct credential *credential = loading->credential;
+    size_t len = 0;
+    const void *digest = store_row_blob(row, 1, &len);
+    if (credential->secret_count == SECRETS_MAX) /* the live and newest come first: this one has ended */
+        return STATUS_OK;
+    if (len != SHA256_BYTES)
+        return STATUS_INTERNAL;
+    struct credential_secret *secret = &credential->secrets[credential->secret_count++];
+    secret->id = store_row_int(row, 0);
+    memcpy(secret->digest, digest, SHA256_BYTES);
+    snprintf(secret->hint, sizeof secret->hint, "%s", store_row_text(row, 2));
+    secret->created = store_row_int(row, 3);
+    secret->ends = store_row_int(row, 4);
+    secret->last_used = store_row_int(row, 5);
+    return STATUS_OK;
+}
+
+enum status credential_load_owner(struct store_tx *tx, struct credential *credential)
+{
+    credential->owner_has = credential->owner_had = (struct role_set){0};
+    if (credential->owner[0] != '\0')
+        TRY(user_load_roles(tx, credential->owner, &credential->owner_has, &credential->owner_had,
+                            credential->owner_revoked));
+    credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
+    return STATUS_OK;
+}
+
+static enum status load_parts(struct store_tx *tx, struct loading *loading, struct credential **ret_credential)
+{
+    struct credential *credential = loading->credential;
+    if (credential == NULL)
+        return STATUS_NOT_FOUND;
+    TRY(store_run(tx,
+                  "SELECT role, granted, granted_by, revoked, revoked_by FROM credential_role WHERE credential = $1"
+                  " ORDER BY role",
+                  read_grant, loading, store_int(credential->id)));
+    TRY(store_run(tx,
+                  "SELECT id, digest, hint, created, ends, last_used FROM secret"
+                  " WHERE credential = $1 AND ends <> 1 /* SECRET_ENDS_NOW */"
+                  " ORDER BY (ends = 0 OR ends > $2) DESC, id DESC",
+                  read_secret, loading, store_int(credential->id), store_int(loading->now)));
+    TRY(credential_load_owner(tx, credential));
+    *ret_credential = credential;
+    return STATUS_OK;
+}
+
+#define CREDENTIAL_COLUMNS \
+    "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by"
+
+enum status credential_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
+                            struct credential **ret_credential)
+{
+    struct loading loading = {.arena = arena, .now = now};
+    TRY(store_run(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE client_id = $1", read_credential, &loading,
+                  store_text(client_id)));
+    return load_parts(tx, &loading, ret_credential);
+}
+
+enum status credential_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
+                               struct credential **ret_credential)
+{
+    struct loading loading = {.arena = arena, .now = now};
+    TRY(store_run(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id = $1", read_credential, &loading,
+                  store_int(id)));
+    return load_parts(tx, &loading, ret_credential);
+}
+
+static struct store_value owner_value(const struct credential *credential)
+{
+    return credential->owner[0] == '\0' ? store_null() : store_text(credential->owner);
+}
+
+enum status credential_row_insert(struct store_tx *tx, const struct credential *credential)
+{
+    return store_run(
+        tx,
+        "INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
+        " last_used, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8)",
+        NULL, NULL, store_int(credential->id), store_text(credential->client_id), store_text(credential->name),
+        owner_value(credential), store_int(credential->created), store_int(credential->updated),
+        store_int(credential->expires), store_text(credential->created_by));
+}
+
+enum status credential_row_save(struct store_tx *tx, const struct credential *credential)
+{
+    return store_run(
+        tx,
+        "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
+        " version = $7 WHERE id = $8",
+        NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
+        store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
+        store_int(credential->version), store_int(credential->id));
+}
+
+enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
+{
+    return store_send(tx,
+                      "UPDATE credential SET last_used = $1 WHERE id ="
+                      " (SELECT id FROM credential WHERE id = $2 AND last_used < $1 /* if free */)",
+                      store_int(used), store_int(id));
+}
+
+enum status credential_row_remove(struct store_tx *tx, int64_t id)
+{
+    TRY(store_run(tx, "DELETE FROM secret WHERE credential = $1", NULL, NULL, store_int(id)));
+    TRY(store_run(tx, "DELETE FROM credential_role WHERE credential = $1", NULL, NULL, store_int(id)));
+    return store_run(tx, "DELETE FROM credential WHERE id = $1", NULL, NULL, store_int(id));
+}
+
+enum status credential_row_mend(struct store_tx *tx, int64_t latest, int64_t now)
+{
+    TRY(store_run(tx, "UPDATE credential SET deleted = $1 WHERE deleted > $2", NULL, NULL, store_int(now),
+                  store_int(latest)));
+    TRY(store_run(tx, "UPDATE credential SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
+                  store_int(latest)));
+    return store_run(tx, "UPDATE secret SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
+                     store_int(latest));
+}
+
+struct listing {
+    int64_t *ids;
+    int count;
+};
+
+static enum status read_id(const struct store_row *row, void *arg)
+{
+    struct listing *listing = arg;
+    listing->ids[listing->count++] = store_row_int(row, 0);
+    return STATUS_OK;
+}
+
+enum status credential_row_deleted(struct store_tx *tx, int64_t until, int limit, int64_t *ids, int *ret_count)
+{
+    struct listing listing = {ids, 0};
+    TRY(store_run(tx, "SELECT id FROM credential WHERE deleted <> 0 AND deleted <= $1 LIMIT $2", read_id, &listing,
+                  store_int(until), store_int(limit)));
+    *ret_count = listing.count;
+    return STATUS_OK;
+}
+
+/* Its roles */
+
+enum status credential_role_grant(struct store_tx *tx, int64_t id, const struct credential_grant *grant)
+{
+    return store_run(tx,
+                     "INSERT INTO credential_role (credential, role, granted, granted_by, revoked, revoked_by)"
+                     " VALUES ($1, $2, $3, $4, 0, '') ON CONFLICT (credential, role) DO UPDATE SET"
+                     " granted = excluded.granted, granted_by = excluded.granted_by, revoked = 0, revoked_by = ''",
+                     NULL, NULL, store_int(id), store_int(grant->role), store_int(grant->granted),
+                     store_text(grant->granted_by));
+}
+
+enum status credential_role_revoke(struct store_tx *tx, int64_t id, const struct credential_grant *grant)
+{
+    return store_run(tx, "UPDATE credential_role SET revoked = $1, revoked_by = $2 WHERE credential = $3 AND role = $4",
+                     NULL, NULL, store_int(grant->revoked), store_text(grant->revoked_by), store_int(id),
+                     store_int(grant->role));
+}
+
+struct owned {
+    credential_owned_fn *each;
+    void *arg;
+};
+
+static enum status read_owned(const struct store_row *row, void *arg)
+{
+    const struct owned *owned = arg;
+    owned->each(store_row_int(row, 0), (int)store_row_int(row, 1), owned->arg);
+    return STATUS_OK;
+}
+
+enum status credential_role_of_owner(struct store_tx *tx, const char *owner, credential_owned_fn *each, void *arg)
+{
+    struct owned owned = {each, arg};
+    return store_run(tx,
+                     "SELECT c.id, r.role FROM credential c JOIN credential_role r ON r.credential = c.id"
+                     " WHERE c.owner = $1 AND r.revoked = 0 ORDER BY c.id",
+                     read_owned, &owned, store_text(owner));
+}
+
+enum status credential_role_count_holders(struct store_tx *tx, int role, int64_t now, int64_t *ret_count)
+{
+    return store_run(tx,
+                     "SELECT count(*) FROM credential c JOIN credential_role r ON r.credential = c.id"
+                     " WHERE r.role = $1 AND r.revoked = 0 AND c.deleted = 0 AND (c.expires = 0 OR c.expires > $2)"
+                     " AND (c.owner IS NULL OR EXISTS (SELECT 1 FROM user_role u"
+                     " WHERE u.user_id = c.owner AND u.role = $1 AND u.revoked = 0))",
+                     store_read_int, ret_count, store_int(role), store_int(now));
+}
+
+/* Its secret keys */
+
+enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret)
+{
+    return store_run(tx,
+                     "INSERT INTO secret (id, credential, digest, hint, created, ends, last_used)"
+                     " VALUES ($1, $2, $3, $4, $5, 0, 0)",
+                     NULL, NULL, store_int(secret->id), store_int(credential_id),
+                     store_blob(secret->digest, SHA256_BYTES), store_text(secret->hint), store_int(secret->created));
+}
+
+enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends)
+{
+    return store_run(tx, "UPDATE secret SET ends = $1 WHERE id = $2", NULL, NULL, store_int(ends), store_int(id));
+}
+
+enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
+{
+    return store_send(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", store_int(used),
+                      store_int(id));
+}
+
+enum status secret_row_expire(struct store_tx *tx, int64_t until)
+{
+    return store_run(tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(until));
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables `credential`, `credential_role` and `secret`: who has which secret keys and roles, until when. */
+#ifndef RECORDS_CREDENTIAL_H
+#define RECORDS_CREDENTIAL_H
+
+#include "arena.h"
+#include "rules/credential.h"
+#include "rules/secret_text.h"
+#include "store/store.h"
+
+struct credential_secret {
+    int64_t id;
+    uint8_t digest[SHA256_BYTES];
+    char hint[SECRET_HINT_LEN + 1];
+    int64_t created;
+    int64_t ends; /* 0: no end */
+    int64_t last_used;
+};
+
+struct credential_grant {
+    int role;
+    int64_t granted;
+    const char *granted_by;
+    int64_t revoked; /* 0: granted */
+    const char *revoked_by;
+};
+
+struct credential {
+    int64_t id;
+    char client_id[CLIENT_ID_LEN + 1];
+    const char *name;
+    const char *owner; /* "": none */
+    int64_t created;
+    int64_t updated;
+    int64_t expires; /* 0: never */
+    int64_t deleted; /* 0: living */
+    int64_t epoch;
+    int64_t version;
+    int64_t last_used;
+    const char *created_by;
+    struct credential_grant grants[ROLES_MAX]; /* by role number */
+    int grant_count;
+    /* The live ones first, and the newest first of these. One whose time is up may be here still: a clock that was
+     * ahead and is put right must find it again. */
+    struct credential_secret secrets[SECRETS_MAX];
+    int secret_count;
+    struct role_set granted;
+    struct role_set effective;
+    struct role_set owner_has; /* if there is an owner */
+    struct role_set owner_had; /* and what was revoked from it */
+    int64_t owner_revoked[ROLES_MAX];
+};
+
+/* NOT_FOUND: no such credential. Strings live in the arena. `now`: which secrets have ended. */
+enum status credential_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
+                            struct credential **ret_credential);
+enum status credential_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
+                               struct credential **ret_credential);
+
+/* What its owner has and had, and so what it carries; anew when its owner has changed. */
+enum status credential_load_owner(struct store_tx *tx, struct credential *credential);
+
+/* A new one. ALREADY_EXISTS: the name is taken. */
+enum status credential_row_insert(struct store_tx *tx, const struct credential *credential);
+
+/* What can change of it. ALREADY_EXISTS: the name is taken. */
+enum status credential_row_save(struct store_tx *tx, const struct credential *credential);
+
+/* It was used, unless another process is changing it now. */
+enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
+
+/* With its roles and secret keys; its usage stays. */
+enum status credential_row_remove(struct store_tx *tx, int64_t id);
+
+/* What was deleted or used later than `latest`, was so `now`: a clock that was wrong said so. */
+enum status credential_row_mend(struct store_tx *tx, int64_t latest, int64_t now);
+
+/* Those that were deleted at `until` or before, at most `limit` of them. */
+enum status credential_row_deleted(struct store_tx *tx, int64_t until, int limit, int64_t *ids, int *ret_count);
+
+/* By grant->role; of a grant its time and who, of a revocation those of that. */
+enum status credential_role_grant(struct store_tx *tx, int64_t id, const struct credential_grant *grant);
+enum status credential_role_revoke(struct store_tx *tx, int64_t id, const struct credential_grant *grant);
+
+/* Each role that each credential of an owner is granted, by credential. */
+typedef void credential_owned_fn(int64_t id, int role, void *arg);
+enum status credential_role_of_owner(struct store_tx *tx, const char *owner, credential_owned_fn *each, void *arg);
+
+/* How many live ones hold it effectively. */
+enum status credential_role_count_holders(struct store_tx *tx, int role, int64_t now, int64_t *ret_count);
+
+/* A new secret key. `ends` and `used` move a known one. */
+enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret);
+enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends);
+enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
+
+/* Removes those that ended at `until` or before. */
+enum status secret_row_expire(struct store_tx *tx, int64_t until);
+
+#endif

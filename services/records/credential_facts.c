@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The facts of every credential, in four statements however many there are: what a process reads when it starts. */
+#include "records/credential_facts.h"
+
+#include "base/must.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct credential_facts *credential_facts_new(const struct credential *credential)
+{
+    struct credential_facts *facts = must(calloc(1, sizeof *facts));
+    facts->id = credential->id;
+    memcpy(facts->client_id, credential->client_id, sizeof facts->client_id);
+    facts->name = must_copy(credential->name);
+    facts->owner = must_copy(credential->owner);
+    facts->created = credential->created;
+    facts->expires = credential->expires;
+    facts->deleted = credential->deleted;
+    facts->epoch = credential->epoch;
+    facts->version = credential->version;
+    facts->granted = credential->granted;
+    facts->effective = credential->effective;
+    facts->last_used = credential->last_used;
+    facts->secret_count = credential->secret_count;
+    for (int i = 0; i < credential->secret_count; i++) {
+        facts->secrets[i].id = credential->secrets[i].id;
+        memcpy(facts->secrets[i].digest, credential->secrets[i].digest, SHA256_BYTES);
+        facts->secrets[i].ends = credential->secrets[i].ends;
+    }
+    return facts;
+}
+
+/* By id, as all four statements are: one walk beside the rows finds the credential of each. */
+struct loading {
+    struct credential_facts **facts;
+    size_t count, size;
+    size_t at;
+    struct role_set *owner_has;
+};
+
+static enum status read_facts(const struct store_row *row, void *arg)
+{
+    struct loading *loading = arg;
+    struct credential_facts *facts = must(calloc(1, sizeof *facts));
+    if (loading->count == loading->size) {
+        loading->size = loading->size == 0 ? 256 : loading->size * 2;
+        loading->facts = must(realloc(loading->facts, loading->size * sizeof *loading->facts));
+    }
+    loading->facts[loading->count++] = facts;
+    facts->id = store_row_int(row, 0);
+    snprintf(facts->client_id, sizeof facts->client_id, "%s", store_row_text(row, 1));
+    facts->name = must_copy(store_row_text(row, 2));
+    facts->owner = must_copy(store_row_text(row, 3));
+    facts->created = store_row_int(row, 4);
+    facts->expires = store_row_int(row, 5);
+    facts->deleted = store_row_int(row, 6);
+    facts->epoch = store_row_int(row, 7);
+    facts->version = store_row_int(row, 8);
+    facts->last_used = store_row_int(row, 9);
+    return STATUS_OK;
+}
+
+/* NULL: none of those loaded. */
+static struct credential_facts *find_next(struct loading *loading, int64_t id)
+{
+    while (loading->at < loading->count && loading->facts[loading->at]->id < id)
+        loading->at++;
+    bool is_found = loading->at < loading->count && loading->facts[loading->at]->id == id;
+    return is_found ? loading->facts[loading->at] : NULL;
+}
+
+static enum status read_granted(const struct store_row *row, void *arg)
+{
+    struct credential_facts *facts = find_next(arg, store_row_int(row, 0));
+    if (facts != NULL)
+        role_set_add(&facts->granted, (int)store_row_int(row, 1));
+    return STATUS_OK;
+}
+
+static enum status read_owner_role(const struct store_row *row, void *arg)
+{
+    struct loading *loading = arg;
+    if (find_next(loading, store_row_int(row, 0)) != NULL)
+        role_set_add(&loading->owner_has[loading->at], (int)store_row_int(row, 1));
+    return STATUS_OK;
+}
+
+static enum status read_secret(const struct store_row *row, void *arg)
+{
+    struct credential_facts *facts = find_next(arg, store_row_int(row, 0));
+    size_t len = 0;
+    const void *digest = store_row_blob(row, 2, &len);
+    if (facts == NULL || facts->secret_count == SECRETS_MAX) /* see credential.c */
+        return STATUS_OK;
+    if (len != SHA256_BYTES)
+        return STATUS_INTERNAL;
+    struct secret_facts *secret = &facts->secrets[facts->secret_count++];
+    secret->id = store_row_int(row, 1);
+    memcpy(secret->digest, digest, SHA256_BYTES);
+    secret->ends = store_row_int(row, 3);
+    return STATUS_OK;
+}
+
+static enum status load(struct store_tx *tx, int64_t now, struct loading *loading)
+{
+    TRY(store_run(tx,
+                  "SELECT id, client_id, name, owner, created, expires, deleted, epoch, version, last_used"
+                  " FROM credential ORDER BY id",
+                  read_facts, loading));
+    TRY(store_run(tx, "SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential",
+                  read_granted, loading));
+    loading->at = 0;
+    TRY(store_run(tx,
+                  "SELECT credential, id, digest, ends FROM secret WHERE ends <> 1 /* SECRET_ENDS_NOW */"
+                  " ORDER BY credential, (ends = 0 OR ends > $1) DESC, id DESC",
+                  read_secret, loading, store_int(now)));
+    loading->at = 0;
+    loading->owner_has = must(calloc(loading->count + 1, sizeof *loading->owner_has));
+    return store_run(tx,
+                     "SELECT c.id, u.role FROM credential c JOIN user_role u ON u.user_id = c.owner"
+                     " WHERE u.revoked = 0 ORDER BY c.id",
+                     read_owner_role, loading);
+}
+
+enum status credential_facts_load_all(struct store_tx *tx, int64_t now, struct credential_facts ***ret_facts,
+                                      size_t *ret_count)
+{
+    struct loading loading = {0};
+    enum status status = load(tx, now, &loading);
+    for (size_t i = 0; i < loading.count && status == STATUS_OK; i++) {
+        struct credential_facts *facts = loading.facts[i];
+        facts->effective = credential_effective(&facts->granted, facts->owner, &loading.owner_has[i]);
+    }
+    free(loading.owner_has);
+    if (status == STATUS_OK) {
+        *ret_facts = loading.facts;
+        *ret_count = loading.count;
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < loading.count; i++)
+        credential_facts_free(loading.facts[i]);
+    free(loading.facts);
+    return status;
+}

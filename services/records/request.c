@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/request.h"
+
+#include <string.h>
+
+struct loading {
+    struct arena *arena;
+    struct request_row *row;
+    bool is_found;
+};
+
+static enum status read_row(const struct store_row *from, void *arg)
+{
+    struct loading *loading = arg;
+    struct request_row *row = loading->row;
+    size_t digest_len = 0, len = 0;
+    const void *digest = store_row_blob(from, 1, &digest_len), *client_id = store_row_blob(from, 2, &len);
+    if (digest_len != SHA256_BYTES)
+        return STATUS_INTERNAL;
+    loading->is_found = true;
+    row->method = arena_text(loading->arena, store_row_text(from, 0));
+    memcpy(row->digest, digest, SHA256_BYTES);
+    row->client_id = arena_format(loading->arena, "%.*s", (int)len, (const char *)client_id);
+    return STATUS_OK;
+}
+
+enum status request_row_load(struct store_tx *tx, struct arena *arena, struct request_row *row)
+{
+    struct loading loading = {arena, row, false};
+    TRY(store_run(tx, "SELECT method, digest, response FROM request WHERE actor = $1 AND id = $2", read_row, &loading,
+                  store_text(row->actor), store_text(row->id)));
+    return loading.is_found ? STATUS_OK : STATUS_NOT_FOUND;
+}
+
+enum status request_row_insert(struct store_tx *tx, const struct request_row *row, int64_t now)
+{
+    return store_run(
+        tx, "INSERT INTO request (id, actor, method, digest, response, at) VALUES ($1, $2, $3, $4, $5, $6)", NULL, NULL,
+        store_text(row->id), store_text(row->actor), store_text(row->method), store_blob(row->digest, SHA256_BYTES),
+        store_blob(row->client_id, strlen(row->client_id)), store_int(now));
+}
+
+enum status request_row_expire(struct store_tx *tx, int64_t until)
+{
+    return store_run(tx, "DELETE FROM request WHERE at <= $1", NULL, NULL, store_int(until));
+}

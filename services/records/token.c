@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/token.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The same bytes on every machine: word by word, least significant byte first. */
+static void roles_to_bytes(const struct role_set *roles, uint8_t bytes[static ROLES_MAX / 8])
+{
+    for (int i = 0; i < ROLES_MAX / 8; i++)
+        bytes[i] = (uint8_t)(roles->words[i / 8] >> (8 * (i % 8)));
+}
+
+static struct role_set roles_from_bytes(const uint8_t *bytes)
+{
+    struct role_set roles = {0};
+    for (int i = 0; i < ROLES_MAX / 8; i++)
+        roles.words[i / 8] |= (uint64_t)bytes[i] << (8 * (i % 8));
+    return roles;
+}
+
+enum status token_row_insert(struct store_tx *tx, const struct token_row *row, const char *client_id,
+                             int64_t *ret_inserted)
+{
+    uint8_t roles[ROLES_MAX / 8];
+    roles_to_bytes(&row->roles, roles);
+    return store_send_counted(
+        tx,
+        "INSERT INTO token (key, credential, epoch, last_used, roles) SELECT $1, id, epoch, $2, $3 FROM credential"
+        " WHERE id = $4 AND client_id = $5 AND epoch = $6 AND deleted = 0",
+        ret_inserted, store_blob(row->key.bytes, TOKEN_KEY_BYTES), store_int(row->last_used),
+        store_blob(row->is_narrowed ? roles : NULL, row->is_narrowed ? sizeof roles : 0), store_int(row->credential_id),
+        store_text(client_id), store_int(row->epoch));
+}
+
+static enum status read_row(const struct store_row *from, struct token_row *row)
+{
+    size_t len = 0;
+    const void *key = store_row_blob(from, 0, &len);
+    if (len != TOKEN_KEY_BYTES)
+        return STATUS_INTERNAL;
+    memcpy(row->key.bytes, key, TOKEN_KEY_BYTES);
+    row->credential_id = store_row_int(from, 1);
+    row->epoch = store_row_int(from, 2);
+    row->last_used = store_row_int(from, 3);
+    const void *roles = store_row_blob(from, 4, &len);
+    row->is_narrowed = len == ROLES_MAX / 8;
+    row->roles = row->is_narrowed ? roles_from_bytes(roles) : (struct role_set){0};
+    const char *api = store_row_text(from, 5);
+    snprintf(row->last_api, sizeof row->last_api, "%s", api == NULL ? "" : api);
+    return STATUS_OK;
+}
+
+struct loading {
+    struct token_row *row;
+    bool is_found;
+};
+
+static enum status read_one(const struct store_row *row, void *arg)
+{
+    struct loading *loading = arg;
+    loading->is_found = true;
+    return read_row(row, loading->row);
+}
+
+#define TOKEN_COLUMNS "key, credential, epoch, last_used, roles, last_api"
+
+enum status token_row_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row)
+{
+    struct loading loading = {ret_row, false};
+    TRY(store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key = $1", read_one, &loading,
+                  store_blob(key->bytes, TOKEN_KEY_BYTES)));
+    return loading.is_found ? STATUS_OK : STATUS_NOT_FOUND;
+}
+
+enum status token_row_remove(struct store_tx *tx, const struct token_key *key)
+{
+    return store_send(tx, "DELETE FROM token WHERE key = $1", store_blob(key->bytes, TOKEN_KEY_BYTES));
+}
+
+enum status token_row_store_use(struct store_tx *tx, bool is_shared, const struct token_use_row *use,
+                                int64_t *ret_changed)
+{
+    struct store_value used = store_int(use->used), last_api = store_text(use->api);
+    struct store_value key = store_blob(use->key.bytes, TOKEN_KEY_BYTES), wrong_after = store_int(use->wrong_after);
+    if (!is_shared) /* half the work */
+        return store_send_counted(tx,
+                                  "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3"
+                                  " AND (last_used <= $1 OR last_used > $4)",
+                                  ret_changed, used, last_api, key, wrong_after);
+    /* Whoever is changing it now ends it, or notes a use of the same moment. */
+    return store_send_counted(tx,
+                              "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
+                              " (SELECT key FROM token WHERE key = $3 AND (last_used <= $1 OR last_used > $4)"
+                              " /* if free */)",
+                              ret_changed, used, last_api, key, wrong_after);
+}
+
+static enum status read_counts(const struct store_row *row, void *arg)
+{
+    int64_t *counts = arg;
+    counts[0] = store_row_int(row, 0);
+    counts[1] = store_row_int(row, 1);
+    return STATUS_OK;
+}
+
+/* issued > limit, for keys that hold whole seconds: the least key of the second after it. */
+static struct token_key key_after(int64_t issued_after)
+{
+    return token_key_at(issued_after == INT64_MIN ? 0 : issued_after + 1);
+}
+
+enum status token_row_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
+                                 const struct token_limits *limits, int64_t *ret_count)
+{
+    struct token_key from = key_after(limits->issued_after);
+    int64_t counts[2] = {0};
+    TRY(store_run(tx,
+                  "SELECT count(*), 0 FROM token WHERE credential = $1 AND key >= $2 AND epoch = $3 AND last_used > $4",
+                  read_counts, counts, store_int(credential_id), store_blob(from.bytes, TOKEN_KEY_BYTES),
+                  store_int(epoch), store_int(limits->used_after)));
+    *ret_count = counts[0];
+    return STATUS_OK;
+}
+
+enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
+                                     const struct token_limits *next, int64_t at, int64_t *ret_tokens,
+                                     int64_t *ret_credentials)
+{
+    struct token_key from = key_after(now->issued_after), next_from = key_after(next->issued_after);
+    int64_t counts[2] = {0};
+    TRY(store_run(tx,
+                  "SELECT count(*), count(DISTINCT t.credential) FROM token t JOIN credential c ON c.id = t.credential"
+                  " WHERE t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0"
+                  " AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)",
+                  read_counts, counts, store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(now->used_after),
+                  store_int(at), store_blob(next_from.bytes, TOKEN_KEY_BYTES), store_int(next->used_after)));
+    *ret_tokens = counts[0];
+    *ret_credentials = counts[1];
+    return STATUS_OK;
+}
+
+struct listing {
+    token_each_fn *each;
+    void *arg;
+};
+
+static enum status read_listed(const struct store_row *row, void *arg)
+{
+    struct listing *listing = arg;
+    struct token_row token;
+    TRY(read_row(row, &token));
+    return listing->each(&token, listing->arg);
+}
+
+enum status token_row_list(struct store_tx *tx, int64_t credential_id, int64_t epoch, const struct token_limits *limits,
+                           const struct token_key *before, int limit, token_each_fn *each, void *arg)
+{
+    struct token_key from = key_after(limits->issued_after);
+    struct listing listing = {each, arg};
+    return store_run(
+        tx,
+        "SELECT " TOKEN_COLUMNS " FROM token WHERE credential = $1 AND key >= $2 AND key < $3 AND epoch = $4"
+        " AND last_used > $5 ORDER BY key DESC LIMIT $6",
+        read_listed, &listing, store_int(credential_id), store_blob(from.bytes, TOKEN_KEY_BYTES),
+        store_blob(before->bytes, TOKEN_KEY_BYTES), store_int(epoch), store_int(limits->used_after), store_int(limit));
+}
+
+struct paging {
+    token_page_fn *each;
+    void *arg;
+};
+
+static enum status read_paged(const struct store_row *row, void *arg)
+{
+    const struct paging *paging = arg;
+    struct token_row token;
+    TRY(read_row(row, &token));
+    struct token_holder holder = {.is_missing = store_row_is_null(row, 6),
+                                  .epoch = store_row_int(row, 6),
+                                  .expires = store_row_int(row, 7),
+                                  .deleted = store_row_int(row, 8)};
+    return paging->each(&token, &holder, paging->arg);
+}
+
+enum status token_row_page(struct store_tx *tx, const struct token_key *after, int limit, token_page_fn *each,
+                           void *arg)
+{
+    struct paging paging = {each, arg};
+    return store_run(
+        tx,
+        "SELECT t.key, t.credential, t.epoch, t.last_used, t.roles, t.last_api, c.epoch, c.expires, c.deleted"
+        " FROM token t LEFT JOIN credential c ON c.id = t.credential WHERE t.key > $1 ORDER BY t.key LIMIT $2",
+        read_paged, &paging, store_blob(after->bytes, TOKEN_KEY_BYTES), store_int(limit));
+}
+
+enum status token_row_lower_use(struct store_tx *tx, const struct token_key *key, int64_t latest)
+{
+    return store_send(tx, "UPDATE token SET last_used = $1 WHERE key = $2 AND last_used > $1", store_int(latest),
+                      store_blob(key->bytes, TOKEN_KEY_BYTES));
+}

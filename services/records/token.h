@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table `token`: live tokens, and dead ones until they are reaped. */
+#ifndef RECORDS_TOKEN_H
+#define RECORDS_TOKEN_H
+
+#include "rules/token.h"
+#include "store/store.h"
+
+/* A token as it is stored. */
+struct token_row {
+    struct token_key key;
+    int64_t credential_id;
+    int64_t epoch;
+    int64_t last_used;
+    bool is_narrowed;
+    struct role_set roles;
+    char last_api[257];
+};
+
+/* Inserts it if its credential is what was believed when the token was made: has this client ID, is not deleted, and
+ * stands at this epoch. *ret_inserted is set at the latest when the transaction commits; 0: it was not. */
+enum status token_row_insert(struct store_tx *tx, const struct token_row *row, const char *client_id,
+                             int64_t *ret_inserted);
+
+/* NOT_FOUND. */
+enum status token_row_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row);
+
+/* No error where there is none. */
+enum status token_row_remove(struct store_tx *tx, const struct token_key *key);
+
+/* is_shared: other processes write to the store, and are not waited for. *ret_changed is set at the latest when the
+ * transaction commits; 0: the row is not there, or another is changing it, or it has a later use already. */
+struct token_use_row {
+    struct token_key key;
+    int64_t used;
+    int64_t wrong_after; /* a last use later than this is replaced: it was dated by a clock that was wrong */
+    const char *api;
+};
+enum status token_row_store_use(struct store_tx *tx, bool is_shared, const struct token_use_row *use,
+                                int64_t *ret_changed);
+
+/* Those of one credential that are within their times; what a change of epoch would end. */
+enum status token_row_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
+                                 const struct token_limits *limits, int64_t *ret_count);
+
+/* Those of every credential that are live now but would not be with `next`. */
+enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
+                                     const struct token_limits *next, int64_t at, int64_t *ret_tokens,
+                                     int64_t *ret_credentials);
+
+/* Live ones of a credential, newest first, after `before` (zero-filled: from the newest). */
+typedef enum status token_each_fn(const struct token_row *row, void *arg);
+enum status token_row_list(struct store_tx *tx, int64_t credential_id, int64_t epoch, const struct token_limits *limits,
+                           const struct token_key *before, int limit, token_each_fn *each, void *arg);
+
+/* Of all credentials: the `limit` next ones by key, each with its credential as the store has it, which may know more
+ * of it than memory does. */
+struct token_holder {
+    bool is_missing; /* there is no such credential */
+    int64_t epoch, expires, deleted;
+};
+typedef enum status token_page_fn(const struct token_row *row, const struct token_holder *holder, void *arg);
+enum status token_row_page(struct store_tx *tx, const struct token_key *after, int limit, token_page_fn *each,
+                           void *arg);
+
+/* A last use later than `latest` was dated by a clock that was wrong, and becomes that. */
+enum status token_row_lower_use(struct store_tx *tx, const struct token_key *key, int64_t latest);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/usage.h"
+
+enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, const char *api)
+{
+    return store_send(tx,
+                      "INSERT INTO usage (credential, api, hour, allowed, denied, first_used, last_used)"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential, api, hour) DO UPDATE SET"
+                      " allowed = usage.allowed + excluded.allowed, denied = usage.denied + excluded.denied,"
+                      " first_used = CASE WHEN excluded.first_used < usage.first_used THEN excluded.first_used"
+                      " ELSE usage.first_used END,"
+                      " last_used = CASE WHEN excluded.last_used > usage.last_used THEN excluded.last_used"
+                      " ELSE usage.last_used END",
+                      store_int(delta->credential_id), store_text(api), store_int(delta->hour),
+                      store_int(delta->allowed), store_int(delta->denied), store_int(delta->first_used),
+                      store_int(delta->last_used));
+}
+
+enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit)
+{
+    /* Whole hours up to that of the limit-th oldest row: a few more than limit where that hour has more. */
+    int64_t hour = INT64_MIN;
+    TRY(store_run(tx, "SELECT max(hour) FROM (SELECT hour FROM usage WHERE hour < $1 ORDER BY hour LIMIT $2) AS oldest",
+                  store_read_int, &hour, store_int(before), store_int(limit)));
+    return store_run(tx, "DELETE FROM usage WHERE hour <= $1 AND hour < $2", NULL, NULL, store_int(hour),
+                     store_int(before));
+}
+
+enum status usage_row_remove(struct store_tx *tx, int64_t credential_id)
+{
+    return store_run(tx, "DELETE FROM usage WHERE credential = $1", NULL, NULL, store_int(credential_id));
+}
+
+struct querying {
+    usage_each_fn *each;
+    void *arg;
+};
+
+static enum status read_total(const struct store_row *row, void *arg)
+{
+    struct querying *querying = arg;
+    struct usage_total total = {
+        .credential_id = store_row_int(row, 0),
+        .api = store_row_text(row, 1),
+        .start = store_row_int(row, 2),
+        .allowed = store_row_int(row, 3),
+        .denied = store_row_int(row, 4),
+        .first_used = store_row_int(row, 5),
+        .last_used = store_row_int(row, 6),
+    };
+    return querying->each(&total, querying->arg);
+}
+
+enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg)
+{
+    struct querying querying = {each, arg};
+    int64_t period = query->period == 0 ? INT64_MAX : query->period;
+    return store_run(
+        tx,
+        "SELECT g_credential, g_api, g_start, CAST(sum(allowed) AS BIGINT), CAST(sum(denied) AS BIGINT),"
+        " min(first_used), max(last_used) FROM (SELECT"
+        " CASE WHEN $1 = 1 THEN credential ELSE 0 END AS g_credential,"
+        " CASE WHEN $2 = 1 THEN api ELSE '' END AS g_api,"
+        " hour - hour % $3 AS g_start, allowed, denied, first_used, last_used FROM usage"
+        " WHERE ($4 = 0 OR credential = $4) AND ($5 = '' OR api = $5) AND hour >= $6 AND hour < $7) AS rows"
+        " GROUP BY g_credential, g_api, g_start"
+        " ORDER BY CASE WHEN $8 = 1 THEN -sum(allowed + denied) ELSE 0 END, g_start, g_credential, g_api"
+        " LIMIT $9 OFFSET $10",
+        read_total, &querying, store_int(query->by_credential), store_int(query->by_api), store_int(period),
+        store_int(query->credential_id), store_text(query->api), store_int(query->start), store_int(query->end),
+        store_int(query->by_uses), store_int(query->limit), store_int(query->offset));
+}

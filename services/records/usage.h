@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table `usage`: a row a credential, API and hour. */
+#ifndef RECORDS_USAGE_H
+#define RECORDS_USAGE_H
+
+#include "rules/usage.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+
+/* Adds it to the row of (credential, api, hour). */
+enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, const char *api);
+
+/* Removes rows of hours before `before`, at most about `limit`. */
+enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit);
+
+/* All of one credential, which is purged. */
+enum status usage_row_remove(struct store_tx *tx, int64_t credential_id);
+
+struct usage_query {
+    int64_t credential_id; /* 0: all */
+    const char *api;       /* "": all */
+    int64_t start, end;    /* hours that begin in [start, end) */
+    bool by_credential, by_api;
+    int64_t period; /* 0: not by time; else an hour or a day */
+    bool by_uses;   /* order */
+    int64_t offset, limit;
+};
+
+struct usage_total {
+    int64_t credential_id;
+    const char *api;
+    int64_t start;
+    int64_t allowed, denied, first_used, last_used;
+};
+
+/* Totals by whatever the query groups by, in its order. */
+typedef enum status usage_each_fn(const struct usage_total *total, void *arg);
+enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg);
+
+#endif

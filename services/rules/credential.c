@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules/credential.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void credential_facts_free(struct credential_facts *facts)
+{
+    if (facts == NULL)
+        return;
+    free(facts->name);
+    free(facts->owner);
+    free(facts);
+}
+
+enum credential_state credential_state(int64_t deleted, int64_t expires, int64_t now)
+{
+    if (deleted != 0)
+        return CREDENTIAL_DELETED;
+    return expires != 0 && expires <= now ? CREDENTIAL_EXPIRED : CREDENTIAL_LIVE;
+}
+
+bool secret_has_ended(int64_t ends, int64_t now)
+{
+    return ends != 0 && ends <= now;
+}
+
+struct role_set credential_effective(const struct role_set *granted, const char *owner,
+                                     const struct role_set *owner_has)
+{
+    return owner[0] == '\0' ? *granted : role_set_and(granted, owner_has);
+}
+
+void credential_client_id(const uint8_t random[static CLIENT_ID_BYTES], char client_id[static CLIENT_ID_LEN + 1])
+{
+    uint8_t b[CLIENT_ID_BYTES];
+    memcpy(b, random, sizeof b);
+    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* RFC 9562, version 4 */
+    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+    snprintf(client_id, CLIENT_ID_LEN + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+             b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials: what must be known of one to answer a call, whether it lives, and what it carries. */
+#ifndef RULES_CREDENTIAL_H
+#define RULES_CREDENTIAL_H
+
+#include "base/crypto.h"
+#include "rules/role.h"
+
+enum {
+    CLIENT_ID_LEN = 36,
+    CLIENT_ID_BYTES = 16,
+    CLIENT_ID_TEXT_MAX = 64, /* of what somebody sends as one */
+    CREDENTIAL_NAME_MAX = 400,
+    USER_ID_MAX = 256,
+    SECRETS_MAX = 2,
+};
+
+struct secret_facts {
+    int64_t id;
+    uint8_t digest[SHA256_BYTES];
+    int64_t ends; /* 0: no end */
+};
+
+struct credential_facts {
+    int64_t id;
+    char client_id[CLIENT_ID_LEN + 1];
+    char *name;
+    char *owner; /* "": none */
+    int64_t created;
+    int64_t expires; /* 0: never */
+    int64_t deleted; /* 0: living */
+    int64_t epoch;
+    int64_t version;
+    struct role_set granted;
+    struct role_set effective;
+    struct secret_facts secrets[SECRETS_MAX];
+    int secret_count;
+    _Atomic int64_t last_used;
+};
+
+/* Frees one that was malloc'ed, and its texts. NULL is fine. */
+void credential_facts_free(struct credential_facts *facts);
+
+enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED };
+
+/* deleted, expires: 0: never. The one function that decides; the statements of records/ that say the same in SQL are
+ * held to it by tests. */
+enum credential_state credential_state(int64_t deleted, int64_t expires, int64_t now);
+
+/* Has a secret key ended that ends then (0: never)? SECRET_ENDS_NOW: by every clock, also by one that is behind. */
+enum { SECRET_ENDS_NOW = 1 };
+bool secret_has_ended(int64_t ends, int64_t now);
+
+/* What its tokens carry: of an owner's credential ("": it has none), only what the owner has, too. */
+struct role_set credential_effective(const struct role_set *granted, const char *owner,
+                                     const struct role_set *owner_has);
+
+/* The form of a client ID, from random bytes: a UUID of version 4. */
+void credential_client_id(const uint8_t random[static CLIENT_ID_BYTES], char client_id[static CLIENT_ID_LEN + 1]);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules/role.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *id, *name, *group, *description;
+} built_in_roles[ROLES_BUILT_IN] = {
+    {"service_agent", "Service Agent", "Access Rights", "Able to access Work Manager, standard Team Member level"},
+    {"self_service_user", "Self Service User", "Access Rights",
+     "Able to access the Self Service app (available in a future release)"},
+    {"work_creator", "Work Creator", "Access Rights", "Create new Cases, Tickets, Actions in Work Manager"},
+    {"work_assigner", "Work Assigner", "Access Rights", "Assign work items in Work Manager"},
+    {"team_leader", "Team Leader", "Access Rights", "Team Leader level data in Work Manager (bots view, Queues page)"},
+    {ROLE_USER_MANAGER, "User Manager", "Access to Builder", "Only the User Management section of Builder"},
+    {"master_builder", "Master Builder", "Access to Builder",
+     "Create and edit master data which can be shared between processes"},
+    {"release_manager", "Release Manager", "Access to Builder", "Publish Case and Ticket processes in Builder"},
+    {ROLE_RESOURCE_SERVER, "Resource Server", "Gatehouse", "Introspect tokens and report their use"},
+};
+bool role_id_is_valid(const char *id)
+{
+    size_t len = strlen(id);
+    return len > 0 && len <= ROLE_ID_MAX && id[0] >= 'a' && id[0] <= 'z' &&
+           strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+}
+
+struct role role_built_in(int number)
+{
+    struct role role = {.number = number, .is_built_in = true};
+    snprintf(role.id, sizeof role.id, "%s", built_in_roles[number].id);
+    snprintf(role.name, sizeof role.name, "%s", built_in_roles[number].name);
+    snprintf(role.group, sizeof role.group, "%s", built_in_roles[number].group);
+    snprintf(role.description, sizeof role.description, "%s", built_in_roles[number].description);
+    return role;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Roles: the catalogue's entries, and sets of them. A role's number is its place in every set; it never changes. */
+#ifndef RULES_ROLE_H
+#define RULES_ROLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    ROLES_MAX = 256,
+    ROLE_ID_MAX = 64,
+    ROLE_NAME_MAX = 400,
+    ROLE_DESCRIPTION_MAX = 2000,
+};
+
+struct role_set {
+    uint64_t words[ROLES_MAX / 64];
+};
+
+static inline bool role_set_has(const struct role_set *set, int number)
+{
+    return (set->words[number / 64] >> (number % 64) & 1) != 0;
+}
+static inline void role_set_add(struct role_set *set, int number)
+{
+    set->words[number / 64] |= UINT64_C(1) << (number % 64);
+}
+static inline void role_set_remove(struct role_set *set, int number)
+{
+    set->words[number / 64] &= ~(UINT64_C(1) << (number % 64));
+}
+static inline struct role_set role_set_and(const struct role_set *a, const struct role_set *b)
+{
+    struct role_set both;
+    for (int i = 0; i < ROLES_MAX / 64; i++)
+        both.words[i] = a->words[i] & b->words[i];
+    return both;
+}
+static inline bool role_set_equal(const struct role_set *a, const struct role_set *b)
+{
+    for (int i = 0; i < ROLES_MAX / 64; i++)
+        if (a->words[i] != b->words[i])
+            return false;
+    return true;
+}
+static inline bool role_set_is_empty(const struct role_set *set)
+{
+    return role_set_equal(set, &(struct role_set){0});
+}
+
+struct role {
+    int number;
+    char id[ROLE_ID_MAX + 1];
+    char name[ROLE_NAME_MAX + 1];
+    char group[ROLE_NAME_MAX + 1];
+    char description[ROLE_DESCRIPTION_MAX + 1];
+    bool is_retired;
+    bool is_built_in;
+    int64_t version;
+};
+
+/* The two roles that Gatehouse itself asks for. */
+#define ROLE_USER_MANAGER "user_manager"
+#define ROLE_RESOURCE_SERVER "resource_server"
+
+/* [a-z][a-z0-9_]*, at most ROLE_ID_MAX. */
+bool role_id_is_valid(const char *id);
+
+/* The catalogue's first ones, by number from 0; the rest of the struct is as it is when they are put in. */
+enum { ROLES_BUILT_IN = 9 };
+struct role role_built_in(int number);
+
+#endif

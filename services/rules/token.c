@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules/token.h"
+
+bool token_is_active(const struct token_facts *token, const struct credential_facts *credential,
+                     const struct token_limits *limits, int64_t now)
+{
+    return token->epoch == credential->epoch && token->last_used > limits->used_after &&
+           token_key_issued(&token->key) > limits->issued_after &&
+           credential_state(credential->deleted, credential->expires, now) == CREDENTIAL_LIVE;
+}
+
+int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,
+                      const struct settings *settings)
+{
+    int64_t expires = token->last_used + settings->idle_timeout;
+    int64_t cap = token_key_issued(&token->key) + settings->max_token_life;
+    if (settings->max_token_life != 0 && cap < expires)
+        expires = cap;
+    if (credential->expires != 0 && credential->expires < expires)
+        expires = credential->expires;
+    return expires;
+}
+
+struct role_set token_roles(const struct token_facts *token, const struct credential_facts *credential)
+{
+    return token->is_narrowed ? role_set_and(&token->roles, &credential->effective) : credential->effective;
+}
