@@ -190,6 +190,9 @@ static void set_clock(struct world *world, int direction)
         world_set_offset(world, process, 0);
         return;
     }
+    /* Wrong for some minutes, right for some minutes: a clock that is wrong most of the time is believed. */
+    if (process->believed_at > world->time)
+        return;
     process->wrong_since = world->time;
     world_set_offset(world, process, direction * any_offset());
 }

@@ -87,6 +87,8 @@ void world_set_offset(struct world *world, struct process *process, int64_t offs
         (void)clock_now(process->clock);
     }
     process->clock_steps += process->offset != offset;
+    if (offset == 0 && process->offset != 0 && world->time - process->wrong_since > 10 * CLOCK_SECOND)
+        process->believed_at = world->time + 2 * CLOCK_SETTLES;
     if (process->offset != offset)
         world->right_since = world->time;
     process->offset = offset;

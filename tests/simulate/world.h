@@ -23,7 +23,8 @@ struct process {
     uint64_t started; /* in the order of all that happens */
     int64_t offset;   /* by which its wall clock is wrong */
     int64_t wrong_since;
-    int clock_steps; /* how often it was set */
+    int64_t believed_at; /* after it was wrong for more than a moment */
+    int clock_steps;     /* how often it was set */
     struct store *store;
     struct clock *clock;
     struct domain *domain;
