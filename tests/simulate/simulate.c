@@ -9,8 +9,22 @@
  * fault
  *
  * One seed is one run: what happens next, every random byte and the time come from it (random.h, world.h). The rules
- * are in model.h. Exit status 1: there was a violation.
+ * are in model.h. Exit status 1: there was a violation. With DESCRIBE in the environment, --verbose also says after
+ * each answer what the database has of the token.
+ *
+ * What it finds when a repair is taken out of the domain (seeds as of this comment: a change of the simulator, or of
+ * how often the domain asks for anything, moves them; look with --seeds 1..3000):
+ *
+ *     what is reaped, and what is missing, stays in memory          143: active, and a new process says inactive
+ *     revoking what the store does not have changes nothing         180: active, though ended
+ *     another history is never found (news.c)                       10: IssueToken is refused; 274: active, expired
+ *     the reaper goes by the process's own clock                    43: inactive, and nothing ended it
+ *     the stored floor is what the clock shows                      8: active, and a new process says inactive
+ *     a grace of two seconds past the idle time                     274: expire_time is in the past; 871: idle
+ *     the revision is read after the look-up                        52: active as of the revision of its end
+ *     a failed flush gives nothing back                             197: inactive, and nothing ended it
  */
+
 #include "steps.h"
 
 #include "log.h"
