@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/admin.h"
+#include "base/must.h"
 #include "log.h"
 
 #include <stdio.h>
@@ -158,9 +159,7 @@ static void take_proxies(struct api *api, const char *const *proxies)
     size_t count = 0;
     while (proxies != NULL && proxies[count] != NULL)
         count++;
-    api->trusted_proxies = calloc(count + 1, sizeof *api->trusted_proxies);
-    if (api->trusted_proxies == NULL)
-        abort();
+    api->trusted_proxies = must(calloc(count + 1, sizeof *api->trusted_proxies));
     for (size_t i = 0; i < count; i++)
         if (network_parse(proxies[i], &api->trusted_proxies[api->trusted_proxy_count]))
             api->trusted_proxy_count++;
@@ -168,9 +167,7 @@ static void take_proxies(struct api *api, const char *const *proxies)
 
 struct api *api_new(const struct api_options *options)
 {
-    struct api *api = calloc(1, sizeof *api);
-    if (api == NULL)
-        abort();
+    struct api *api = must(calloc(1, sizeof *api));
     api->auth = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, auth_invoke, nothing};
     api->admin = (ProtobufCService){&gatehouse__v1__credential_admin__descriptor, admin_invoke, nothing};
     api->authorization =

@@ -170,7 +170,6 @@ static void add_roles(struct admin_call *admin, const struct credential *credent
 
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential)
 {
-    struct directory *directory = admin->calling.api->domain->memory->directory;
     Gatehouse__V1__Credential *message = arena_new(&admin->arena, Gatehouse__V1__Credential);
     gatehouse__v1__credential__init(message);
     message->client_id = arena_text(&admin->arena, credential->client_id);
@@ -184,11 +183,9 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     message->update_time = admin_time(admin, credential->updated);
     message->delete_time = admin_time(admin, credential->deleted);
     message->last_use_time = admin_time(admin, credential->last_used);
-    directory_lock(directory);
-    int64_t retention = directory_settings(directory)->deletion_retention;
-    directory_unlock(directory);
+    struct settings settings = memory_settings(admin->calling.api->domain->memory);
     if (credential->deleted != 0)
-        message->purge_time = admin_time(admin, credential->deleted + retention);
+        message->purge_time = admin_time(admin, credential->deleted + settings.deletion_retention);
     add_roles(admin, credential, message);
     message->secrets = arena_array(&admin->arena, Gatehouse__V1__SecretInfo *, SECRETS_MAX);
     for (int i = 0; i < credential->secret_count; i++)

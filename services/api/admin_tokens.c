@@ -9,15 +9,6 @@
 #define DAY (24 * 60 * MINUTE)
 enum { MAX_TOKENS_MOST = 1000000 };
 
-static struct settings current_settings(struct admin_call *admin)
-{
-    struct directory *directory = admin->calling.api->domain->memory->directory;
-    directory_lock(directory);
-    struct settings settings = *directory_settings(directory);
-    directory_unlock(directory);
-    return settings;
-}
-
 struct token_listing {
     struct admin_call *admin;
     const struct credential *credential;
@@ -70,7 +61,7 @@ enum status list_tokens(struct admin_call *admin)
     if (cursor[0] != '\0' && !token_key_parse(cursor, &before))
         return STATUS_INTERNAL;
     listing.credential = credential;
-    listing.settings = current_settings(admin);
+    listing.settings = memory_settings(admin->calling.api->domain->memory);
     response->tokens = arena_array(&admin->arena, Gatehouse__V1__TokenInfo *, (size_t)listing.size);
     if (credential_state(credential->deleted, credential->expires, admin->work.now) != CREDENTIAL_LIVE)
         return STATUS_OK;

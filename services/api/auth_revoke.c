@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Revoke: by the client that a token was issued to, its bearer, or an administrator. */
 #include "api/internal.h"
+#include "base/must.h"
 #include "domain/revoke.h"
 #include "records/audit.h"
 
@@ -109,9 +110,7 @@ enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1_
     struct client client = {0};
     if (has_client)
         TRY(client_authenticate(api, call, request->client_id, request->client_secret, &client));
-    struct revoking *revoking = calloc(1, sizeof *revoking);
-    if (revoking == NULL)
-        abort();
+    struct revoking *revoking = must(calloc(1, sizeof *revoking));
     revoking->calling.api = api;
     revoking->calling.call = call;
     revoking->closure = closure;

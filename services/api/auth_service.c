@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AuthService: each method checks its request, asks the domain, and answers at once or from a thread of the store. */
 #include "api/internal.h"
+#include "base/must.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,13 +12,6 @@ enum {
     BATCH_MAX = 100,
     USE_COUNT_MAX = 1000000,
 };
-
-static void *checked(void *memory)
-{
-    if (memory == NULL)
-        abort();
-    return memory;
-}
 
 /* Introspect */
 
@@ -34,10 +28,8 @@ struct introspect_answer {
 static enum status read_used_ago(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
                                  struct introspection *question)
 {
-    directory_lock(api->domain->memory->directory);
-    int64_t idle_timeout = directory_settings(api->domain->memory->directory)->idle_timeout;
-    directory_unlock(api->domain->memory->directory);
-    return check_duration(call, "used_ago", request->used_ago, 0, idle_timeout, 0, &question->used_ago);
+    struct settings settings = memory_settings(api->domain->memory);
+    return check_duration(call, "used_ago", request->used_ago, 0, settings.idle_timeout, 0, &question->used_ago);
 }
 
 static bool has_client(const Gatehouse__V1__IntrospectRequest *request)
@@ -125,7 +117,7 @@ static struct introspecting *introspecting_new(struct api *api)
 {
     struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
     if (introspecting == NULL)
-        introspecting = checked(malloc(sizeof *introspecting));
+        introspecting = must(malloc(sizeof *introspecting));
     memset(introspecting, 0, sizeof *introspecting);
     return introspecting;
 }
@@ -149,7 +141,7 @@ static void answer_batch(struct introspecting *introspecting)
     Gatehouse__V1__BatchIntrospectResponse response = GATEHOUSE__V1__BATCH_INTROSPECT_RESPONSE__INIT;
     struct directory *directory = introspecting->calling.api->domain->memory->directory;
     size_t count = introspecting->count;
-    struct introspect_answer *answers = checked(calloc(count, sizeof *answers));
+    struct introspect_answer *answers = must(calloc(count, sizeof *answers));
     Gatehouse__V1__IntrospectResponse *messages[BATCH_MAX];
     for (size_t i = 0; i < count; i++) {
         make_answer(directory, &introspecting->questions[i], request_at(introspecting, i), &answers[i]);
@@ -242,7 +234,7 @@ static enum status introspect(struct api *api, struct call *call, const Protobuf
     introspecting->is_batch = is_batch;
     introspecting->count = count;
     introspecting->questions =
-        is_batch ? checked(calloc(count, sizeof *introspecting->questions)) : &introspecting->single;
+        is_batch ? must(calloc(count, sizeof *introspecting->questions)) : &introspecting->single;
     const Gatehouse__V1__IntrospectRequest *first = request_at(introspecting, 0);
     struct calling *calling = &introspecting->calling;
     if (!is_batch && has_client(first))

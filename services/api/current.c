@@ -5,6 +5,7 @@
  * replicas' administrators did.
  */
 #include "api/internal.h"
+#include "base/must.h"
 #include "domain/follow.h"
 
 #include <stdlib.h>
@@ -38,9 +39,7 @@ void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, Protobuf
         invoke(service, method, request, closure, closure_data);
         return;
     }
-    struct waiting *waiting = malloc(sizeof *waiting);
-    if (waiting == NULL)
-        abort();
+    struct waiting *waiting = must(malloc(sizeof *waiting));
     *waiting = (struct waiting){invoke, service, method, request, closure, closure_data};
     follow_refresh(follow, go_on, waiting);
 }

@@ -3,6 +3,7 @@
 
 #include "address.h"
 #include "base/crypto.h"
+#include "base/must.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,9 +33,7 @@ struct throttle {
 
 struct throttle *throttle_new(void)
 {
-    struct throttle *throttle = calloc(1, sizeof *throttle);
-    if (throttle == NULL)
-        abort();
+    struct throttle *throttle = must(calloc(1, sizeof *throttle));
     pthread_mutex_init(&throttle->lock, NULL);
     crypto_random(throttle->secret, sizeof throttle->secret);
     return throttle;

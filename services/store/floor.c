@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/floor.h"
 
-static enum status read_time(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 enum status floor_read(struct store_tx *tx, int64_t *ret_floor)
 {
     *ret_floor = 0;
-    return store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", read_time, ret_floor);
+    return store_run(tx, "SELECT value FROM counter WHERE name = 'clock'", store_read_int, ret_floor);
 }
 
 enum status floor_raise(struct store_tx *tx, int64_t floor)
