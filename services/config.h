@@ -26,7 +26,8 @@
     X(TEXT, grpc_key, "", "PEM file")                                                                               \
     X(TEXT, grpc_client_ca, "", "PEM file; clients must present a certificate signed by it (mutual TLS)")           \
     X(TEXT, grpc_transport, "nghttp2", "nghttp2, or core: gRPC core, which is slower and for known peers only")     \
-    X(TEXT, grpc_client_crl, "", "PEM file of revocation lists: a client's certificate must not be on them")        \
+    X(TEXT, grpc_client_crl, "",                                                                                    \
+      "PEM file of revocation lists: who is on one does not get in, and past its date nobody")                      \
     X(BOOL, identity_from_cn, false, "a client's certificate without subjectAltName is known by its CN")            \
     X(TEXT, http_address, "127.0.0.1:8080", "where the REST shim listens; empty: not")                              \
     X(TEXT, http_cert, "", "PEM file; with http_key: TLS")                                                          \

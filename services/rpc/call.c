@@ -213,7 +213,9 @@ void rpc_call_release(struct rpc_call *call, enum status status, int64_t now)
     if (call->request != NULL && rpc_call_is_dialog(call))
         protobuf_c_message_free_unpacked(call->request, NULL);
     call->request = NULL;
-    while (rpc_call_take(call, &message) == RPC_TAKE_MESSAGE)
+    while ((message = call->first) != NULL) { /* nobody else has it any more */
+        call->first = message->next;
         rpc_message_free(message);
+    }
     rpc_arena_reset(&call->arena);
 }

@@ -5,6 +5,8 @@
 
 #include "rpc/h2/loop.h"
 
+enum { H2_HEADER_OVERHEAD = 32 }; /* RFC 9113, section 6.5.2 */
+
 enum h2_conn_state { H2_HANDSHAKE, H2_OPEN, H2_LINGER, H2_CLOSED };
 
 struct h2_conn {
@@ -22,7 +24,7 @@ struct h2_conn {
     unsigned open;             /* how many */
     unsigned live;             /* calls that were not given back, those included */
     struct h2_stream *heading; /* whose headers are coming; NULL: nobody's who is served */
-    size_t stray_bytes;        /* of headers that are nobody's */
+    size_t stray_bytes;        /* of a header list that is nobody's */
     struct h2_timer timer;     /* looks after everything that takes too long */
     int64_t accepted_at, read_at, pinged_at /* 0: not */, blocked_at /* 0: not */, lingers_until;
     int64_t ages_at, dies_at; /* INT64_MAX: never */
@@ -87,6 +89,8 @@ nghttp2_session_callbacks *h2_session_callbacks(void);
 nghttp2_option *h2_session_option(void);
 /* Begins it. */
 void h2_session_begin(struct h2_conn *conn);
+/* A header list has grown by `added`. False: that is meant to cost us time, and the connection was given up. */
+bool h2_conn_bear_headers(struct h2_conn *conn, size_t total, size_t added);
 /* Says that it will end, and asks whether that was heard. */
 void h2_session_notice(struct h2_conn *conn);
 /* What was read. False: it is no HTTP/2 any more, or a limit was met. */

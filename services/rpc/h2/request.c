@@ -7,10 +7,6 @@
 #include <string.h>
 
 enum {
-    HEADER_OVERHEAD = 32, /* RFC 9113, section 6.5.2 */
-    BOMB = 8,             /* times the limit: nobody does this by mistake, */
-    BOMBS_MAX = 3,        /* and not so often */
-    BOMB_AT_ONCE = 128,   /* or like this */
     COMPRESSED = 1,
     BODY_MIN = 256,
 };
@@ -38,26 +34,13 @@ static void read_path(struct h2_stream *stream, const char *value, size_t len)
     stream->path_len = stream->path != NULL ? len : 0;
 }
 
-/* A header list this long is meant to cost us time. False: enough of it. */
-static bool bear_bomb(struct h2_stream *stream, size_t added)
-{
-    struct h2_conn *conn = stream->conn;
-    size_t limit = conn->loop->server->limits->max_header_bytes, before = stream->header_bytes - added;
-    if (before <= BOMB * limit && stream->header_bytes > BOMB * limit)
-        conn->bombs++;
-    if (conn->bombs < BOMBS_MAX && stream->header_bytes <= BOMB_AT_ONCE * limit)
-        return true;
-    h2_conn_refuse(conn, RPC_LIMIT_HEADERS, NGHTTP2_ENHANCE_YOUR_CALM, "header lists far beyond the limit");
-    return false;
-}
-
 bool h2_stream_header(struct h2_stream *stream, const char *name, size_t name_len, const char *value, size_t len)
 {
-    size_t size = name_len + len + HEADER_OVERHEAD;
+    size_t size = name_len + len + H2_HEADER_OVERHEAD;
     stream->header_bytes += size;
     if (stream->header_bytes > stream->loop->server->limits->max_header_bytes) {
         stream->has_bad_headers = true;
-        return bear_bomb(stream, size);
+        return h2_conn_bear_headers(stream->conn, stream->header_bytes, size);
     }
     if (IS_NAME(":path"))
         read_path(stream, value, len);

@@ -9,7 +9,9 @@ enum {
     CONNECTION_WINDOW = 1 << 20, /* given back at receipt: memory is bounded by what is counted */
     CONTINUATIONS = 8,
     RATE_NEVER = 1 << 20, /* nghttp2's own limit on resets, which says INTERNAL_ERROR: ours is before it */
-    STRAY_MAX = 64,       /* times the header limit */
+    BOMB = 8,             /* times the header limit: nobody does this by mistake, */
+    BOMBS_MAX = 3,        /* and not so often */
+    BOMB_AT_ONCE = 128,   /* or like this */
 };
 
 static const uint8_t drain_ping[8] = "drained"; /* by which its answer is known */
@@ -56,6 +58,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 {
     struct h2_conn *conn = user_data;
     conn->heading = NULL;
+    conn->stray_bytes = 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || conn->is_refused)
         return 0;
     if (conn->live >= 2 * (unsigned)conn->loop->server->limits->max_calls_per_connection) {
@@ -71,6 +74,17 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
+bool h2_conn_bear_headers(struct h2_conn *conn, size_t total, size_t added)
+{
+    size_t limit = conn->loop->server->limits->max_header_bytes;
+    if (total > BOMB * limit && total - added <= BOMB * limit)
+        conn->bombs++;
+    if (conn->bombs < BOMBS_MAX && total <= BOMB_AT_ONCE * limit)
+        return true;
+    h2_conn_refuse(conn, RPC_LIMIT_HEADERS, NGHTTP2_ENHANCE_YOUR_CALM, "header lists far beyond the limit");
+    return false;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                      const uint8_t *value, size_t len, uint8_t flags, void *user_data)
 {
@@ -80,10 +94,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (conn->heading != NULL) {
         is_borne = h2_stream_header(conn->heading, (const char *)name, name_len, (const char *)value, len);
     } else {
-        conn->stray_bytes += name_len + len + 32;
-        is_borne = conn->stray_bytes <= STRAY_MAX * conn->loop->server->limits->max_header_bytes;
-        if (!is_borne)
-            h2_conn_refuse(conn, RPC_LIMIT_HEADERS, NGHTTP2_ENHANCE_YOUR_CALM, "headers of no call");
+        conn->stray_bytes += name_len + len + H2_HEADER_OVERHEAD;
+        is_borne = h2_conn_bear_headers(conn, conn->stray_bytes, name_len + len + H2_HEADER_OVERHEAD);
     }
     return is_borne ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
