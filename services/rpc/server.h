@@ -73,8 +73,9 @@ int rpc_server_port(const struct rpc_server *server);
 /* Health of every service of this server, as grpc.health.v1 tells it: false turns NOT_SERVING, and each Watch hears. */
 void rpc_server_set_serving(struct rpc_server *server, bool is_serving);
 
-/* Reads the certificate files again (SIGHUP); the next handshake takes them, open connections go on.
- * STATUS_FAILED_PRECONDITION: they cannot be read or do not fit each other, and the old ones stay. Blocking. */
+/* Reads the certificate files again (SIGHUP); the next handshake takes them. Open connections go
+ * on, but, on nghttp2, those of clients that would not get in any more. STATUS_FAILED_PRECONDITION: they cannot be read
+ * or do not fit each other, and the old ones stay. Blocking. */
 enum status rpc_server_reload(struct rpc_server *server);
 
 /* Has one of these files changed since they were read? Both from one thread. */

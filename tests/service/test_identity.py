@@ -197,8 +197,8 @@ class Refused(Case):
         return caught.exception.reason
 
     @unittest.skipIf(TRANSPORT == "core", "gRPC core looks at no revocation list")
-    def test_a_revoked_certificate_is_refused_and_the_list_is_read_again(self):
-        daemon = self.serve(["good", "bad"], introspect_identities="good,bad", grpc_client_crl="later")
+    def test_a_revoked_certificate_is_refused_and_the_list_is_read_again_also_for_open_connections(self):
+        daemon = self.serve(["good", "bad", "other"], introspect_identities="good,bad,other", grpc_client_crl="later")
         daemon.settings["grpc_client_crl"] = self.folder + "/crl.pem"
         self.revoke("bad")
         daemon.start()
@@ -206,8 +206,15 @@ class Refused(Case):
         self.assertEqual(self.introspect(daemon, "bad")[0], "UNAVAILABLE")
         self.assertEqual(self.alert(daemon, "bad"), "SSLV3_ALERT_CERTIFICATE_REVOKED")
         wait_until(lambda: 'event=grpc_handshake_refused peer=127.0.0.1 why="certificate revoked"' in daemon.log_text())
-        self.revoke("good")
-        wait_until(lambda: self.introspect(daemon, "good") != "OK")
+        with self.channel(daemon, "good") as way, self.channel(daemon, "other") as another:
+            request = auth_pb2.IntrospectRequest(token="x")
+            calls = [auth_pb2_grpc.AuthServiceStub(channel).Introspect for channel in (way, another)]
+            self.assertEqual([self.outcome(lambda: call(request, timeout=DEADLINE)) for call in calls], ["OK"] * 2)
+            self.revoke("good")  # also who is in already goes
+            wait_until(lambda: self.outcome(lambda: calls[0](request, timeout=DEADLINE)) != "OK")
+            self.assertEqual(self.outcome(lambda: calls[1](request, timeout=DEADLINE)), "OK")
+        self.assertEqual(daemon.log_text().count("event=grpc_peer_not_trusted_any_more"), 1)
+        self.assertNotEqual(self.introspect(daemon, "good"), "OK")
 
     @unittest.skipUnless(TRANSPORT == "core", "nghttp2 does look at it")
     def test_a_revocation_list_that_nobody_would_look_at_is_a_mistake(self):

@@ -428,6 +428,7 @@ void h2_conn_open(struct h2_loop *loop, const struct h2_accepted *accepted)
     conn->events = EPOLLIN;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &conn->source};
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event);
+    conn->tls_generation = atomic_load(&server->tls_generation);
     if (server->tls != NULL && (conn->ssl = h2_tls_accept(server->tls, conn->fd)) == NULL)
         abort();
     h2_conn_schedule(conn); /* also where it is open at once: until then it is a handshake */

@@ -19,6 +19,7 @@ struct h2_conn {
     int fd;
     uint32_t events; /* that epoll is asked for */
     SSL *ssl;
+    unsigned tls_generation; /* of the files by which its peer was looked at */
     nghttp2_session *session;
     struct h2_stream *streams; /* those that are open */
     unsigned open;             /* how many */

@@ -2,6 +2,7 @@
 #include "rpc/h2/loop.h"
 
 #include "clock.h"
+#include "log.h"
 #include "rpc/h2/accept.h"
 #include "rpc/h2/stream.h"
 
@@ -89,6 +90,25 @@ static void on_event(struct h2_source *source, uint32_t events)
         ;
 }
 
+/* Whose certificate was revoked, or whose authority has gone, does not stay either. */
+static void look_at_peers(struct h2_loop *loop)
+{
+    struct h2_server *server = loop->server;
+    unsigned generation = atomic_load(&server->tls_generation);
+    if (loop->tls_generation == generation)
+        return;
+    loop->tls_generation = generation;
+    if (server->shared->options.tls_client_ca_file == NULL)
+        return;
+    for (struct h2_conn *conn = loop->conns, *next; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn->state != H2_OPEN || h2_tls_still_trusts(server->tls, conn->ssl))
+            continue;
+        log_write(LOG_LEVEL_WARN, "grpc_peer_not_trusted_any_more", "peer", conn->peer, NULL);
+        h2_conn_kill(conn, &h2_is_untrusted);
+    }
+}
+
 static void obey(struct h2_loop *loop, struct h2_acceptor *acceptor)
 {
     pthread_mutex_lock(&loop->lock);
@@ -103,6 +123,7 @@ static void obey(struct h2_loop *loop, struct h2_acceptor *acceptor)
         free(accepted);
         accepted = next;
     }
+    look_at_peers(loop);
     if (orders != 0 && acceptor != NULL)
         h2_acceptor_stop(acceptor);
     if ((loop->orders & (H2_DRAIN | H2_KILL)) == 0)

@@ -56,7 +56,8 @@ struct h2_loop {
     unsigned live;  /* streams that were not given back */
     int handshakes; /* steps of this turn */
     struct h2_rate handshake_lines;
-    unsigned orders; /* that were obeyed */
+    unsigned orders;         /* that were obeyed */
+    unsigned tls_generation; /* by which its peers were looked at */
     uint8_t *input, *output;
 
     _Atomic(struct h2_stream *) posted; /* any thread */
@@ -84,7 +85,8 @@ struct h2_server {
     int loop_count;
     int thread_count;
     atomic_uint_least64_t connections, accepted;
-    atomic_size_t held; /* bytes of requests and answers that wait */
+    atomic_uint tls_generation; /* how often the files were read anew */
+    atomic_size_t held;         /* bytes of requests and answers that wait */
 
     pthread_mutex_t lock; /* for stop, which waits until every loop is empty */
     pthread_cond_t changed;
@@ -95,7 +97,7 @@ void h2_loop_done(struct h2_loop *loop);
 void *h2_loop_run(void *loop);
 
 /* From any thread. */
-void h2_loop_give(struct h2_loop *loop, unsigned orders);
+void h2_loop_give(struct h2_loop *loop, unsigned orders); /* none: it looks whether the files are new */
 void h2_loop_hand_over(struct h2_loop *loop, struct h2_accepted *accepted);
 bool h2_loop_is_here(const struct h2_loop *loop);
 void h2_loop_post(struct h2_loop *loop, struct h2_stream *stream);

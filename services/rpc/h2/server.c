@@ -81,10 +81,19 @@ static bool is_stale(const struct rpc_server *shared)
     return h2_tls_is_stale(server->tls);
 }
 
+static void give_all(struct h2_server *server, unsigned orders)
+{
+    for (int i = 0; i < server->loop_count; i++)
+        h2_loop_give(&server->loops[i], orders);
+}
+
 static enum status reload(struct rpc_server *shared)
 {
     struct h2_server *server = shared->transport_data;
-    return h2_tls_load(server->tls);
+    TRY(h2_tls_load(server->tls));
+    atomic_fetch_add(&server->tls_generation, 1);
+    give_all(server, 0);
+    return STATUS_OK;
 }
 
 static bool is_turning(const struct rpc_server *shared, int64_t limit_ms)
@@ -107,12 +116,6 @@ static bool count(const struct rpc_server *shared, struct rpc_counters *ret_coun
     for (size_t i = 0; i < RPC_LIMIT_COUNT; i++)
         ret_counters->limited[i] = atomic_load(&server->met.met[i]);
     return true;
-}
-
-static void give_all(struct h2_server *server, unsigned orders)
-{
-    for (int i = 0; i < server->loop_count; i++)
-        h2_loop_give(&server->loops[i], orders);
 }
 
 /* Under the lock. */

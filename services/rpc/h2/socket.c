@@ -61,12 +61,19 @@ static bool is_http2(SSL *ssl)
 
 static int finish_handshake(struct h2_conn *conn)
 {
-    const struct rpc_server_options *options = &conn->loop->server->shared->options;
+    struct h2_server *server = conn->loop->server;
+    const struct rpc_server_options *options = &server->shared->options;
+    bool is_mutual = options->tls_client_ca_file != NULL;
+    if (is_mutual && conn->tls_generation != atomic_load(&server->tls_generation) &&
+        !h2_tls_still_trusts(server->tls, conn->ssl)) {
+        tell_refused(conn, false, "the certificate has just ceased to count");
+        return H2_LOST;
+    }
     if (!is_http2(conn->ssl)) {
         tell_refused(conn, false, "the client did not ask for HTTP/2 (ALPN h2)");
         return H2_LOST;
     }
-    X509 *certificate = options->tls_client_ca_file != NULL ? SSL_get0_peer_certificate(conn->ssl) : NULL;
+    X509 *certificate = is_mutual ? SSL_get0_peer_certificate(conn->ssl) : NULL;
     if (certificate != NULL)
         conn->identities = h2_identities(certificate, options->identity_from_cn);
     return 1;

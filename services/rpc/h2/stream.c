@@ -12,6 +12,8 @@ const struct h2_refusal h2_is_full = {STATUS_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY"
 const struct h2_refusal h2_is_late = {STATUS_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed"};
 const struct h2_refusal h2_is_draining = {STATUS_UNAVAILABLE, "DRAINING", "the server is shutting down"};
 const struct h2_refusal h2_is_aged = {STATUS_UNAVAILABLE, "DRAINING", "the connection has reached its age"};
+const struct h2_refusal h2_is_untrusted = {STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
+                                           "the client's certificate does not count any more"};
 const struct h2_refusal h2_is_stalled = {STATUS_DEADLINE_EXCEEDED, "REQUEST_STALLED",
                                          "the rest of the request did not come"};
 

@@ -101,6 +101,6 @@ bool h2_stream_has_window(const struct h2_stream *stream);
 void h2_stream_send_http(struct h2_stream *stream, const char *status);
 void h2_stream_drop_out(struct h2_stream *stream);
 
-extern const struct h2_refusal h2_is_full, h2_is_late, h2_is_draining, h2_is_aged, h2_is_stalled;
+extern const struct h2_refusal h2_is_full, h2_is_late, h2_is_draining, h2_is_aged, h2_is_untrusted, h2_is_stalled;
 
 #endif

@@ -128,6 +128,26 @@ SSL *h2_tls_accept(struct h2_tls *tls, int fd)
     return ssl;
 }
 
+bool h2_tls_still_trusts(struct h2_tls *tls, SSL *ssl)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    X509_STORE_CTX *verification = X509_STORE_CTX_new();
+    if (verification == NULL)
+        abort();
+    pthread_mutex_lock(&tls->lock);
+    X509_STORE *store = SSL_CTX_get_cert_store(tls->context);
+    X509_STORE_up_ref(store);
+    pthread_mutex_unlock(&tls->lock);
+    bool is_trusted = certificate != NULL &&
+                      X509_STORE_CTX_init(verification, store, certificate, SSL_get_peer_cert_chain(ssl)) == 1 &&
+                      X509_STORE_CTX_set_default(verification, "ssl_client") == 1 &&
+                      X509_verify_cert(verification) == 1;
+    X509_STORE_CTX_free(verification);
+    X509_STORE_free(store);
+    ERR_clear_error();
+    return is_trusted;
+}
+
 void h2_tls_why(SSL *ssl, char why[static 160])
 {
     long verified = SSL_get_verify_result(ssl);

@@ -18,6 +18,9 @@ bool h2_tls_is_stale(const struct h2_tls *tls);
 /* For an accepted socket; from any thread. NULL: out of memory. */
 SSL *h2_tls_accept(struct h2_tls *tls, int fd);
 
+/* Would its client still get in, by the files as they are now? From any thread. */
+bool h2_tls_still_trusts(struct h2_tls *tls, SSL *ssl);
+
 /* Why a handshake failed, for a person. */
 void h2_tls_why(SSL *ssl, char why[static 160]);
 
