@@ -38,6 +38,7 @@ void rpc_call_begin(struct rpc_call *call, int64_t now)
     call->count = call->busy = 0;
     call->queued = 0;
     call->has_request = call->is_asked = call->is_half_closed = call->is_conversing = call->is_finishing = false;
+    call->reads_later = false;
     call->is_ended = call->is_dead = false;
     call->on_ready = call->on_half_closed = call->on_finish = NULL;
 }

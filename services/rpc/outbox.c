@@ -183,7 +183,12 @@ void rpc_call_taken(struct rpc_call *call)
     pthread_mutex_lock(&call->lock);
     bool is_ready = call->count == 0 && !call->is_ended && !call->is_dead;
     void (*on_ready)(struct call *) = is_ready ? call->on_ready : NULL;
+    bool reads = is_ready && call->reads_later;
+    call->reads_later = call->reads_later && !reads;
+    call->is_asked = call->is_asked || reads;
     pthread_mutex_unlock(&call->lock);
+    if (reads)
+        call->server->transport->read_next(call);
     rpc_call_proceed(call);
     if (on_ready != NULL)
         on_ready(&call->base);
@@ -234,7 +239,10 @@ void rpc_call_read_next(struct call *base)
     free_request(call);
     pthread_mutex_lock(&call->lock);
     bool can_read = !call->is_asked && !call->is_half_closed && !call->is_ended && !call->is_dead;
+    bool is_later = can_read && call->count > 0;
+    can_read = can_read && !is_later;
     call->has_request = false;
+    call->reads_later = call->reads_later || is_later;
     call->is_asked = call->is_asked || can_read;
     pthread_mutex_unlock(&call->lock);
     if (can_read)

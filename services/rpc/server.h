@@ -135,7 +135,8 @@ void rpc_call_on_finish(struct call *call, void (*on_finish)(struct call *call))
  * one answer; the next message is read when that was sent, and the call ends after the client's last.
  *
  * A handler that says rpc_call_converse in its first invocation has the call for itself instead: it sends what it wants
- * when it wants, takes the next request by rpc_call_read_next (the one before is gone then), and ends the call by NULL.
+ * when it wants, takes the next request by rpc_call_read_next (which comes when what waits was sent; the one before is
+ * gone then), and ends the call by NULL.
  * on_half_closed, which may be NULL, is called in place of the next invocation when the client has sent its last. */
 void rpc_call_converse(struct call *call, void (*on_half_closed)(struct call *call));
 void rpc_call_read_next(struct call *call);

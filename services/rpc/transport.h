@@ -92,6 +92,7 @@ struct rpc_call {
     unsigned busy;       /* threads that are answering a stream of requests and need the call a little longer */
     bool has_request;    /* of a stream: one that was not answered yet */
     bool is_asked;       /* read_next was said */
+    bool reads_later;    /* it is to be, as soon as nothing waits to be sent */
     bool is_half_closed; /* the client has said its last */
     bool is_conversing;
     bool is_finishing;

@@ -207,7 +207,7 @@ static void talk(struct test_server *server, const Echo__V1__EchoRequest *reques
     struct waiting *one = server->talks;
     while (one != NULL && one->call != call)
         one = one->next;
-    if (one != NULL && strcmp(request->text, "quiet") != 0)
+    if (one != NULL && strcmp(request->text, "quiet") != 0 && rpc_call_has_room(call))
         echo(call, request->text, closure);
     if (one != NULL)
         one->left += request->delay_ms;
