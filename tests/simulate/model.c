@@ -134,8 +134,16 @@ static int forbids(const struct ends *ends, const struct sim_call *question)
     const struct world *world = question->world;
     for (int i = 0; i < SIM_PROCESSES; i++) {
         const struct end *end = &ends->by[i];
-        if (!end->is_set || end->acknowledged >= question->begun)
+        if (!end->is_set)
             continue;
+        if (end->acknowledged >= question->begun) {
+            /* Who asked before it, but is told later than the bound. */
+            bool is_late = i != question->process->index && world->is_shared && !end->is_idle &&
+                           end->acknowledged > question->begun && world->time > end->time + world->lease;
+            if (is_late)
+                return i;
+            continue;
+        }
         if (end->is_idle && !question->was_right) /* whose clock is behind, knows of no such end yet */
             continue;
         bool has_no_lease = world->is_strict || !world->is_shared || i == question->process->index ||
