@@ -23,6 +23,8 @@
  *     a grace of two seconds past the idle time                     274: expire_time is in the past; 871: idle
  *     the revision is read after the look-up                        52: active as of the revision of its end
  *     a failed flush gives nothing back                             197: inactive, and nothing ended it
+ *     after a long load nobody asks for the lease (introspect.c)    40: active, and told after the bound
+ *     what is read anew is merged by version (directory.c)          395: inactive, and a new process says active
  */
 
 #include "steps.h"
