@@ -211,7 +211,9 @@ int64_t clock_sober(struct clock *clock)
 
 bool clock_has_settled(struct clock *clock)
 {
-    return clock_now(clock) - clock_settled(clock) < CLOCK_TOLERANCE;
+    int64_t ahead = read_offset(clock) - atomic_load(&clock->settled_at_0);
+    (void)clock_now(clock); /* looks */
+    return atomic_load(&clock->jumped) == 0 && ahead >= -CLOCK_SECOND && ahead < CLOCK_TOLERANCE;
 }
 
 int64_t clock_ahead(struct clock *clock)

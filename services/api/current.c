@@ -10,7 +10,11 @@
 
 #include <stdlib.h>
 
+enum { LOOKS_MAX = 20 }; /* each of which took longer than the lease */
+
 struct waiting {
+    struct follow *follow;
+    int looks;
     invoke_fn *invoke;
     ProtobufCService *service;
     unsigned method;
@@ -19,9 +23,17 @@ struct waiting {
     struct call *call;
 };
 
+/* A look that took longer than the lease proves too little: look again. */
 static void go_on(enum status status, void *arg)
 {
     struct waiting *waiting = arg;
+    bool is_late = status == STATUS_OK && !follow_has_lease(waiting->follow);
+    if (is_late && ++waiting->looks < LOOKS_MAX) {
+        follow_refresh(waiting->follow, go_on, waiting);
+        return;
+    }
+    if (is_late)
+        status = STATUS_UNAVAILABLE;
     if (status == STATUS_OK) {
         waiting->invoke(waiting->service, waiting->method, waiting->request, waiting->closure, waiting->call);
     } else {
@@ -40,6 +52,6 @@ void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, Protobuf
         return;
     }
     struct waiting *waiting = must(malloc(sizeof *waiting));
-    *waiting = (struct waiting){invoke, service, method, request, closure, closure_data};
+    *waiting = (struct waiting){follow, 0, invoke, service, method, request, closure, closure_data};
     follow_refresh(follow, go_on, waiting);
 }

@@ -45,8 +45,7 @@ int64_t follow_age(struct follow *follow)
 /* Clocks of two machines run differently: whoever holds a lease counts 63/64 of it, whoever waits for it all of it. */
 bool follow_has_lease(struct follow *follow)
 {
-    return follow == NULL || (!atomic_load(&follow->must_look) &&
-                              follow_age(follow) < follow->options.lease / 64 * 63 && group_is_known(follow->group));
+    return follow == NULL || (!atomic_load(&follow->must_look) && follow_age(follow) < follow->options.lease / 64 * 63);
 }
 
 struct group *follow_group(struct follow *follow)
@@ -56,7 +55,7 @@ struct group *follow_group(struct follow *follow)
 
 bool follow_is_current(struct follow *follow)
 {
-    return follow == NULL || (!follow->options.is_strict && follow_has_lease(follow));
+    return follow == NULL || (!follow->options.is_strict && follow_has_lease(follow) && group_is_known(follow->group));
 }
 
 struct follow_resets follow_resets(struct follow *follow)

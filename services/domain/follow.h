@@ -53,7 +53,8 @@ struct group *follow_group(struct follow *follow);
 /* May calls be answered from memory? NULL (a store of one's own): always. */
 bool follow_is_current(struct follow *follow);
 
-/* The same, strict or not: was the log read within the lease? */
+/* Was the log read within the lease, whether or not that is enough to answer from memory? Whoever has waited for a
+ * look, or for anything since, asks this. */
 bool follow_has_lease(struct follow *follow);
 
 /* Could the log be read lately? For readiness and metrics; microseconds since. */

@@ -6,7 +6,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { STORE_TRIES = 20 }; /* while others are changing the row */
+enum {
+    STORE_TRIES = 20, /* while others are changing the row */
+    CATCH_UPS = 20,   /* each of which took longer than the lease */
+};
 
 /* Under a lock, and much quicker than snprintf. */
 static void copy_text(char *to, size_t size, const char *from)
@@ -140,6 +143,15 @@ static void load_again(enum status status, void *arg)
         introspection->done(status, introspection);
 }
 
+/* What memory says is older than the lease: reads the log, and then the token once more. */
+static void catch_up(struct introspection *introspection)
+{
+    if (introspection->catch_ups++ < CATCH_UPS)
+        follow_refresh(introspection->introspect->follow, load_again, introspection);
+    else
+        load_again(STATUS_UNAVAILABLE, introspection);
+}
+
 /* The answer is known, and its use is in the store where it must be. Only what is live is worth a place in memory. */
 static void keep(struct introspection *introspection, struct token_facts *token)
 {
@@ -177,6 +189,8 @@ static void use_done(enum status status, void *arg)
         introspection->done(status == STATUS_UNKNOWN ? STATUS_UNAVAILABLE : status, introspection);
     } else if (introspection->stored_rows == 0) {
         load(introspection);
+    } else if (!follow_has_lease(introspection->introspect->follow)) { /* it may have taken long */
+        catch_up(introspection);
     } else {
         introspection->facts.stored = introspection->facts.last_used;
         keep(introspection, &introspection->facts);
@@ -201,10 +215,9 @@ static void load_done(enum status status, void *arg)
     introspection->is_active = false;
     /* The load may have taken long: is what memory says still to be believed? */
     bool is_behind =
-        follow != NULL && !introspection->has_caught_up && (is_ahead(introspection) || !follow_has_lease(follow));
+        follow != NULL && (!follow_has_lease(follow) || (introspection->catch_ups == 0 && is_ahead(introspection)));
     if (status == STATUS_OK && is_behind) {
-        introspection->has_caught_up = true;
-        follow_refresh(follow, load_again, introspection);
+        catch_up(introspection);
         return;
     }
     if (status == STATUS_OK && !introspection->is_found)
@@ -233,7 +246,7 @@ void introspect_in_store(const struct introspect *introspect, struct introspecti
 {
     introspection->introspect = introspect;
     introspection->done = done;
-    introspection->has_caught_up = false;
+    introspection->catch_ups = 0;
     introspection->store_tries = 0;
     load(introspection);
 }

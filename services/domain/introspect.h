@@ -48,7 +48,7 @@ struct introspection {
 
     /* While the store is asked. */
     bool is_counted;
-    bool has_caught_up;
+    int catch_ups;
     bool must_store; /* this use, before it is answered: see settings_store_margin */
     int store_tries;
     int64_t stored_rows;
