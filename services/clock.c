@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/timex.h>
 #include <time.h>
 
 #define SLACK (CLOCK_SECOND / 1000)
@@ -82,25 +81,9 @@ static struct clock *clock_make(int64_t floor, bool is_manual)
     return clock;
 }
 
-/* Does the kernel say that its clock is synchronised, and is it the clock that we see? */
-static bool is_synchronised(void)
-{
-    struct timex state = {.modes = 0};
-    int64_t wall = read_clock(CLOCK_REALTIME);
-    bool is_so = adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
-    return is_so && llabs(state.time.tv_sec * CLOCK_SECOND - wall) < 5 * CLOCK_SECOND;
-}
-
 struct clock *clock_new(int64_t floor)
 {
-    struct clock *clock = clock_make(floor, false);
-    int64_t ahead = clock_now(clock) - clock_settled(clock);
-    if (ahead > 0 && is_synchronised()) { /* there is no need to wait */
-        atomic_fetch_add(&clock->settled_at_0, ahead);
-        clock->has_floor = true;
-        clock->least_ahead = INT64_MAX;
-    }
-    return clock;
+    return clock_make(floor, false);
 }
 
 struct clock *clock_new_manual(int64_t start)

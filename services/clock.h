@@ -7,8 +7,7 @@
  * clock_now      decides: is this expired, is this idle? It is the wall clock, and never less than the settled time.
  *                When the wall clock jumps ahead, so does clock_now, at once: what might have ended counts as ended.
  * clock_settled  a time that has certainly passed. It runs by CLOCK_BOOTTIME, which nobody sets, from the floor, and
- *                follows the wall clock ahead only when that has stayed there for CLOCK_SETTLES, or when this process
- *                starts and the kernel calls its clock synchronised. The store keeps it as
+ *                follows the wall clock ahead only when that has stayed there for CLOCK_SETTLES. The store keeps it as
  *                the floor of the next start, and what is removed for good is removed by it. 0 while nothing is
  * certain: on a new database, until its first CLOCK_SETTLES are over.
  *

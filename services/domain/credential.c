@@ -155,8 +155,7 @@ enum status credential_change_roles(struct work *work, struct credential *creden
 enum status credential_regenerate(struct work *work, struct credential *credential, int64_t overlap,
                                   char secret[static SECRET_TEXT_LEN + 1])
 {
-    int64_t now = 0;
-    TRY(work_sober_time(work, &now));
+    int64_t now = clock_sober(work->clock); /* others will compare the end with theirs */
     for (int i = 0; i < credential->secret_count; i++) {
         struct credential_secret *old = &credential->secrets[i];
         bool lives_on = i == 0 && overlap > 0;

@@ -46,14 +46,6 @@ void work_begin(struct work *work, struct store_tx *tx)
     work->limits = settings_limits(&settings, work->now);
 }
 
-enum status work_sober_time(struct work *work, int64_t *ret_time)
-{
-    int64_t own = clock_sober(work->clock), database = 0;
-    TRY(store_now(work->tx, &database));
-    *ret_time = database < own ? database : own;
-    return STATUS_OK;
-}
-
 static struct own_change *add(struct work *work, enum change_kind kind)
 {
     struct own_change *own = must(calloc(1, sizeof *own));

@@ -36,10 +36,6 @@ struct work {
 /* At each try: empty again, in this transaction, now, with one look at memory. */
 void work_begin(struct work *work, struct store_tx *tx);
 
-/* A time to write down that others will compare with theirs: without a jump of this process's clock that has not
- * settled, and not ahead of the database's clock. */
-enum status work_sober_time(struct work *work, int64_t *ret_time);
-
 /* Empty again. */
 void work_reset(struct work *work);
 

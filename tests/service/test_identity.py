@@ -2,7 +2,6 @@
 """Who a peer is by mutual TLS, and what it may."""
 import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -161,14 +160,6 @@ class Signals(Case):
             daemon.start()
             issue(self.folder, "localhost", "/CN=localhost", "subjectAltName=DNS:localhost\n")
             self.assertEqual(daemon.stop(DEADLINE), 0)
-
-    def test_what_it_was_told_at_once_is_done_one_after_the_other(self):
-        daemon = self.serve(["reader"])
-        daemon.start()
-        issue(self.folder, "localhost", "/CN=localhost", "subjectAltName=DNS:localhost\n")
-        os.kill(daemon.process.pid, signal.SIGHUP)
-        self.assertEqual(daemon.stop(DEADLINE), 0)
-        self.assertIn("event=grpc_certificate_reloaded", daemon.log_text())
 
 
 class Refused(Case):
