@@ -4,7 +4,6 @@ import re
 import unittest
 import urllib.request
 
-from daemon import Daemon
 from replicas import Replicas, eventually
 
 SETTINGS = {"http_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0"}
