@@ -57,6 +57,7 @@ struct sim_call {
     int effective; /* a set of credentials whose roles it will change */
     bool is_alone; /* nothing else that concerns the same credentials was under way */
     int begun_counts[SIM_CREDENTIALS];
+    unsigned counted; /* whom it concerned when it began, a bit each */
 
     /* The answer. */
     enum status status;

@@ -46,11 +46,13 @@ static bool concerns(const struct sim_call *call, const struct model *model, int
     return is_of_credential(call) && call->credential == credential;
 }
 
-static void count_call(struct world *world, const struct sim_call *call, int by)
+/* What it concerned when it began: a credential that is made meanwhile was not counted. */
+static void count_call(struct world *world, struct sim_call *call, int by)
 {
     struct model *model = &world->model;
     for (int i = 0; i < SIM_CREDENTIALS; i++) {
-        if (!concerns(call, model, i))
+        call->counted |= by > 0 && concerns(call, model, i) ? 1u << i : 0;
+        if ((call->counted >> i & 1) == 0)
             continue;
         model->credentials[i].quiet.under_way += by;
         model->credentials[i].quiet.begun += by > 0;
@@ -138,7 +140,8 @@ static int forbids(const struct ends *ends, const struct sim_call *question)
             continue;
         if (end->acknowledged >= question->begun) {
             /* Who asked before it, but is told later than the bound. */
-            bool is_late = i != question->process->index && world->is_shared && !end->is_idle &&
+            bool is_late = question->kind != CALL_ISSUE && /* a token that is dead already does no harm */
+                           i != question->process->index && world->is_shared && !end->is_idle &&
                            end->acknowledged > question->begun && world->time > end->time + world->lease;
             if (is_late)
                 return i;
