@@ -66,7 +66,7 @@ struct rpc_server {
     rpc_observe_fn *observe;
     void *observe_arg;
     atomic_bool is_draining;
-    bool is_running;
+    _Atomic bool is_running; /* also read by whoever counts, while another thread stops the server */
     char request_id_prefix[20];
     atomic_uint_least64_t request_count;
     struct rpc_files *files;
