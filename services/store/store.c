@@ -79,10 +79,11 @@ static void *write_forever(void *arg)
         enum status status = transaction_write(store->connection, &jobs, &commits, &writes);
         atomic_fetch_add(&store->commits, commits);
         atomic_fetch_add(&store->write_count, writes);
-        queue_append(&store->completions, &jobs);
-        int64_t end = clock_monotonic();
+        /* Before anybody is answered: who was, and asks how the store is, is told no older state. */
         report_health(store->connection, "writes", &is_ill, status);
         atomic_store(&store->is_writer_ill, is_ill);
+        queue_append(&store->completions, &jobs);
+        int64_t end = clock_monotonic();
         store->driver->tidy(store->connection);
         /* Who was answered just now often comes again at once. Without them there would be two groups for ever, each
          * waiting while the other is written. */
