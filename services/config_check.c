@@ -2,7 +2,7 @@
 /* Is what the settings say possible? What is accepted here works, as far as it can be known beforehand. */
 #include "config.h"
 
-#include "address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

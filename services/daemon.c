@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
+#include "base/log.h"
 #include "domain/flush.h"
 #include "domain/group.h"
-#include "log.h"
 #include "rest/upstream.h"
 #include "store/copy.h"
 

@@ -2,10 +2,10 @@
 /* The daemon as a process: reads its command line and its settings, starts, waits for signals, stops. The only file
  * that exits. */
 #include "arguments.h"
-#include "clock.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "daemon.h"
 #include "domain/administrator.h"
-#include "log.h"
 #include "rest/probe.h"
 #include "rest/tls.h"
 

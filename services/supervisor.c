@@ -30,7 +30,7 @@ void supervisor_tell_alive(void)
 
 #else
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <inttypes.h>
 #include <netdb.h>

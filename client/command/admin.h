@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
 #include "command.h"
-#include "status.h"
 
 /* How far it is, on standard error where that is a terminal. */
 struct progress {

@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include "admin.h"
+#include "base/log.h"
 #include "confirm.h"
-#include "log.h"
 #include "output.h"
 #include "report.h"
 #include "store/floor.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "admin.h"
-#include "log.h"
+#include "base/log.h"
 #include "output.h"
 #include "report.h"
 #include "store/copy.h"

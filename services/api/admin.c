@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/admin.h"
+#include "base/log.h"
 #include "base/must.h"
-#include "log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CredentialAdmin: credentials, their secret keys and roles. */
 #include "api/admin.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

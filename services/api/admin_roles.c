@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CredentialAdmin: the role catalogue, and users with their roles. */
 #include "api/admin.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>

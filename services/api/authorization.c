@@ -4,7 +4,7 @@
  * gateway.h's and Introspect's.
  */
 #include "api/internal.h"
-#include "gateway.h"
+#include "call/gateway.h"
 
 #include <ctype.h>
 #include <string.h>

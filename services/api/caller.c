@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/internal.h"
-#include "log.h"
-#include "utf8.h"
+#include "base/log.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <stdio.h>

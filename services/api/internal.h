@@ -3,9 +3,9 @@
 #ifndef API_INTERNAL_H
 #define API_INTERNAL_H
 
-#include "address.h"
 #include "api/api.h"
-#include "call.h"
+#include "base/address.h"
+#include "call/call.h"
 #include "domain/authenticate.h"
 #include "domain/introspect.h"
 

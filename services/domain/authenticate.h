@@ -3,9 +3,9 @@
 #ifndef DOMAIN_AUTHENTICATE_H
 #define DOMAIN_AUTHENTICATE_H
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/status.h"
 #include "memory/memory.h"
-#include "status.h"
 
 /* A client that has shown its secret key. */
 struct client {

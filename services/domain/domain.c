@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/domain.h"
 
+#include "base/log.h"
 #include "base/must.h"
 #include "domain/news.h"
-#include "log.h"
 #include "records/change_log.h"
 #include "records/instance.h"
 #include "records/role.h"

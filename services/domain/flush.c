@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/flush.h"
 
+#include "base/log.h"
 #include "base/must.h"
-#include "log.h"
 #include "memory/change.h"
 #include "records/audit.h"
 #include "records/credential.h"

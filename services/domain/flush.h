@@ -3,7 +3,7 @@
 #ifndef DOMAIN_FLUSH_H
 #define DOMAIN_FLUSH_H
 
-#include "clock.h"
+#include "base/clock.h"
 #include "domain/group.h"
 #include "memory/memory.h"
 #include "store/store.h"

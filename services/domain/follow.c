@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/follow.h"
 
+#include "base/log.h"
 #include "base/must.h"
 #include "domain/group.h"
 #include "domain/news.h"
 #include "domain/work.h"
-#include "log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

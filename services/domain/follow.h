@@ -13,7 +13,7 @@
 #ifndef DOMAIN_FOLLOW_H
 #define DOMAIN_FOLLOW_H
 
-#include "clock.h"
+#include "base/clock.h"
 #include "rules/change.h"
 #include "store/store.h"
 

@@ -10,7 +10,7 @@
 #ifndef DOMAIN_GROUP_H
 #define DOMAIN_GROUP_H
 
-#include "clock.h"
+#include "base/clock.h"
 #include "store/store.h"
 
 struct group;

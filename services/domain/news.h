@@ -10,7 +10,7 @@
 #ifndef DOMAIN_NEWS_H
 #define DOMAIN_NEWS_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "records/role.h"
 #include "rules/change.h"
 #include "rules/credential.h"

@@ -4,8 +4,8 @@
 #ifndef DOMAIN_REAP_H
 #define DOMAIN_REAP_H
 
-#include "clock.h"
-#include "status.h"
+#include "base/clock.h"
+#include "base/status.h"
 
 #define REAP_DEAD_FOR (60 * CLOCK_SECOND) /* a token is removed when it has been dead this long */
 enum { REAP_MANY = 250 };                 /* removed in a round: where so much is dead, go on soon */

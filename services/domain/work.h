@@ -10,8 +10,8 @@
 #ifndef DOMAIN_WORK_H
 #define DOMAIN_WORK_H
 
-#include "arena.h"
-#include "clock.h"
+#include "base/arena.h"
+#include "base/clock.h"
 #include "memory/memory.h"
 #include "rules/secret_text.h"
 #include "store/store.h"

@@ -2,7 +2,7 @@
 #include "memory/audit_queue.h"
 
 #include "base/must.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <pthread.h>

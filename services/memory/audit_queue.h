@@ -6,7 +6,7 @@
 #ifndef MEMORY_AUDIT_QUEUE_H
 #define MEMORY_AUDIT_QUEUE_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "rules/audit.h"
 
 /* Its functions take its lock. */

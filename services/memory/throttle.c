@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory/throttle.h"
 
-#include "address.h"
+#include "base/address.h"
 #include "base/crypto.h"
 #include "base/must.h"
 

@@ -3,7 +3,7 @@
 #ifndef RECORDS_CREDENTIAL_H
 #define RECORDS_CREDENTIAL_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "rules/credential.h"
 #include "rules/secret_text.h"
 #include "store/store.h"

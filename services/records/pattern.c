@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/pattern.h"
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <stddef.h>
 

@@ -3,7 +3,7 @@
 #ifndef RECORDS_REQUEST_H
 #define RECORDS_REQUEST_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "base/crypto.h"
 #include "store/store.h"
 

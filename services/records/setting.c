@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/setting.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON for every CredentialAdmin method: one table from method and path to RPC, one converter for all messages. */
+#include "base/utf8.h"
 #include "basic.h"
 #include "form.h"
 #include "json.h"
 #include "path.h"
 #include "routes.h"
-#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>

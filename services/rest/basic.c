@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "basic.h"
 
+#include "base/utf8.h"
 #include "base64.h"
 #include "form.h"
-#include "utf8.h"
 
 #include <string.h>
 #include <strings.h>

@@ -4,10 +4,10 @@
  * forward auth, and, with the request's path behind it, to Envoy's ext_authz over HTTP; POST /k8s/TokenReview to
  * Kubernetes. Both introspect as the shim's own identity (rest_options.check_identities).
  */
+#include "base/utf8.h"
+#include "call/gateway.h"
 #include "form.h"
-#include "gateway.h"
 #include "routes.h"
-#include "utf8.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exchange.h"
 
-#include "clock.h"
-#include "gateway.h"
-#include "log.h"
-#include "utf8.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "call/gateway.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #ifndef REST_EXCHANGE_H
 #define REST_EXCHANGE_H
 
-#include "call.h"
+#include "call/call.h"
 #include "http.h"
 #include "rest.h"
 

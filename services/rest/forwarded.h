@@ -6,7 +6,7 @@
 #ifndef REST_FORWARDED_H
 #define REST_FORWARDED_H
 
-#include "address.h"
+#include "base/address.h"
 
 #include <stdbool.h>
 #include <stddef.h>

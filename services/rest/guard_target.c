@@ -2,7 +2,7 @@
 /* The request target (RFC 9112, section 3.2): a path, a URL of http or https, or * with OPTIONS. */
 #include "guard_internal.h"
 
-#include "address.h"
+#include "base/address.h"
 
 #include <string.h>
 #include <strings.h>

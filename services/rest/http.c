@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http_internal.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "listen.h"
-#include "log.h"
 
 #include <errno.h>
 #include <signal.h>

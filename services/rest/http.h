@@ -6,10 +6,10 @@
 #ifndef REST_HTTP_H
 #define REST_HTTP_H
 
+#include "base/status.h"
 #include "forwarded.h"
 #include "guard.h"
 #include "scratch.h"
-#include "status.h"
 #include "tls.h"
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json.h"
 
+#include "base/utf8.h"
 #include "json_special.h"
-#include "utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>

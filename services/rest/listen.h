@@ -3,7 +3,7 @@
 #ifndef REST_LISTEN_H
 #define REST_LISTEN_H
 
-#include "status.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "path.h"
 
+#include "base/utf8.h"
 #include "form.h"
-#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 /* The shim as a whole: its two listeners, and which path goes where. */
 #include "rest.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "console.h"
-#include "log.h"
 #include "routes.h"
 
 #include <stdio.h>

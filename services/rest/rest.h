@@ -10,8 +10,8 @@
 #ifndef REST_H
 #define REST_H
 
-#include "metrics.h"
-#include "status.h"
+#include "base/status.h"
+#include "call/metrics.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upstream.h"
 
-#include "call.h"
-#include "clock.h"
-#include "utf8.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "call/call.h"
 
 #include <gatehouse.h>
 #include <stdio.h>

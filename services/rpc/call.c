@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A call's life, as its transport tells it: see transport.h. */
-#include "clock.h"
+#include "base/clock.h"
 #include "rpc/outbox.h"
 
 #include <string.h>

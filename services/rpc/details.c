@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/details.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <google/rpc/error_details.pb-c.h>
 #include <google/rpc/status.pb-c.h>

@@ -3,7 +3,7 @@
 #ifndef RPC_DETAILS_H
 #define RPC_DETAILS_H
 
-#include "call.h"
+#include "call/call.h"
 
 /* More than any struct call_error makes: three details, each of which may hold the message. */
 enum { RPC_DETAILS_MAX = 4 * (CALL_MESSAGE_MAX + CALL_FIELD_MAX + CALL_REASON_MAX) + 512 };

@@ -11,7 +11,7 @@
 #ifndef RPC_SERVER_H
 #define RPC_SERVER_H
 
-#include "call.h"
+#include "call/call.h"
 
 struct rpc_server;
 

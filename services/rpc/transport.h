@@ -16,7 +16,7 @@
 #ifndef RPC_TRANSPORT_H
 #define RPC_TRANSPORT_H
 
-#include "call.h"
+#include "call/call.h"
 #include "rpc/arena.h"
 #include "rpc/message.h"
 #include "rpc/registry.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rules/audit.h"
 
-#include "arena.h"
+#include "base/arena.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rules/secret_text.h"
 
+#include "base/clock.h"
 #include "base/crypto.h"
-#include "clock.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rules/settings.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 enum { FLUSHES_PER_IDLE_TIME = 8 };
 

@@ -6,10 +6,10 @@
  * Everything is sent as late as possible: BEGIN goes out with the first statement, and of a group of inserts nothing is
  * waited for but the COMMIT.
  */
+#include "base/utf8.h"
 #include "store/driver.h"
 #include "store/migrations.h"
 #include "store/postgres_link.h"
-#include "utf8.h"
 
 #include <endian.h>
 #include <stdio.h>

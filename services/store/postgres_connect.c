@@ -2,7 +2,7 @@
 /* Making a connection, and listening on it. */
 #include "store/postgres_link.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <inttypes.h>
 #include <poll.h>

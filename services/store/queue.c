@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/queue.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <time.h>
 

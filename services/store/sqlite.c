@@ -3,7 +3,7 @@
  * SQLite. One connection writes and checkpoints: SQLite before 3.51.3 can damage a WAL that two connections reset, and
  * the other connections therefore never checkpoint, not even when they close.
  */
-#include "log.h"
+#include "base/log.h"
 #include "store/driver.h"
 #include "store/migrations.h"
 #include "store/sqlite_file.h"

@@ -10,7 +10,7 @@
 #ifndef STORE_SQLITE_BACKUP_H
 #define STORE_SQLITE_BACKUP_H
 
-#include "status.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  */
 #include "store/store.h"
 
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "store/driver.h"
 #include "store/migrations.h"
 #include "store/queue.h"

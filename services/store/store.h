@@ -40,7 +40,7 @@
 #ifndef STORE_H
 #define STORE_H
 
-#include "status.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/transaction.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <string.h>
 

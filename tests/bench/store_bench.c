@@ -6,7 +6,7 @@
  *     store_bench [directory [seconds a turn]]
  */
 #include "bare.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "store/store.h"
 
 #include <stdatomic.h>

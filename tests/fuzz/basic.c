@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Authorization header, and base64 there and back. */
 #include "rest/basic.h"
+#include "base/utf8.h"
 #include "rest/base64.h"
 #include "rest/form.h"
-#include "utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>

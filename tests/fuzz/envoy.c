@@ -2,8 +2,8 @@
 /* Envoy's Check: the first byte says what Introspect answers, the rest is the request. Whatever it is, Introspect is
  * asked in well-formed words, the answer comes once and can be read, and nobody is let in but by Introspect. */
 #include "api/internal.h"
+#include "base/utf8.h"
 #include "rpc/strings.h"
-#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forms and queries: whatever is accepted is text, ends with NUL, and lies within what was given. */
 #include "rest/form.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  * which are made into HTTP/2's own, so that the fuzzer need not guess a length; type 0xff: the payload as it is. After
  * the preface, if the first byte of the input is even. The server must end each connection by itself when the peer has
  * said all, and serve the next one. */
-#include "log.h"
+#include "base/log.h"
 #include "rpc/server.h"
 
 #include <errno.h>

@@ -4,8 +4,8 @@
  * What the service answers depends on the client ID: "good" at once, "slow" from another thread after as many
  * milliseconds as the secret says, "never" after 3 s, others with the status that they name.
  */
-#include "call.h"
-#include "log.h"
+#include "base/log.h"
+#include "call/call.h"
 #include "rest/rest.h"
 
 #include <gatehouse/v1/auth.pb-c.h>

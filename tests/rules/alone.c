@@ -5,7 +5,7 @@
 #include "rules/token.h"
 #include "rules/usage.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 /* A server for the tests of the RPC layer and of the client. It prints its port, then obeys lines on standard input:
  * "reload", "serving 0", "serving 1", "expire" (all tokens of the fake AuthService), "stop MILLISECONDS" (grace). Each
  * is answered by a line. End of input stops it as well. */
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "rpc/server.h"
 
 #include <echo.pb-c.h>

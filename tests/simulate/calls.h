@@ -3,7 +3,7 @@
 #ifndef SIMULATE_CALLS_H
 #define SIMULATE_CALLS_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "world.h"
 
 #include <gatehouse/v1/auth.pb-c.h>

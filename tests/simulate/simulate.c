@@ -29,7 +29,7 @@
 
 #include "steps.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -10,8 +10,8 @@
 #include "model.h"
 
 #include "api/api.h"
-#include "call.h"
-#include "clock.h"
+#include "base/clock.h"
+#include "call/call.h"
 
 enum { PROCESSES_MAX = SIM_PROCESSES };
 

@@ -2,7 +2,7 @@
 /* How long the writer waits for company. One that waits for ever is ended by CTest. */
 #include "support.h"
 
-#include "clock.h"
+#include "base/clock.h"
 #include "store/queue.h"
 
 #include <time.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* services/address.c: one spelling for each address, networks, and what counts as one client. */
+/* services/base/address.c: one spelling for each address, networks, and what counts as one client. */
 #include "support.h"
 
-#include "address.h"
+#include "base/address.h"
 
 static void an_address_has_one_spelling(void **state)
 {

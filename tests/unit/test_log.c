@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* services/log.c: lines on a pipe that is read now and then. */
+/* services/base/log.c: lines on a pipe that is read now and then. */
 #include "support.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <fcntl.h>
 #include <jansson.h>

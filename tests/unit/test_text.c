@@ -2,8 +2,8 @@
 /* Tokens and secret keys as text, and tokens' keys. */
 #include "fixture.h"
 
+#include "base/utf8.h"
 #include "records/pattern.h"
-#include "utf8.h"
 
 static void a_token_reads_as_what_was_written(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a call sends and reads, in gRPC core's batches. One SEND_MESSAGE at a time is gRPC core's rule. */
-#include "log.h"
+#include "base/log.h"
 #include "rpc/core/core.h"
 #include "rpc/details.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A call's life: it arrives in a slot, takes a call object out of the pool, and goes back there. */
-#include "clock.h"
+#include "base/clock.h"
 #include "rpc/core/core.h"
 
 #include <stdlib.h>

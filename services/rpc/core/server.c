@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "rpc/core/core.h"
 #include "rpc/core/tls.h"
 #include "rpc/core/watchdog.h"

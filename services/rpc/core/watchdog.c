@@ -3,7 +3,7 @@
  * nothing. So the server dials itself, and ends the process where nobody answers: its supervisor starts it again.
  * That the kernel takes the connection proves nothing; the server must be seen to act on it. */
 #include "rpc/core/watchdog.h"
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/accept.h"
 
-#include "clock.h"
+#include "base/clock.h"
 #include "rpc/h2/conn.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What takes too long: handshakes, greetings, silence, peers that take nothing, old age. */
-#include "clock.h"
+#include "base/clock.h"
 #include "rpc/h2/stream.h"
 
 #include <stdlib.h>

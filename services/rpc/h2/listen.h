@@ -3,7 +3,7 @@
 #ifndef RPC_H2_LISTEN_H
 #define RPC_H2_LISTEN_H
 
-#include "status.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 #include <sys/socket.h>

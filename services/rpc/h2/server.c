@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The transport on libnghttp2, OpenSSL and epoll. */
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "rpc/h2/conn.h"
 #include "rpc/h2/stream.h"
 

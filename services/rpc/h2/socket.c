@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log.h"
+#include "base/log.h"
 #include "rpc/h2/conn.h"
 #include "rpc/h2/identity.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/stream.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 

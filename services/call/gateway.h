@@ -6,8 +6,8 @@
 #ifndef GATEWAY_H
 #define GATEWAY_H
 
-#include "arena.h"
-#include "call.h"
+#include "base/arena.h"
+#include "call/call.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
 

@@ -10,7 +10,7 @@
 #ifndef METRICS_H
 #define METRICS_H
 
-#include "status.h"
+#include "base/status.h"
 
 #include <stddef.h>
 #include <stdint.h>

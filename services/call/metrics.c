@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "metrics.h"
+#include "call/metrics.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -13,7 +13,7 @@
 #ifndef CALL_H
 #define CALL_H
 
-#include "status.h"
+#include "base/status.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "clock.h"
+#include "base/clock.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
