@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "domain/flush.h"
 #include "domain/group.h"
+#include "records/schema.h"
 #include "rest/upstream.h"
 #include "store/copy.h"
 
@@ -53,8 +54,10 @@ bool daemon_open_store(struct daemon *daemon, bool create)
         return false;
     char why[256] = "", shown[512];
     config_show_store(daemon->config.store, shown);
-    struct store_options store_options = {
-        .url = daemon->config.store, .create = create, .reply_timeout_ms = daemon->config.store_timeout_ms};
+    struct store_options store_options = {.schema = &records_schema,
+                                          .url = daemon->config.store,
+                                          .create = create,
+                                          .reply_timeout_ms = daemon->config.store_timeout_ms};
     bool was_copy = false;
     enum status status = store_open(&store_options, &daemon->store, why);
     if (status == STATUS_OK)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "confirm.h"
 #include "output.h"
+#include "records/schema.h"
 #include "report.h"
 #include "store/floor.h"
 #include "text.h"
@@ -109,7 +110,7 @@ enum exit_code admin_clock(struct context *context)
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     struct looking looking = {.wall = wall.tv_sec * SECOND + wall.tv_nsec / 1000};
-    const struct store_options options = {.url = context->arguments.rest[0], .readers = 1};
+    const struct store_options options = {.url = context->arguments.rest[0], .schema = &records_schema, .readers = 1};
     if (admin_has_password(options.url))
         return report_usage(context, ADMIN_NO_PASSWORD);
     if (!take_time(context, &looking, &looking.lower))

@@ -6,6 +6,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "output.h"
+#include "records/schema.h"
 #include "report.h"
 #include "store/copy.h"
 #include "text.h"
@@ -51,6 +52,7 @@ enum exit_code admin_copy(struct context *context)
     const struct copy_options options = {
         .from = option_value(&context->arguments, OPTION_FROM),
         .to = option_value(&context->arguments, OPTION_TO),
+        .schema = &records_schema,
         .progress = show_rows,
         .arg = &progress,
     };

@@ -132,7 +132,10 @@ static enum status look_for_processes(struct copy *copy)
 static enum status open_source(struct copy *copy)
 {
     const char *path = sqlite_path(copy->options->from);
-    struct store_options options = {.url = copy->options->from, .readers = 1, .reply_timeout_ms = REPLY_TIMEOUT_MS};
+    struct store_options options = {.url = copy->options->from,
+                                    .schema = copy->options->schema,
+                                    .readers = 1,
+                                    .reply_timeout_ms = REPLY_TIMEOUT_MS};
     copy->result->is_source_used = path != NULL && sqlite_file_is_used(path);
     if (copy->result->is_source_used) {
         TRY(back_up(copy, path));
@@ -183,9 +186,10 @@ static enum status identify(struct store_tx *tx, void *arg)
 static enum status count_all(struct store_tx *tx, void *arg)
 {
     struct identity *identity = arg;
+    const struct store_schema *schema = identity->copy->options->schema;
     identity->rows = 0;
-    for (size_t i = 0; i < copy_tables_count; i++) {
-        if (strcmp(copy_tables[i].name, "counter") == 0) /* a new database has some */
+    for (size_t i = 0; i < schema->tables_count; i++) {
+        if (strcmp(schema->tables[i].name, "counter") == 0) /* a new database has some */
             continue;
         TRY(store_run_n(tx, identity->copy->plans[i].total, NULL, 0, add_number, &identity->rows));
     }
@@ -291,7 +295,7 @@ static bool goes_on(const struct pass *pass)
 
 static enum status insert_many(struct store_tx *tx, const struct plan *plan, const struct row *rows)
 {
-    struct store_value values[MANY_ROWS * COPY_COLUMNS_MAX];
+    struct store_value values[MANY_ROWS * STORE_COLUMNS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < MANY_ROWS; i++) {
         for (size_t j = 0; j < plan->table->count; j++)
@@ -348,7 +352,7 @@ static enum status write_row(void *arg, enum difference difference, const struct
 static enum status compare_row(void *arg, enum difference difference, const struct row *from, const struct row *to)
 {
     struct pass *pass = arg;
-    const struct table *table = pass->plan->table;
+    const struct store_table *table = pass->plan->table;
     pass->different += difference != ROW_SAME;
     pass->entry->rows += from != NULL;
     pass->target_rows += to != NULL;
@@ -413,7 +417,7 @@ static enum status copy_all(struct store_tx *tx, void *arg)
     copy->target = (struct side){.store = copy->to};
     copy->result->count = 0;
     TRY(explain(copy, check_target(copy), "reading", "instance"));
-    for (size_t i = 0; i < copy_tables_count; i++)
+    for (size_t i = 0; i < copy->options->schema->tables_count; i++)
         TRY(copy_table(copy, &copy->plans[i]));
     /* With a daemon on the source it is not the last copy: what is done there from now on is missing. On a shared store
      * one may have been started since. */
@@ -425,9 +429,9 @@ static enum status copy_all(struct store_tx *tx, void *arg)
 static enum status make_plans(struct copy *copy)
 {
     _Static_assert(sizeof copy->plans / sizeof copy->plans[0] >= 14, "room for all tables");
-    for (size_t i = 0; i < copy_tables_count; i++) {
-        if (plan_init(&copy->plans[i], &copy_tables[i]) != STATUS_OK)
-            return fail(copy, STATUS_UNAVAILABLE, copy_tables[i].name, "out of memory");
+    for (size_t i = 0; i < copy->options->schema->tables_count; i++) {
+        if (plan_init(&copy->plans[i], &copy->options->schema->tables[i]) != STATUS_OK)
+            return fail(copy, STATUS_UNAVAILABLE, copy->options->schema->tables[i].name, "out of memory");
     }
     return STATUS_OK;
 }
@@ -435,8 +439,11 @@ static enum status make_plans(struct copy *copy)
 enum status store_copy(const struct copy_options *options, struct copy_result *ret_result, char why[256])
 {
     struct copy copy = {.options = options, .result = ret_result, .why = why};
-    const struct store_options to = {
-        .url = options->to, .create = true, .readers = 1, .reply_timeout_ms = REPLY_TIMEOUT_MS};
+    const struct store_options to = {.url = options->to,
+                                     .schema = options->schema,
+                                     .create = true,
+                                     .readers = 1,
+                                     .reply_timeout_ms = REPLY_TIMEOUT_MS};
     *ret_result = (struct copy_result){0};
     why[0] = '\0';
     enum status status = make_plans(&copy);
@@ -450,7 +457,7 @@ enum status store_copy(const struct copy_options *options, struct copy_result *r
     store_close(copy.from);
     remove_backup(&copy);
     free(copy.url);
-    for (size_t i = 0; i < copy_tables_count; i++)
+    for (size_t i = 0; i < options->schema->tables_count; i++)
         plan_done(&copy.plans[i]);
     return status;
 }

@@ -23,6 +23,7 @@ enum { COPY_TABLES_MAX = 16 };
 
 struct copy_options {
     const char *from, *to; /* addresses of stores */
+    const struct store_schema *schema;
     /* NULL, or is called now and then; false: give it up (STATUS_CANCELLED). `doing`: "copying", … */
     bool (*progress)(void *arg, const char *doing, const char *table, int64_t done, int64_t total);
     void *arg;

@@ -10,92 +10,9 @@ enum { PAGE_ROWS = BATCH_ROWS };
 /* The mark of a copy is no part of it: see copy.c. */
 #define MARK_LEFT_OUT "name <> 'copy'"
 
-const struct table copy_tables[] = {
-    {"instance", 1, 2, {{"name", 't'}, {"value", 'b'}}},
-    {"setting", 1, 2, {{"name", 't'}, {"value", 'i'}}},
-    {"counter", 1, 2, {{"name", 't'}, {"value", 'i'}}},
-    {"role",
-     1,
-     8,
-     {{"id", 't'},
-      {"number", 'i'},
-      {"name", 't'},
-      {"role_group", 't'},
-      {"description", 't'},
-      {"created", 'i'},
-      {"retired", 'i'},
-      {"version", 'i'}}},
-    {"user_account", 1, 5, {{"id", 't'}, {"created", 'i'}, {"updated", 'i'}, {"version", 'i'}, {"deleted", 'i'}}},
-    {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
-    {"credential",
-     1,
-     12,
-     {{"id", 'i'},
-      {"client_id", 't'},
-      {"name", 't'},
-      {"owner", 't'},
-      {"created", 'i'},
-      {"updated", 'i'},
-      {"expires", 'i'},
-      {"deleted", 'i'},
-      {"epoch", 'i'},
-      {"version", 'i'},
-      {"last_used", 'i'},
-      {"created_by", 't'}}},
-    {"secret",
-     1,
-     7,
-     {{"id", 'i'},
-      {"credential", 'i'},
-      {"digest", 'b'},
-      {"hint", 't'},
-      {"created", 'i'},
-      {"ends", 'i'},
-      {"last_used", 'i'}}},
-    {"credential_role",
-     2,
-     6,
-     {{"credential", 'i'},
-      {"role", 'i'},
-      {"granted", 'i'},
-      {"granted_by", 't'},
-      {"revoked", 'i'},
-      {"revoked_by", 't'}}},
-    {"token",
-     1,
-     6,
-     {{"key", 'b'}, {"credential", 'i'}, {"epoch", 'i'}, {"last_used", 'i'}, {"roles", 'b'}, {"last_api", 't'}}},
-    {"usage",
-     3,
-     7,
-     {{"credential", 'i'},
-      {"api", 't'},
-      {"hour", 'i'},
-      {"allowed", 'i'},
-      {"denied", 'i'},
-      {"first_used", 'i'},
-      {"last_used", 'i'}}},
-    {"audit",
-     1,
-     10,
-     {{"sequence", 'i'},
-      {"at", 'i'},
-      {"actor", 't'},
-      {"action", 't'},
-      {"subject", 't'},
-      {"peer", 't'},
-      {"request_id", 't'},
-      {"outcome", 't'},
-      {"detail", 't'},
-      {"hash", 'b'}}},
-    {"request", 2, 6, {{"actor", 't'}, {"id", 't'}, {"method", 't'}, {"digest", 'b'}, {"response", 'b'}, {"at", 'i'}}},
-    {"change_log", 1, 5, {{"revision", 'i'}, {"kind", 'i'}, {"subject", 'b'}, {"at", 'i'}, {"change_id", 'i'}}},
-};
-const size_t copy_tables_count = sizeof copy_tables / sizeof copy_tables[0];
-
 /* Statements */
 
-static void put_columns(FILE *out, const struct table *table, size_t count)
+static void put_columns(FILE *out, const struct store_table *table, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         fprintf(out, "%s%s", i == 0 ? "" : ", ", table->columns[i].name);
@@ -107,7 +24,7 @@ static void put_places(FILE *out, size_t first, size_t count)
         fprintf(out, "%s$%zu", i == 0 ? "" : ", ", first + i);
 }
 
-static void put_select(FILE *out, const struct table *table, bool after)
+static void put_select(FILE *out, const struct store_table *table, bool after)
 {
     bool has_mark = strcmp(table->name, "instance") == 0;
     fputs("SELECT ", out);
@@ -127,7 +44,7 @@ static void put_select(FILE *out, const struct table *table, bool after)
     fprintf(out, " LIMIT %d", PAGE_ROWS);
 }
 
-static void put_inserts(FILE *out, const struct table *table, size_t rows)
+static void put_inserts(FILE *out, const struct store_table *table, size_t rows)
 {
     fprintf(out, "INSERT INTO %s (", table->name);
     put_columns(out, table, table->count);
@@ -139,41 +56,41 @@ static void put_inserts(FILE *out, const struct table *table, size_t rows)
     }
 }
 
-static void put_insert(FILE *out, const struct table *table)
+static void put_insert(FILE *out, const struct store_table *table)
 {
     put_inserts(out, table, 1);
 }
 
-static void put_insert_many(FILE *out, const struct table *table)
+static void put_insert_many(FILE *out, const struct store_table *table)
 {
     put_inserts(out, table, MANY_ROWS);
 }
 
-static void put_remove(FILE *out, const struct table *table)
+static void put_remove(FILE *out, const struct store_table *table)
 {
     fprintf(out, "DELETE FROM %s WHERE ", table->name);
     for (size_t i = 0; i < table->keys; i++)
         fprintf(out, "%s%s = $%zu", i == 0 ? "" : " AND ", table->columns[i].name, i + 1);
 }
 
-static void put_total(FILE *out, const struct table *table)
+static void put_total(FILE *out, const struct store_table *table)
 {
     fprintf(out, "SELECT count(*) FROM %s", table->name);
     if (strcmp(table->name, "instance") == 0)
         fputs(" WHERE " MARK_LEFT_OUT, out);
 }
 
-static void put_first(FILE *out, const struct table *table)
+static void put_first(FILE *out, const struct store_table *table)
 {
     put_select(out, table, false);
 }
 
-static void put_next(FILE *out, const struct table *table)
+static void put_next(FILE *out, const struct store_table *table)
 {
     put_select(out, table, true);
 }
 
-static char *text_of(const struct table *table, void (*put)(FILE *out, const struct table *table))
+static char *text_of(const struct store_table *table, void (*put)(FILE *out, const struct store_table *table))
 {
     char *text = NULL;
     size_t size;
@@ -184,7 +101,7 @@ static char *text_of(const struct table *table, void (*put)(FILE *out, const str
     return fclose(out) == 0 ? text : NULL;
 }
 
-enum status plan_init(struct plan *plan, const struct table *table)
+enum status plan_init(struct plan *plan, const struct store_table *table)
 {
     *plan = (struct plan){
         .table = table,
@@ -230,13 +147,13 @@ static struct store_value value_copy(const struct store_value *value)
     return copy;
 }
 
-static void row_done(const struct table *table, struct row *row)
+static void row_done(const struct store_table *table, struct row *row)
 {
     for (size_t i = 0; i < table->count; i++)
         free((void *)(uintptr_t)row->values[i].data);
 }
 
-void batch_add(struct batch *batch, const struct table *table, const struct row *row)
+void batch_add(struct batch *batch, const struct store_table *table, const struct row *row)
 {
     struct row *copy = &batch->rows[batch->count++];
     *copy = (struct row){0};
@@ -244,7 +161,7 @@ void batch_add(struct batch *batch, const struct table *table, const struct row 
         copy->values[i] = value_copy(&row->values[i]);
 }
 
-void batch_clear(struct batch *batch, const struct table *table)
+void batch_clear(struct batch *batch, const struct store_table *table)
 {
     for (size_t i = 0; i < batch->count; i++)
         row_done(table, &batch->rows[i]);
@@ -304,7 +221,7 @@ static uint64_t add_bytes(uint64_t digest, const void *data, size_t len)
     return add_number(digest, len);
 }
 
-uint64_t row_digest(uint64_t digest, const struct table *table, const struct row *row)
+uint64_t row_digest(uint64_t digest, const struct store_table *table, const struct row *row)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct store_value *value = &row->values[i];
@@ -334,7 +251,7 @@ struct cursor {
 static enum status keep_row(const struct store_row *row, void *arg)
 {
     struct cursor *cursor = arg;
-    const struct table *table = cursor->plan->table;
+    const struct store_table *table = cursor->plan->table;
     struct row values = {0};
     for (size_t i = 0; i < table->count; i++)
         values.values[i] = read_value(row, (int)i, table->columns[i].type);
@@ -358,7 +275,7 @@ static enum status read_page(struct store_tx *tx, void *arg)
 /* NULL in *ret_row: no more. */
 static enum status cursor_peek(struct cursor *cursor, const struct row **ret_row)
 {
-    const struct table *table = cursor->plan->table;
+    const struct store_table *table = cursor->plan->table;
     *ret_row = NULL;
     if (cursor->at == cursor->page->count && !cursor->is_last) {
         struct batch *page = cursor->page;
@@ -385,7 +302,7 @@ static enum status step(struct cursor *from, struct cursor *to, bool only_to, vi
                         bool *ret_is_over)
 {
     const struct row *source, *target;
-    const struct table *table = from->plan->table;
+    const struct store_table *table = from->plan->table;
     TRY(cursor_peek(from, &source));
     TRY(cursor_peek(to, &target));
     *ret_is_over = target == NULL && (source == NULL || only_to);

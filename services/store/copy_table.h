@@ -4,29 +4,15 @@
 #define STORE_COPY_TABLE_H
 
 #include "store/copy.h"
-
-enum { COPY_COLUMNS_MAX = 12 };
-
-struct table {
-    const char *name;
-    size_t keys; /* the first of its columns are its key */
-    size_t count;
-    struct {
-        const char *name;
-        char type; /* i: BIGINT, t: TEXT, b: BLOB */
-    } columns[COPY_COLUMNS_MAX];
-};
-
-extern const struct table copy_tables[];
-extern const size_t copy_tables_count;
+#include "store/schema.h"
 
 /* A table's statements. They must outlive the stores that ran them: their addresses name them there. */
 struct plan {
-    const struct table *table;
+    const struct store_table *table;
     char *first, *next, *insert, *insert_many, *remove, *total;
 };
 enum { MANY_ROWS = 5 }; /* of insert_many: a statement has at most 64 values */
-enum status plan_init(struct plan *plan, const struct table *table);
+enum status plan_init(struct plan *plan, const struct store_table *table);
 void plan_done(struct plan *plan);
 
 /* Where rows are read. */
@@ -37,7 +23,7 @@ struct side {
 enum status side_read(const struct side *side, store_fn *fn, void *arg);
 
 struct row {
-    struct store_value values[COPY_COLUMNS_MAX];
+    struct store_value values[STORE_COLUMNS_MAX];
 };
 
 enum difference { ROW_MISSING, ROW_DIFFERENT, ROW_EXTRA, ROW_SAME };
@@ -56,11 +42,11 @@ struct batch {
     struct row rows[BATCH_ROWS];
     size_t count;
 };
-void batch_add(struct batch *batch, const struct table *table, const struct row *row); /* copies it */
-void batch_clear(struct batch *batch, const struct table *table);
+void batch_add(struct batch *batch, const struct store_table *table, const struct row *row); /* copies it */
+void batch_clear(struct batch *batch, const struct store_table *table);
 
 /* Continues a digest; begin with DIGEST_START. */
 #define DIGEST_START UINT64_C(0xcbf29ce484222325)
-uint64_t row_digest(uint64_t digest, const struct table *table, const struct row *row);
+uint64_t row_digest(uint64_t digest, const struct store_table *table, const struct row *row);
 
 #endif

@@ -76,7 +76,7 @@ struct driver {
     void (*announce)(struct connection *connection);
     void (*await)(struct connection *connection, int64_t ms);
 
-    /* Runs the statements of a migration, in the database's own dialect (migrations.h says what may differ). */
+    /* Runs the statements of a migration, in the database's own dialect (records/schema.h says what may differ). */
     enum status (*script)(struct connection *connection, const char *sql);
 
     /* Why the last call failed, for a log. */

@@ -164,7 +164,7 @@ static enum status connect_all(struct store *store, char why[STORE_WHY_MAX])
     const struct driver *driver = store->driver;
     TRY(driver->open(driver, &store->options, &store->database, why));
     TRY(driver->connect(store->database, CONNECTION_WRITES, &store->connection, why));
-    TRY(migrations_apply(store->connection, why));
+    TRY(migrations_apply(store->connection, store->options.schema, why));
     if (driver->is_shared)
         TRY(driver->connect(store->database, CONNECTION_FOLLOWS, &store->follower, why));
     store->reader_count = (size_t)store->options.readers;

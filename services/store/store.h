@@ -53,9 +53,10 @@ typedef enum status store_fn(struct store_tx *tx, void *arg);
 typedef void store_done_fn(enum status status, void *arg);
 
 struct store_options {
-    const char *url;          /* "sqlite:/path/file" or "postgresql://…"; must live as long as the store */
-    bool create;              /* make the database if it is not there (sqlite); otherwise that is an error */
-    int readers;              /* reading connections; 0: 2 */
+    const char *url;                   /* "sqlite:/path/file" or "postgresql://…"; must live as long as the store */
+    const struct store_schema *schema; /* brought up to date at the opening; must live as long as the store */
+    bool create;                       /* make the database if it is not there (sqlite); otherwise that is an error */
+    int readers;                       /* reading connections; 0: 2 */
     size_t queue_max;         /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
     int64_t busy_timeout_ms;  /* how long to wait for a lock that another process holds, or to connect; 0: 2,000 */
     int64_t reply_timeout_ms; /* how long a database elsewhere may take for one statement; 0: 10,000 */

@@ -11,6 +11,7 @@
 #include "domain/credential.h"
 #include "domain/domain.h"
 #include "domain/owner.h"
+#include "records/schema.h"
 #include "records/token.h"
 #include "records/user.h"
 
@@ -117,7 +118,7 @@ int main(int argc, char **argv)
     struct store *store;
     struct filling filling = {
         .credential_count = atol(argv[2]), .owner_count = atol(argv[3]), .token_count = atol(argv[4])};
-    check(store_open(&(struct store_options){.url = argv[1]}, &store, why), why);
+    check(store_open(&(struct store_options){.url = argv[1], .schema = &records_schema}, &store, why), why);
     check(domain_open(&(struct domain_options){.store = store, .flush_interval_ms = -1}, &filling.domain), argv[1]);
     filling.now = clock_now(filling.domain->clock);
     filling.work = domain_work(filling.domain, &filling.arena, "bench");

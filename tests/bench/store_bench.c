@@ -7,6 +7,7 @@
  */
 #include "bare.h"
 #include "base/clock.h"
+#include "records/schema.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -59,7 +60,8 @@ static double measure_store(const char *url, int in_flight, double seconds)
 {
     struct store *store;
     char why[256];
-    bench_check(store_open(&(struct store_options){.url = url}, &store, why) == STATUS_OK, why);
+    bench_check(store_open(&(struct store_options){.url = url, .schema = &records_schema}, &store, why) == STATUS_OK,
+                why);
     int64_t start = bench_now();
     struct flight flight = {.store = store, .until = start + (int64_t)(seconds * CLOCK_SECOND), .flying = in_flight};
     struct plane *planes = calloc((size_t)in_flight, sizeof *planes);
@@ -91,7 +93,9 @@ static void make(const char *url)
 {
     struct store *store;
     char why[256];
-    bench_check(store_open(&(struct store_options){.url = url, .create = true}, &store, why) == STATUS_OK, why);
+    bench_check(store_open(&(struct store_options){.url = url, .schema = &records_schema, .create = true}, &store,
+                           why) == STATUS_OK,
+                why);
     store_close(store);
 }
 

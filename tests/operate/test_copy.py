@@ -16,7 +16,7 @@ from gatehouse.v1 import credential_admin_pb2 as pb
 from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, on_terminal, stop_half_way
 from postgres import Postgres
 
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/store/copy_table.c")
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/records/schema.c")
 OFF = {"http_address": "", "flush_interval_ms": "100"}
 
 
@@ -113,7 +113,7 @@ class Copy(Case):
                 self.check(other, live, dead)
 
     def test_no_column_is_forgotten(self):
-        with open(SOURCE, encoding="ascii") as file:
+        with open(SOURCE, encoding="utf-8") as file:
             listed = {name: set(re.findall(r'"(\w+)"', columns)) for name, columns in
                       re.findall(r'\{"(\w+)",\s*\d+,\s*\d+,\s*\{(.*?)\}\}', file.read(), re.S)}
         with Daemon(OFF, start=False) as daemon, sqlite3.connect(daemon.folder + "/gatehouse.db") as database:

@@ -96,7 +96,7 @@ class Life(unittest.TestCase):
 
         versions = database("SELECT number FROM schema_version")
         self.systemctl("stop", "gatehoused")
-        # As version 1 left it: what the later steps of services/store/migrations.c did is undone.
+        # As version 1 left it: what the later steps of services/records/schema.c did is undone.
         self.assertEqual(versions, ["1", "2", "3"], "there is another step: undo it here too")
         database("DROP TABLE process; ALTER TABLE change_log DROP COLUMN change_id;"
                  " DELETE FROM schema_version WHERE number >= 2; DELETE FROM counter WHERE name = 'lock'")

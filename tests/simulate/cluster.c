@@ -5,6 +5,7 @@
 #include "memory_file.h"
 #include "random.h"
 
+#include "records/schema.h"
 #include "store/migrations.h"
 
 #include <stdio.h>
@@ -56,7 +57,7 @@ struct cluster *cluster_new(void (*yield)(void))
     open_handle(cluster, &cluster->empty);
     for (int i = 0; i < COPY_COUNT; i++)
         open_handle(cluster, &cluster->copies[i]);
-    if (migrations_apply(cluster->empty.connection, why) != STATUS_OK) {
+    if (migrations_apply(cluster->empty.connection, &records_schema, why) != STATUS_OK) {
         fprintf(stderr, "%s\n", why);
         abort();
     }

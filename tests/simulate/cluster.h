@@ -4,7 +4,7 @@
  * waits until the scheduler lets one thing happen (store_step): some writes share a commit, a `done` is called, a
  * read's state is fixed, a read runs. A read runs on the state that was fixed for it, also when others have written
  * since. The statements are run by the real driver and the real transactions (store/sqlite.c, transaction.c,
- * migrations.c).
+ * records/schema.c).
  */
 #ifndef SIMULATE_CLUSTER_H
 #define SIMULATE_CLUSTER_H

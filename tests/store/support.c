@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "records/schema.h"
 
 #include <stdatomic.h>
 #include <sys/random.h>
@@ -50,6 +51,7 @@ struct store *open_store(const struct store_options *options)
     struct store *store = NULL;
     char why[STORE_WHY_MAX] = "";
     full.create = true;
+    full.schema = &records_schema;
     if (full.url == NULL)
         full.url = test_url();
     if (store_open(&full, &store, why) != STATUS_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A sequence of writes, again and again; each time its next call of the driver fails, until all have failed once. */
 #include "faulty.h"
+#include "records/schema.h"
 #include "support.h"
 
 enum { SHARING = 6, CALLS_MAX = 200 };
@@ -22,7 +23,7 @@ static int set_up(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     char why[STORE_WHY_MAX] = "";
     faulty_init(&fixture->faulty, driver_of(test_url()));
-    struct store_options options = {.url = test_url(), .create = true};
+    struct store_options options = {.url = test_url(), .schema = &records_schema, .create = true};
     if (store_open_driver(&fixture->faulty.driver, &options, &fixture->store, why) != STATUS_OK)
         fail_msg("%s", why);
     fixture->name = new_name();

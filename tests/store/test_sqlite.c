@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only a SQLite file can be: of another program, damaged, locked, on a full disk. */
+#include "records/schema.h"
 #include "support.h"
 
 #include <fcntl.h>
@@ -32,7 +33,8 @@ static void expect_refusal(const char *name, bool create, enum status status, co
 {
     struct store *store = NULL;
     char why[STORE_WHY_MAX] = "";
-    struct store_options options = {.url = url_of(name), .create = create, .busy_timeout_ms = 50};
+    struct store_options options = {
+        .url = url_of(name), .schema = &records_schema, .create = create, .busy_timeout_ms = 50};
     assert_int_equal(store_open(&options, &store, why), status);
     if (strstr(why, words) == NULL)
         fail_msg("\"%s\" is not in \"%s\"", words, why);
@@ -277,7 +279,7 @@ static int open_as_nobody(const char *url)
     char why[STORE_WHY_MAX] = "";
     if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
         return SKIPPED;
-    if (store_open(&(struct store_options){.url = url}, &store, why) != STATUS_UNAVAILABLE)
+    if (store_open(&(struct store_options){.url = url, .schema = &records_schema}, &store, why) != STATUS_UNAVAILABLE)
         return 1;
     return strstr(why, "cannot be written to") != NULL ? 0 : 2;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+#include "records/schema.h"
 
 static const char *url_of(const char *file)
 {
@@ -17,7 +18,7 @@ static void open_domain(struct fixture *fixture)
 void fixture_open(struct fixture *fixture, const char *file, const struct driver *driver)
 {
     char why[STORE_WHY_MAX] = "";
-    struct store_options options = {.url = url_of(file), .create = true};
+    struct store_options options = {.url = url_of(file), .schema = &records_schema, .create = true};
     *fixture = (struct fixture){.clock = clock_new_manual(START)};
     enum status status = store_open_driver(driver == NULL ? &sqlite_driver : driver, &options, &fixture->store, why);
     if (status != STATUS_OK)
@@ -94,7 +95,9 @@ void fixture_crash(struct fixture *fixture, const char *file)
     free(deltas);
     domain_close(fixture->domain);
     store_close(before);
-    assert_int_equal(store_open(&(struct store_options){.url = url_of(file)}, &fixture->store, why), STATUS_OK);
+    assert_int_equal(
+        store_open(&(struct store_options){.url = url_of(file), .schema = &records_schema}, &fixture->store, why),
+        STATUS_OK);
     open_domain(fixture);
 }
 
