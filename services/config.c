@@ -244,9 +244,9 @@ void config_print(const struct config *given)
     const struct config *config = &shown;
     config_show_store(given->store, store);
     shown.store = store;
-#define PRINT(type, key, value, comment)  \
+#define PRINT(type, key, value, comment) \
     printf("# %s\n%s = ", comment, #key); \
-    PRINT_##type(key);                    \
+    PRINT_##type(key); \
     printf("\n");
     CONFIG_KEYS(PRINT)
 #undef PRINT

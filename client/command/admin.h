@@ -28,7 +28,7 @@ enum exit_code admin_fail(struct context *context, enum status status, const cha
 
 /* Does a store's address hold a password? Then ADMIN_NO_PASSWORD is what to say. */
 bool admin_has_password(const char *url);
-#define ADMIN_NO_PASSWORD                                                                                   \
+#define ADMIN_NO_PASSWORD \
     "a password must not stand on the command line, where everyone on this machine can read it; put it in " \
     "~/.pgpass"
 

@@ -70,9 +70,9 @@ static bool read_file(struct config *config, const char *path)
 
 bool config_load(struct config *config, const struct arguments *arguments)
 {
-#define CONFIG_OPTION(id, option, variable, other)                    \
+#define CONFIG_OPTION(id, option, variable, other) \
     set(&config->id, option_value(arguments, option), SOURCE_OPTION); \
-    set(&config->id, getenv(variable), SOURCE_ENVIRONMENT);           \
+    set(&config->id, getenv(variable), SOURCE_ENVIRONMENT); \
     set(&config->id, getenv(other), SOURCE_ENVIRONMENT);
     CONFIG_TABLE(CONFIG_OPTION)
 #undef CONFIG_OPTION

@@ -17,16 +17,16 @@ struct setting {
 };
 
 /* id and key in the file, option, environment variable, another one (or "") */
-#define CONFIG_TABLE(X)                                                                  \
-    X(address, OPTION_ADDRESS, "GATEHOUSE_ADDRESS", "GATEHOUSE_GRPC")                    \
-    X(ca_file, OPTION_CA_FILE, "GATEHOUSE_CA_FILE", "")                                  \
-    X(cert_file, OPTION_CERT_FILE, "GATEHOUSE_CERT_FILE", "")                            \
-    X(key_file, OPTION_KEY_FILE, "GATEHOUSE_KEY_FILE", "")                               \
-    X(server_name, OPTION_SERVER_NAME, "GATEHOUSE_SERVER_NAME", "")                      \
-    X(client_id, OPTION_CLIENT_ID, "GATEHOUSE_CLIENT_ID", "")                            \
+#define CONFIG_TABLE(X) \
+    X(address, OPTION_ADDRESS, "GATEHOUSE_ADDRESS", "GATEHOUSE_GRPC") \
+    X(ca_file, OPTION_CA_FILE, "GATEHOUSE_CA_FILE", "") \
+    X(cert_file, OPTION_CERT_FILE, "GATEHOUSE_CERT_FILE", "") \
+    X(key_file, OPTION_KEY_FILE, "GATEHOUSE_KEY_FILE", "") \
+    X(server_name, OPTION_SERVER_NAME, "GATEHOUSE_SERVER_NAME", "") \
+    X(client_id, OPTION_CLIENT_ID, "GATEHOUSE_CLIENT_ID", "") \
     X(client_secret_file, OPTION_CLIENT_SECRET_FILE, "GATEHOUSE_CLIENT_SECRET_FILE", "") \
-    X(token_file, OPTION_TOKEN_FILE, "GATEHOUSE_TOKEN_FILE", "")                         \
-    X(timeout, OPTION_TIMEOUT, "GATEHOUSE_TIMEOUT", "")                                  \
+    X(token_file, OPTION_TOKEN_FILE, "GATEHOUSE_TOKEN_FILE", "") \
+    X(timeout, OPTION_TIMEOUT, "GATEHOUSE_TIMEOUT", "") \
     X(output, OPTION_OUTPUT, "GATEHOUSE_OUTPUT", "")
 
 struct config {

@@ -45,13 +45,10 @@ static const struct view list_view = {
     .value_keys = KEYS("client_id"),
 };
 
-#define CREDENTIAL_COLUMNS                                                                            \
-    {"Client ID", "client_id", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", NULL, 0},    \
+#define CREDENTIAL_COLUMNS \
+    {"Client ID", "client_id", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", NULL, 0}, \
         {"Expires", "expire_time", column_expiry, 0}, {"Expires at", "expire_time", column_clock, 0}, \
-        {"Owner", "owner", NULL, 0},                                                                  \
-    {                                                                                                 \
-        "Roles", "roles", format_roles, 0                                                             \
-    }
+        {"Owner", "owner", NULL, 0}, {"Roles", "roles", format_roles, 0}
 
 const struct view credential_view = {
     .columns = COLUMNS(CREDENTIAL_COLUMNS, {"Tokens ended", "tokens_ended", NULL, 0}),

@@ -10,7 +10,7 @@
 #include "help.h"
 #include "text.h"
 
-#define SECRET_REFUSED                                                                                             \
+#define SECRET_REFUSED \
     "a secret on the command line can be read by everyone on this machine; put it in a file for --%s-file, or on " \
     "standard input (--%s-file -)"
 

@@ -13,83 +13,83 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
 
 /* name, long, short, argument (NULL: a flag), what completes it, doc. An option whose argument can be given several
  * times, or several separated by commas, has an argument that ends in "...". */
-#define OPTION_TABLE(X)                                                                                                \
-    /* of every command; the first of these is ADDRESS, the last HELP */                                               \
-    X(ADDRESS, "address", 0, "HOST:PORT", COMPLETE_NOTHING, "The server's gRPC address (default 127.0.0.1:50051)")     \
-    X(CA_FILE, "ca-file", 0, "FILE", COMPLETE_FILE, "Speak TLS; the server must be signed by this authority (PEM)")    \
-    X(CERT_FILE, "cert-file", 0, "FILE", COMPLETE_FILE, "This client's certificate, for mutual TLS (PEM)")             \
-    X(KEY_FILE, "key-file", 0, "FILE", COMPLETE_FILE, "That certificate's private key (PEM)")                          \
-    X(SERVER_NAME, "server-name", 0, "NAME", COMPLETE_NOTHING,                                                         \
-      "The name in the server's certificate, where it is not the address's")                                           \
-    X(CLIENT_ID, "client-id", 0, "ID", COMPLETE_NOTHING, "Who is calling: a credential's client ID")                   \
-    X(CLIENT_SECRET_FILE, "client-secret-file", 0, "FILE", COMPLETE_FILE,                                              \
-      "The file that holds its secret key; - is standard input")                                                       \
-    X(TOKEN_FILE, "token-file", 0, "FILE", COMPLETE_FILE,                                                              \
-      "Who is calling, otherwise: the file that holds a bearer token; - is standard input")                            \
-    X(TIMEOUT, "timeout", 0, "DURATION", COMPLETE_NOTHING, "How long a call may take (default 10s)")                   \
-    X(CONFIG, "config", 0, "FILE", COMPLETE_FILE, "Instead of ~/.config/gatehouse/config")                             \
-    X(OUTPUT, "output", 'o', "table|json|value", COMPLETE_WORDS, "How to print (default table)")                       \
-    X(TOKEN, "token", 0, "TOKEN", COMPLETE_NOTHING, NULL)                                                              \
-    X(CLIENT_SECRET, "client-secret", 0, "SECRET", COMPLETE_NOTHING, NULL)                                             \
-    X(USAGE, "usage", 0, NULL, COMPLETE_NOTHING, "Give a short usage message")                                         \
-    X(HELP, "help", 'h', NULL, COMPLETE_NOTHING, "Give this help list")                                                \
-    /* of some */                                                                                                      \
-    X(ROLE, "role", 'r', "ROLE...", COMPLETE_ROLE, "A role; several by commas, or by repeating the option")            \
-    X(EXPIRES, "expires", 'e', "WHEN", COMPLETE_NOTHING,                                                               \
-      "When it expires: 90d, 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or never")                       \
-    X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none")                            \
-    X(NAME, "name", 0, "NAME", COMPLETE_NOTHING, "The name")                                                           \
-    X(WRITE_SECRET, "write-secret", 0, "FILE", COMPLETE_FILE,                                                          \
-      "Write the secret key to a new file of mode 0600 instead of printing it")                                        \
-    X(REQUEST_ID, "request-id", 0, "ID", COMPLETE_NOTHING,                                                             \
-      "Repeating the command with the same ID makes nothing twice")                                                    \
-    X(ETAG, "etag", 0, "ETAG", COMPLETE_NOTHING, "Change it only if it still is as read")                              \
-    X(DRY_RUN, "dry-run", 'n', NULL, COMPLETE_NOTHING, "Say what would happen, and change nothing")                    \
-    X(YES, "yes", 'y', NULL, COMPLETE_NOTHING, "Do not ask; for scripts")                                              \
-    X(OVERLAP, "overlap", 0, "DURATION", COMPLETE_NOTHING,                                                             \
-      "How long the secret key before lives on, at most 30d (default: it ends at once, and with it all tokens)")       \
-    X(MATCH_NAME, "name", 0, "TEXT", COMPLETE_NOTHING, "Whose name contains TEXT, in any letter case")                 \
-    X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Who has ROLE now")                                              \
-    X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Who was granted ROLE, effective or not")                    \
-    X(MATCH_OWNER, "owner", 0, "USER", COMPLETE_USER, "Who acts for USER")                                             \
-    X(MATCH_STATUS, "status", 0, "active|expired|deleted|any", COMPLETE_WORDS,                                         \
-      "Of this status (default: not deleted)")                                                                         \
-    X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, "Who expires within DURATION, such as 30d")   \
-    X(SORT, "sort", 0, "name|created|expires|last-used", COMPLETE_WORDS, "Order (default name)")                       \
-    X(REVERSE, "reverse", 0, NULL, COMPLETE_NOTHING, "The other way round")                                            \
+#define OPTION_TABLE(X) \
+    /* of every command; the first of these is ADDRESS, the last HELP */ \
+    X(ADDRESS, "address", 0, "HOST:PORT", COMPLETE_NOTHING, "The server's gRPC address (default 127.0.0.1:50051)") \
+    X(CA_FILE, "ca-file", 0, "FILE", COMPLETE_FILE, "Speak TLS; the server must be signed by this authority (PEM)") \
+    X(CERT_FILE, "cert-file", 0, "FILE", COMPLETE_FILE, "This client's certificate, for mutual TLS (PEM)") \
+    X(KEY_FILE, "key-file", 0, "FILE", COMPLETE_FILE, "That certificate's private key (PEM)") \
+    X(SERVER_NAME, "server-name", 0, "NAME", COMPLETE_NOTHING, \
+      "The name in the server's certificate, where it is not the address's") \
+    X(CLIENT_ID, "client-id", 0, "ID", COMPLETE_NOTHING, "Who is calling: a credential's client ID") \
+    X(CLIENT_SECRET_FILE, "client-secret-file", 0, "FILE", COMPLETE_FILE, \
+      "The file that holds its secret key; - is standard input") \
+    X(TOKEN_FILE, "token-file", 0, "FILE", COMPLETE_FILE, \
+      "Who is calling, otherwise: the file that holds a bearer token; - is standard input") \
+    X(TIMEOUT, "timeout", 0, "DURATION", COMPLETE_NOTHING, "How long a call may take (default 10s)") \
+    X(CONFIG, "config", 0, "FILE", COMPLETE_FILE, "Instead of ~/.config/gatehouse/config") \
+    X(OUTPUT, "output", 'o', "table|json|value", COMPLETE_WORDS, "How to print (default table)") \
+    X(TOKEN, "token", 0, "TOKEN", COMPLETE_NOTHING, NULL) \
+    X(CLIENT_SECRET, "client-secret", 0, "SECRET", COMPLETE_NOTHING, NULL) \
+    X(USAGE, "usage", 0, NULL, COMPLETE_NOTHING, "Give a short usage message") \
+    X(HELP, "help", 'h', NULL, COMPLETE_NOTHING, "Give this help list") \
+    /* of some */ \
+    X(ROLE, "role", 'r', "ROLE...", COMPLETE_ROLE, "A role; several by commas, or by repeating the option") \
+    X(EXPIRES, "expires", 'e', "WHEN", COMPLETE_NOTHING, \
+      "When it expires: 90d, 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or never") \
+    X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
+    X(NAME, "name", 0, "NAME", COMPLETE_NOTHING, "The name") \
+    X(WRITE_SECRET, "write-secret", 0, "FILE", COMPLETE_FILE, \
+      "Write the secret key to a new file of mode 0600 instead of printing it") \
+    X(REQUEST_ID, "request-id", 0, "ID", COMPLETE_NOTHING, \
+      "Repeating the command with the same ID makes nothing twice") \
+    X(ETAG, "etag", 0, "ETAG", COMPLETE_NOTHING, "Change it only if it still is as read") \
+    X(DRY_RUN, "dry-run", 'n', NULL, COMPLETE_NOTHING, "Say what would happen, and change nothing") \
+    X(YES, "yes", 'y', NULL, COMPLETE_NOTHING, "Do not ask; for scripts") \
+    X(OVERLAP, "overlap", 0, "DURATION", COMPLETE_NOTHING, \
+      "How long the secret key before lives on, at most 30d (default: it ends at once, and with it all tokens)") \
+    X(MATCH_NAME, "name", 0, "TEXT", COMPLETE_NOTHING, "Whose name contains TEXT, in any letter case") \
+    X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Who has ROLE now") \
+    X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Who was granted ROLE, effective or not") \
+    X(MATCH_OWNER, "owner", 0, "USER", COMPLETE_USER, "Who acts for USER") \
+    X(MATCH_STATUS, "status", 0, "active|expired|deleted|any", COMPLETE_WORDS, \
+      "Of this status (default: not deleted)") \
+    X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, "Who expires within DURATION, such as 30d") \
+    X(SORT, "sort", 0, "name|created|expires|last-used", COMPLETE_WORDS, "Order (default name)") \
+    X(REVERSE, "reverse", 0, NULL, COMPLETE_NOTHING, "The other way round") \
     X(FILTER, "filter", 0, "FILTER", COMPLETE_NOTHING, "A filter in the server's own words, beside the other options") \
-    X(LIMIT, "limit", 0, "N", COMPLETE_NOTHING, "At most N; 0 is all")                                                 \
-    X(GROUP, "group", 0, "GROUP", COMPLETE_NOTHING, "The heading that it stands under, such as \"Access Rights\"")     \
-    X(DESCRIPTION, "description", 0, "TEXT", COMPLETE_NOTHING, "What its holder may do")                               \
-    X(RETIRED, "retired", 0, NULL, COMPLETE_NOTHING, "Retired ones too")                                               \
-    X(UNDO, "undo", 0, NULL, COMPLETE_NOTHING, "Bring a retired role back")                                            \
-    X(NONE, "none", 0, NULL, COMPLETE_NOTHING, "The user has no role any more")                                        \
-    X(MATCH_USER, "user", 0, "TEXT", COMPLETE_NOTHING, "Whose id contains TEXT, in any letter case")                   \
-    X(SCOPE, "scope", 's', "ROLE...", COMPLETE_ROLE, "Carry only these roles (default: all that the credential has)")  \
-    X(ASKED_TOKEN_FILE, "token-file", 0, "FILE", COMPLETE_FILE,                                                        \
-      "The file that holds the token in question; - is standard input (default)")                                      \
-    X(CALLED_API, "api", 0, "API", COMPLETE_NOTHING,                                                                   \
-      "The token is being used to call API, such as \"POST /api/cases\"; without, this only looks, and uses nothing")  \
-    X(REQUIRE, "require", 0, "ROLE...", COMPLETE_ROLE, "Is it allowed? It is if it carries each of these roles")       \
-    X(BY, "by", 0, "credential|api|hour|day...", COMPLETE_WORDS, "What a row stands for (default credential,api)")     \
-    X(CREDENTIAL, "credential", 0, "CREDENTIAL", COMPLETE_CREDENTIAL, "Only this credential, by client ID or name")    \
-    X(MATCH_API, "api", 0, "API", COMPLETE_NOTHING, "Only this API")                                                   \
-    X(SINCE, "since", 0, "WHEN", COMPLETE_NOTHING,                                                                     \
-      "From WHEN on: a duration back from now (24h), a date, an RFC 3339 time")                                        \
-    X(UNTIL, "until", 0, "WHEN", COMPLETE_NOTHING, "To before WHEN")                                                   \
-    X(TOP, "top", 0, "N", COMPLETE_NOTHING, "The N with the most uses, most first")                                    \
-    X(MATCH_ACTOR, "actor", 0, "ID", COMPLETE_NOTHING, "Who did it: a client ID, or a mutual-TLS identity")            \
-    X(MATCH_ACTION, "action", 0, "NAME", COMPLETE_NOTHING, "What was done, such as CreateCredential")                  \
+    X(LIMIT, "limit", 0, "N", COMPLETE_NOTHING, "At most N; 0 is all") \
+    X(GROUP, "group", 0, "GROUP", COMPLETE_NOTHING, "The heading that it stands under, such as \"Access Rights\"") \
+    X(DESCRIPTION, "description", 0, "TEXT", COMPLETE_NOTHING, "What its holder may do") \
+    X(RETIRED, "retired", 0, NULL, COMPLETE_NOTHING, "Retired ones too") \
+    X(UNDO, "undo", 0, NULL, COMPLETE_NOTHING, "Bring a retired role back") \
+    X(NONE, "none", 0, NULL, COMPLETE_NOTHING, "The user has no role any more") \
+    X(MATCH_USER, "user", 0, "TEXT", COMPLETE_NOTHING, "Whose id contains TEXT, in any letter case") \
+    X(SCOPE, "scope", 's', "ROLE...", COMPLETE_ROLE, "Carry only these roles (default: all that the credential has)") \
+    X(ASKED_TOKEN_FILE, "token-file", 0, "FILE", COMPLETE_FILE, \
+      "The file that holds the token in question; - is standard input (default)") \
+    X(CALLED_API, "api", 0, "API", COMPLETE_NOTHING, \
+      "The token is being used to call API, such as \"POST /api/cases\"; without, this only looks, and uses nothing") \
+    X(REQUIRE, "require", 0, "ROLE...", COMPLETE_ROLE, "Is it allowed? It is if it carries each of these roles") \
+    X(BY, "by", 0, "credential|api|hour|day...", COMPLETE_WORDS, "What a row stands for (default credential,api)") \
+    X(CREDENTIAL, "credential", 0, "CREDENTIAL", COMPLETE_CREDENTIAL, "Only this credential, by client ID or name") \
+    X(MATCH_API, "api", 0, "API", COMPLETE_NOTHING, "Only this API") \
+    X(SINCE, "since", 0, "WHEN", COMPLETE_NOTHING, \
+      "From WHEN on: a duration back from now (24h), a date, an RFC 3339 time") \
+    X(UNTIL, "until", 0, "WHEN", COMPLETE_NOTHING, "To before WHEN") \
+    X(TOP, "top", 0, "N", COMPLETE_NOTHING, "The N with the most uses, most first") \
+    X(MATCH_ACTOR, "actor", 0, "ID", COMPLETE_NOTHING, "Who did it: a client ID, or a mutual-TLS identity") \
+    X(MATCH_ACTION, "action", 0, "NAME", COMPLETE_NOTHING, "What was done, such as CreateCredential") \
     X(MATCH_SUBJECT, "subject", 0, "ID", COMPLETE_NOTHING, "What it was done to: a client ID, user, role or accessor") \
-    X(MATCH_PEER, "peer", 0, "ADDRESS", COMPLETE_NOTHING, "From which address")                                        \
-    X(MATCH_OUTCOME, "outcome", 0, "CODE", COMPLETE_NOTHING, "With which outcome, such as OK or UNAUTHENTICATED")      \
-    X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT")                                   \
-    X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end")                                              \
-    X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)")                         \
-    X(FROM, "from", 0, "STORE", COMPLETE_NOTHING,                                                                      \
-      "The store, as in the daemon's settings: sqlite:FILE, postgresql://…")                                           \
-    X(TO, "to", 0, "STORE", COMPLETE_NOTHING, "The store that gets it: sqlite:FILE or postgresql://…")                 \
-    X(OVERWRITE, "overwrite", 0, NULL, COMPLETE_NOTHING, "Replace a FILE that is there")                               \
+    X(MATCH_PEER, "peer", 0, "ADDRESS", COMPLETE_NOTHING, "From which address") \
+    X(MATCH_OUTCOME, "outcome", 0, "CODE", COMPLETE_NOTHING, "With which outcome, such as OK or UNAUTHENTICATED") \
+    X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT") \
+    X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end") \
+    X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)") \
+    X(FROM, "from", 0, "STORE", COMPLETE_NOTHING, \
+      "The store, as in the daemon's settings: sqlite:FILE, postgresql://…") \
+    X(TO, "to", 0, "STORE", COMPLETE_NOTHING, "The store that gets it: sqlite:FILE or postgresql://…") \
+    X(OVERWRITE, "overwrite", 0, NULL, COMPLETE_NOTHING, "Replace a FILE that is there") \
     X(LOWER, "lower", 0, "TIME", COMPLETE_NOTHING, "Lower it to TIME: now, a date, an RFC 3339 time")
 
 enum option_id {

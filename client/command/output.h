@@ -29,17 +29,14 @@ struct view {
     const char *const *value_keys; /* what `-o value` prints of an object; ends with NULL */
 };
 
-#define COLUMNS(...)        \
+#define COLUMNS(...) \
     (const struct column[]) \
-    {                       \
-        __VA_ARGS__,        \
-        {                   \
-            0               \
-        }                   \
+    { \
+        __VA_ARGS__, {0} \
     }
-#define KEYS(...)         \
+#define KEYS(...) \
     (const char *const[]) \
-    {                     \
+    { \
         __VA_ARGS__, NULL \
     }
 

@@ -10,11 +10,11 @@
 #include "text.h"
 #include "time_format.h"
 
-#define SETTINGS_COLUMNS                                                                           \
-    COLUMNS({"idle_session_timeout", "idle_session_timeout", column_duration, 0},                  \
-            {"max_token_life", "max_token_life", column_duration, 0},                              \
-            {"max_tokens_per_credential", "max_tokens_per_credential", column_cap, 0},             \
-            {"deletion_retention", "deletion_retention", column_duration, 0},                      \
+#define SETTINGS_COLUMNS \
+    COLUMNS({"idle_session_timeout", "idle_session_timeout", column_duration, 0}, \
+            {"max_token_life", "max_token_life", column_duration, 0}, \
+            {"max_tokens_per_credential", "max_tokens_per_credential", column_cap, 0}, \
+            {"deletion_retention", "deletion_retention", column_duration, 0}, \
             {"usage_retention", "usage_retention", column_duration, 0}, {"etag", "etag", NULL, 0}, \
             {"Tokens ended", "tokens_ended", NULL, 0})
 

@@ -2,9 +2,9 @@
 /* The one table of subcommands: dispatch, help and completion read it. */
 #include "command.h"
 
-#define OPTIONS(...)            \
-    (const enum option_id[])    \
-    {                           \
+#define OPTIONS(...) \
+    (const enum option_id[]) \
+    { \
         __VA_ARGS__, OPTION_END \
     }
 

@@ -16,12 +16,9 @@ static const struct view list_view = {
     .value_keys = KEYS("user"),
 };
 
-#define USER_COLUMNS                                                                                     \
+#define USER_COLUMNS \
     {"User", "user", NULL, 0}, {"Roles", "roles", NULL, 0}, {"Revoked roles", "revoked_roles", NULL, 0}, \
-        {"Credentials", "credential_count", NULL, 0},                                                    \
-    {                                                                                                    \
-        "Changed", "update_time", column_time, 0                                                         \
-    }
+        {"Credentials", "credential_count", NULL, 0}, {"Changed", "update_time", column_time, 0}
 
 static const struct view user_view = {
     .columns = COLUMNS(USER_COLUMNS, {"Etag", "etag", NULL, 0}),

@@ -56,9 +56,9 @@ admin_fn query_usage, list_audit_events, verify_audit_log;
 /* What several of them need (admin_common.c). */
 
 /* The response of `type` in the arena, as the method's answer. */
-#define RESPOND(type, init)                          \
+#define RESPOND(type, init) \
     type *response = arena_new(&admin->arena, type); \
-    init(response);                                  \
+    init(response); \
     admin->response = &response->base
 
 static inline struct call *admin_fails(struct admin_call *admin)

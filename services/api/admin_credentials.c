@@ -99,7 +99,7 @@ struct selection {
         const char *name;
         int64_t value;
         int64_t id;
-    } * items;
+    } *items;
     struct arena *arena;
     size_t count, size;
 };

@@ -11,16 +11,16 @@
 #include <string.h>
 
 /* Room for one more in an array of the arena. */
-#define GROW(news, array, count, size)                                                 \
-    do {                                                                               \
-        if ((news)->count == (news)->size) {                                           \
-            size_t grown = (news)->size == 0 ? 64 : (news)->size * 2;                  \
+#define GROW(news, array, count, size) \
+    do { \
+        if ((news)->count == (news)->size) { \
+            size_t grown = (news)->size == 0 ? 64 : (news)->size * 2; \
             void *larger = arena_alloc(&(news)->arena, grown * sizeof *(news)->array); \
-            if ((news)->count > 0)                                                     \
-                memcpy(larger, (news)->array, (news)->count * sizeof *(news)->array);  \
-            (news)->array = larger;                                                    \
-            (news)->size = grown;                                                      \
-        }                                                                              \
+            if ((news)->count > 0) \
+                memcpy(larger, (news)->array, (news)->count * sizeof *(news)->array); \
+            (news)->array = larger; \
+            (news)->size = grown; \
+        } \
     } while (0)
 
 static void reset(struct news *news)

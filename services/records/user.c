@@ -93,7 +93,7 @@ static enum status read_listed(const struct store_row *row, void *arg)
     return listing->each(&user, listing->arg);
 }
 
-#define USER_MATCHES                                                                                              \
+#define USER_MATCHES \
     " deleted = 0 AND id > $1 AND lower(id) LIKE $2 ESCAPE '\\' AND ($3 < 0 OR EXISTS (SELECT 1 FROM user_role r" \
     " WHERE r.user_id = user_account.id AND r.role = $3 AND r.revoked = 0))"
 

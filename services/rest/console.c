@@ -9,7 +9,7 @@
 
 #ifdef GATEHOUSE_CONSOLE
 
-#define CONSOLE_FILE(symbol, path, type, etag)                                               \
+#define CONSOLE_FILE(symbol, path, type, etag) \
     extern const char console_##symbol[], console_##symbol##_end[], console_##symbol##_gz[], \
         console_##symbol##_gz_end[];
 #include "console_files.inc"
@@ -21,13 +21,13 @@ static const struct console_file {
 } files[] = {
 /* Two representations have two ETags (RFC 9110, section 8.8.3). */
 #define CONSOLE_FILE(symbol, path, type, etag) \
-    {path,                                     \
-     type,                                     \
-     "\"" etag "\"",                           \
-     "\"" etag "-gz\"",                        \
-     console_##symbol,                         \
-     console_##symbol##_end,                   \
-     console_##symbol##_gz,                    \
+    {path, \
+     type, \
+     "\"" etag "\"", \
+     "\"" etag "-gz\"", \
+     console_##symbol, \
+     console_##symbol##_end, \
+     console_##symbol##_gz, \
      console_##symbol##_gz_end},
 #include "console_files.inc"
 #undef CONSOLE_FILE

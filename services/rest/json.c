@@ -48,7 +48,7 @@ static json_t *from_value(struct scratch *scratch, const ProtobufCFieldDescripto
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return from_int64(scratch, "%" PRId64, (uint64_t) * (const int64_t *)value);
+        return from_int64(scratch, "%" PRId64, (uint64_t)*(const int64_t *)value);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
         return from_int64(scratch, "%" PRIu64, *(const uint64_t *)value);

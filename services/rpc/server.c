@@ -31,7 +31,7 @@ static const struct rpc_limits defaults = {
     .max_pings_per_second = 10,
 };
 
-#define FILL(member)         \
+#define FILL(member) \
     if (limits->member == 0) \
     limits->member = defaults.member
 

@@ -133,7 +133,7 @@ enum status store_run_n(struct store_tx *tx, const char *sql, const struct store
                         store_row_fn *each, void *arg);
 
 #define STORE_VALUES(...) ((const struct store_value[]){__VA_ARGS__})
-#define store_run(tx, sql, each, arg, ...)                                                                         \
+#define store_run(tx, sql, each, arg, ...) \
     store_run_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
                 each, arg)
 
@@ -145,7 +145,7 @@ enum status store_send_n(struct store_tx *tx, const char *sql, const struct stor
 
 /* And *ret_changed is how many rows it inserted, changed or deleted; it is set at the latest when the transaction
  * commits, and must live until then. */
-#define store_send_counted(tx, sql, ret_changed, ...)                                                               \
+#define store_send_counted(tx, sql, ret_changed, ...) \
     store_send_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
                  ret_changed)
 

@@ -23,11 +23,9 @@ struct connection {
     int fd;
 };
 
-#define HEADER(header_name, header_value)                                                                   \
-    {                                                                                                       \
-        (uint8_t *)(uintptr_t)(header_name), (uint8_t *)(uintptr_t)(header_value), sizeof(header_name) - 1, \
-            sizeof(header_value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE          \
-    }
+#define HEADER(header_name, header_value) \
+    {(uint8_t *)(uintptr_t)(header_name), (uint8_t *)(uintptr_t)(header_value), sizeof(header_name) - 1, \
+     sizeof(header_value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE}
 static const nghttp2_nv header[] = {HEADER(":status", "200"), HEADER("content-type", "application/grpc")};
 static const nghttp2_nv trailer[] = {HEADER("grpc-status", "0")};
 

@@ -75,7 +75,7 @@ class Contents(unittest.TestCase):
         with open(self.folder + "/header.cc", "w") as file:
             file.write("#include <gatehouse.h>\n#include <gatehouse/v1/credential_admin.pb-c.h>\n"
                        "int main() { gatehouse_close(nullptr); }\n")
-        run(["clang", "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+        run(["clang-19", "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
              "-I" + self.folder + "/libgatehouse-dev/usr/include/gatehouse", file.name])
 
     def test_every_binary_is_hardened(self):

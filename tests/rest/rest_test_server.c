@@ -63,7 +63,7 @@ static void start_later(struct call *call, ProtobufCClosure closure, long millis
 
 static enum status status_named(const char *name)
 {
-#define COMPARE(status, number)     \
+#define COMPARE(status, number) \
     if (strcmp(name, #status) == 0) \
         return STATUS_##status;
     STATUS_LIST(COMPARE)

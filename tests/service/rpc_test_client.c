@@ -483,7 +483,7 @@ static void *call_often(void *data)
         struct gatehouse_call call = {.timeout_ms = 60000};
         Echo__V1__EchoResponse *response = invoke_echo(gatehouse, i % 2 ? "EchoLater" : "GetSecret", 0, &call);
         if (response == NULL)
-            return (void *)(uintptr_t) "failed";
+            return (void *)(uintptr_t)"failed";
         free_echo(response);
     }
     return NULL;

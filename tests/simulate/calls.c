@@ -27,7 +27,7 @@ static char *text(struct sim_call *call, const char *from)
     return arena_text(&call->arena, from);
 }
 
-#define REQUEST(type, init)                        \
+#define REQUEST(type, init) \
     type *request = arena_new(&call->arena, type); \
     init(request)
 

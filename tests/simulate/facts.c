@@ -9,7 +9,7 @@
 
 #define MINUTE (60 * CLOCK_SECOND)
 
-#define ASK(world, sql, otherwise, ...)                           \
+#define ASK(world, sql, otherwise, ...) \
     cluster_ask((world)->cluster, sql, STORE_VALUES(__VA_ARGS__), \
                 sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), otherwise)
 

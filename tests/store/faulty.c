@@ -34,18 +34,18 @@ static bool fails_now(struct faulty_connection *connection, enum faulty_kind kin
 }
 
 /* The status of a call, or the fault in its stead. */
-#define CALL(connection, kind, call)                                     \
-    do {                                                                 \
-        struct faulty_connection *own = of(connection);                  \
-        const struct driver *inner = own->faulty->inner;                 \
-        if (!fails_now(own, kind))                                       \
-            return inner->call;                                          \
-        if ((kind) == FAULTY_COMMIT && own->faulty->has_effect) {        \
-            enum status status = inner->call;                            \
-            return status == STATUS_OK ? own->faulty->status : status;   \
-        }                                                                \
+#define CALL(connection, kind, call) \
+    do { \
+        struct faulty_connection *own = of(connection); \
+        const struct driver *inner = own->faulty->inner; \
+        if (!fails_now(own, kind)) \
+            return inner->call; \
+        if ((kind) == FAULTY_COMMIT && own->faulty->has_effect) { \
+            enum status status = inner->call; \
+            return status == STATUS_OK ? own->faulty->status : status; \
+        } \
         inner->rollback(own->inner); /* as SQLite does on a full disk */ \
-        return own->faulty->status;                                      \
+        return own->faulty->status; \
     } while (0)
 
 static enum status faulty_begin(struct connection *connection)

@@ -12,7 +12,7 @@
 
 static struct {
     _Atomic int64_t wall, boot;
-} * shift;
+} *shift;
 
 __attribute__((constructor)) static void map_file(void)
 {

@@ -60,9 +60,9 @@ static void init_sync(struct core_server *server)
     pthread_mutex_init(&server->lock, NULL);
 }
 
-#define INTEGER_ARG(name, number)                                                                  \
-    (grpc_arg)                                                                                     \
-    {                                                                                              \
+#define INTEGER_ARG(name, number) \
+    (grpc_arg) \
+    { \
         .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)(name), .value.integer = (int)(number) \
     }
 

@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONSTANT(header_name, header_value)                                                                 \
-    {                                                                                                       \
-        (uint8_t *)(uintptr_t)(header_name), (uint8_t *)(uintptr_t)(header_value), sizeof(header_name) - 1, \
-            sizeof(header_value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE          \
-    }
+#define CONSTANT(header_name, header_value) \
+    {(uint8_t *)(uintptr_t)(header_name), (uint8_t *)(uintptr_t)(header_value), sizeof(header_name) - 1, \
+     sizeof(header_value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE}
 
 static const nghttp2_nv header[] = {CONSTANT(":status", "200"), CONSTANT("content-type", "application/grpc")};
 static const nghttp2_nv trailer_ok[] = {CONSTANT("grpc-status", "0")};
@@ -178,7 +176,7 @@ void h2_stream_send(struct h2_stream *stream)
 
 void h2_stream_send_http(struct h2_stream *stream, const char *status)
 {
-    const nghttp2_nv code = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)status, 7, strlen(status),
+    const nghttp2_nv code = {(uint8_t *)(uintptr_t)":status", (uint8_t *)(uintptr_t)status, 7, strlen(status),
                              NGHTTP2_NV_FLAG_NONE};
     stream->has_trailer = true;
     nghttp2_submit_response(stream->conn->session, stream->id, &code, 1, NULL);
