@@ -51,7 +51,7 @@ static struct invocation *take(struct gatehouse *gatehouse, struct gatehouse_cal
 {
     pthread_mutex_lock(&gatehouse->lock);
     struct invocation *invocation = gatehouse->idle.first;
-    if (gatehouse->is_closing) {
+    if (gatehouse->is_closing && call != &gatehouse->farewell) {
         invocation = NULL;
     } else {
         if (invocation != NULL) {
@@ -197,6 +197,11 @@ void gatehouse_invocation_start(struct remote_service *service, unsigned method,
                                 bool gives_response)
 {
     struct gatehouse *gatehouse = service->owner;
+    if (gatehouse_process_is_forked()) {
+        gatehouse_error_set(call, GATEHOUSE_FAILED_PRECONDITION, GATEHOUSE_FORKED);
+        closure(NULL, closure_data);
+        return;
+    }
     gatehouse_error_set(call, GATEHOUSE_OK, "");
     bool is_legal = gatehouse_error_is_header(call->authorization) && gatehouse_error_is_header(call->request_id) &&
                     gatehouse_error_is_header(call->traceparent) && gatehouse_error_is_header(call->peer);

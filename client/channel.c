@@ -67,6 +67,7 @@ static gpr_timespec run_due(struct gatehouse *gatehouse)
 static void *run(void *data)
 {
     struct gatehouse *gatehouse = data;
+    gatehouse_process_own_thread();
     for (;;) {
         gpr_timespec next = run_due(gatehouse);
         grpc_event event = grpc_completion_queue_next(gatehouse->queue, next, NULL);

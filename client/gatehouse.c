@@ -40,11 +40,12 @@ static grpc_arg string_arg(const char *key, const char *value)
 static grpc_channel *create_channel(const char *address, const struct gatehouse_options *options,
                                     grpc_channel_credentials *credentials)
 {
-    grpc_arg args[12];
+    grpc_arg args[13];
     size_t count = 0;
     args[count++] = integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0); /* a token is not shown to a proxy */
     args[count++] = integer_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     args[count++] = integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    args[count++] = string_arg(GRPC_ARG_LB_POLICY_NAME, "round_robin"); /* over all addresses that a name has */
     args[count++] = integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     args[count++] = integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
     args[count++] = integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
@@ -88,7 +89,7 @@ static void connection_free(struct gatehouse *gatehouse)
     pthread_mutex_destroy(&gatehouse->lock);
     pthread_cond_destroy(&gatehouse->changed);
     free(gatehouse);
-    grpc_shutdown();
+    gatehouse_process_end();
 }
 
 static struct gatehouse *connect_with(const char *address, const struct gatehouse_options *options,
@@ -121,6 +122,14 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
     char unread[256];
     error = error != NULL ? error : unread;
     error[0] = '\0';
+    if (options == NULL) {
+        snprintf(error, 256, "options must not be NULL");
+        return NULL;
+    }
+    if (gatehouse_process_is_forked()) {
+        snprintf(error, 256, "%s", GATEHOUSE_FORKED);
+        return NULL;
+    }
     const char *address = options->address != NULL ? options->address : default_address;
     if (!is_address(address)) {
         snprintf(error, 256, "\"%.200s\" is not an address; expected host:port", address);
@@ -134,10 +143,10 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
         snprintf(error, 256, "the access token holds characters that no token has");
         return NULL;
     }
-    grpc_init();
+    gatehouse_process_begin();
     grpc_channel_credentials *credentials = gatehouse_credentials_new(options, error);
     if (credentials == NULL) {
-        grpc_shutdown();
+        gatehouse_process_end();
         return NULL;
     }
     struct gatehouse *gatehouse = connect_with(address, options, credentials);
@@ -162,8 +171,12 @@ static void cancel(struct invocation *invocation)
 
 void gatehouse_close(struct gatehouse *gatehouse)
 {
-    if (gatehouse == NULL)
-        return;
+    if (gatehouse == NULL || gatehouse_process_is_forked())
+        return; /* forked: it is the parent's, and some other thread may have been in the midst of it */
+    if (gatehouse_process_is_own_thread()) {
+        fprintf(stderr, "libgatehouse: gatehouse_close was called from a closure\n");
+        abort();
+    }
     pthread_mutex_lock(&gatehouse->lock);
     gatehouse->is_closing = true;
     for (struct invocation *one = gatehouse->running.first; one != NULL; one = one->next)
@@ -174,6 +187,7 @@ void gatehouse_close(struct gatehouse *gatehouse)
     while (gatehouse->active > 0)
         pthread_cond_wait(&gatehouse->changed, &gatehouse->lock);
     pthread_mutex_unlock(&gatehouse->lock);
+    gatehouse_token_revoke(gatehouse);
     grpc_completion_queue_shutdown(gatehouse->queue);
     pthread_join(gatehouse->thread, NULL);
     connection_free(gatehouse);
@@ -182,7 +196,7 @@ void gatehouse_close(struct gatehouse *gatehouse)
 void gatehouse_call_cancel(struct gatehouse_call *call)
 {
     struct invocation *invocation = __atomic_load_n(&call->internal, __ATOMIC_ACQUIRE);
-    if (invocation == NULL)
+    if (invocation == NULL || gatehouse_process_is_forked())
         return;
     struct gatehouse *gatehouse = invocation->owner;
     pthread_mutex_lock(&gatehouse->lock);
@@ -206,6 +220,8 @@ ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse)
 
 ProtobufCService *gatehouse_service(struct gatehouse *gatehouse, const ProtobufCServiceDescriptor *descriptor)
 {
+    if (gatehouse_process_is_forked())
+        return &gatehouse_remote_service_new(gatehouse, descriptor)->base; /* refuses each call; nobody frees it */
     pthread_mutex_lock(&gatehouse->lock);
     struct remote_service *service = gatehouse->others;
     while (service != NULL && service->base.descriptor != descriptor)

@@ -13,15 +13,21 @@
  * say of each field what it means and of each call how it may fail.
  *
  * Threads: everything here may be called from any thread, but gatehouse_close only when no other uses the connection
- * any more. A connection has one thread of its own. It does not survive fork(): the child opens its own.
- * Ownership: what a function is given stays the caller's and is not kept, but for a struct gatehouse_call while its
- * call is under way. What it returns is the caller's where its comment says so. There is no global state of ours; gRPC
- * core's own is counted by open and close. The library aborts where there is no memory left.
+ * any more. A connection has one thread of its own.
+ * Processes: fork first, then open. In a child that was forked while a connection was open, gRPC core cannot be used
+ * any more: gatehouse_open and each call there fail and say so, gatehouse_close does nothing, and the parent goes on as
+ * before. Ownership: what a function is given stays the caller's and is not kept, but for a struct gatehouse_call while
+ * its call is under way. What it returns is the caller's where its comment says so. Of global state there is only how
+ * many connections are open, for fork(); gRPC core's own is counted by open and close. The library aborts where there
+ * is no memory left.
  */
 #ifndef GATEHOUSE_H
 #define GATEHOUSE_H
 
 #include <gatehouse/v1/auth.pb-c.h>
+#include <google/protobuf/duration.pb-c.h>
+#include <google/protobuf/field_mask.pb-c.h>
+#include <google/protobuf/timestamp.pb-c.h>
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,14 +63,16 @@ struct gatehouse;
 /* Every string is copied, every file read by gatehouse_open: who renews a certificate opens a new connection. Zero or
  * NULL means the default. */
 struct gatehouse_options {
-    const char *address;       /* "host:port", "unix:/path"; default "127.0.0.1:50051" */
-    const char *tls_ca_file;   /* PEM; not NULL: TLS, and the server must be signed by it */
+    const char *address;     /* "host:port", "unix:/path", "ipv4:1.2.3.4:50051,1.2.3.5:50051"; the calls take turns over
+                              * all the addresses that a name has; default "127.0.0.1:50051" */
+    const char *tls_ca_file; /* PEM; not NULL: TLS, and the server must be signed by it */
     const char *tls_cert_file; /* PEM; with tls_key_file: mutual TLS */
     const char *tls_key_file;
     const char *tls_server_name; /* the name its certificate must carry; default: the host of address */
     const char *access_token;    /* sent as "authorization: Bearer …" with each call that names none */
     const char *client_id;       /* with client_secret: the connection gets a token by itself, and a new one when */
-    const char *client_secret;   /* that one has died (a call that fails by it is retried once) */
+    const char *client_secret;   /* that one has died (a call that fails by it is retried once);
+                                  * close revokes it */
     int64_t timeout_ms;          /* of each call that names none; default 10,000 */
     uintptr_t reserved[4];       /* zero: room for what comes without a new SONAME */
 };
@@ -92,10 +100,12 @@ struct gatehouse_call {
 };
 
 /* Does not wait for the server. NULL: error (may be NULL) says why: a file that cannot be read, an address that makes
- * no sense. Free with gatehouse_close. */
+ * no sense, options that are NULL. Free with gatehouse_close. */
 struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char error[256]);
 
-/* Cancels what is under way (each closure is invoked), waits for it, frees. NULL is fine. Not from a closure. */
+/* Cancels what is under way (each closure is invoked), waits for it, revokes the token that the connection got by
+ * itself (for a second at most), frees. NULL is fine. From a closure it would wait for itself: the program is aborted.
+ */
 void gatehouse_close(struct gatehouse *gatehouse);
 
 /* AuthService, waited for. The answer is the caller's, to be freed with its free_unpacked (such as
@@ -124,7 +134,8 @@ enum gatehouse_status gatehouse_revoke(struct gatehouse *gatehouse, const Gateho
  * closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings must live
  * until the closure was invoked; the request is read before the stub returns. The closure gets the response, valid
  * until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where the call
- * cannot even begin, on the caller's, before the stub returns. It may make further calls. */
+ * cannot even begin, on the caller's, before the stub returns. It may make further calls by stubs; the functions that
+ * wait give GATEHOUSE_FAILED_PRECONDITION there. */
 ProtobufCService *gatehouse_auth_service(struct gatehouse *gatehouse);
 ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse);
 
@@ -136,6 +147,12 @@ ProtobufCService *gatehouse_service(struct gatehouse *gatehouse, const ProtobufC
  * NULL. */
 ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method, const ProtobufCMessage *request,
                                    struct gatehouse_call *call);
+
+/* Empty ones, to be filled and put into a request: for these of Google's messages the library shows none of the
+ * generated functions and descriptors, so that a program can have its own. */
+void gatehouse_timestamp_init(Google__Protobuf__Timestamp *timestamp);
+void gatehouse_duration_init(Google__Protobuf__Duration *duration);
+void gatehouse_field_mask_init(Google__Protobuf__FieldMask *mask);
 
 /* Cancels a call that is under way; its closure is still invoked, with GATEHOUSE_CANCELLED if this came in time. */
 void gatehouse_call_cancel(struct gatehouse_call *call);

@@ -79,7 +79,8 @@ struct gatehouse {
     struct remote_service *auth, *admin;
     uint32_t random; /* of the connection's thread */
     struct tag woken;
-    struct gatehouse_call renewal; /* the IssueToken that is under way */
+    struct gatehouse_call renewal;  /* the IssueToken that is under way */
+    struct gatehouse_call farewell; /* the Revoke of its token, while it is closed */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -107,6 +108,16 @@ void gatehouse_invocation_free(struct invocation *invocation);
 void gatehouse_invocation_sleep(struct invocation *invocation, enum state state, gpr_timespec wake);
 void gatehouse_invocation_wake(struct invocation *invocation);
 
+/* process.c: may be asked anywhere. A process that was forked while a connection was open must not call gRPC core. */
+#define GATEHOUSE_FORKED                                                                        \
+    "this process was forked while a connection was open, and gRPC does not survive that: use " \
+    "gatehouse only in the child, or let it exec"
+void gatehouse_process_begin(void); /* grpc_init, for a connection */
+void gatehouse_process_end(void);
+bool gatehouse_process_is_forked(void);
+void gatehouse_process_own_thread(void); /* this thread is a connection's, and runs closures */
+bool gatehouse_process_is_own_thread(void);
+
 /* channel.c: the connection's thread */
 bool gatehouse_run(struct gatehouse *gatehouse);
 /* Makes the connection's thread look at the sleepers. Under the lock. */
@@ -116,6 +127,9 @@ void gatehouse_wake(struct gatehouse *gatehouse);
  * called without it. */
 bool gatehouse_token_needs_renewal(struct gatehouse *gatehouse);
 void gatehouse_token_start_renewal(struct gatehouse *gatehouse);
+/* Revokes the token that the connection got by itself, if the server can be reached; waits a little. Without the lock.
+ */
+void gatehouse_token_revoke(struct gatehouse *gatehouse);
 void gatehouse_token_set(struct gatehouse *gatehouse, const char *access_token);
 void gatehouse_token_wipe(char *text);
 

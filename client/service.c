@@ -39,7 +39,8 @@ struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
         const char *name = descriptor->methods[i].name;
         if (asprintf(&method->path, "/%s/%s", descriptor->name, name) < 0)
             abort();
-        method->handle = grpc_channel_register_call(gatehouse->channel, method->path, NULL, NULL);
+        if (!gatehouse_process_is_forked())
+            method->handle = grpc_channel_register_call(gatehouse->channel, method->path, NULL, NULL);
         method->is_idempotent = is_idempotent(name);
         method->is_issue = strcmp(method->path, "/gatehouse.v1.AuthService/IssueToken") == 0;
     }
@@ -84,6 +85,11 @@ ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method
         gatehouse_error_set(call, GATEHOUSE_UNIMPLEMENTED, "no service of a connection with such a method");
         return NULL;
     }
+    if (gatehouse_process_is_own_thread()) {
+        gatehouse_error_set(call, GATEHOUSE_FAILED_PRECONDITION,
+                            "a closure must not wait: its thread is the one that brings the answer");
+        return NULL;
+    }
     struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, NULL};
     unsigned index = (unsigned)(found - service->descriptor->methods);
     gatehouse_invocation_start((struct remote_service *)service, index, request, on_answer, call, &waiter, true);
@@ -94,4 +100,19 @@ ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method
     pthread_mutex_destroy(&waiter.lock);
     pthread_cond_destroy(&waiter.changed);
     return waiter.response;
+}
+
+void gatehouse_timestamp_init(Google__Protobuf__Timestamp *timestamp)
+{
+    google__protobuf__timestamp__init(timestamp);
+}
+
+void gatehouse_duration_init(Google__Protobuf__Duration *duration)
+{
+    google__protobuf__duration__init(duration);
+}
+
+void gatehouse_field_mask_init(Google__Protobuf__FieldMask *mask)
+{
+    google__protobuf__field_mask__init(mask);
 }

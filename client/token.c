@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FAREWELL_MS = 1000 };
+
+static const char scheme[] = "Bearer ";
+
 void gatehouse_token_wipe(char *text)
 {
     if (text != NULL)
@@ -17,7 +21,7 @@ void gatehouse_token_wipe(char *text)
 void gatehouse_token_set(struct gatehouse *gatehouse, const char *access_token)
 {
     char *token = NULL;
-    if (access_token != NULL && asprintf(&token, "Bearer %s", access_token) < 0)
+    if (access_token != NULL && asprintf(&token, "%s%s", scheme, access_token) < 0)
         abort();
     gatehouse_token_wipe(gatehouse->token);
     gatehouse->token = token;
@@ -77,4 +81,21 @@ void gatehouse_token_start_renewal(struct gatehouse *gatehouse)
         index++;
     gatehouse->renewal = (struct gatehouse_call){.authorization = ""};
     gatehouse_invocation_start(gatehouse->auth, index, &request.base, on_issued, &gatehouse->renewal, gatehouse, false);
+}
+
+/* A program that is run every minute must not leave its tokens behind, which live until they were idle for long enough.
+ * Whether it succeeds does not matter to anybody who closes. */
+void gatehouse_token_revoke(struct gatehouse *gatehouse)
+{
+    grpc_connectivity_state state = grpc_channel_check_connectivity_state(gatehouse->channel, 0);
+    bool is_own = gatehouse->token_number > 1; /* the first was the program's, or none */
+    if (!is_own || gatehouse->token == NULL || (state != GRPC_CHANNEL_READY && state != GRPC_CHANNEL_IDLE))
+        return;
+    Gatehouse__V1__RevokeRequest request = GATEHOUSE__V1__REVOKE_REQUEST__INIT;
+    request.token = gatehouse->token + strlen(scheme);
+    gatehouse->farewell = (struct gatehouse_call){.timeout_ms = FAREWELL_MS, .authorization = gatehouse->token};
+    ProtobufCMessage *response =
+        gatehouse_invoke(&gatehouse->auth->base, "Revoke", &request.base, &gatehouse->farewell);
+    if (response != NULL)
+        protobuf_c_message_free_unpacked(response, NULL);
 }

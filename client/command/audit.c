@@ -9,7 +9,7 @@
 #include "time_format.h"
 #include "usage.h"
 
-enum { DEFAULT_LIMIT = 100 }; /* the log has no end; its newest part is what one looks for */
+enum { TABLE_LIMIT = 100 }; /* the log has no end; its newest part is what one looks for */
 
 static const struct view events_view = {
     .columns =
@@ -67,7 +67,8 @@ enum exit_code audit_list(struct context *context)
                           .view = &events_view,
                           .nothing = "No event."};
     TEXT_FREE char *filter = list_filter(context);
-    if (filter == NULL || !pages_limit(context, OPTION_LIMIT, DEFAULT_LIMIT, &pages.limit))
+    int64_t otherwise = context->format == OUTPUT_TABLE ? TABLE_LIMIT : 0; /* a program wants all of it */
+    if (filter == NULL || !pages_limit(context, OPTION_LIMIT, otherwise, &pages.limit))
         return EXIT_USAGE;
     request.filter = filter;
     return pages_print(context, &pages);

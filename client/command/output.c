@@ -192,6 +192,18 @@ void list_end(struct list *list, const char *nothing)
     list->rows = NULL;
 }
 
+void list_break(struct list *list)
+{
+    if (list->context->format == OUTPUT_JSON && list->count > 0)
+        putchar('\n');
+    if (list->context->format == OUTPUT_TABLE && list->count > 0) {
+        TEXT_FREE char *table = table_text(list->rows, list->view, list->context->now);
+        fputs(table, stdout);
+    }
+    json_decref(list->rows);
+    list->rows = NULL;
+}
+
 bool output_flush(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -68,6 +68,9 @@ void list_begin(struct list *list, const struct context *context, const struct v
 void list_add(struct list *list, const json_t *object);
 /* `nothing` is said, on standard error, where a table would be empty. */
 void list_end(struct list *list, const char *nothing);
+/* Instead, where the rest of the list could not be had: what came is printed, but JSON is left open, so that no reader
+ * takes a part for the whole. */
+void list_break(struct list *list);
 
 /* A table of these objects as text, for the terminal that standard output is. malloc'd. */
 char *table_text(const json_t *rows, const struct view *view, int64_t now);

@@ -95,7 +95,7 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
         MESSAGE_FREE ProtobufCMessage *response = admin_invoke(context, pages->method, pages->request);
         if (response == NULL) {
             end_progress(&list);
-            list_end(&list, "");
+            list_break(&list);
             return context->exit_code;
         }
         add_items(&list, pages, response);

@@ -53,14 +53,21 @@ static const char *find_hint(const struct gatehouse_call *call)
     return NULL;
 }
 
+static bool is_late(const struct gatehouse_call *call)
+{
+    return call->status == GATEHOUSE_DEADLINE_EXCEEDED;
+}
+
 static bool is_unreachable(const struct gatehouse_call *call)
 {
-    return call->status == GATEHOUSE_UNAVAILABLE || call->status == GATEHOUSE_DEADLINE_EXCEEDED;
+    return call->status == GATEHOUSE_UNAVAILABLE || is_late(call);
 }
 
 /* One that does not speak Gatehouse's protocol answers with UNIMPLEMENTED, or with what is no gRPC at all. */
 static const char *hint_by_status(const struct gatehouse_call *call)
 {
+    if (is_late(call))
+        return "It may be busy, or something on the way drops what is sent to it. --timeout=DURATION waits longer.";
     if (is_unreachable(call))
         return "Is it running, and is --address (or GATEHOUSE_ADDRESS) right? With TLS: --ca-file, --cert-file, "
                "--key-file.";
@@ -72,12 +79,15 @@ static const char *hint_by_status(const struct gatehouse_call *call)
 enum exit_code report_call(struct context *context, const struct gatehouse_call *call)
 {
     TEXT_FREE char *message = text_printable(call->message[0] == '\0' ? "the call failed" : call->message);
-    const char *address = context->config.address.value;
+    const char *address = context->config.address.value != NULL ? context->config.address.value : "127.0.0.1:50051";
+    const char *timeout = context->config.timeout.value != NULL ? context->config.timeout.value : "10s";
     const char *hint = find_hint(call);
 
     fprintf(stderr, "gatehouse: ");
-    if (is_unreachable(call) && call->reason[0] == '\0')
-        fprintf(stderr, "cannot reach the server at %s: ", address == NULL ? "127.0.0.1:50051" : address);
+    if (is_late(call))
+        fprintf(stderr, "the server at %s did not answer within %s: ", address, timeout);
+    else if (is_unreachable(call) && call->reason[0] == '\0')
+        fprintf(stderr, "cannot reach the server at %s: ", address);
     fputs(message, stderr);
     if (call->field[0] != '\0') {
         TEXT_FREE char *field = text_printable(call->field);

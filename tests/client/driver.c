@@ -165,6 +165,42 @@ static void second(char **words)
     gatehouse_close(gatehouse);
 }
 
+/* closure TOKEN: with a second connection, as the same client. */
+static void closure(struct gatehouse *gatehouse, char **words)
+{
+    struct gatehouse *other = connect_as(getenv("CLIENT_ID"), getenv("CLIENT_SECRET"));
+    wait_in_a_closure(gatehouse, other, words[1]);
+    gatehouse_close(other);
+}
+
+/* expire CLIENT_ID SECONDS */
+static void expire(struct gatehouse *gatehouse, char **words)
+{
+    Gatehouse__V1__Credential credential = GATEHOUSE__V1__CREDENTIAL__INIT;
+    Gatehouse__V1__UpdateCredentialRequest request = GATEHOUSE__V1__UPDATE_CREDENTIAL_REQUEST__INIT;
+    Google__Protobuf__Timestamp time;
+    Google__Protobuf__FieldMask mask;
+    gatehouse_timestamp_init(&time);
+    gatehouse_field_mask_init(&mask);
+    time.seconds = atoll(words[2]);
+    mask.n_paths = 1;
+    mask.paths = (char *[]){"expire_time"};
+    credential.client_id = words[1];
+    credential.expire_time = &time;
+    request.credential = &credential;
+    request.update_mask = &mask;
+    struct gatehouse_call call = {0};
+    ProtobufCMessage *message =
+        gatehouse_invoke(gatehouse_credential_admin(gatehouse), "UpdateCredential", &request.base, &call);
+    if (message == NULL) {
+        print_error(&call);
+        return;
+    }
+    const Gatehouse__V1__UpdateCredentialResponse *answer = (Gatehouse__V1__UpdateCredentialResponse *)message;
+    printf("expires %lld\n", (long long)answer->credential->expire_time->seconds);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
 static void obey(struct gatehouse *gatehouse, char **words, size_t count)
 {
     if (strcmp(words[0], "introspect") == 0 && count > 1)
@@ -181,6 +217,12 @@ static void obey(struct gatehouse *gatehouse, char **words, size_t count)
         health(gatehouse);
     else if (strcmp(words[0], "second") == 0 && count == 4)
         second(words);
+    else if (strcmp(words[0], "expire") == 0 && count == 3)
+        expire(gatehouse, words);
+    else if (strcmp(words[0], "fork") == 0 && count == 2)
+        fork_and_use(gatehouse, words[1]);
+    else if (strcmp(words[0], "closure") == 0 && count == 2)
+        closure(gatehouse, words);
     else if (strcmp(words[0], "storm") == 0 && count == 4)
         storm(gatehouse, atoi(words[1]), atoi(words[2]), words[3]);
     else
@@ -191,6 +233,13 @@ int main(void)
 {
     static char line[LINE_MAX_BYTES];
     setvbuf(stdout, NULL, _IOLBF, 0);
+    char error[256] = "";
+    if (gatehouse_open(NULL, error) != NULL || gatehouse_open(NULL, NULL) != NULL || error[0] == '\0')
+        return 3;
+    if (getenv("FORK_AFTER_CLOSE") != NULL) {
+        gatehouse_close(connect_as(NULL, NULL));
+        fork_and_open(getenv("ADDRESS"));
+    }
     struct gatehouse *gatehouse = connect_as(getenv("CLIENT_ID"), getenv("CLIENT_SECRET"));
     while (fgets(line, sizeof line, stdin) != NULL) {
         char *words[WORDS_MAX], *rest = line;

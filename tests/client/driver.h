@@ -14,4 +14,14 @@ void print_answer(const Gatehouse__V1__IntrospectResponse *answer);
  * says so by a line. Then "all right", or the first answer that was not. */
 void storm(struct gatehouse *gatehouse, int threads, int rounds, const char *token);
 
+/* misuse.c. A child that uses this connection, wants one of its own, closes this one and ends: it prints what it was
+ * told (GATEHOUSE_* as a number), and this one how it ended. */
+void fork_and_use(struct gatehouse *gatehouse, const char *token);
+
+/* A child that opens a connection, closes it and ends, while its parent has none. */
+void fork_and_open(const char *address);
+
+/* A call whose closure calls a function that waits, on this connection and on another one. */
+void wait_in_a_closure(struct gatehouse *gatehouse, struct gatehouse *other, const char *token);
+
 #endif

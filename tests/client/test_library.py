@@ -96,7 +96,7 @@ class Library(unittest.TestCase):
             self.assertEqual(driver.ask("revoke", self.token), "error PERMISSION_DENIED NOT_YOUR_TOKEN")
             self.assert_active(driver.ask("introspect", self.token))
             self.assertEqual(driver.ask("health"), "health 1")
-        self.assertEqual(self.live_tokens(self.server[0]), 1)
+            self.assertEqual(self.live_tokens(self.server[0]), 1)
 
     def test_administration_goes_by_the_same_connection(self):
         administrator = self.client("operator", "user_manager")
@@ -138,7 +138,7 @@ class Library(unittest.TestCase):
         with Driver(self.daemon, *self.third_party) as driver:
             for _ in range(3):
                 self.assertEqual(driver.ask("introspect", self.token), "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
-        self.assertEqual(self.live_tokens(self.third_party[0]), 2)  # and that of setUp
+            self.assertEqual(self.live_tokens(self.third_party[0]), 2)  # and that of setUp
 
     def test_a_wrong_secret_in_a_request_does_not_cost_the_connection_its_token(self):
         with Driver(self.daemon, *self.server) as driver:
@@ -146,7 +146,7 @@ class Library(unittest.TestCase):
             said = driver.ask("revoke", self.token, self.third_party[0], "wrong")
             self.assertEqual(said, "error UNAUTHENTICATED INVALID_CLIENT")
             self.assert_active(driver.ask("introspect", self.token))
-        self.assertEqual(self.live_tokens(self.server[0]), 1)
+            self.assertEqual(self.live_tokens(self.server[0]), 1)
 
     def test_a_token_of_the_callers_own_is_not_renewed(self):
         own = self.daemon.issue(*self.server).access_token
@@ -157,6 +157,43 @@ class Library(unittest.TestCase):
         with Driver(self.daemon) as driver:
             self.assertEqual(driver.ask("introspect", self.token), "error UNAUTHENTICATED CALLER_UNKNOWN")
 
+    def test_close_revokes_the_token_that_the_connection_got_and_no_other(self):
+        own = self.daemon.issue(*self.server).access_token
+        with Driver(self.daemon, *self.server) as driver:
+            self.assert_active(driver.ask("introspect", self.token))
+            self.assertEqual(self.live_tokens(self.server[0]), 2)
+        self.assertEqual(self.live_tokens(self.server[0]), 1)
+        with Driver(self.daemon, *self.server, ACCESS_TOKEN=own) as driver:
+            self.assert_active(driver.ask("introspect", self.token))
+        self.assertEqual(self.live_tokens(self.server[0]), 1)
+        with Driver(self.daemon, *self.server, ACCESS_TOKEN="of old") as driver:
+            self.assert_active(driver.ask("introspect", self.token))
+            self.assertEqual(self.live_tokens(self.server[0]), 2)
+        self.assertEqual(self.live_tokens(self.server[0]), 1)
+
+    def test_a_child_of_fork_is_refused_and_its_parent_goes_on(self):
+        with Driver(self.daemon, *self.server) as driver:
+            self.assert_active(driver.ask("introspect", self.token))
+            for _ in range(2):
+                self.assertRegex(driver.ask("fork", self.token), "^status 9, this process was forked while a connection was open")
+                self.assertEqual(driver.read(), "child exit 0")
+                self.assert_active(driver.ask("introspect", self.token))
+
+    def test_a_child_of_a_parent_that_has_closed_opens_its_own(self):
+        with Driver(self.daemon, *self.server, FORK_AFTER_CLOSE="1") as driver:
+            self.assertEqual(driver.read(), "child exit 0")
+            self.assert_active(driver.ask("introspect", self.token))
+
+    def test_a_closure_that_waits_is_refused(self):
+        with Driver(self.daemon, *self.server) as driver:
+            self.assertEqual(driver.ask("closure", self.token), "in the closure: refused 9 9, outside: 0")
+            self.assert_active(driver.ask("introspect", self.token))
+
+    def test_a_programs_own_copies_of_googles_messages_are_not_the_librarys(self):
+        administrator = self.client("operator", "user_manager")
+        with Driver(self.daemon, *administrator) as driver:
+            self.assertEqual(driver.ask("expire", self.third_party[0], "4102444800"), "expires 4102444800")
+
     def test_two_connections_know_nothing_of_each_other(self):
         other = self.client("other server", "resource_server")
         with Driver(self.daemon, *self.server) as driver:
@@ -164,7 +201,7 @@ class Library(unittest.TestCase):
             self.assert_active(driver.ask("introspect", self.token))
             self.assertEqual(driver.ask("second", other[0], "wrong", self.token), "error UNAUTHENTICATED INVALID_CLIENT")
             self.assert_active(driver.ask("introspect", self.token))
-        self.assertEqual((self.live_tokens(self.server[0]), self.live_tokens(other[0])), (1, 1))
+            self.assertEqual((self.live_tokens(self.server[0]), self.live_tokens(other[0])), (1, 0))
 
     def test_a_deadline_ends_a_call_to_a_server_that_says_nothing(self):
         with Driver(self.daemon, *self.server, TIMEOUT_MS="300") as driver:
@@ -186,7 +223,7 @@ class Library(unittest.TestCase):
                 self.manage("EndTokens", client_id=self.server[0])
                 driver.send("ended")
             self.assertEqual(driver.read(), "all right")
-        self.assertEqual(self.live_tokens(self.server[0]), 1)  # one for all threads, each time
+            self.assertEqual(self.live_tokens(self.server[0]), 1)  # one for all threads, each time
 
 
 class Far(unittest.TestCase):
@@ -210,6 +247,19 @@ class Far(unittest.TestCase):
             for refused in (tls, {**known, "SERVER_NAME": "elsewhere"}, {**known, "CA_FILE": files["client.pem"]}):
                 with Driver(daemon, TIMEOUT_MS="1000", **refused) as driver:
                     self.assertRegex(driver.ask("introspect", token), "^error (UNAVAILABLE|DEADLINE_EXCEEDED)")
+
+    def test_calls_take_turns_over_all_addresses_and_leave_out_one_that_is_away(self):
+        with Daemon({"http_address": ""}) as one, Daemon({"http_address": ""}) as two:
+            both = f"ipv4:127.0.0.1:{one.grpc_port},127.0.0.1:{two.grpc_port}"
+            with Driver(one, ADDRESS=both) as driver:
+                said = set()  # each knows its own administrator only
+                for _ in range(100):
+                    said.add(driver.ask("issue", one.client_id, one.secret)[:7])
+                    if len(said) == 2:
+                        break
+                self.assertEqual(said, {"gate_at", "error U"})
+                self.assertEqual(two.stop(), 0)
+                self.assertEqual({driver.ask("health") for _ in range(6)}, {"health 1"})
 
     def test_a_restart_of_the_daemon_is_ridden_out(self):
         with Daemon({"http_address": ""}) as daemon:
