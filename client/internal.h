@@ -109,7 +109,7 @@ void gatehouse_invocation_sleep(struct invocation *invocation, enum state state,
 void gatehouse_invocation_wake(struct invocation *invocation);
 
 /* process.c: may be asked anywhere. A process that was forked while a connection was open must not call gRPC core. */
-#define GATEHOUSE_FORKED                                                                        \
+#define GATEHOUSE_FORKED \
     "this process was forked while a connection was open, and gRPC does not survive that: use " \
     "gatehouse only in the child, or let it exec"
 void gatehouse_process_begin(void); /* grpc_init, for a connection */
