@@ -8,35 +8,36 @@
 #include <string.h>
 
 enum { READ = 0, WRITE = 1 };
+enum { SHORT = 0, LONG = 1 };
 enum { AS_STORED = 0, FRESH = 1 };
 
 /* In the order of the .proto; api_new checks that it is. */
 static const struct admin_method methods[] = {
-    {"CreateCredential", create_credential, WRITE, AS_STORED},
-    {"GetCredential", get_credential, READ, FRESH},
-    {"ListCredentials", list_credentials, READ, FRESH},
-    {"UpdateCredential", update_credential, WRITE, FRESH},
-    {"DeleteCredential", delete_credential, WRITE, FRESH},
-    {"UndeleteCredential", undelete_credential, WRITE, AS_STORED},
-    {"RegenerateSecret", regenerate_secret, WRITE, FRESH},
-    {"EndSecret", end_secret, WRITE, AS_STORED},
-    {"GrantRoles", grant_roles, WRITE, FRESH},
-    {"RevokeRoles", revoke_roles, WRITE, FRESH},
-    {"ListRoles", list_roles, READ, AS_STORED},
-    {"CreateRole", create_role, WRITE, AS_STORED},
-    {"UpdateRole", update_role, WRITE, AS_STORED},
-    {"SetUserRoles", set_user_roles, WRITE, FRESH},
-    {"GetUser", get_user, READ, AS_STORED},
-    {"ListUsers", list_users, READ, AS_STORED},
-    {"DeleteUser", delete_user, WRITE, FRESH},
-    {"ListTokens", list_tokens, READ, FRESH},
-    {"EndToken", end_token, WRITE, FRESH},
-    {"EndTokens", end_tokens, WRITE, FRESH},
-    {"GetSettings", get_settings, READ, AS_STORED},
-    {"UpdateSettings", update_settings, WRITE, FRESH},
-    {"QueryUsage", query_usage, READ, FRESH},
-    {"ListAuditEvents", list_audit_events, READ, FRESH},
-    {"VerifyAuditLog", verify_audit_log, READ, FRESH},
+    {"CreateCredential", create_credential, WRITE, SHORT, AS_STORED},
+    {"GetCredential", get_credential, READ, SHORT, FRESH},
+    {"ListCredentials", list_credentials, READ, SHORT, FRESH},
+    {"UpdateCredential", update_credential, WRITE, SHORT, FRESH},
+    {"DeleteCredential", delete_credential, WRITE, SHORT, FRESH},
+    {"UndeleteCredential", undelete_credential, WRITE, SHORT, AS_STORED},
+    {"RegenerateSecret", regenerate_secret, WRITE, SHORT, FRESH},
+    {"EndSecret", end_secret, WRITE, SHORT, AS_STORED},
+    {"GrantRoles", grant_roles, WRITE, SHORT, FRESH},
+    {"RevokeRoles", revoke_roles, WRITE, SHORT, FRESH},
+    {"ListRoles", list_roles, READ, SHORT, AS_STORED},
+    {"CreateRole", create_role, WRITE, SHORT, AS_STORED},
+    {"UpdateRole", update_role, WRITE, SHORT, AS_STORED},
+    {"SetUserRoles", set_user_roles, WRITE, SHORT, FRESH},
+    {"GetUser", get_user, READ, SHORT, AS_STORED},
+    {"ListUsers", list_users, READ, SHORT, AS_STORED},
+    {"DeleteUser", delete_user, WRITE, SHORT, FRESH},
+    {"ListTokens", list_tokens, READ, SHORT, FRESH},
+    {"EndToken", end_token, WRITE, SHORT, FRESH},
+    {"EndTokens", end_tokens, WRITE, SHORT, FRESH},
+    {"GetSettings", get_settings, READ, SHORT, AS_STORED},
+    {"UpdateSettings", update_settings, WRITE, SHORT, FRESH},
+    {"QueryUsage", query_usage, READ, LONG, FRESH},
+    {"ListAuditEvents", list_audit_events, READ, SHORT, FRESH},
+    {"VerifyAuditLog", verify_audit_log, READ, LONG, FRESH},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
@@ -93,6 +94,8 @@ static void run_done(enum status status, void *arg)
     if (status != STATUS_OK && admin->method->is_write) {
         struct audit_event event = describe(admin, call->error.status == STATUS_OK ? status : call->error.status);
         event.detail = call->error.message;
+        if (event.at == 0) /* it was not begun */
+            event.at = clock_now(admin->calling.api->domain->clock);
         audit_queue_add(admin->calling.api->domain->memory->audit, &event);
     }
     answer(admin, status);
@@ -102,11 +105,14 @@ static void run(enum status status, void *arg)
 {
     struct admin_call *admin = arg;
     (void)status; /* of the flush: if it failed, a write most probably will too, and a list tells what is stored */
-    struct store *store = admin->calling.api->domain->store;
-    if (admin->method->is_write)
-        store_write(store, run_tx, run_done, admin);
-    else
-        store_read(store, run_tx, run_done, admin);
+    enum store_kind read = admin->method->is_long ? STORE_READ_LONG : STORE_READ_ADMIN;
+    store_submit(admin->calling.api->domain->store,
+                 &(struct store_job){.kind = admin->method->is_write ? STORE_WRITE : read,
+                                     .fn = run_tx,
+                                     .done = run_done,
+                                     .arg = admin,
+                                     .waits = call_waits,
+                                     .waiter = admin->calling.call});
 }
 
 static void caller_known(enum status status, struct calling *calling)
@@ -143,6 +149,7 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
                   void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
+    call_watch(closure_data);
     peer_resolve(api, closure_data);
     current_invoke(api, true, invoke, service, method, request, closure, closure_data);
 }

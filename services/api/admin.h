@@ -40,6 +40,7 @@ struct admin_method {
     const char *name;
     admin_fn *fn;
     bool is_write;
+    bool is_long;  /* a read that may take minutes */
     bool is_fresh; /* it counts uses or live tokens: what is noted in memory is stored first */
 };
 

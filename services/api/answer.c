@@ -48,10 +48,14 @@ void answer_failure(struct call *call, enum status status)
     case STATUS_UNKNOWN: /* the database went away in the middle of a commit: it may have happened or not */
         (void)!call_fail_retry(call, STATUS_UNAVAILABLE, "STORE_UNAVAILABLE", 1000, "the store cannot be used now");
         return;
-    case STATUS_OK:
-    case STATUS_CANCELLED:
-    case STATUS_INVALID_ARGUMENT:
     case STATUS_DEADLINE_EXCEEDED:
+        (void)!call_fail(call, status, "DEADLINE_EXCEEDED", "the deadline has passed");
+        return;
+    case STATUS_CANCELLED:
+        (void)!call_fail(call, status, "CANCELLED", "the caller has left");
+        return;
+    case STATUS_OK:
+    case STATUS_INVALID_ARGUMENT:
     case STATUS_NOT_FOUND:
     case STATUS_ALREADY_EXISTS:
     case STATUS_PERMISSION_DENIED:

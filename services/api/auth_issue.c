@@ -111,6 +111,8 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
     issue->request = request;
     issue->closure = closure;
     issue->issuing.done = issue_done;
+    issue->issuing.waits = call_waits;
+    issue->issuing.waiter = call;
     try_to_issue(issue);
     return STATUS_OK;
 }

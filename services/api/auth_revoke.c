@@ -78,6 +78,7 @@ static void revoke_allowed(struct revoking *revoking)
         return;
     }
     revoking->work = domain_work(api->domain, &revoking->arena, revoking->work.actor);
+    /* Carried out for whoever has left, too: what was to be ended is better ended. */
     store_write(api->domain->store, revoke_tx, revoke_done, revoking);
 }
 

@@ -204,6 +204,8 @@ static void ask_questions(struct introspecting *introspecting)
         return;
     }
     for (size_t i = 0; i < missing_count; i++) {
+        missing[i]->waits = call_waits;
+        missing[i]->waiter = introspecting->calling.call;
         missing[i]->arg = introspecting;
         introspect_in_store(&domain->introspect, missing[i], one_loaded);
     }
@@ -298,6 +300,8 @@ void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMess
                  void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
+    if (method == METHOD_ISSUE_TOKEN)
+        call_watch(closure_data);
     peer_resolve(api, closure_data);
     current_invoke(api, is_of_unknown_client(api, method, request), invoke, service, method, request, closure,
                    closure_data);

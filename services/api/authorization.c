@@ -193,6 +193,12 @@ static void answer(const Gatehouse__V1__IntrospectResponse *introspected, void *
     checking_free(checking);
 }
 
+static bool is_cancelled(const struct call *call)
+{
+    const struct call *asked = ((const struct checking *)call)->asked;
+    return asked->is_cancelled != NULL && asked->is_cancelled(asked);
+}
+
 void authorization_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                           ProtobufCClosure closure, void *closure_data)
 {
@@ -201,7 +207,7 @@ void authorization_invoke(ProtobufCService *service, unsigned method, const Prot
     struct checking *checking = arena_new(&arena, struct checking);
     (void)method; /* there is one */
     checking->call = *(struct call *)closure_data;
-    checking->call.is_cancelled = NULL; /* the transport's, which knows its own calls only */
+    checking->call.is_cancelled = is_cancelled; /* the transport's knows its own calls only */
     checking->asked = closure_data;
     checking->closure = closure;
     checking->arena = arena;

@@ -88,6 +88,8 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection->required = (struct role_set){0};
     introspection->requires_unknown = false;
     introspection->is_counted = false;
+    introspection->waits = call_waits;
+    introspection->waiter = call;
     introspection->arg = calling;
     calling->caller.token = introspection->key;
     if (introspect_in_memory(&api->domain->introspect, introspection)) {

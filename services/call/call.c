@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "call/call.h"
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
@@ -18,6 +19,24 @@ __attribute__((format(printf, 5, 0))) static enum status set_error(struct call *
     vsnprintf(error->message, sizeof error->message, format, args);
     utf8_trim(error->message);
     return status;
+}
+
+enum status call_waits(const void *of)
+{
+    const struct call *call = of;
+    if (call->deadline != INT64_MAX && clock_monotonic() >= call->deadline)
+        return STATUS_DEADLINE_EXCEEDED;
+    return call->is_cancelled != NULL && call->is_cancelled(call) ? STATUS_CANCELLED : STATUS_OK;
+}
+
+static void nothing(struct call *call)
+{
+    (void)call;
+}
+
+void call_watch(struct call *call)
+{
+    call->on_cancel = nothing;
 }
 
 enum status call_fail(struct call *call, enum status status, const char *reason, const char *format, ...)

@@ -48,8 +48,8 @@ struct call {
     const char *traceparent;       /* W3C Trace Context, or NULL */
     char request_id[CALL_REQUEST_ID_MAX]; /* as sent by the caller (x-request-id, checked) or made up; for the log */
     int64_t deadline;                     /* CLOCK_MONOTONIC, microseconds; INT64_MAX: none */
-    /* NULL: this transport cannot tell. A unary handler that does not set on_cancel may be told only when it answers.
-     */
+    /* NULL: this transport cannot tell. A unary handler that does not set on_cancel (call_watch does) may be told only
+     * when it answers. */
     bool (*is_cancelled)(const struct call *call);
 
     /* Set by a handler before it returns: called once, from any thread, when the call is cancelled or its peer gone.
@@ -60,6 +60,14 @@ struct call {
     /* Set by the handler through call_fail. */
     struct call_error error;
 };
+
+/* STATUS_OK: the call is waited for. DEADLINE_EXCEEDED or CANCELLED: its answer will reach nobody. `call` is a struct
+ * call; from any thread, until it is answered. Made for struct store_job. */
+enum status call_waits(const void *call);
+
+/* In the place of an on_cancel, by a unary handler before it returns: call_waits will know that the caller has left,
+ * whatever the transport. */
+void call_watch(struct call *call);
 
 /* Prints into call->error; the first failure is the one that is told. Returns status, so that a handler can say
  * `return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "…")`. */

@@ -227,7 +227,12 @@ static void load_done(enum status status, void *arg)
     if (!introspection->is_active)
         introspection->done(status, introspection);
     else if (introspection->must_store)
-        store_write_beside(introspect->store, use_tx, use_done, introspection);
+        store_submit(introspect->store, &(struct store_job){.kind = STORE_WRITE_BESIDE,
+                                                            .fn = use_tx,
+                                                            .done = use_done,
+                                                            .arg = introspection,
+                                                            .waits = introspection->waits,
+                                                            .waiter = introspection->waiter});
     else
         keep(introspection, &introspection->facts);
 }
@@ -238,7 +243,12 @@ static void load(struct introspection *introspection)
     struct token_facts none;
     introspection->revision = directory_position(introspect->memory->directory).revision;
     (void)token_table_get(introspect->memory->tokens, &introspection->key, &none, &introspection->generation);
-    store_read(introspect->store, load_tx, load_done, introspection);
+    store_submit(introspect->store, &(struct store_job){.kind = STORE_READ,
+                                                        .fn = load_tx,
+                                                        .done = load_done,
+                                                        .arg = introspection,
+                                                        .waits = introspection->waits,
+                                                        .waiter = introspection->waiter});
 }
 
 void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,

@@ -32,6 +32,8 @@ struct introspection {
     int64_t used_ago; /* microseconds */
     struct role_set required;
     bool requires_unknown; /* a required role does not exist: never allowed */
+    store_waits_fn *waits; /* does the asker still wait? See struct store_job */
+    const void *waiter;
 
     /* The answer. If it is not active, nothing else is set. */
     bool is_active;
@@ -66,7 +68,8 @@ struct introspection {
 /* True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */
 bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection);
 
-/* Calls done later, on a thread of the store, with the answer or STATUS_UNAVAILABLE. */
+/* Calls done later, on a thread of the store, with the answer, STATUS_UNAVAILABLE, or what
+ * `waits` said. */
 void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,
                          introspect_done_fn *done);
 

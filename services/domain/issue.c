@@ -48,6 +48,16 @@ static void insert_done(enum status status, void *arg)
     issuing->done(status, issuing);
 }
 
+static void insert(struct issuing *issuing, enum store_kind kind)
+{
+    store_submit(issuing->issue->store, &(struct store_job){.kind = kind,
+                                                            .fn = insert_tx,
+                                                            .done = insert_done,
+                                                            .arg = issuing,
+                                                            .waits = issuing->waits,
+                                                            .waiter = issuing->waiter});
+}
+
 /* Counting and inserting is one step: alone. */
 static void insert_flushed(enum status status, void *arg)
 {
@@ -55,7 +65,7 @@ static void insert_flushed(enum status status, void *arg)
     if (status != STATUS_OK) /* a token whose use is not stored might not be counted */
         issuing->done(STATUS_UNAVAILABLE, issuing);
     else
-        store_write(issuing->issue->store, insert_tx, insert_done, issuing);
+        insert(issuing, STORE_WRITE);
 }
 
 /* What it will be. */
@@ -94,5 +104,5 @@ void issue_begin(const struct issue *issue, struct issuing *issuing)
     else if (issuing->max_tokens > 0) /* so that uses noted in memory count */
         flush_begin(issue->flush, insert_flushed, issuing);
     else
-        store_write_beside(issue->store, insert_tx, insert_done, issuing);
+        insert(issuing, STORE_WRITE_BESIDE);
 }

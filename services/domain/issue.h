@@ -25,7 +25,8 @@ struct issuing {
     struct client client;
     struct token_row row;
     issue_done_fn *done;
-    void *arg; /* the asker's */
+    store_waits_fn *waits; /* does the asker still wait? See struct store_job */
+    const void *waiter;
 
     /* The answer: the rest of the row, and these. The text is the asker's to wipe. */
     char text[TOKEN_TEXT_LEN + 1];
@@ -42,7 +43,7 @@ struct issuing {
 /* Calls done, at once or later on a thread of the store. OK: the token is stored. FAILED_PRECONDITION: the clock is out
  * of the range that a token can tell. RESOURCE_EXHAUSTED: the credential has as many live tokens as it may have.
  * ABORTED: the credential is not what it was when the secret key was checked; what has changed is known now, and the
- * client is to be authenticated again. */
+ * client is to be authenticated again. What `waits` said: nobody waits any more, and no token was made. */
 void issue_begin(const struct issue *issue, struct issuing *issuing);
 
 #endif

@@ -69,6 +69,10 @@ struct driver {
                         int64_t *ret_changed);
     enum status (*changes)(struct connection *connection, int64_t *ret_rows);
 
+    /* Whom the statements are for that run from here on, until the next call of this: they are broken off when `waits`
+     * is not STATUS_OK, and run returns what it said. NULL: nobody who could give up. */
+    void (*attend)(struct connection *connection, store_waits_fn *waits, const void *waiter);
+
     /* See store_now. */
     enum status (*now)(struct connection *connection, int64_t *ret_time);
 

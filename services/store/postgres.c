@@ -93,7 +93,7 @@ static void postgres_rollback(struct connection *base)
         (void)!link_sync(link);
     if (link->role != LINK_READER)
         (void)!link_wait(link, NULL, NULL);
-    if (link->is_severed) /* also: it has become a standby */
+    if (link->is_severed && link_is_open(link)) /* it has become a standby, say */
         link_close(link);
     link_forgive(link);
 }
@@ -177,6 +177,12 @@ static enum status postgres_now(struct connection *base, int64_t *ret_time)
 {
     return postgres_run(base, "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", NULL, 0,
                         read_now, ret_time);
+}
+
+static void postgres_attend(struct connection *base, store_waits_fn *waits, const void *waiter)
+{
+    of(base)->link.waits = waits;
+    of(base)->link.waiter = waiter;
 }
 
 static void postgres_announce(struct connection *base)
@@ -373,6 +379,7 @@ const struct driver postgres_driver = {
     .run = postgres_run,
     .send = postgres_send,
     .changes = postgres_changes,
+    .attend = postgres_attend,
     .now = postgres_now,
     .announce = postgres_announce,
     .await = postgres_await,

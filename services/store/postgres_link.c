@@ -18,7 +18,8 @@ enum {
     PARAMETERS_MAX = 64,
     UNSENT_MAX = 512, /* statements between two looks at the socket */
     REPLY_MARGIN_MS =
-        2000, /* the server ends a statement that takes too long; this much later we stop believing in it */
+        2000,     /* the server ends a statement that takes too long; this much later we stop believing in it */
+    LOOK_MS = 50, /* between two looks whether a statement is still waited for */
 };
 
 /* Types of parameters (pg_type.dat); 0: what the context says. */
@@ -41,7 +42,7 @@ bool link_is_open(const struct link *link)
 
 void link_forgive(struct link *link)
 {
-    link->failed = STATUS_OK;
+    link->failed = link->given_up = STATUS_OK;
     link->is_own_failure = link->is_severed = link->is_warned = false;
 }
 
@@ -76,7 +77,10 @@ enum status link_lose(struct link *link)
         link_set_reason(link, PQerrorMessage(link->conn));
     link_close(link);
     link->is_severed = true;
-    return link->failed = STATUS_UNAVAILABLE;
+    if (link->given_up == STATUS_OK)
+        return link->failed = STATUS_UNAVAILABLE;
+    link->retry_at = 0; /* there is nothing wrong with the server */
+    return link->failed = link->given_up;
 }
 
 /* Errors */
@@ -137,14 +141,35 @@ static void expect(struct link *link, struct awaited entry)
     link->awaited[(link->first + link->count++) % link->size] = entry;
 }
 
-/* Waits until the socket can be read, or written where that is wanted. */
+/* The server is told to stop, and the connection goes with the statement: it could not tell whether that was still in
+ * time, and the next statement is not to be stopped in its place. */
+static bool is_given_up(struct link *link)
+{
+    enum status status = link->waits == NULL ? STATUS_OK : link->waits(link->waiter);
+    if (status == STATUS_OK)
+        return false;
+    char why[STORE_WHY_MAX];
+    PGcancel *cancel = PQgetCancel(link->conn);
+    if (cancel != NULL)
+        PQcancel(cancel, why, sizeof why);
+    PQfreeCancel(cancel);
+    link_set_reason(link, "nobody waits for it any more");
+    link->given_up = status;
+    return true;
+}
+
+/* Waits until the socket can be read, or written where that is wanted. False: the connection is to be given up, if it
+ * was not already. */
 static bool wait_for_socket(struct link *link, bool wants_write, int64_t until)
 {
     for (;;) {
-        int64_t left = until - link_time_ms();
+        int64_t now = link_time_ms(), left = until - now;
         struct pollfd file = {.fd = PQsocket(link->conn), .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
-        int ready = left <= 0 ? 0 : poll(&file, 1, (int)left);
-        if (ready < 0 && errno == EINTR)
+        if (is_given_up(link))
+            return false;
+        bool is_look = link->waits != NULL && left > LOOK_MS;
+        int ready = left <= 0 ? 0 : poll(&file, 1, (int)(is_look ? LOOK_MS : left));
+        if ((ready < 0 && errno == EINTR) || (ready == 0 && is_look))
             continue;
         if (ready <= 0) {
             link_set_reason(link, "the database does not answer");

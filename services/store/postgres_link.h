@@ -49,9 +49,12 @@ struct link {
     bool is_own_failure;       /* and it was the statement that was waited for that failed */
     int64_t changed;           /* rows, of the last statement answered */
     bool is_committed;         /* the last COMMIT answered did commit */
-    bool is_severed;           /* the server ended the connection, or it broke: who knows what it did last */
-    bool has_notifications;    /* and not only their syntax */
-    bool is_warned;            /* the server had something to say since the last link_forgive */
+    store_waits_fn *waits;     /* is asked while a result is waited for; NULL: nobody could give up */
+    const void *waiter;
+    enum status given_up;   /* what it said, since the last link_forgive */
+    bool is_severed;        /* the server ended the connection, or it broke: who knows what it did last */
+    bool has_notifications; /* and not only their syntax */
+    bool is_warned;         /* the server had something to say since the last link_forgive */
     char reason[STORE_WHY_MAX];
 };
 
@@ -89,6 +92,6 @@ void link_await(struct link *link, int64_t ms);
 /* For the two files that make up the link. */
 int64_t link_time_ms(void);
 void link_set_reason(struct link *link, const char *text); /* its first line */
-enum status link_lose(struct link *link);                  /* the connection has gone; UNAVAILABLE */
+enum status link_lose(struct link *link);                  /* the connection has gone; UNAVAILABLE, or given_up */
 
 #endif

@@ -98,6 +98,24 @@ struct job_list queue_take(struct queue *queue, size_t share, size_t max)
     return taken;
 }
 
+bool job_is_waited_for(struct job *job)
+{
+    job->status = job->waits == NULL ? STATUS_OK : job->waits(job->waiter);
+    return job->status == STATUS_OK;
+}
+
+struct job_list job_list_drop(struct job_list *jobs)
+{
+    struct job_list kept = {0}, dropped = {0};
+    for (struct job *job = jobs->first, *next; job != NULL; job = next) {
+        next = job->next;
+        job->next = NULL;
+        append(job_is_waited_for(job) ? &kept : &dropped, &(struct job_list){job, job, 1});
+    }
+    *jobs = kept;
+    return dropped;
+}
+
 void queue_close(struct queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);

@@ -12,9 +12,14 @@ struct job {
     store_fn *fn;
     store_done_fn *done;
     void *arg;
+    store_waits_fn *waits; /* see struct store_job */
+    const void *waiter;
     bool is_alone;      /* among the writes of all processes */
     enum status status; /* what done will hear */
 };
+
+/* Sets the job's status. */
+bool job_is_waited_for(struct job *job);
 
 struct job_list {
     struct job *first;
@@ -47,6 +52,9 @@ void queue_gather(struct queue *queue, size_t more, size_t max, int64_t until);
 /* Waits for jobs, and takes a `share`th of what is there, at least one and at most `max`. Empty: closed, and no more
  * to do. */
 struct job_list queue_take(struct queue *queue, size_t share, size_t max);
+
+/* Takes those out of `jobs` that nobody waits for any more; each has its status. */
+struct job_list job_list_drop(struct job_list *jobs);
 
 /* No new jobs by queue_push. Who takes still gets those that wait. */
 void queue_close(struct queue *queue);

@@ -23,6 +23,7 @@ enum {
     CHECKPOINT_PAGES = 2000, /* the WAL is copied back when it has grown by so much (8 MB) */
     RESTART_PAGES = 8000,    /* … and if readers have kept it from starting anew for so long, they are waited for, */
     RESTART_WAIT_MS = 100,   /* the longer the larger it is */
+    STEPS_AT_ONCE = 2000,    /* of SQLite's machine, between two looks whether a statement is still waited for */
 };
 
 struct sqlite_database {
@@ -49,6 +50,9 @@ struct sqlite_connection {
     int wal_pages;
     int checkpoint_at;
     const struct sqlite_file *file;
+    store_waits_fn *waits; /* see attend */
+    const void *waiter;
+    enum status given_up; /* what it said */
     char reason[STORE_WHY_MAX];
 };
 
@@ -93,6 +97,8 @@ static enum status classify(struct sqlite_connection *connection, int code)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         end_process(connection, code);
+    case SQLITE_INTERRUPT:
+        return connection->given_up;
     case SQLITE_FULL:
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -302,6 +308,22 @@ static enum status sqlite_undo(struct connection *base)
     return has_changed ? STATUS_ABORTED : STATUS_OK;
 }
 
+/* SQLite's progress handler, on the thread that runs the statement: not 0 ends it. */
+static int look_at_waiter(void *arg)
+{
+    struct sqlite_connection *connection = arg;
+    connection->given_up = connection->waits(connection->waiter);
+    return connection->given_up != STATUS_OK;
+}
+
+static void sqlite_attend(struct connection *base, store_waits_fn *waits, const void *waiter)
+{
+    struct sqlite_connection *connection = of(base);
+    connection->waits = waits;
+    connection->waiter = waiter;
+    sqlite3_progress_handler(connection->db, STEPS_AT_ONCE, waits == NULL ? NULL : look_at_waiter, connection);
+}
+
 /* There are no others. */
 static void sqlite_announce(struct connection *base)
 {
@@ -469,6 +491,7 @@ const struct driver sqlite_driver = {
     .run = sqlite_run,
     .send = sqlite_send,
     .changes = sqlite_changes,
+    .attend = sqlite_attend,
     .now = sqlite_now,
     .announce = sqlite_announce,
     .await = sqlite_await,

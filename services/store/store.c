@@ -2,7 +2,7 @@
 /*
  * Threads and queues. A write waits in `writes`; the one writer takes all that wait, makes one commit of them, and
  * hands them to `completions`, so that it can begin the next commit while the completion thread tells the callers.
- * Reads wait in `reads` for any of the readers.
+ * Reads wait in the pool of their kind for any of its readers.
  */
 #include "store/store.h"
 
@@ -20,9 +20,8 @@
 #include <string.h>
 
 enum {
-    GROUP_MAX = 256,     /* functions in one commit: bounds how long the first of them waits for the last */
-    PATIENCE = 4,        /* a commit waits for company a quarter as long as the last one took */
-    READ_BATCH_MAX = 32, /* functions in one read transaction, which keeps the database from being tidied */
+    GROUP_MAX = 256, /* functions in one commit: bounds how long the first of them waits for the last */
+    PATIENCE = 4,    /* a commit waits for company a quarter as long as the last one took */
     READERS_DEFAULT = 2,
     READERS_MAX = 64,
     QUEUE_DEFAULT = 65536,
@@ -32,11 +31,23 @@ enum {
 
 static const struct driver *const drivers[] = {&sqlite_driver, &postgres_driver};
 
+/* Functions in one read transaction, which keeps the database from being tidied. */
+static const size_t read_batch_max[STORE_READ_KINDS] = {32, 4, 1};
+
 struct reader {
-    struct store *store;
+    struct pool *pool;
     struct connection *connection;
     pthread_t thread;
     bool is_running;
+};
+
+/* Of one kind of read. */
+struct pool {
+    struct store *store;
+    struct queue queue;
+    size_t batch_max;
+    struct reader *readers;
+    size_t reader_count;
 };
 
 struct store {
@@ -46,11 +57,10 @@ struct store {
     struct connection *connection; /* the writer's */
     struct connection *follower;   /* of a shared store */
     bool is_follower_ill;
-    struct queue writes, reads, completions;
+    struct queue writes, completions;
+    struct pool pools[STORE_READ_KINDS]; /* from STORE_READ on */
     pthread_t writer, completer;
     bool is_writer_running, is_completer_running;
-    struct reader *readers;
-    size_t reader_count;
     atomic_uint_fast64_t commits, write_count;
     atomic_bool is_writer_ill;
 };
@@ -74,7 +84,11 @@ static void *write_forever(void *arg)
     struct job_list jobs;
     while ((jobs = queue_take(&store->writes, 1, GROUP_MAX)).count > 0) {
         uint64_t commits, writes;
+        struct job_list dropped = job_list_drop(&jobs);
+        queue_append(&store->completions, &dropped);
         size_t count = jobs.count;
+        if (count == 0)
+            continue;
         int64_t begin = clock_monotonic();
         enum status status = transaction_write(store->connection, &jobs, &commits, &writes);
         atomic_fetch_add(&store->commits, commits);
@@ -114,14 +128,19 @@ static void *complete_forever(void *arg)
 static void *read_forever(void *arg)
 {
     struct reader *reader = arg;
-    const struct driver *driver = reader->store->driver;
+    struct pool *pool = reader->pool;
+    const struct driver *driver = pool->store->driver;
     bool is_ill = false;
     struct job_list jobs;
-    while ((jobs = queue_take(&reader->store->reads, reader->store->reader_count, READ_BATCH_MAX)).count > 0) {
+    while ((jobs = queue_take(&pool->queue, pool->reader_count, pool->batch_max)).count > 0) {
         /* The state that they see is fixed after the last of them was queued: none misses a write done before. */
         bool has_begun = false;
         for (struct job *job = jobs.first, *next; job != NULL; job = next) {
             next = job->next;
+            if (!job_is_waited_for(job)) {
+                finish(job);
+                continue;
+            }
             report_health(reader->connection, "reads", &is_ill, transaction_read(reader->connection, job, &has_begun));
             finish(job);
         }
@@ -143,20 +162,46 @@ static bool start_thread(pthread_t *thread, const char *name, void *(*run)(void 
     return is_running;
 }
 
+static bool start_readers(struct pool *pool, const char *name)
+{
+    bool are_running = true;
+    for (size_t i = 0; i < pool->reader_count; i++) {
+        struct reader *reader = &pool->readers[i];
+        reader->is_running = start_thread(&reader->thread, name, read_forever, reader);
+        are_running = are_running && reader->is_running;
+    }
+    return are_running;
+}
+
 static enum status start_threads(struct store *store, char why[STORE_WHY_MAX])
 {
+    static const char *const thread_names[STORE_READ_KINDS] = {"store-reader", "store-reader-a", "store-reader-l"};
     store->is_writer_running = start_thread(&store->writer, "store-writer", write_forever, store);
     store->is_completer_running = start_thread(&store->completer, "store-done", complete_forever, store);
     bool are_running = store->is_writer_running && store->is_completer_running;
-    for (size_t i = 0; i < store->reader_count; i++) {
-        struct reader *reader = &store->readers[i];
-        reader->is_running = start_thread(&reader->thread, "store-reader", read_forever, reader);
-        are_running = are_running && reader->is_running;
-    }
+    for (int kind = 0; kind < STORE_READ_KINDS; kind++)
+        are_running = start_readers(&store->pools[kind], thread_names[kind]) && are_running;
     if (are_running)
         return STATUS_OK;
     snprintf(why, STORE_WHY_MAX, "the store's threads cannot be started");
     return STATUS_UNAVAILABLE;
+}
+
+static enum status connect_readers(struct pool *pool, char why[STORE_WHY_MAX])
+{
+    struct store *store = pool->store;
+    size_t count = (size_t)store->options.readers;
+    pool->readers = calloc(count, sizeof *pool->readers);
+    if (pool->readers == NULL) {
+        snprintf(why, STORE_WHY_MAX, "out of memory");
+        return STATUS_UNAVAILABLE;
+    }
+    for (; pool->reader_count < count; pool->reader_count++) {
+        struct reader *reader = &pool->readers[pool->reader_count];
+        reader->pool = pool;
+        TRY(store->driver->connect(store->database, CONNECTION_READS, &reader->connection, why));
+    }
+    return STATUS_OK;
 }
 
 static enum status connect_all(struct store *store, char why[STORE_WHY_MAX])
@@ -167,17 +212,8 @@ static enum status connect_all(struct store *store, char why[STORE_WHY_MAX])
     TRY(migrations_apply(store->connection, store->options.schema, why));
     if (driver->is_shared)
         TRY(driver->connect(store->database, CONNECTION_FOLLOWS, &store->follower, why));
-    store->reader_count = (size_t)store->options.readers;
-    store->readers = calloc(store->reader_count, sizeof *store->readers);
-    if (store->readers == NULL) {
-        store->reader_count = 0;
-        snprintf(why, STORE_WHY_MAX, "out of memory");
-        return STATUS_UNAVAILABLE;
-    }
-    for (size_t i = 0; i < store->reader_count; i++) {
-        store->readers[i].store = store;
-        TRY(driver->connect(store->database, CONNECTION_READS, &store->readers[i].connection, why));
-    }
+    for (int kind = 0; kind < STORE_READ_KINDS; kind++)
+        TRY(connect_readers(&store->pools[kind], why));
     return STATUS_OK;
 }
 
@@ -208,7 +244,10 @@ enum status store_open_driver(const struct driver *driver, const struct store_op
     store->driver = driver;
     store->options = with_defaults(options);
     queue_init(&store->writes, store->options.queue_max);
-    queue_init(&store->reads, store->options.queue_max);
+    for (int kind = 0; kind < STORE_READ_KINDS; kind++) {
+        store->pools[kind] = (struct pool){.store = store, .batch_max = read_batch_max[kind]};
+        queue_init(&store->pools[kind].queue, store->options.queue_max);
+    }
     queue_init(&store->completions, SIZE_MAX);
     enum status status = connect_all(store, why);
     if (status == STATUS_OK)
@@ -231,19 +270,33 @@ enum status store_open(const struct store_options *options, struct store **ret_s
     return STATUS_INVALID_ARGUMENT;
 }
 
+static void stop_readers(struct pool *pool)
+{
+    queue_close(&pool->queue);
+    for (size_t i = 0; i < pool->reader_count; i++) {
+        if (pool->readers[i].is_running)
+            pthread_join(pool->readers[i].thread, NULL);
+    }
+}
+
 static void stop_threads(struct store *store)
 {
     queue_close(&store->writes);
-    queue_close(&store->reads);
     if (store->is_writer_running)
         pthread_join(store->writer, NULL);
-    for (size_t i = 0; i < store->reader_count; i++) {
-        if (store->readers[i].is_running)
-            pthread_join(store->readers[i].thread, NULL);
-    }
+    for (int kind = 0; kind < STORE_READ_KINDS; kind++)
+        stop_readers(&store->pools[kind]);
     queue_close(&store->completions); /* last: what the others finished or refused still gets its answer */
     if (store->is_completer_running)
         pthread_join(store->completer, NULL);
+}
+
+static void pool_done(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->reader_count; i++)
+        pool->store->driver->disconnect(pool->readers[i].connection);
+    free(pool->readers);
+    queue_done(&pool->queue);
 }
 
 void store_close(struct store *store)
@@ -251,10 +304,8 @@ void store_close(struct store *store)
     if (store == NULL)
         return;
     stop_threads(store);
-    for (size_t i = 0; i < store->reader_count; i++) {
-        if (store->readers[i].connection != NULL)
-            store->driver->disconnect(store->readers[i].connection);
-    }
+    for (int kind = 0; kind < STORE_READ_KINDS; kind++)
+        pool_done(&store->pools[kind]);
     if (store->connection != NULL)
         store->driver->disconnect(store->connection);
     if (store->follower != NULL)
@@ -262,20 +313,24 @@ void store_close(struct store *store)
     if (store->database != NULL)
         store->driver->close(store->database);
     queue_done(&store->completions);
-    queue_done(&store->reads);
     queue_done(&store->writes);
-    free(store->readers);
     free(store);
 }
 
-static void submit(struct store *store, struct queue *queue, struct job job)
+void store_submit(struct store *store, const struct store_job *job)
 {
+    struct queue *queue = job->kind < STORE_READ ? &store->writes : &store->pools[job->kind - STORE_READ].queue;
     struct job *own = malloc(sizeof *own);
     if (own == NULL) { /* nowhere to keep it: the one answer that comes on the caller's own thread */
-        job.done(STATUS_UNAVAILABLE, job.arg);
+        job->done(STATUS_UNAVAILABLE, job->arg);
         return;
     }
-    *own = job;
+    *own = (struct job){.fn = job->fn,
+                        .done = job->done,
+                        .arg = job->arg,
+                        .waits = job->waits,
+                        .waiter = job->waiter,
+                        .is_alone = job->kind == STORE_WRITE};
     if (queue_push(queue, own))
         return;
     own->status = STATUS_UNAVAILABLE;
@@ -284,17 +339,17 @@ static void submit(struct store *store, struct queue *queue, struct job job)
 
 void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
 {
-    submit(store, &store->writes, (struct job){.fn = fn, .done = done, .arg = arg, .is_alone = true});
+    store_submit(store, &(struct store_job){.kind = STORE_WRITE, .fn = fn, .done = done, .arg = arg});
 }
 
 void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
 {
-    submit(store, &store->writes, (struct job){.fn = fn, .done = done, .arg = arg});
+    store_submit(store, &(struct store_job){.kind = STORE_WRITE_BESIDE, .fn = fn, .done = done, .arg = arg});
 }
 
 void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
 {
-    submit(store, &store->reads, (struct job){.fn = fn, .done = done, .arg = arg});
+    store_submit(store, &(struct store_job){.kind = STORE_READ, .fn = fn, .done = done, .arg = arg});
 }
 
 struct waiter {
@@ -322,11 +377,11 @@ static void wake_waiter(enum status status, void *arg)
     pthread_mutex_unlock(&waiter->mutex);
 }
 
-static enum status wait_for(struct store *store, struct queue *queue, store_fn *fn, void *arg)
+static enum status wait_for(struct store *store, enum store_kind kind, store_fn *fn, void *arg)
 {
     struct waiter waiter = {
         .fn = fn, .arg = arg, .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    submit(store, queue, (struct job){.fn = call_for_waiter, .done = wake_waiter, .arg = &waiter, .is_alone = true});
+    store_submit(store, &(struct store_job){.kind = kind, .fn = call_for_waiter, .done = wake_waiter, .arg = &waiter});
     pthread_mutex_lock(&waiter.mutex);
     while (!waiter.is_done)
         pthread_cond_wait(&waiter.changed, &waiter.mutex);
@@ -338,12 +393,12 @@ static enum status wait_for(struct store *store, struct queue *queue, store_fn *
 
 enum status store_write_wait(struct store *store, store_fn *fn, void *arg)
 {
-    return wait_for(store, &store->writes, fn, arg);
+    return wait_for(store, STORE_WRITE, fn, arg);
 }
 
 enum status store_read_wait(struct store *store, store_fn *fn, void *arg)
 {
-    return wait_for(store, &store->reads, fn, arg);
+    return wait_for(store, STORE_READ, fn, arg);
 }
 
 enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *arg)

@@ -21,6 +21,10 @@
  * Retry       The function may be called again from its beginning (a conflict with another replica, or the commit it
  *             shared was undone). It must set its outputs anew each time and have no effect outside but through tx.
  *
+ * Givers up    Whoever waits for a transaction may have a function asked whether he still does (struct store_job).
+ * Nobody does: what has not begun is dropped, and a read that runs is broken off; done gets what that function said,
+ * and nothing happened. A write that runs is carried out and committed.
+ *
  * Threads: store_write and store_read never block on I/O and may be called from any thread, `done` included. `done`
  * runs on the store's completion thread (writes, and all that was refused) or a reader's (reads) and must not block.
  * Only where memory has run out it runs on the caller's own, inside the call.
@@ -56,7 +60,7 @@ struct store_options {
     const char *url;                   /* "sqlite:/path/file" or "postgresql://…"; must live as long as the store */
     const struct store_schema *schema; /* brought up to date at the opening; must live as long as the store */
     bool create;                       /* make the database if it is not there (sqlite); otherwise that is an error */
-    int readers;                       /* reading connections; 0: 2 */
+    int readers;                       /* reading connections of each kind of read; 0: 2 */
     size_t queue_max;         /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
     int64_t busy_timeout_ms;  /* how long to wait for a lock that another process holds, or to connect; 0: 2,000 */
     int64_t reply_timeout_ms; /* how long a database elsewhere may take for one statement; 0: 10,000 */
@@ -71,11 +75,36 @@ enum status store_open(const struct store_options *options, struct store **ret_s
 /* Waits until everything queued is done; what a `done` queues meanwhile is refused. NULL is fine. */
 void store_close(struct store *store);
 
+/* Each kind of read has connections of its own, so that none waits for another kind. */
+enum store_kind {
+    STORE_WRITE,
+    STORE_WRITE_BESIDE,
+    STORE_READ,       /* a few rows by their key: what introspection and issuing wait for */
+    STORE_READ_ADMIN, /* a page of a list, say */
+    STORE_READ_LONG,  /* may take minutes: one after the other on each connection, in a transaction of its own */
+};
+enum { STORE_READ_KINDS = 3 };
+
+/* STATUS_OK: it is still waited for. Else what done is to hear (not STATUS_UNKNOWN, nor any that a driver gives).
+ * Quick; from any thread, between store_submit and done. */
+typedef enum status store_waits_fn(const void *waiter);
+
+struct store_job {
+    enum store_kind kind;
+    store_fn *fn;
+    store_done_fn *done;
+    void *arg;             /* of both */
+    store_waits_fn *waits; /* NULL: it is run whatever happens */
+    const void *waiter;
+};
+void store_submit(struct store *store, const struct store_job *job);
+
+/* The same, run whatever happens. */
 void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
 void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
 void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg);
 
-/* The same, waiting for the end. Not from a store's own thread. */
+/* Waiting for the end. Not from a store's own thread. */
 enum status store_write_wait(struct store *store, store_fn *fn, void *arg);
 enum status store_read_wait(struct store *store, store_fn *fn, void *arg);
 

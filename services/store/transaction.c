@@ -222,7 +222,9 @@ enum status transaction_read(struct connection *connection, struct job *job, boo
             return job->status;
         *has_begun = true;
     }
+    driver->attend(connection, job->waits, job->waiter);
     job->status = call(&tx, job);
+    driver->attend(connection, NULL, NULL);
     if (tx.failed != STATUS_OK) {
         driver->rollback(connection);
         *has_begun = false;

@@ -11,8 +11,8 @@
 enum status transaction_write(struct connection *connection, struct job_list *jobs, uint64_t *ret_commits,
                               uint64_t *ret_writes);
 
-/* Runs one function that only reads, inside or outside a transaction begun before: has_begun says which, and is kept
- * up to date. The caller ends a transaction left open with rollback. */
+/* Runs one function that only reads, as long as it is waited for, inside or outside a transaction begun before:
+ * has_begun says which, and is kept up to date. The caller ends a transaction left open with rollback. */
 enum status transaction_read(struct connection *connection, struct job *job, bool *has_begun);
 
 #endif

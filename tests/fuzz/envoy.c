@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const ProtobufCMessageDescriptor *descriptor = &envoy__service__auth__v3__check_request__descriptor;
     struct api api = {.auth = {&gatehouse__v1__auth_service__descriptor, introspect, NULL}};
-    struct call call = {.method = "", .peer = ""};
+    struct call call = {.method = "", .peer = "", .deadline = INT64_MAX};
     if (size == 0 || !strings_are_valid(descriptor, data + 1, size - 1))
         return 0;
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, size - 1, data + 1);

@@ -77,8 +77,6 @@ static bool is_refused(struct store *store, store_done_fn *done, void *arg)
 
 static void submit_write(struct store *store, const struct job *job)
 {
-    if (is_refused(store, job->done, job->arg))
-        return;
     struct job *own = malloc(sizeof *own);
     if (own == NULL)
         abort();
@@ -86,28 +84,47 @@ static void submit_write(struct store *store, const struct job *job)
     append(&store->writes, own);
 }
 
-void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+static void submit_read(struct store *store, const struct job *job)
 {
-    submit_write(store, &(struct job){.fn = fn, .done = done, .arg = arg, .is_alone = true});
-}
-
-void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
-{
-    submit_write(store, &(struct job){.fn = fn, .done = done, .arg = arg});
-}
-
-void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
-{
-    if (is_refused(store, done, arg))
-        return;
     struct read *read = calloc(1, sizeof *read);
     if (read == NULL)
         abort();
-    read->job = (struct job){.fn = fn, .done = done, .arg = arg};
+    read->job = *job;
     struct read **link = &store->reads;
     while (*link != NULL)
         link = &(*link)->next;
     *link = read;
+}
+
+void store_submit(struct store *store, const struct store_job *wanted)
+{
+    const struct job job = {.fn = wanted->fn,
+                            .done = wanted->done,
+                            .arg = wanted->arg,
+                            .waits = wanted->waits,
+                            .waiter = wanted->waiter,
+                            .is_alone = wanted->kind == STORE_WRITE};
+    if (is_refused(store, job.done, job.arg))
+        return;
+    if (wanted->kind < STORE_READ)
+        submit_write(store, &job);
+    else
+        submit_read(store, &job);
+}
+
+void store_write(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    store_submit(store, &(struct store_job){.kind = STORE_WRITE, .fn = fn, .done = done, .arg = arg});
+}
+
+void store_write_beside(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    store_submit(store, &(struct store_job){.kind = STORE_WRITE_BESIDE, .fn = fn, .done = done, .arg = arg});
+}
+
+void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *arg)
+{
+    store_submit(store, &(struct store_job){.kind = STORE_READ, .fn = fn, .done = done, .arg = arg});
 }
 
 /* Steps */
@@ -120,7 +137,11 @@ static bool write_some(struct store *store)
     int count = 1 + random_below(GROUP_MAX);
     for (int i = 0; i < count && store->writes.count > 0; i++)
         append(&jobs, take(&store->writes));
-    cluster_write(store->cluster, &jobs);
+    struct job_list dropped = job_list_drop(&jobs);
+    while (dropped.count > 0)
+        append(&store->completions, take(&dropped));
+    if (jobs.count > 0)
+        cluster_write(store->cluster, &jobs);
     while (jobs.count > 0)
         append(&store->completions, take(&jobs));
     return true;
@@ -152,7 +173,9 @@ static bool fix_some(struct store *store)
 
 static void run_read(struct store *store, struct read *read)
 {
-    if (read->history == store->cluster->history)
+    if (!job_is_waited_for(&read->job))
+        ; /* its status says so */
+    else if (read->history == store->cluster->history)
         cluster_read(store->cluster, read->state, &read->job);
     else /* the connection went with the database that it was to */
         read->job.status = STATUS_UNAVAILABLE;

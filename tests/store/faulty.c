@@ -90,6 +90,11 @@ static enum status faulty_send(struct connection *connection, const char *sql, c
     CALL(connection, FAULTY_ANY, send(own->inner, sql, values, count, ret_changed));
 }
 
+static void faulty_attend(struct connection *connection, store_waits_fn *waits, const void *waiter)
+{
+    of(connection)->faulty->inner->attend(of(connection)->inner, waits, waiter);
+}
+
 static enum status faulty_now(struct connection *connection, int64_t *ret_time)
 {
     return of(connection)->faulty->inner->now(of(connection)->inner, ret_time);
@@ -190,6 +195,7 @@ void faulty_init(struct faulty *faulty, const struct driver *inner)
     faulty->driver.run = faulty_run;
     faulty->driver.send = faulty_send;
     faulty->driver.changes = faulty_changes;
+    faulty->driver.attend = faulty_attend;
     faulty->driver.now = faulty_now;
     faulty->driver.announce = faulty_announce;
     faulty->driver.await = faulty_await;

@@ -191,18 +191,21 @@ static void door_init(struct door *door)
     pthread_cond_init(&door->changed, NULL);
 }
 
-void door_hold_writer(struct door *door, struct store *store)
+void door_hold(struct door *door, struct store *store, enum store_kind kind)
 {
     door_init(door);
-    store_write(store, stand_at_door, leave_door, door);
+    store_submit(store, &(struct store_job){.kind = kind, .fn = stand_at_door, .done = leave_door, .arg = door});
     door_wait(door, &door->is_reached);
+}
+
+void door_hold_writer(struct door *door, struct store *store)
+{
+    door_hold(door, store, STORE_WRITE);
 }
 
 void door_hold_reader(struct door *door, struct store *store)
 {
-    door_init(door);
-    store_read(store, stand_at_door, leave_door, door);
-    door_wait(door, &door->is_reached);
+    door_hold(door, store, STORE_READ);
 }
 
 void door_open(struct door *door)

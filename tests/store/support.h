@@ -60,6 +60,7 @@ struct door {
     pthread_cond_t changed;
     bool is_reached, is_open, is_left;
 };
+void door_hold(struct door *door, struct store *store, enum store_kind kind);
 void door_hold_writer(struct door *door, struct store *store);
 void door_hold_reader(struct door *door, struct store *store);
 void door_open(struct door *door); /* and waits until it has been left */

@@ -120,7 +120,7 @@ static void a_page_token_is_good_for_one_method_query_and_instance(void **state)
 {
     (void)state;
     struct domain domain = {.instance_key = {1, 2, 3}}, other = {.instance_key = {1, 2, 4}};
-    struct admin_method list = {"ListCredentials", NULL, false, false}, users = {"ListUsers", NULL, false, false};
+    struct admin_method list = {.name = "ListCredentials"}, users = {.name = "ListUsers"};
     struct call call = {.method = "test"};
     struct api api = {.domain = &domain};
     struct admin_call admin = {.method = &list, .calling = {.call = &call, .api = &api}};
@@ -154,7 +154,7 @@ static void the_longest_cursor_makes_a_token_that_is_taken(void **state)
 {
     (void)state;
     struct domain domain = {.instance_key = {1}};
-    struct admin_method list = {"ListCredentials", NULL, false, false};
+    struct admin_method list = {.name = "ListCredentials"};
     struct call call = {.method = "test"};
     struct api api = {.domain = &domain};
     struct admin_call admin = {.method = &list, .calling = {.call = &call, .api = &api}};
