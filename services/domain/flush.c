@@ -71,7 +71,6 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
     struct flushing *flushing = arg;
     struct usage *usage = flushing->flush->memory->usage;
     size_t end = uses_end(flushing);
-    bool is_shared = store_is_shared(flushing->flush->store);
     int64_t wrong_after = INT64_MAX, database = 0;
     for (size_t i = flushing->stored; i < end; i++) {
         const struct token_use *use = &flushing->uses[i];
@@ -84,7 +83,7 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
                                           .used = use->used,
                                           .wrong_after = use->is_clamped ? wrong_after : INT64_MAX,
                                           .api = usage_api(usage, use->api)};
-        TRY(token_row_store_use(tx, is_shared, &row, &flushing->changed[i]));
+        TRY(token_row_store_use(tx, &row, &flushing->changed[i]));
     }
     return STATUS_OK;
 }

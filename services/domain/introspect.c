@@ -173,7 +173,7 @@ static enum status use_tx(struct store_tx *tx, void *arg)
     const struct token_use_row use = {
         .key = introspection->key, .used = introspection->facts.last_used, .wrong_after = INT64_MAX, .api = api};
     usage_normalise(introspection->api, api);
-    return token_row_store_use(tx, true, &use, &introspection->stored_rows);
+    return token_row_store_use(tx, &use, &introspection->stored_rows);
 }
 
 /* If the row was not changed, it has gone, or another replica was about to do the same: the next load tells which. */

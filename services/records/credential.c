@@ -148,10 +148,10 @@ enum status credential_row_save(struct store_tx *tx, const struct credential *cr
 
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
 {
-    return store_send(tx,
-                      "UPDATE credential SET last_used = $1 WHERE id ="
-                      " (SELECT id FROM credential WHERE id = $2 AND last_used < $1 /* if free */)",
-                      store_int(used), store_int(id));
+    const char *sql = STORE_SQL_BY(tx, "UPDATE credential SET last_used = $1 WHERE id = $2 AND last_used < $1",
+                                   "UPDATE credential SET last_used = $1 WHERE id = (SELECT id FROM credential"
+                                   " WHERE id = $2 AND last_used < $1 FOR UPDATE SKIP LOCKED)");
+    return store_send_by(tx, sql, NULL, store_int(used), store_int(id));
 }
 
 enum status credential_row_remove(struct store_tx *tx, int64_t id)

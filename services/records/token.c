@@ -78,22 +78,15 @@ enum status token_row_remove(struct store_tx *tx, const struct token_key *key)
     return store_send(tx, "DELETE FROM token WHERE key = $1", store_blob(key->bytes, TOKEN_KEY_BYTES));
 }
 
-enum status token_row_store_use(struct store_tx *tx, bool is_shared, const struct token_use_row *use,
-                                int64_t *ret_changed)
+enum status token_row_store_use(struct store_tx *tx, const struct token_use_row *use, int64_t *ret_changed)
 {
-    struct store_value used = store_int(use->used), last_api = store_text(use->api);
-    struct store_value key = store_blob(use->key.bytes, TOKEN_KEY_BYTES), wrong_after = store_int(use->wrong_after);
-    if (!is_shared) /* half the work */
-        return store_send_counted(tx,
-                                  "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3"
-                                  " AND (last_used <= $1 OR last_used > $4)",
-                                  ret_changed, used, last_api, key, wrong_after);
     /* Whoever is changing it now ends it, or notes a use of the same moment. */
-    return store_send_counted(tx,
-                              "UPDATE token SET last_used = $1, last_api = $2 WHERE key ="
-                              " (SELECT key FROM token WHERE key = $3 AND (last_used <= $1 OR last_used > $4)"
-                              " /* if free */)",
-                              ret_changed, used, last_api, key, wrong_after);
+    const char *sql = STORE_SQL_BY(
+        tx, "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 AND (last_used <= $1 OR last_used > $4)",
+        "UPDATE token SET last_used = $1, last_api = $2 WHERE key = (SELECT key FROM token WHERE key = $3"
+        " AND (last_used <= $1 OR last_used > $4) FOR UPDATE SKIP LOCKED)");
+    return store_send_by(tx, sql, ret_changed, store_int(use->used), store_text(use->api),
+                         store_blob(use->key.bytes, TOKEN_KEY_BYTES), store_int(use->wrong_after));
 }
 
 static enum status read_counts(const struct store_row *row, void *arg)

@@ -28,7 +28,7 @@ enum status token_row_load(struct store_tx *tx, const struct token_key *key, str
 /* No error where there is none. */
 enum status token_row_remove(struct store_tx *tx, const struct token_key *key);
 
-/* is_shared: other processes write to the store, and are not waited for. *ret_changed is set at the latest when the
+/* Other processes are not waited for. *ret_changed is set at the latest when the
  * transaction commits; 0: the row is not there, or another is changing it, or it has a later use already. */
 struct token_use_row {
     struct token_key key;
@@ -36,8 +36,7 @@ struct token_use_row {
     int64_t wrong_after; /* a last use later than this is replaced: it was dated by a clock that was wrong */
     const char *api;
 };
-enum status token_row_store_use(struct store_tx *tx, bool is_shared, const struct token_use_row *use,
-                                int64_t *ret_changed);
+enum status token_row_store_use(struct store_tx *tx, const struct token_use_row *use, int64_t *ret_changed);
 
 /* Those of one credential that are within their times; what a change of epoch would end. */
 enum status token_row_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,

@@ -180,7 +180,7 @@ static enum status identify(struct store_tx *tx, void *arg)
 {
     struct identity *identity = arg;
     identity->key_len = identity->mark_len = 0;
-    return store_run_n(tx, "SELECT name, value FROM instance", NULL, 0, keep_instance, identity);
+    return store_run(tx, "SELECT name, value FROM instance", keep_instance, identity);
 }
 
 static enum status count_all(struct store_tx *tx, void *arg)
@@ -229,7 +229,7 @@ static enum status keep_is_ours(const struct store_row *row, void *arg)
 static enum status check_mark(struct store_tx *tx, struct copy *copy)
 {
     struct identity now = {0};
-    TRY(store_run_n(tx, "SELECT value FROM instance WHERE name = 'copy'", NULL, 0, keep_is_ours, &now));
+    TRY(store_run(tx, "SELECT value FROM instance WHERE name = 'copy'", keep_is_ours, &now));
     if (now.mark_len == sizeof copy->mark && memcmp(now.mark, copy->mark, sizeof copy->mark) == 0)
         return STATUS_OK;
     return fail(copy, STATUS_FAILED_PRECONDITION, copy->options->to, "another copy to it has begun");

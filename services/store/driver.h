@@ -37,6 +37,7 @@ enum connection_use {
 struct driver {
     const char *scheme; /* how its URLs begin: "sqlite:" */
     bool is_shared;     /* see store_is_shared */
+    enum store_dialect dialect;
 
     /* Opens and checks the database that the URL names. The options outlive it. */
     enum status (*open)(const struct driver *driver, const struct store_options *options,

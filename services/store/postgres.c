@@ -60,7 +60,9 @@ static enum status postgres_begin(struct connection *base)
 
 static enum status postgres_lock(struct connection *base)
 {
-    return link_send(&of(base)->link, "SELECT value FROM counter WHERE name = 'lock' FOR UPDATE", NULL, 0, NULL);
+    return link_send(&of(base)->link,
+                     STORE_SQL_IN("store_sql_postgres", "SELECT value FROM counter WHERE name = 'lock' FOR UPDATE"),
+                     NULL, 0, NULL);
 }
 
 static enum status postgres_commit(struct connection *base)
@@ -365,6 +367,7 @@ static enum status postgres_open(const struct driver *driver, const struct store
 const struct driver postgres_driver = {
     .scheme = "postgres", /* libpq knows postgres:// and postgresql:// */
     .is_shared = true,
+    .dialect = STORE_POSTGRES,
     .open = postgres_open,
     .close = postgres_close,
     .connect = postgres_connect,

@@ -207,12 +207,7 @@ static enum status sent(struct link *link, int is_sent, struct awaited entry)
 
 static enum status prepare(struct link *link, struct statement *statement, const Oid *types, size_t count)
 {
-    static const struct migration_word words[] = {{"/* if free */", "FOR UPDATE SKIP LOCKED"}, {NULL, NULL}};
-    char *sql = migration_translate(statement->sql, words);
-    if (sql == NULL)
-        return STATUS_UNAVAILABLE;
-    int is_sent = PQsendPrepare(link->conn, statement->name, sql, (int)count, types);
-    free(sql);
+    int is_sent = PQsendPrepare(link->conn, statement->name, statement->sql, (int)count, types);
     statement->is_prepared = true; /* unless the answer says otherwise */
     return sent(link, is_sent, (struct awaited){.kind = AWAIT_PREPARE, .statement = statement});
 }

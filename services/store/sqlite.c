@@ -477,6 +477,7 @@ static enum status sqlite_connect(struct database *base, enum connection_use use
 
 const struct driver sqlite_driver = {
     .scheme = "sqlite:",
+    .dialect = STORE_SQLITE,
     .open = sqlite_open,
     .close = sqlite_close,
     .connect = sqlite_connect,

@@ -17,7 +17,7 @@
  * Processes   Where several write to one database, all this holds for store_write among all of them. What is queued by
  *             store_write_beside is not alone: other processes' writes may take effect between its statements. It must
  *             not wait for them either, so it inserts only keys that are new, and changes only rows that are free: a
- *             sub-select that ends in the words / * if free * / leaves out the rows that another process is changing.
+ *             sub-select with FOR UPDATE SKIP LOCKED leaves out the rows that another process is changing.
  * Retry       The function may be called again from its beginning (a conflict with another replica, or the commit it
  *             shared was undone). It must set its outputs anew each time and have no effect outside but through tx.
  *
@@ -37,7 +37,8 @@
  * of the disk that leaves in doubt what is stored, the process ends at once with a line in the log: it never goes on as
  * if nothing had happened.
  *
- * SQL: only what SQLite 3.40 and PostgreSQL 15 both know. Parameters are $1, $2, … in order of appearance. Types:
+ * SQL: what SQLite 3.40 and PostgreSQL 15 both know; STORE_SQL_BY where they need different words. Parameters are
+ * $1, $2, … in order of appearance. Types:
  * BIGINT, TEXT, BLOB (the word BYTEA is put in its place for PostgreSQL, in migrations only). Booleans are BIGINT. Text
  * sorts by its bytes.
  */
@@ -157,12 +158,30 @@ typedef enum status store_row_fn(const struct store_row *row, void *arg);
 /* A store_row_fn: *(int64_t *)arg becomes the row's first column. */
 enum status store_read_int(const struct store_row *row, void *arg);
 
-/* Runs one statement. `sql` must be a string literal (its address names the prepared statement). `each` may be NULL. */
+/* A statement's text, a literal: its address names the prepared statement. All of them lie in one section, where a test
+ * finds and EXPLAINs each (tests/records); those that are in another name the backend that they are for. */
+#define STORE_SQL(text) STORE_SQL_IN("store_sql", text)
+#define STORE_SQL_IN(section_name, text) \
+    __extension__({ \
+        static const char statement_text[] __attribute__((section(section_name), used, aligned(1))) = text; \
+        statement_text; \
+    })
+
+/* The same statement where the backends need different words; the parameters are the same. */
+#define STORE_SQL_BY(tx, sqlite, postgres) \
+    (store_dialect(tx) == STORE_SQLITE ? STORE_SQL_IN("store_sql_sqlite", sqlite) \
+                                       : STORE_SQL_IN("store_sql_postgres", postgres))
+enum store_dialect { STORE_SQLITE, STORE_POSTGRES };
+enum store_dialect store_dialect(const struct store_tx *tx);
+
+/* Runs one statement, of which `sql` is the text, as STORE_SQL gives it. `each` may be NULL. */
 enum status store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
                         store_row_fn *each, void *arg);
 
 #define STORE_VALUES(...) ((const struct store_value[]){__VA_ARGS__})
-#define store_run(tx, sql, each, arg, ...) \
+#define store_run(tx, sql, each, arg, ...) store_run_by(tx, STORE_SQL(sql), each, arg, __VA_ARGS__)
+/* With a text of STORE_SQL_BY. */
+#define store_run_by(tx, sql, each, arg, ...) \
     store_run_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
                 each, arg)
 
@@ -174,7 +193,8 @@ enum status store_send_n(struct store_tx *tx, const char *sql, const struct stor
 
 /* And *ret_changed is how many rows it inserted, changed or deleted; it is set at the latest when the transaction
  * commits, and must live until then. */
-#define store_send_counted(tx, sql, ret_changed, ...) \
+#define store_send_counted(tx, sql, ret_changed, ...) store_send_by(tx, STORE_SQL(sql), ret_changed, __VA_ARGS__)
+#define store_send_by(tx, sql, ret_changed, ...) \
     store_send_n(tx, sql, STORE_VALUES(__VA_ARGS__), sizeof STORE_VALUES(__VA_ARGS__) / sizeof(struct store_value), \
                  ret_changed)
 

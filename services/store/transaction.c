@@ -50,6 +50,11 @@ enum status store_run_n(struct store_tx *tx, const char *sql, const struct store
     return tx->failed = status;
 }
 
+enum store_dialect store_dialect(const struct store_tx *tx)
+{
+    return tx->connection->driver->dialect;
+}
+
 enum status store_changes(struct store_tx *tx, int64_t *ret_rows)
 {
     if (tx->failed != STATUS_OK)
