@@ -13,31 +13,31 @@ enum { AS_STORED = 0, FRESH = 1 };
 
 /* In the order of the .proto; api_new checks that it is. */
 static const struct admin_method methods[] = {
-    {"CreateCredential", create_credential, WRITE, SHORT, AS_STORED},
-    {"GetCredential", get_credential, READ, SHORT, FRESH},
-    {"ListCredentials", list_credentials, READ, SHORT, FRESH},
-    {"UpdateCredential", update_credential, WRITE, SHORT, FRESH},
-    {"DeleteCredential", delete_credential, WRITE, SHORT, FRESH},
-    {"UndeleteCredential", undelete_credential, WRITE, SHORT, AS_STORED},
-    {"RegenerateSecret", regenerate_secret, WRITE, SHORT, FRESH},
-    {"EndSecret", end_secret, WRITE, SHORT, AS_STORED},
-    {"GrantRoles", grant_roles, WRITE, SHORT, FRESH},
-    {"RevokeRoles", revoke_roles, WRITE, SHORT, FRESH},
-    {"ListRoles", list_roles, READ, SHORT, AS_STORED},
-    {"CreateRole", create_role, WRITE, SHORT, AS_STORED},
-    {"UpdateRole", update_role, WRITE, SHORT, AS_STORED},
-    {"SetUserRoles", set_user_roles, WRITE, SHORT, FRESH},
-    {"GetUser", get_user, READ, SHORT, AS_STORED},
-    {"ListUsers", list_users, READ, SHORT, AS_STORED},
-    {"DeleteUser", delete_user, WRITE, SHORT, FRESH},
-    {"ListTokens", list_tokens, READ, SHORT, FRESH},
-    {"EndToken", end_token, WRITE, SHORT, FRESH},
-    {"EndTokens", end_tokens, WRITE, SHORT, FRESH},
-    {"GetSettings", get_settings, READ, SHORT, AS_STORED},
-    {"UpdateSettings", update_settings, WRITE, SHORT, FRESH},
-    {"QueryUsage", query_usage, READ, LONG, FRESH},
-    {"ListAuditEvents", list_audit_events, READ, SHORT, FRESH},
-    {"VerifyAuditLog", verify_audit_log, READ, LONG, FRESH},
+    {"CreateCredential", create_credential, WRITE, SHORT, AS_STORED, NULL},
+    {"GetCredential", get_credential, READ, SHORT, FRESH, NULL},
+    {"ListCredentials", list_credentials, READ, SHORT, FRESH, NULL},
+    {"UpdateCredential", update_credential, WRITE, SHORT, FRESH, NULL},
+    {"DeleteCredential", delete_credential, WRITE, SHORT, FRESH, NULL},
+    {"UndeleteCredential", undelete_credential, WRITE, SHORT, AS_STORED, NULL},
+    {"RegenerateSecret", regenerate_secret, WRITE, SHORT, FRESH, NULL},
+    {"EndSecret", end_secret, WRITE, SHORT, AS_STORED, NULL},
+    {"GrantRoles", grant_roles, WRITE, SHORT, FRESH, NULL},
+    {"RevokeRoles", revoke_roles, WRITE, SHORT, FRESH, NULL},
+    {"ListRoles", list_roles, READ, SHORT, AS_STORED, NULL},
+    {"CreateRole", create_role, WRITE, SHORT, AS_STORED, NULL},
+    {"UpdateRole", update_role, WRITE, SHORT, AS_STORED, NULL},
+    {"SetUserRoles", set_user_roles, WRITE, SHORT, FRESH, NULL},
+    {"GetUser", get_user, READ, SHORT, AS_STORED, NULL},
+    {"ListUsers", list_users, READ, SHORT, AS_STORED, NULL},
+    {"DeleteUser", delete_user, WRITE, SHORT, FRESH, NULL},
+    {"ListTokens", list_tokens, READ, SHORT, FRESH, NULL},
+    {"EndToken", end_token, WRITE, SHORT, FRESH, NULL},
+    {"EndTokens", end_tokens, WRITE, SHORT, FRESH, NULL},
+    {"GetSettings", get_settings, READ, SHORT, AS_STORED, NULL},
+    {"UpdateSettings", update_settings, WRITE, SHORT, FRESH, look_at_settings},
+    {"QueryUsage", query_usage, READ, LONG, FRESH, NULL},
+    {"ListAuditEvents", list_audit_events, READ, SHORT, FRESH, NULL},
+    {"VerifyAuditLog", verify_audit_log, READ, LONG, FRESH, NULL},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
@@ -73,6 +73,7 @@ static enum status run_tx(struct store_tx *tx, void *arg)
     memset(&call->error, 0, sizeof call->error); /* of an earlier try */
     work_begin(&admin->work, tx);
     admin->is_dry = admin->is_replay = false;
+    admin->recent_of = 0;
     admin->subject = admin->detail = "";
     enum status status = admin->method->fn(admin);
     if (status != STATUS_OK || !admin->method->is_write || admin->is_replay)
@@ -81,6 +82,25 @@ static enum status run_tx(struct store_tx *tx, void *arg)
         return STATUS_CANCELLED; /* so that nothing of it remains; run_done knows */
     struct audit_event event = describe(admin, STATUS_OK);
     return audit_append(tx, &event);
+}
+
+static void submit(struct admin_call *admin, enum store_kind kind, store_fn *fn, store_done_fn *done)
+{
+    const struct store_job job = {
+        .kind = kind, .fn = fn, .done = done, .arg = admin, .waits = call_waits, .waiter = admin->calling.call};
+    store_submit(admin->calling.api->domain->store, &job);
+}
+
+static enum status recent_tx(struct store_tx *tx, void *arg)
+{
+    struct admin_call *admin = arg;
+    admin->work.tx = tx;
+    return admin_add_recent(admin);
+}
+
+static void recent_done(enum status status, void *arg)
+{
+    answer(arg, status);
 }
 
 static void run_done(enum status status, void *arg)
@@ -98,21 +118,44 @@ static void run_done(enum status status, void *arg)
             event.at = clock_now(admin->calling.api->domain->clock);
         audit_queue_add(admin->calling.api->domain->memory->audit, &event);
     }
-    answer(admin, status);
+    if (status == STATUS_OK && admin->recent_of != 0)
+        submit(admin, STORE_READ_ADMIN, recent_tx, recent_done);
+    else
+        answer(admin, status);
+}
+
+static void submit_method(struct admin_call *admin)
+{
+    enum store_kind read = admin->method->is_long ? STORE_READ_LONG : STORE_READ_ADMIN;
+    submit(admin, admin->method->is_write ? STORE_WRITE : read, run_tx, run_done);
+}
+
+static enum status look_tx(struct store_tx *tx, void *arg)
+{
+    struct admin_call *admin = arg;
+    memset(&admin->calling.call->error, 0, sizeof admin->calling.call->error);
+    work_begin(&admin->work, tx);
+    admin->subject = admin->detail = "";
+    return admin->method->look(admin);
+}
+
+static void look_done(enum status status, void *arg)
+{
+    struct admin_call *admin = arg;
+    if (status == STATUS_OK)
+        submit_method(admin);
+    else
+        run_done(status, admin);
 }
 
 static void run(enum status status, void *arg)
 {
     struct admin_call *admin = arg;
     (void)status; /* of the flush: if it failed, a write most probably will too, and a list tells what is stored */
-    enum store_kind read = admin->method->is_long ? STORE_READ_LONG : STORE_READ_ADMIN;
-    store_submit(admin->calling.api->domain->store,
-                 &(struct store_job){.kind = admin->method->is_write ? STORE_WRITE : read,
-                                     .fn = run_tx,
-                                     .done = run_done,
-                                     .arg = admin,
-                                     .waits = call_waits,
-                                     .waiter = admin->calling.call});
+    if (admin->method->look != NULL)
+        submit(admin, STORE_READ_LONG, look_tx, look_done);
+    else
+        submit_method(admin);
 }
 
 static void caller_known(enum status status, struct calling *calling)

@@ -28,10 +28,13 @@ struct admin_call {
 
     /* Set by the method. */
     ProtobufCMessage *response;
-    bool is_dry;         /* validate_only: nothing is to remain */
-    bool is_replay;      /* a repeated request_id: nothing was done */
-    const char *subject; /* for the audit log: what it was done to */
-    const char *detail;  /* and what, in words */
+    bool is_dry;       /* validate_only: nothing is to remain */
+    int64_t recent_of; /* then: the credential whose lately used APIs the impact names; 0: of none */
+    Gatehouse__V1__Impact *impact;
+    int64_t looked_tokens, looked_credentials; /* what look_at_settings has counted */
+    bool is_replay;                            /* a repeated request_id: nothing was done */
+    const char *subject;                       /* for the audit log: what it was done to */
+    const char *detail;                        /* and what, in words */
 };
 
 typedef enum status admin_fn(struct admin_call *admin);
@@ -42,6 +45,8 @@ struct admin_method {
     bool is_write;
     bool is_long;  /* a read that may take minutes */
     bool is_fresh; /* it counts uses or live tokens: what is noted in memory is stored first */
+    /* What a write looks at that goes by more than its own rows: in a read before it, so that no other write waits. */
+    admin_fn *look;
 };
 
 /* admin_credentials.c, admin_secrets.c, admin_roles.c, admin_users.c, admin_tokens.c, admin_settings.c, admin_usage.c,
@@ -51,7 +56,7 @@ admin_fn regenerate_secret, end_secret, grant_roles, revoke_roles;
 admin_fn list_roles, create_role, update_role;
 admin_fn set_user_roles, get_user, list_users, delete_user;
 admin_fn list_tokens, end_token, end_tokens;
-admin_fn get_settings, update_settings;
+admin_fn get_settings, update_settings, look_at_settings;
 admin_fn query_usage, list_audit_events, verify_audit_log;
 
 /* What several of them need (admin_common.c). */
@@ -84,8 +89,10 @@ char *admin_join(struct admin_call *admin, size_t count, char **words);
 Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time); /* NULL for 0 */
 Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds);
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential);
-/* What the work ended; with is_dry also what the credential called lately (0: of no one credential). */
+/* What the work ended; with is_dry admin_add_recent also says what the credential called lately (0: of no one
+ * credential). It is a read of its own: the writer has no time for it. */
 enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gatehouse__V1__Impact **ret_impact);
+enum status admin_add_recent(struct admin_call *admin);
 Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct usage_total *total);
 
 /* LAST_ADMINISTRATOR, if the work leaves none. */

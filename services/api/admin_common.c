@@ -233,13 +233,19 @@ enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gateho
     gatehouse__v1__impact__init(impact);
     impact->tokens_ended = admin->work.tokens_ended;
     impact->credentials_affected = admin->work.credentials_affected;
-    *ret_impact = impact;
-    if (!admin->is_dry || credential_id == 0)
-        return STATUS_OK;
+    *ret_impact = admin->impact = impact;
+    admin->recent_of = admin->is_dry ? credential_id : 0;
+    return STATUS_OK;
+}
+
+enum status admin_add_recent(struct admin_call *admin)
+{
+    Gatehouse__V1__Impact *impact = admin->impact;
+    impact->n_recent_usage = 0;
     impact->recent_usage = arena_array(&admin->arena, Gatehouse__V1__UsageRow *, RECENT_ROWS);
     struct recent recent = {admin, impact};
     struct usage_query query = {
-        .credential_id = credential_id,
+        .credential_id = admin->recent_of,
         .api = "",
         .start = admin->work.now - RECENT,
         .end = admin->work.now,

@@ -158,25 +158,47 @@ static enum status read_settings(struct admin_call *admin, const Gatehouse__V1__
     return STATUS_OK;
 }
 
-enum status update_settings(struct admin_call *admin)
+/* What the request makes of the settings that are stored. */
+static enum status next_settings(struct admin_call *admin, struct settings *before, struct settings *next)
 {
     static const char *const allowed[] = {"idle_session_timeout", "max_token_life",  "max_tokens_per_credential",
                                           "deletion_retention",   "usage_retention", NULL};
     const Gatehouse__V1__UpdateSettingsRequest *request = (const void *)admin->request;
-    RESPOND(Gatehouse__V1__UpdateSettingsResponse, gatehouse__v1__update_settings_response__init);
-    struct work *work = &admin->work;
-    struct settings before, next;
     if (request->settings == NULL)
         return call_fail_field(admin_fails(admin), "settings", "INVALID_FIELD", "settings is missing");
     TRY(admin_check_mask(admin, request->update_mask, allowed));
-    TRY(setting_load(work->tx, &before));
-    TRY(admin_check_etag(admin, request->settings->etag, before.version));
-    next = before;
-    TRY(read_settings(admin, request, &next));
-    settings_raise(&before, &next, work->now);
-    TRY(setting_save(work->tx, &next));
+    TRY(setting_load(admin->work.tx, before));
+    TRY(admin_check_etag(admin, request->settings->etag, before->version));
+    *next = *before;
+    TRY(read_settings(admin, request, next));
+    settings_raise(before, next, admin->work.now);
+    return STATUS_OK;
+}
+
+/* Counts what stricter limits end, among all tokens. What ends between this and the change is a matter of moments. */
+enum status look_at_settings(struct admin_call *admin)
+{
+    struct settings before, next;
+    struct work *work = &admin->work;
+    TRY(next_settings(admin, &before, &next));
     struct token_limits now = settings_limits(&before, work->now), then = settings_limits(&next, work->now);
-    TRY(token_row_count_ended_by(work->tx, &now, &then, work->now, &work->tokens_ended, &work->credentials_affected));
+    admin->looked_tokens = admin->looked_credentials = 0;
+    if (then.used_after <= now.used_after && then.issued_after <= now.issued_after)
+        return STATUS_OK;
+    return token_row_count_ended_by(work->tx, &now, &then, work->now, &admin->looked_tokens,
+                                    &admin->looked_credentials);
+}
+
+enum status update_settings(struct admin_call *admin)
+{
+    const Gatehouse__V1__UpdateSettingsRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__UpdateSettingsResponse, gatehouse__v1__update_settings_response__init);
+    struct work *work = &admin->work;
+    struct settings before, next;
+    TRY(next_settings(admin, &before, &next));
+    TRY(setting_save(work->tx, &next));
+    work->tokens_ended = admin->looked_tokens;
+    work->credentials_affected = admin->looked_credentials;
     TRY(work_change_settings(work, &next));
     admin->is_dry = request->validate_only;
     admin->subject = "settings";

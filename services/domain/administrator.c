@@ -6,30 +6,24 @@
 
 #include <stdio.h>
 
-struct counting {
-    int role;
-    int64_t now;
-    int count;
-};
-
-/* A directory_each_fn. */
-static void count_administrator(const struct credential_facts *facts, void *arg)
+static bool administers(const struct administrator_state *state, int role)
 {
-    struct counting *counting = arg;
-    bool is_living = credential_state(facts->deleted, facts->expires, counting->now) == CREDENTIAL_LIVE;
-    counting->count += is_living && role_set_has(&facts->effective, counting->role);
+    return state->is_live && role_set_has(&state->effective, role);
+}
+
+void administrator_note(struct work *work, const struct administrator_state *was, const struct administrator_state *is)
+{
+    int role = directory_role_number(work->memory->directory, ROLE_USER_MANAGER);
+    work->takes_administrator |= administers(was, role) && !administers(is, role);
 }
 
 enum status administrator_check(struct work *work)
 {
-    struct directory *directory = work->memory->directory;
-    struct counting before = {directory_role_number(directory, ROLE_USER_MANAGER), work->now, 0};
-    directory_lock(directory);
-    directory_each(directory, count_administrator, &before);
-    directory_unlock(directory);
-    int64_t after = 0;
-    TRY(credential_role_count_holders(work->tx, before.role, work->now, &after));
-    return before.count > 0 && after == 0 ? STATUS_FAILED_PRECONDITION : STATUS_OK;
+    bool is_held = true;
+    if (work->takes_administrator)
+        TRY(credential_role_is_held(work->tx, directory_role_number(work->memory->directory, ROLE_USER_MANAGER),
+                                    work->now, &is_held));
+    return is_held ? STATUS_OK : STATUS_FAILED_PRECONDITION;
 }
 
 struct first {

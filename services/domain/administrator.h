@@ -5,7 +5,14 @@
 
 #include "domain/work.h"
 
-/* FAILED_PRECONDITION: after this work there would be no living, unexpired credential that holds user_manager
+/* What a credential was and is, as far as it administers: the work takes note if it did and does no more. */
+struct administrator_state {
+    bool is_live;
+    struct role_set effective;
+};
+void administrator_note(struct work *work, const struct administrator_state *was, const struct administrator_state *is);
+
+/* FAILED_PRECONDITION: this work takes user_manager from a live credential, and no other live one would hold it
  * effectively. */
 enum status administrator_check(struct work *work);
 

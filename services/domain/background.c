@@ -2,6 +2,7 @@
 #include "domain/background.h"
 
 #include "base/must.h"
+#include "domain/group.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -61,14 +62,19 @@ static enum status flush_and_wait(struct background *background)
     return status;
 }
 
-void background_round(struct background *background, int *ret_removed)
+/* Who has not heard of the others for so long may take for dead what they have given more time. */
+static bool may_reap(const struct background *background)
 {
-    int seen = 0;
-    *ret_removed = 0;
-    /* Who has not heard of the others for so long may take for dead what they have given more time. */
-    if (flush_and_wait(background) == STATUS_OK && follow_age(background->parts.follow) < REAP_DEAD_FOR &&
-        reap_round(background->parts.reap, &seen, ret_removed) != STATUS_OK)
-        *ret_removed = 0;
+    struct follow *follow = background->parts.follow;
+    return follow == NULL || (follow_age(follow) < REAP_DEAD_FOR && group_is_first(follow_group(follow)));
+}
+
+void background_round(struct background *background, struct reaped *ret_reaped)
+{
+    *ret_reaped = (struct reaped){0};
+    if (flush_and_wait(background) == STATUS_OK && may_reap(background) &&
+        reap_round(background->parts.reap, ret_reaped) != STATUS_OK)
+        *ret_reaped = (struct reaped){0};
 }
 
 static int64_t pause_between(struct background *background)
@@ -83,10 +89,10 @@ static void *do_rounds(void *arg)
     struct background *background = arg;
     int64_t pause = pause_between(background);
     while (!pause_for(background, pause)) {
-        int removed = 0;
-        background_round(background, &removed);
+        struct reaped reaped;
+        background_round(background, &reaped);
         pause = pause_between(background);
-        if (removed > REAP_MANY) /* where much is dead, go on soon */
+        if (reaped.is_behind)
             pause = pause / 20 + 1;
     }
     return NULL;

@@ -32,7 +32,7 @@ void background_start(struct background *background);
 void background_stop(struct background *background);
 
 /* What the thread does every few seconds: flushes, waiting for the end, and if all is stored and the others were heard
- * of lately, removes. */
-void background_round(struct background *background, int *ret_removed);
+ * of lately, removes. Of several processes one removes. */
+void background_round(struct background *background, struct reaped *ret_reaped);
 
 #endif

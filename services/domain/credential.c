@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/credential.h"
 
+#include "domain/administrator.h"
 #include "records/counter.h"
 #include "records/credential_facts.h"
 #include "records/token.h"
@@ -18,6 +19,19 @@ static enum status save(struct work *work, struct credential *credential)
 static enum credential_state state_of(const struct work *work, const struct credential *credential)
 {
     return credential_state(credential->deleted, credential->expires, work->now);
+}
+
+static struct administrator_state administrator_state(const struct work *work, const struct credential *credential)
+{
+    return (struct administrator_state){state_of(work, credential) == CREDENTIAL_LIVE, credential->effective};
+}
+
+/* What it was, and now is. */
+static void note_administrator(struct work *work, const struct administrator_state *was,
+                               const struct credential *credential)
+{
+    struct administrator_state is = administrator_state(work, credential);
+    administrator_note(work, was, &is);
 }
 
 /* Every token of an earlier epoch is dead from the commit on. Where the credential did not live before the change, they
@@ -90,6 +104,8 @@ enum status credential_update(struct work *work, struct credential *credential)
         if (was == CREDENTIAL_EXPIRED || is == CREDENTIAL_EXPIRED ||
             !role_set_equal(&before->effective, &credential->effective))
             status = move_epoch(work, credential, was == CREDENTIAL_LIVE);
+        struct administrator_state administered = administrator_state(work, before);
+        note_administrator(work, &administered, credential);
     }
     arena_done(&arena);
     TRY(status);
@@ -98,8 +114,10 @@ enum status credential_update(struct work *work, struct credential *credential)
 
 enum status credential_delete(struct work *work, struct credential *credential)
 {
-    TRY(move_epoch(work, credential, state_of(work, credential) == CREDENTIAL_LIVE));
+    struct administrator_state was = administrator_state(work, credential);
+    TRY(move_epoch(work, credential, was.is_live));
     credential->deleted = work->now;
+    note_administrator(work, &was, credential);
     return save(work, credential);
 }
 
@@ -137,7 +155,7 @@ enum status credential_change_roles(struct work *work, struct credential *creden
                                     const struct role_set *revoke)
 {
     struct role_set granted_before = credential->granted;
-    struct role_set effective_before = credential->effective;
+    struct administrator_state was = administrator_state(work, credential);
     for (int role = 0; role < ROLES_MAX; role++) {
         if (role_set_has(grant, role) && !role_set_has(&credential->granted, role))
             TRY(change_role(work, credential, role, true));
@@ -147,8 +165,9 @@ enum status credential_change_roles(struct work *work, struct credential *creden
     if (role_set_equal(&granted_before, &credential->granted))
         return STATUS_OK;
     credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
-    if (!role_set_equal(&effective_before, &credential->effective))
-        TRY(move_epoch(work, credential, state_of(work, credential) == CREDENTIAL_LIVE));
+    if (!role_set_equal(&was.effective, &credential->effective))
+        TRY(move_epoch(work, credential, was.is_live));
+    note_administrator(work, &was, credential);
     return save(work, credential);
 }
 

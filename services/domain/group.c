@@ -18,6 +18,7 @@ struct group {
     int64_t own_lease;
     pthread_mutex_t lock;
     int64_t said;         /* the last time that the others know of; clock_steady */
+    int64_t first;        /* id of any, the least */
     int64_t longest;      /* lease of any */
     int64_t longest_seen; /* when it was as long as that; clock_steady */
 };
@@ -59,6 +60,14 @@ bool group_is_known(struct group *group)
     return said_ago(group) < TRUSTED;
 }
 
+bool group_is_first(struct group *group)
+{
+    pthread_mutex_lock(&group->lock);
+    bool is_first = group->first == group->id;
+    pthread_mutex_unlock(&group->lock);
+    return is_first && group_is_known(group);
+}
+
 int64_t group_lease(struct group *group)
 {
     pthread_mutex_lock(&group->lock);
@@ -76,7 +85,8 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
         now = clock_now(group->clock);
     TRY(process_row_say(tx, group->id, group->own_lease, now));
     TRY(process_row_expire(tx, now - GONE));
-    return process_row_longest(tx, &ret_word->longest);
+    TRY(process_row_longest(tx, &ret_word->longest));
+    return process_row_first(tx, &ret_word->first);
 }
 
 void group_said(struct group *group, const struct group_word *word)
@@ -85,6 +95,7 @@ void group_said(struct group *group, const struct group_word *word)
     pthread_mutex_lock(&group->lock);
     if (word->asked > group->said)
         group->said = word->asked;
+    group->first = word->first;
     /* One that has left the table may have done so by a database's clock that jumped. */
     if (word->longest >= group->longest || now - group->longest_seen >= GONE) {
         group->longest = word->longest;

@@ -25,6 +25,7 @@ bool group_is_due(struct group *group);
 struct group_word {
     int64_t asked;   /* clock_steady */
     int64_t longest; /* lease of any */
+    int64_t first;   /* id of any, the least */
 };
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word);
 void group_said(struct group *group, const struct group_word *word);
@@ -34,6 +35,9 @@ enum status group_leave(struct group *group, struct store_tx *tx);
 
 /* Do the others count on this process's lease still? */
 bool group_is_known(struct group *group);
+
+/* Is this process the one that does what one of them is to do? At times it may be two, or none. */
+bool group_is_first(struct group *group);
 
 /* The longest lease of any process, in microseconds. */
 int64_t group_lease(struct group *group);

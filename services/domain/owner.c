@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/owner.h"
 
+#include "domain/administrator.h"
 #include "domain/credential.h"
 #include "records/user.h"
 
@@ -55,8 +56,13 @@ static enum status follow_owner(struct work *work, const char *owner, const stru
         struct arena arena = {0};
         struct credential *credential = NULL;
         enum status status = credential_load_id(work->tx, &arena, owned.ids[i], work->now, &credential);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
+            /* It was loaded after the owner's roles were stored. */
+            bool is_live = credential_state(credential->deleted, credential->expires, work->now) == CREDENTIAL_LIVE;
+            administrator_note(work, &(struct administrator_state){is_live, role_set_and(&credential->granted, before)},
+                               &(struct administrator_state){is_live, role_set_and(&credential->granted, after)});
             status = credential_end_tokens(work, credential);
+        }
         arena_done(&arena);
         TRY(status);
     }

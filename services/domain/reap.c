@@ -16,8 +16,9 @@
 enum {
     REAP_LIMIT = 1000, /* tokens looked at in one round */
     TIDY_ROUNDS = 30,  /* rounds between two looks at what grows slowly */
-    TIDY_LIMIT = 1000,
+    TIDY_LIMIT = 1000, /* rows of each table that it removes then */
     PURGE_LIMIT = 20,
+    REAP_MANY = 250, /* removed in a round: where so much is dead, there is more */
 };
 #define REQUEST_RETENTION (24 * 3600 * CLOCK_SECOND)
 #define CHANGE_LOG_RETENTION (3600 * CLOCK_SECOND)
@@ -28,6 +29,7 @@ struct reap {
     struct clock *clock;
     struct follow *follow;
     struct token_key cursor;
+    int64_t secret_cursor;
     int round;
 };
 
@@ -36,7 +38,8 @@ struct reaping {
     struct reap *reap;
     struct arena arena;
     struct work work;
-    bool is_tidy_round;
+    bool is_tidy_round, is_tidy_behind;
+    int64_t secret_cursor;
     int64_t deletion_retention, usage_retention;
     int64_t at; /* what was dead by then goes, by these limits */
     struct token_limits limits;
@@ -114,29 +117,39 @@ static enum status mend_settings(struct reaping *reaping, struct settings *setti
     return work_change_settings(work, settings);
 }
 
-/* Removes for good what was deleted until then. */
-static enum status purge(struct work *work, int64_t until)
+/* Removes for good what was deleted until then. One that has much usage goes when that is gone. */
+static enum status purge(struct reaping *reaping, int64_t until)
 {
-    int64_t ids[PURGE_LIMIT];
+    struct work *work = &reaping->work;
+    int64_t ids[PURGE_LIMIT], left = TIDY_LIMIT;
     int count = 0;
     TRY(credential_row_deleted(work->tx, until, PURGE_LIMIT, ids, &count));
     for (int i = 0; i < count; i++) {
+        int64_t removed = 0;
+        TRY(usage_row_remove(work->tx, ids[i], (int)left, &removed));
+        left -= removed;
+        if (left == 0)
+            break;
         TRY(credential_row_remove(work->tx, ids[i]));
-        TRY(usage_row_remove(work->tx, ids[i]));
         TRY(work_change_purge(work, ids[i]));
     }
+    reaping->is_tidy_behind |= left == 0 || count == PURGE_LIMIT;
     return STATUS_OK;
 }
 
 static enum status tidy(struct reaping *reaping, int64_t now)
 {
-    struct work *work = &reaping->work;
-    TRY(credential_row_mend(work->tx, reaping->latest, work->now));
-    TRY(secret_row_expire(work->tx, now));
-    TRY(request_row_expire(work->tx, now - REQUEST_RETENTION));
-    TRY(change_log_trim(work->tx, now - CHANGE_LOG_RETENTION));
-    TRY(usage_row_expire(work->tx, now - reaping->usage_retention, TIDY_LIMIT));
-    return purge(work, now - reaping->deletion_retention);
+    struct store_tx *tx = reaping->work.tx;
+    int64_t mended = 0, secrets = 0, requests = 0, changes = 0, uses = 0;
+    TRY(credential_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &mended));
+    TRY(secret_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &reaping->secret_cursor));
+    TRY(secret_row_expire(tx, now, TIDY_LIMIT, &secrets));
+    TRY(request_row_expire(tx, now - REQUEST_RETENTION, TIDY_LIMIT, &requests));
+    TRY(change_log_trim(tx, now - CHANGE_LOG_RETENTION, TIDY_LIMIT, &changes));
+    TRY(usage_row_expire(tx, now - reaping->usage_retention, TIDY_LIMIT, &uses));
+    reaping->is_tidy_behind = mended >= TIDY_LIMIT || secrets == TIDY_LIMIT || requests == TIDY_LIMIT ||
+                              changes == TIDY_LIMIT || uses == TIDY_LIMIT;
+    return purge(reaping, now - reaping->deletion_retention);
 }
 
 /* What is removed is gone for everybody: not by one clock that may be wrong. */
@@ -149,6 +162,8 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     struct settings settings;
     arena_done(&reaping->arena);
     work_begin(work, tx);
+    reaping->is_tidy_behind = false;
+    reaping->secret_cursor = reaping->reap->secret_cursor;
     TRY(setting_load(tx, &settings));
     TRY(store_now(tx, &database));
     if (database < now)
@@ -175,7 +190,8 @@ static void reap_done(enum status status, void *arg)
             change_forget_token(reaping->reap->memory, &reaping->removed[i]);
         work_apply(&reaping->work);
         reaping->reap->cursor = reaping->cursor;
-        reaping->reap->round++;
+        reaping->reap->secret_cursor = reaping->secret_cursor;
+        reaping->reap->round += !reaping->is_tidy_behind; /* otherwise the next round is such a one, too */
     }
     pthread_mutex_lock(&reaping->lock);
     reaping->is_over = true;
@@ -184,7 +200,7 @@ static void reap_done(enum status status, void *arg)
     pthread_mutex_unlock(&reaping->lock);
 }
 
-enum status reap_round(struct reap *reap, int *ret_seen, int *ret_removed)
+enum status reap_round(struct reap *reap, struct reaped *ret_reaped)
 {
     struct reaping reaping = {
         .reap = reap,
@@ -199,8 +215,8 @@ enum status reap_round(struct reap *reap, int *ret_seen, int *ret_removed)
     while (!reaping.is_over)
         pthread_cond_wait(&reaping.wake, &reaping.lock);
     pthread_mutex_unlock(&reaping.lock);
-    *ret_seen = reaping.seen;
-    *ret_removed = reaping.removed_count;
+    *ret_reaped = (struct reaped){.seen = reaping.seen, .removed = reaping.removed_count};
+    ret_reaped->is_behind = reaping.removed_count > REAP_MANY || reaping.is_tidy_behind;
     work_reset(&reaping.work);
     arena_done(&reaping.arena);
     return reaping.status;

@@ -7,8 +7,15 @@
 #include "base/clock.h"
 #include "base/status.h"
 
+#include <stdbool.h>
+
 #define REAP_DEAD_FOR (60 * CLOCK_SECOND) /* a token is removed when it has been dead this long */
-enum { REAP_MANY = 250 };                 /* removed in a round: where so much is dead, go on soon */
+
+/* What one round did. */
+struct reaped {
+    int seen, removed; /* tokens */
+    bool is_behind;    /* there is more to do: go on soon */
+};
 
 struct follow;
 struct memory;
@@ -21,7 +28,8 @@ void reap_free(struct reap *reap); /* NULL is fine */
 
 /* One round, waiting for its end; all that was noted must be flushed. Looks at the next tokens and removes those that
  * were dead REAP_DEAD_FOR ago, as the store has their credentials and the settings, except those of which memory knows
- * a later use. Returns how many tokens were looked at and removed. */
-enum status reap_round(struct reap *reap, int *ret_seen, int *ret_removed);
+ * a later use. Now and then it also removes what else has had its time. No more than a few thousand rows change in one
+ * transaction; between two rounds others write. */
+enum status reap_round(struct reap *reap, struct reaped *ret_reaped);
 
 #endif

@@ -35,6 +35,7 @@ void work_reset(struct work *work)
     }
     work->tokens_ended = 0;
     work->credentials_affected = 0;
+    work->takes_administrator = false;
 }
 
 void work_begin(struct work *work, struct store_tx *tx)

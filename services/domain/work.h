@@ -30,6 +30,7 @@ struct work {
     const char *actor;          /* client ID or mutual-TLS identity */
     int64_t tokens_ended;
     int64_t credentials_affected;
+    bool takes_administrator;   /* a live credential does not hold user_manager any more */
     struct own_change *changes; /* newest first */
 };
 

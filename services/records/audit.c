@@ -80,8 +80,11 @@ enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, a
         store_text(filter->outcome), store_text(pattern), store_int(filter->limit));
 }
 
+enum { VERIFY_ROWS = 10000 }; /* of one statement */
+
 struct verifying {
     uint8_t before[SHA256_BYTES];
+    int64_t seen; /* of this statement */
     int64_t checked;
     int64_t broken;
 };
@@ -90,6 +93,7 @@ static enum status verify_event(const struct audit_event *event, void *arg)
 {
     struct verifying *verifying = arg;
     uint8_t hash[SHA256_BYTES];
+    verifying->seen++;
     if (verifying->broken != 0)
         return STATUS_OK;
     audit_hash(event, verifying->before, hash);
@@ -105,7 +109,11 @@ enum status audit_verify(struct store_tx *tx, int64_t *ret_checked, int64_t *ret
     struct verifying verifying = {.broken = 0};
     struct listing listing = {verify_event, &verifying};
     int64_t last = 0;
-    TRY(store_run(tx, "SELECT " AUDIT_COLUMNS " FROM audit ORDER BY sequence", read_event, &listing));
+    do {
+        verifying.seen = 0;
+        TRY(store_run(tx, "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+                      read_event, &listing, store_int(verifying.checked), store_int(VERIFY_ROWS)));
+    } while (verifying.seen == VERIFY_ROWS && verifying.broken == 0);
     TRY(counter_last(tx, "audit", &last));
     if (verifying.broken == 0 && verifying.checked != last) /* the newest ones were removed */
         verifying.broken = verifying.checked + 1;

@@ -56,11 +56,13 @@ enum status change_log_read(struct store_tx *tx, int64_t from, change_each_fn *e
                      read_row, &listing, store_int(from));
 }
 
-enum status change_log_trim(struct store_tx *tx, int64_t before)
+enum status change_log_trim(struct store_tx *tx, int64_t before, int limit, int64_t *ret_removed)
 {
-    return store_run(tx,
-                     "DELETE FROM change_log WHERE revision < coalesce("
-                     "(SELECT revision FROM change_log WHERE at > $1 ORDER BY revision LIMIT 1),"
-                     " (SELECT max(revision) FROM change_log))",
-                     NULL, NULL, store_int(before));
+    /* Of the oldest ones: up to the first that is not old. If all are, up to the last, which may be the log's last. */
+    TRY(store_run(tx,
+                  "DELETE FROM change_log WHERE revision < (SELECT"
+                  " coalesce(min(CASE WHEN at > $1 THEN revision END), max(revision))"
+                  " FROM (SELECT revision, at FROM change_log ORDER BY revision LIMIT $2) AS oldest)",
+                  NULL, NULL, store_int(before), store_int(limit + 1)));
+    return store_changes(tx, ret_removed);
 }

@@ -31,7 +31,8 @@ enum status change_log_last(struct store_tx *tx, struct position *ret_position);
 typedef enum status change_each_fn(const struct change_row *row, void *arg);
 enum status change_log_read(struct store_tx *tx, int64_t from, change_each_fn *each, void *arg);
 
-/* Old changes, but never the last one, and never one from between others: the log stays in one piece. */
-enum status change_log_trim(struct store_tx *tx, int64_t before);
+/* Old changes, at most `limit`, but never the last one, and never one from between others: the log stays in one piece.
+ */
+enum status change_log_trim(struct store_tx *tx, int64_t before, int limit, int64_t *ret_removed);
 
 #endif

@@ -161,14 +161,27 @@ enum status credential_row_remove(struct store_tx *tx, int64_t id)
     return store_run(tx, "DELETE FROM credential WHERE id = $1", NULL, NULL, store_int(id));
 }
 
-enum status credential_row_mend(struct store_tx *tx, int64_t latest, int64_t now)
+enum status credential_row_mend(struct store_tx *tx, int64_t latest, int64_t now, int limit, int64_t *ret_mended)
 {
-    TRY(store_run(tx, "UPDATE credential SET deleted = $1 WHERE deleted > $2", NULL, NULL, store_int(now),
-                  store_int(latest)));
-    TRY(store_run(tx, "UPDATE credential SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
-                  store_int(latest)));
-    return store_run(tx, "UPDATE secret SET last_used = $1 WHERE last_used > $2", NULL, NULL, store_int(now),
-                     store_int(latest));
+    int64_t deleted = 0, used = 0;
+    const char *mend_deleted = STORE_SQL_BY(
+        tx,
+        "UPDATE credential SET deleted = $1 WHERE id IN"
+        " (SELECT id FROM credential WHERE deleted <> 0 AND deleted > $2 ORDER BY deleted DESC LIMIT $3)",
+        "UPDATE credential SET deleted = $1 WHERE ctid = ANY (ARRAY"
+        " (SELECT ctid FROM credential WHERE deleted <> 0 AND deleted > $2 ORDER BY deleted DESC LIMIT $3))");
+    const char *mend_used =
+        STORE_SQL_BY(tx,
+                     "UPDATE credential SET last_used = $1 WHERE id IN"
+                     " (SELECT id FROM credential WHERE last_used > $2 ORDER BY last_used DESC LIMIT $3)",
+                     "UPDATE credential SET last_used = $1 WHERE ctid = ANY (ARRAY"
+                     " (SELECT ctid FROM credential WHERE last_used > $2 ORDER BY last_used DESC LIMIT $3))");
+    TRY(store_run_by(tx, mend_deleted, NULL, NULL, store_int(now), store_int(latest), store_int(limit)));
+    TRY(store_changes(tx, &deleted));
+    TRY(store_run_by(tx, mend_used, NULL, NULL, store_int(now), store_int(latest), store_int(limit)));
+    TRY(store_changes(tx, &used));
+    *ret_mended = deleted + used;
+    return STATUS_OK;
 }
 
 struct listing {
@@ -186,8 +199,8 @@ static enum status read_id(const struct store_row *row, void *arg)
 enum status credential_row_deleted(struct store_tx *tx, int64_t until, int limit, int64_t *ids, int *ret_count)
 {
     struct listing listing = {ids, 0};
-    TRY(store_run(tx, "SELECT id FROM credential WHERE deleted <> 0 AND deleted <= $1 LIMIT $2", read_id, &listing,
-                  store_int(until), store_int(limit)));
+    TRY(store_run(tx, "SELECT id FROM credential WHERE deleted <> 0 AND deleted <= $1 ORDER BY deleted LIMIT $2",
+                  read_id, &listing, store_int(until), store_int(limit)));
     *ret_count = listing.count;
     return STATUS_OK;
 }
@@ -232,14 +245,18 @@ enum status credential_role_of_owner(struct store_tx *tx, const char *owner, cre
                      read_owned, &owned, store_text(owner));
 }
 
-enum status credential_role_count_holders(struct store_tx *tx, int role, int64_t now, int64_t *ret_count)
+enum status credential_role_is_held(struct store_tx *tx, int role, int64_t now, bool *ret_held)
 {
-    return store_run(tx,
-                     "SELECT count(*) FROM credential c JOIN credential_role r ON r.credential = c.id"
-                     " WHERE r.role = $1 AND r.revoked = 0 AND c.deleted = 0 AND (c.expires = 0 OR c.expires > $2)"
-                     " AND (c.owner IS NULL OR EXISTS (SELECT 1 FROM user_role u"
-                     " WHERE u.user_id = c.owner AND u.role = $1 AND u.revoked = 0))",
-                     store_read_int, ret_count, store_int(role), store_int(now));
+    int64_t held = 0;
+    TRY(store_run(tx,
+                  "SELECT 1 FROM credential_role r JOIN credential c ON c.id = r.credential"
+                  " WHERE r.role = $1 AND r.revoked = 0 AND c.deleted = 0 AND (c.expires = 0 OR c.expires > $2)"
+                  " AND (c.owner IS NULL OR EXISTS (SELECT 1 FROM user_role u"
+                  " WHERE u.user_id = c.owner AND u.role = $1 AND u.revoked = 0))"
+                  " ORDER BY r.credential LIMIT 1",
+                  store_read_int, &held, store_int(role), store_int(now)));
+    *ret_held = held != 0;
+    return STATUS_OK;
 }
 
 /* Its secret keys */
@@ -264,7 +281,24 @@ enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
                       store_int(id));
 }
 
-enum status secret_row_expire(struct store_tx *tx, int64_t until)
+enum status secret_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed)
 {
-    return store_run(tx, "DELETE FROM secret WHERE ends <> 0 AND ends <= $1", NULL, NULL, store_int(until));
+    const char *sql = STORE_SQL_BY(tx,
+                                   "DELETE FROM secret WHERE id IN"
+                                   " (SELECT id FROM secret WHERE ends <> 0 AND ends <= $1 ORDER BY ends LIMIT $2)",
+                                   "DELETE FROM secret WHERE ctid = ANY (ARRAY"
+                                   " (SELECT ctid FROM secret WHERE ends <> 0 AND ends <= $1 ORDER BY ends LIMIT $2))");
+    TRY(store_run_by(tx, sql, NULL, NULL, store_int(until), store_int(limit)));
+    return store_changes(tx, ret_removed);
+}
+
+enum status secret_row_mend(struct store_tx *tx, int64_t latest, int64_t now, int limit, int64_t *cursor)
+{
+    int64_t last = 0;
+    TRY(store_run(tx, "SELECT max(id) FROM (SELECT id FROM secret WHERE id > $1 ORDER BY id LIMIT $2) AS page",
+                  store_read_int, &last, store_int(*cursor), store_int(limit)));
+    TRY(store_run(tx, "UPDATE secret SET last_used = $1 WHERE id > $2 AND id <= $3 AND last_used > $4", NULL, NULL,
+                  store_int(now), store_int(*cursor), store_int(last), store_int(latest)));
+    *cursor = last;
+    return STATUS_OK;
 }

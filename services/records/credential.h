@@ -72,10 +72,11 @@ enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t us
 /* With its roles and secret keys; its usage stays. */
 enum status credential_row_remove(struct store_tx *tx, int64_t id);
 
-/* What was deleted or used later than `latest`, was so `now`: a clock that was wrong said so. */
-enum status credential_row_mend(struct store_tx *tx, int64_t latest, int64_t now);
+/* What was deleted or used later than `latest`, was so `now`: a clock that was wrong said so. At most `limit` of
+ * each. */
+enum status credential_row_mend(struct store_tx *tx, int64_t latest, int64_t now, int limit, int64_t *ret_mended);
 
-/* Those that were deleted at `until` or before, at most `limit` of them. */
+/* Those that were deleted at `until` or before, the first of them first; at most `limit`. */
 enum status credential_row_deleted(struct store_tx *tx, int64_t until, int limit, int64_t *ids, int *ret_count);
 
 /* By grant->role; of a grant its time and who, of a revocation those of that. */
@@ -86,15 +87,19 @@ enum status credential_role_revoke(struct store_tx *tx, int64_t id, const struct
 typedef void credential_owned_fn(int64_t id, int role, void *arg);
 enum status credential_role_of_owner(struct store_tx *tx, const char *owner, credential_owned_fn *each, void *arg);
 
-/* How many live ones hold it effectively. */
-enum status credential_role_count_holders(struct store_tx *tx, int role, int64_t now, int64_t *ret_count);
+/* Does a live one hold it effectively? */
+enum status credential_role_is_held(struct store_tx *tx, int role, int64_t now, bool *ret_held);
 
 /* A new secret key. `ends` and `used` move a known one. */
 enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret);
 enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends);
 enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
 
-/* Removes those that ended at `until` or before. */
-enum status secret_row_expire(struct store_tx *tx, int64_t until);
+/* Removes those that ended at `until` or before, at most `limit`. */
+enum status secret_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed);
+
+/* As credential_row_mend does, of the `limit` next ones after *cursor, which is moved to the last of them; 0: that were
+ * all. */
+enum status secret_row_mend(struct store_tx *tx, int64_t latest, int64_t now, int limit, int64_t *cursor);
 
 #endif

@@ -19,6 +19,11 @@ enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease)
     return store_run(tx, "SELECT max(lease) FROM process", store_read_int, ret_lease);
 }
 
+enum status process_row_first(struct store_tx *tx, int64_t *ret_id)
+{
+    return store_run(tx, "SELECT min(id) FROM process", store_read_int, ret_id);
+}
+
 enum status process_row_remove(struct store_tx *tx, int64_t id)
 {
     return store_send(tx, "DELETE FROM process WHERE id = $1", store_int(id));

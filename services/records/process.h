@@ -14,6 +14,9 @@ enum status process_row_expire(struct store_tx *tx, int64_t before);
 /* The longest lease of those that are there. */
 enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease);
 
+/* The least id of those that are there. */
+enum status process_row_first(struct store_tx *tx, int64_t *ret_id);
+
 enum status process_row_remove(struct store_tx *tx, int64_t id);
 
 #endif

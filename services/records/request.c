@@ -40,7 +40,13 @@ enum status request_row_insert(struct store_tx *tx, const struct request_row *ro
         store_blob(row->client_id, strlen(row->client_id)), store_int(now));
 }
 
-enum status request_row_expire(struct store_tx *tx, int64_t until)
+enum status request_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed)
 {
-    return store_run(tx, "DELETE FROM request WHERE at <= $1", NULL, NULL, store_int(until));
+    const char *sql = STORE_SQL_BY(tx,
+                                   "DELETE FROM request WHERE rowid IN"
+                                   " (SELECT rowid FROM request WHERE at <= $1 ORDER BY at LIMIT $2)",
+                                   "DELETE FROM request WHERE ctid = ANY (ARRAY"
+                                   " (SELECT ctid FROM request WHERE at <= $1 ORDER BY at LIMIT $2))");
+    TRY(store_run_by(tx, sql, NULL, NULL, store_int(until), store_int(limit)));
+    return store_changes(tx, ret_removed);
 }

@@ -19,7 +19,7 @@ struct request_row {
 enum status request_row_load(struct store_tx *tx, struct arena *arena, struct request_row *row);
 enum status request_row_insert(struct store_tx *tx, const struct request_row *row, int64_t now);
 
-/* Removes those of `until` and before. */
-enum status request_row_expire(struct store_tx *tx, int64_t until);
+/* Removes those of `until` and before, at most `limit`. */
+enum status request_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed);
 
 #endif

@@ -85,7 +85,20 @@ static const char third[] = "ALTER TABLE change_log ADD COLUMN change_id BIGINT 
                             "    id BIGINT PRIMARY KEY, lease BIGINT NOT NULL, seen BIGINT NOT NULL"
                             ") /* table */;";
 
-static const char *const steps[] = {first, second, third};
+/* Each list's order and each thing that is removed when its time has come: by an index, however many there are. */
+static const char fourth[] =
+    "CREATE INDEX credential_in_order_of_name ON credential (lower(name), id);"
+    "CREATE INDEX credential_in_order_of_creation ON credential (created, id);"
+    "CREATE INDEX credential_in_order_of_expiry ON credential"
+    " ((CASE WHEN expires = 0 THEN 9223372036854775807 ELSE expires END), id);"
+    "CREATE INDEX credential_in_order_of_use ON credential (last_used, id);"
+    "CREATE INDEX credential_by_deletion ON credential (deleted) WHERE deleted <> 0;"
+    "CREATE INDEX credential_role_by_role ON credential_role (role, credential) WHERE revoked = 0;"
+    "CREATE INDEX user_role_by_role ON user_role (role, user_id) WHERE revoked = 0;"
+    "CREATE INDEX secret_by_end ON secret (ends) WHERE ends <> 0;"
+    "CREATE INDEX request_by_time ON request (at);";
+
+static const char *const steps[] = {first, second, third, fourth};
 
 static const struct store_table tables[] = {
     {"instance", 1, 2, {{"name", 't'}, {"value", 'b'}}},

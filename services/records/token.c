@@ -122,12 +122,13 @@ enum status token_row_count_ended_by(struct store_tx *tx, const struct token_lim
 {
     struct token_key from = key_after(now->issued_after), next_from = key_after(next->issued_after);
     int64_t counts[2] = {0};
-    TRY(store_run(tx,
-                  "SELECT count(*), count(DISTINCT t.credential) FROM token t JOIN credential c ON c.id = t.credential"
-                  " WHERE t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0"
-                  " AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)",
-                  read_counts, counts, store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(now->used_after),
-                  store_int(at), store_blob(next_from.bytes, TOKEN_KEY_BYTES), store_int(next->used_after)));
+    TRY(store_run(
+        tx,
+        "SELECT count(*), count(DISTINCT t.credential) FROM token t CROSS JOIN credential c"
+        " WHERE c.id = t.credential AND t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0"
+        " AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)",
+        read_counts, counts, store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(now->used_after), store_int(at),
+        store_blob(next_from.bytes, TOKEN_KEY_BYTES), store_int(next->used_after)));
     *ret_tokens = counts[0];
     *ret_credentials = counts[1];
     return STATUS_OK;

@@ -16,19 +16,26 @@ enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, 
                       store_int(delta->last_used));
 }
 
-enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit)
+enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit, int64_t *ret_removed)
 {
-    /* Whole hours up to that of the limit-th oldest row: a few more than limit where that hour has more. */
-    int64_t hour = INT64_MIN;
-    TRY(store_run(tx, "SELECT max(hour) FROM (SELECT hour FROM usage WHERE hour < $1 ORDER BY hour LIMIT $2) AS oldest",
-                  store_read_int, &hour, store_int(before), store_int(limit)));
-    return store_run(tx, "DELETE FROM usage WHERE hour <= $1 AND hour < $2", NULL, NULL, store_int(hour),
-                     store_int(before));
+    const char *sql = STORE_SQL_BY(tx,
+                                   "DELETE FROM usage WHERE (credential, api, hour) IN (SELECT credential, api, hour"
+                                   " FROM usage WHERE hour < $1 ORDER BY hour LIMIT $2)",
+                                   "DELETE FROM usage WHERE ctid = ANY (ARRAY"
+                                   " (SELECT ctid FROM usage WHERE hour < $1 ORDER BY hour LIMIT $2))");
+    TRY(store_run_by(tx, sql, NULL, NULL, store_int(before), store_int(limit)));
+    return store_changes(tx, ret_removed);
 }
 
-enum status usage_row_remove(struct store_tx *tx, int64_t credential_id)
+enum status usage_row_remove(struct store_tx *tx, int64_t credential_id, int limit, int64_t *ret_removed)
 {
-    return store_run(tx, "DELETE FROM usage WHERE credential = $1", NULL, NULL, store_int(credential_id));
+    const char *sql = STORE_SQL_BY(tx,
+                                   "DELETE FROM usage WHERE (credential, api, hour) IN"
+                                   " (SELECT credential, api, hour FROM usage WHERE credential = $1 LIMIT $2)",
+                                   "DELETE FROM usage WHERE ctid = ANY (ARRAY"
+                                   " (SELECT ctid FROM usage WHERE credential = $1 LIMIT $2))");
+    TRY(store_run_by(tx, sql, NULL, NULL, store_int(credential_id), store_int(limit)));
+    return store_changes(tx, ret_removed);
 }
 
 struct querying {
@@ -51,22 +58,27 @@ static enum status read_total(const struct store_row *row, void *arg)
     return querying->each(&total, querying->arg);
 }
 
+/* The totals of rows that `where` chooses; the parameters that come after its own. */
+#define TOTALS(where, api, start, end, by_uses, limit, offset) \
+    "SELECT g_credential, g_api, g_start, CAST(sum(allowed) AS BIGINT), CAST(sum(denied) AS BIGINT)," \
+    " min(first_used), max(last_used) FROM (SELECT CASE WHEN $1 = 1 THEN credential ELSE 0 END AS g_credential," \
+    " CASE WHEN $2 = 1 THEN api ELSE '' END AS g_api, hour - hour % $3 AS g_start, allowed, denied, first_used," \
+    " last_used FROM usage WHERE " where "(" api " = '' OR api = " api ") AND hour >= " start " AND hour < " end \
+    ") AS rows GROUP BY g_credential, g_api, g_start" \
+    " ORDER BY CASE WHEN " by_uses " = 1 THEN -sum(allowed + denied) ELSE 0 END, g_start, g_credential, g_api" \
+    " LIMIT " limit " OFFSET " offset
+
 enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg)
 {
     struct querying querying = {each, arg};
-    int64_t period = query->period == 0 ? INT64_MAX : query->period;
-    return store_run(
-        tx,
-        "SELECT g_credential, g_api, g_start, CAST(sum(allowed) AS BIGINT), CAST(sum(denied) AS BIGINT),"
-        " min(first_used), max(last_used) FROM (SELECT"
-        " CASE WHEN $1 = 1 THEN credential ELSE 0 END AS g_credential,"
-        " CASE WHEN $2 = 1 THEN api ELSE '' END AS g_api,"
-        " hour - hour % $3 AS g_start, allowed, denied, first_used, last_used FROM usage"
-        " WHERE ($4 = 0 OR credential = $4) AND ($5 = '' OR api = $5) AND hour >= $6 AND hour < $7) AS rows"
-        " GROUP BY g_credential, g_api, g_start"
-        " ORDER BY CASE WHEN $8 = 1 THEN -sum(allowed + denied) ELSE 0 END, g_start, g_credential, g_api"
-        " LIMIT $9 OFFSET $10",
-        read_total, &querying, store_int(query->by_credential), store_int(query->by_api), store_int(period),
-        store_int(query->credential_id), store_text(query->api), store_int(query->start), store_int(query->end),
-        store_int(query->by_uses), store_int(query->limit), store_int(query->offset));
+    const struct store_value by_credential = store_int(query->by_credential), by_api = store_int(query->by_api);
+    const struct store_value period = store_int(query->period == 0 ? INT64_MAX : query->period);
+    if (query->credential_id == 0)
+        return store_run(tx, TOTALS("", "$4", "$5", "$6", "$7", "$8", "$9"), read_total, &querying, by_credential,
+                         by_api, period, store_text(query->api), store_int(query->start), store_int(query->end),
+                         store_int(query->by_uses), store_int(query->limit), store_int(query->offset));
+    return store_run(tx, TOTALS("credential = $4 AND ", "$5", "$6", "$7", "$8", "$9", "$10"), read_total, &querying,
+                     by_credential, by_api, period, store_int(query->credential_id), store_text(query->api),
+                     store_int(query->start), store_int(query->end), store_int(query->by_uses), store_int(query->limit),
+                     store_int(query->offset));
 }

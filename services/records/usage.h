@@ -11,11 +11,11 @@
 /* Adds it to the row of (credential, api, hour). */
 enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, const char *api);
 
-/* Removes rows of hours before `before`, at most about `limit`. */
-enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit);
+/* Removes rows of hours before `before`, the oldest first, at most `limit`. */
+enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit, int64_t *ret_removed);
 
-/* All of one credential, which is purged. */
-enum status usage_row_remove(struct store_tx *tx, int64_t credential_id);
+/* Those of one credential, which is purged; at most `limit`. */
+enum status usage_row_remove(struct store_tx *tx, int64_t credential_id, int limit, int64_t *ret_removed);
 
 struct usage_query {
     int64_t credential_id; /* 0: all */

@@ -22,8 +22,8 @@ static enum status read_version(struct connection *connection, int64_t *ret_vers
     const struct driver *driver = connection->driver;
     TRY(driver->script(connection, "CREATE TABLE IF NOT EXISTS schema_version ("
                                    "number BIGINT PRIMARY KEY, applied BIGINT NOT NULL) /* table */;"));
-    return driver->run(connection, "SELECT coalesce(max(number), 0) FROM schema_version", NULL, 0, keep_number,
-                       ret_version);
+    return driver->run(connection, STORE_SQL("SELECT coalesce(max(number), 0) FROM schema_version"), NULL, 0,
+                       keep_number, ret_version);
 }
 
 /* Step `version` + 1, if there is one. */
@@ -35,7 +35,8 @@ static enum status step(struct connection *connection, const struct store_schema
         return STATUS_OK;
     TRY(driver->script(connection, schema->steps[*ret_version]));
     const struct store_value values[] = {store_int(*ret_version + 1), store_int(time(NULL) * CLOCK_SECOND)};
-    TRY(driver->run(connection, "INSERT INTO schema_version (number, applied) VALUES ($1, $2)", values, 2, NULL, NULL));
+    TRY(driver->run(connection, STORE_SQL("INSERT INTO schema_version (number, applied) VALUES ($1, $2)"), values, 2,
+                    NULL, NULL));
     ++*ret_version;
     return STATUS_OK;
 }

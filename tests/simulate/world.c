@@ -281,7 +281,7 @@ static void flushed(enum status status, void *arg)
 
 void process_round(struct world *world, struct process *process)
 {
-    int removed = 0;
+    struct reaped reaped;
     if (!process->is_up || process->is_busy)
         return;
     process->is_busy = true;
@@ -295,8 +295,8 @@ void process_round(struct world *world, struct process *process)
     world_say(world, "%d flushes and reaps", process->index);
     flush_begin(process->domain->flush, flushed, flushing);
     model_reap(world, process->index);
-    background_round(process->domain->background, &removed);
-    world_say(world, "%d reaped %d", process->index, removed);
+    background_round(process->domain->background, &reaped);
+    world_say(world, "%d reaped %d", process->index, reaped.removed);
     process->is_busy = false;
 }
 

@@ -274,14 +274,15 @@ static void the_reaper_takes_what_is_dead_and_only_that(void **state)
     clock_advance(fixture.clock, 10 * MINUTE);
     struct token_key living = make_token(&fixture, credential);
     clock_advance(fixture.clock, 10 * MINUTE);
-    int seen = 0, removed = 0, total = 0;
-    assert_int_equal(reap_round(fixture.domain->reap, &seen, &removed), STATUS_OK);
-    assert_int_equal(removed, 0); /* dead, but a replica may know of a later use */
+    struct reaped reaped;
+    int total = 0;
+    assert_int_equal(reap_round(fixture.domain->reap, &reaped), STATUS_OK);
+    assert_int_equal(reaped.removed, 0); /* dead, but a replica may know of a later use */
     clock_advance(fixture.clock, 2 * MINUTE);
     for (int round = 0; round < 6; round++) {
-        assert_int_equal(reap_round(fixture.domain->reap, &seen, &removed), STATUS_OK);
-        assert_in_range(seen, 0, 1000);
-        total += removed;
+        assert_int_equal(reap_round(fixture.domain->reap, &reaped), STATUS_OK);
+        assert_in_range(reaped.seen, 0, 1000);
+        total += reaped.removed;
     }
     assert_int_equal(total, COUNT);
     assert_int_equal(query_number(&fixture, count_tokens), 1);
@@ -324,10 +325,10 @@ static void the_reaper_goes_by_the_store_and_not_by_what_memory_knows_of_credent
     fixture_open(&fixture, "ahead.db", NULL);
     struct credential *credential = make_credential(&fixture, "ahead", "work_creator");
     assert_int_equal(store_write_wait(fixture.store, add_unknown, credential), STATUS_OK);
-    int seen = 0, removed = 0;
-    assert_int_equal(reap_round(fixture.domain->reap, &seen, &removed), STATUS_OK);
-    assert_int_equal(seen, 4);
-    assert_int_equal(removed, 2);
+    struct reaped reaped;
+    assert_int_equal(reap_round(fixture.domain->reap, &reaped), STATUS_OK);
+    assert_int_equal(reaped.seen, 4);
+    assert_int_equal(reaped.removed, 2);
     assert_int_equal(query_number(&fixture, count_ahead), 2);
     assert_int_equal(query_number(&fixture, count_tokens), 2);
     fixture_close(&fixture);

@@ -143,12 +143,12 @@ static void the_reaper_spares_what_was_used_and_is_not_stored(void **state)
 {
     (void)state;
     static struct scene scene;
-    int seen = 0, removed = 0;
+    struct reaped reaped;
     set_scene(&scene, "spares.db");
     clock_advance(scene.fixture.clock, 19 * MINUTE); /* 34 since its issue */
     assert_true(is_active(&scene.fixture, &scene.used, true));
-    enum status status = reap_round(scene.fixture.domain->reap, &seen, &removed); /* or is refused */
-    assert_true(status != STATUS_OK || removed == 0);
+    enum status status = reap_round(scene.fixture.domain->reap, &reaped); /* or is refused */
+    assert_true(status != STATUS_OK || reaped.removed == 0);
     assert_int_equal(query_number(&scene.fixture, count_rows), NEIGHBOURS + 1);
     assert_int_equal(flush(&scene.fixture), STATUS_OK);
     fixture_crash(&scene.fixture, "spares.db");
