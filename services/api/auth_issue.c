@@ -12,6 +12,7 @@ struct issue_call {
     const Gatehouse__V1__IssueTokenRequest *request;
     ProtobufCClosure closure;
     int tries;
+    struct audit_event sign_in;
 };
 
 static enum status read_scopes(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
@@ -93,9 +94,37 @@ static enum status prepare(struct issue_call *issue)
     return read_scopes(issue->api, issue->call, issue->request, &issuing->client, &issuing->row);
 }
 
+/* A token for administration and nothing else, which is what the console asks for. */
+static bool is_sign_in(const struct issue_call *issue)
+{
+    const struct token_row *row = &issue->issuing.row;
+    struct role_set only = {0};
+    int manager = directory_role_number(issue->api->domain->memory->directory, ROLE_USER_MANAGER);
+    if (manager < 0 || !row->is_narrowed)
+        return false;
+    role_set_add(&only, manager);
+    return role_set_equal(&only, &row->roles);
+}
+
+static void describe_sign_in(struct issue_call *issue)
+{
+    issue->sign_in = (struct audit_event){
+        .at = clock_now(issue->api->domain->clock),
+        .actor = issue->issuing.client.client_id,
+        .action = "SignIn",
+        .subject = issue->issuing.client.client_id,
+        .peer = issue->call->peer,
+        .request_id = issue->call->request_id,
+        .outcome = status_name(STATUS_OK),
+    };
+    issue->issuing.event = &issue->sign_in;
+}
+
 static void try_to_issue(struct issue_call *issue)
 {
     enum status status = prepare(issue);
+    if (status == STATUS_OK && is_sign_in(issue))
+        describe_sign_in(issue);
     if (status != STATUS_OK)
         finish(issue, status);
     else

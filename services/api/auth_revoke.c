@@ -48,12 +48,26 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
     return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
 }
 
+/* One credential wanted to end another's token. */
+static void audit_refusal(struct revoking *revoking)
+{
+    struct token_key key;
+    char accessor[TOKEN_ACCESSOR_LEN + 1] = "";
+    if (token_text_parse(revoking->request->token, &key))
+        token_key_format(&key, accessor);
+    struct refusal refusal = {.action = "Revoke", .subject = accessor, .count = 1};
+    refusal.actor = revoking->has_client ? revoking->client.client_id : revoking->calling.caller.name;
+    caller_note_refusal(revoking->calling.api, revoking->calling.call, &refusal);
+}
+
 static void answer_revoking(struct revoking *revoking, enum status status)
 {
     Gatehouse__V1__RevokeResponse response = GATEHOUSE__V1__REVOKE_RESPONSE__INIT;
     struct call *call = revoking->calling.call;
-    if (status == STATUS_PERMISSION_DENIED && call->error.status == STATUS_OK)
+    if (status == STATUS_PERMISSION_DENIED && call->error.status == STATUS_OK) {
         status = call_fail(call, status, "NOT_YOUR_TOKEN", "the token was issued to another client");
+        audit_refusal(revoking);
+    }
     if (status != STATUS_OK)
         answer_failure(call, status);
     revoking->closure(status == STATUS_OK ? &response.base : NULL, call);

@@ -100,32 +100,30 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     }
 }
 
-static void note_refusal(struct api *api, const struct call *call, const char *action, const char *actor,
-                         const char *subject, const char *detail)
+void caller_note_refusal(struct api *api, const struct call *call, const struct refusal *refusal)
 {
-    audit_queue_add(api->domain->memory->audit, &(struct audit_event){
-                                                    .at = clock_now(api->domain->clock),
-                                                    .actor = actor,
-                                                    .action = action,
-                                                    .subject = subject,
-                                                    .peer = call->peer,
-                                                    .request_id = call->request_id,
-                                                    .outcome = status_name(call->error.status),
-                                                    .detail = detail,
-                                                });
+    const struct audit_event event = {
+        .at = clock_now(api->domain->clock),
+        .actor = refusal->actor,
+        .action = refusal->action,
+        .subject = refusal->subject,
+        .peer = call->peer,
+        .request_id = call->request_id,
+        .outcome = status_name(call->error.status),
+        .detail = call->method,
+    };
+    audit_queue_count(api->domain->memory->audit, &event, refusal->count);
 }
 
-/* Thinned out: what is refused for being too much must not fill the log and the audit log either. */
+/* Thinned out: what is refused for being too much must not fill the log. */
 static void note_throttled(struct api *api, const struct call *call, const char *action, const char *client_id,
                            int64_t refused)
 {
-    char detail[48];
     if (refused == 0)
         return;
-    snprintf(detail, sizeof detail, "too many failures; %lld refused", (long long)refused);
     log_write(LOG_LEVEL_WARN, "auth_too_many_failures", "request_id", call->request_id, "peer", call->peer, "client_id",
               client_id[0] == '\0' ? NULL : client_id, "refused", log_number(refused).text, NULL);
-    note_refusal(api, call, action, "", client_id, detail);
+    caller_note_refusal(api, call, &(struct refusal){.action = action, .subject = client_id, .count = refused});
 }
 
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right)
@@ -143,7 +141,7 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
     if (verdict.is_allowed) {
         log_write(LOG_LEVEL_WARN, caller->is_known ? "auth_caller_not_allowed" : "auth_caller_unknown", "request_id",
                   call->request_id, "peer", call->peer, "caller", caller->name, "method", call->method, NULL);
-        note_refusal(api, call, "CallerRefused", caller->name, "", call->method);
+        caller_note_refusal(api, call, &(struct refusal){.action = "CallerRefused", .actor = caller->name, .count = 1});
     } else {
         note_throttled(api, call, "CallerRefused", "", verdict.refused);
     }
@@ -182,7 +180,8 @@ static enum status refuse_client(struct api *api, struct call *call, const char 
     status = call_fail(call, STATUS_UNAUTHENTICATED, "INVALID_CLIENT", "client authentication failed");
     log_write(LOG_LEVEL_WARN, "auth_invalid_client", "request_id", call->request_id, "peer", call->peer, "client_id",
               loggable(client_id), NULL);
-    note_refusal(api, call, "ClientRefused", "", loggable(client_id), call->method);
+    caller_note_refusal(api, call,
+                        &(struct refusal){.action = "ClientRefused", .subject = loggable(client_id), .count = 1});
     return status;
 }
 

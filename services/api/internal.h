@@ -56,6 +56,13 @@ struct calling {
 /* Calls done at once or later. STATUS_UNAVAILABLE: the store could not be asked. An unknown caller is no error here. */
 void caller_resolve(struct calling *calling, struct api *api, struct call *call, caller_done_fn *done);
 
+/* Somebody was refused, as call->error says: for the audit log. NULL: "". */
+struct refusal {
+    const char *actor, *action, *subject;
+    int64_t count;
+};
+void caller_note_refusal(struct api *api, const struct call *call, const struct refusal *refusal);
+
 enum caller_right { CALLER_MAY_INTROSPECT, CALLER_MAY_ADMINISTER };
 
 /* Fails the call with UNAUTHENTICATED or PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */

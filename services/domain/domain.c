@@ -153,7 +153,7 @@ void domain_close(struct domain *domain)
         return;
     background_stop(domain->background);
     if (domain->flush != NULL) {
-        flush_begin(domain->flush, NULL, NULL);
+        flush_begin_last(domain->flush);
         follow_leave(domain->follow);
         flush_wait(domain->flush);
     }

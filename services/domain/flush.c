@@ -27,6 +27,7 @@ struct flush {
     bool is_ending;                  /* a thread tells the first that it is done */
     struct flushing *first, *last;   /* that are not done, in the order in which they gathered; under the lock */
     pthread_mutex_t gathering;       /* held while one gathers, outside the lock */
+    bool is_last;                    /* no other will gather */
     _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
 };
 
@@ -167,8 +168,7 @@ static void rest_done(enum status status, void *arg)
     struct memory *memory = flushing->flush->memory;
     if (status != STATUS_OK) {
         usage_give_back(memory->usage, flushing->deltas, flushing->delta_count);
-        for (size_t i = 0; i < flushing->event_count; i++)
-            audit_queue_add(memory->audit, &flushing->events[i]);
+        audit_queue_give_back(memory->audit, flushing->events, flushing->event_count);
         for (size_t i = 0; i < flushing->secret_count; i++)
             secret_uses_note(memory->secrets, flushing->secrets[i].secret_id, flushing->secrets[i].used);
         has_failed(flushing, status);
@@ -277,7 +277,8 @@ static void gather(struct flush *flush, struct flushing *flushing)
     flushing->use_count = token_table_gather(memory->tokens, &flushing->uses);
     flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));
     flushing->delta_count = usage_gather(memory->usage, flushing->now, &flushing->deltas);
-    flushing->event_count = audit_queue_gather(memory->audit, &flushing->arena, &flushing->events);
+    flushing->event_count = audit_queue_gather(memory->audit, &flushing->arena, clock_steady(flush->clock),
+                                               flush->is_last, &flushing->events);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
     pthread_mutex_lock(&flush->lock);
     if (flush->last == NULL)
@@ -318,6 +319,12 @@ void flush_begin(struct flush *flush, store_done_fn *done, void *arg)
     store_write_beside(flush->store, flush_uses_tx, uses_done, flushing);
     if (is_rest_next)
         store_write(flush->store, flush_rest_tx, rest_done, flushing);
+}
+
+void flush_begin_last(struct flush *flush)
+{
+    flush->is_last = true;
+    flush_begin(flush, NULL, NULL);
 }
 
 void flush_wait(struct flush *flush)

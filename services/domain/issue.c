@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/issue.h"
 
+#include "records/audit.h"
+
 static enum status insert_tx(struct store_tx *tx, void *arg)
 {
     struct issuing *issuing = arg;
@@ -11,7 +13,8 @@ static enum status insert_tx(struct store_tx *tx, void *arg)
         if (live >= issuing->max_tokens)
             return STATUS_RESOURCE_EXHAUSTED;
     }
-    return token_row_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted);
+    TRY(token_row_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted));
+    return issuing->event != NULL && issuing->inserted > 0 ? audit_append(tx, issuing->event) : STATUS_OK;
 }
 
 /* A store_done_fn: what others did is known. */
@@ -103,6 +106,8 @@ void issue_begin(const struct issue *issue, struct issuing *issuing)
         issuing->done(status, issuing);
     else if (issuing->max_tokens > 0) /* so that uses noted in memory count */
         flush_begin(issue->flush, insert_flushed, issuing);
+    else if (issuing->event != NULL) /* the log's rows are made one after the other */
+        store_write(issue->store, insert_tx, insert_done, issuing);
     else
         insert(issuing, STORE_WRITE_BESIDE);
 }

@@ -7,6 +7,7 @@
 #include "domain/flush.h"
 #include "domain/follow.h"
 #include "records/token.h"
+#include "rules/audit.h"
 
 /* What it may touch; all borrowed. */
 struct issue {
@@ -24,6 +25,7 @@ struct issuing {
     /* For whom; of the row, whether it is narrowed and to which roles. */
     struct client client;
     struct token_row row;
+    struct audit_event *event; /* stored with it, if it is to be told; NULL */
     issue_done_fn *done;
     store_waits_fn *waits; /* does the asker still wait? See struct store_job */
     const void *waiter;

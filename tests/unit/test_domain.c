@@ -196,7 +196,7 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(deltas[0].allowed, 1);
     usage_give_back(fixture.domain->memory->usage, deltas, count);
-    assert_int_equal(audit_queue_gather(fixture.domain->memory->audit, &fixture.arena, &events), 1);
+    assert_int_equal(audit_queue_gather(fixture.domain->memory->audit, &fixture.arena, 0, true, &events), 1);
     audit_queue_add(fixture.domain->memory->audit, &events[0]);
     free(uses);
     free(deltas);

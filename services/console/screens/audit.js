@@ -38,7 +38,8 @@ const actions = [
     "UpdateRole",
     "UpdateSettings",
     "Revoke",
-    "TokenRefused",
+    "SignIn",
+    "ClientRefused",
     "CallerRefused",
   ].map((action) => /** @type {[string, string]} */ ([action, inWords(action)])),
 ];
