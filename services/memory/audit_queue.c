@@ -82,11 +82,8 @@ void audit_queue_free(struct audit_queue *queue)
     for (size_t i = 0; i < queue->count; i++)
         free(queue->acts[queue->begin + i]);
     free(queue->acts);
-    struct tally *tally, *after;
-    HASH_ITER(hh, queue->tallies, tally, after)
-    {
-        tally_free(queue, tally);
-    }
+    while (queue->tallies != NULL)
+        tally_free(queue, queue->tallies);
     pthread_mutex_destroy(&queue->lock);
     free(queue);
 }
@@ -336,9 +333,8 @@ static size_t take_tallies(struct audit_queue *queue, struct arena *arena, int64
                            struct audit_event *events)
 {
     size_t count = 0;
-    struct tally *tally, *after;
-    HASH_ITER(hh, queue->tallies, tally, after)
-    {
+    for (struct tally *tally = queue->tallies, *next; tally != NULL; tally = next) {
+        next = tally->hh.next;
         if (tally->was_told && now - tally->told < minute && !is_last)
             continue;
         if (tally->first == NULL) {
