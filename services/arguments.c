@@ -12,7 +12,8 @@ enum {
     OPTION_NAME,
     OPTION_SECRET_FILE,
     OPTION_CHECK,
-    OPTION_HEALTH
+    OPTION_HEALTH,
+    OPTION_KEEP_CORES
 };
 
 static const struct argp_option options[] = {
@@ -23,6 +24,8 @@ static const struct argp_option options[] = {
     {"print-config", OPTION_PRINT, NULL, 0, "Print every setting, with its meaning, and end", 0},
     {"check-config", OPTION_CHECK, NULL, 0, "Say what is wrong with the settings, and end", 0},
     {"health", OPTION_HEALTH, NULL, 0, "Ask the daemon that runs with these settings whether it is ready, and end", 0},
+    {"keep-cores", OPTION_KEEP_CORES, NULL, 0, "For its developers: may leave a core file, and debuggers may attach",
+     0},
     {NULL, 0, NULL, 0, "For init:", 1},
     {"name", OPTION_NAME, "NAME", 0, "Name of the first administrator's credential (default: administrator)", 1},
     {"secret-file", OPTION_SECRET_FILE, "FILE", 0, "Write its secret key to FILE (mode 0600) instead of printing it",
@@ -61,6 +64,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case OPTION_HEALTH:
         arguments->is_health = true;
+        return 0;
+    case OPTION_KEEP_CORES:
+        arguments->may_dump = true;
         return 0;
     case OPTION_NAME:
         arguments->name = value;

@@ -18,6 +18,7 @@ struct arguments {
     bool is_check;
     bool is_init;
     bool is_health;
+    bool may_dump;
     const char *name;
     const char *secret_file;
 };

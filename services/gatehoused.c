@@ -3,6 +3,7 @@
  * that exits. */
 #include "arguments.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "daemon.h"
 #include "domain/administrator.h"
@@ -27,13 +28,17 @@ enum {
     CLOSING_MS = 30000,    /* for what comes after the drain: storing what is in memory */
 };
 
-/* No core file may hold a secret; descriptors must not run out (grpc-core-notes: CVE-2023-4785). */
-static void harden(void)
+/* No core file may hold a secret, unless a developer asks for one; descriptors must not run out: gRPC core aborts where
+ * it gets none (CVE-2023-4785). */
+static void harden(bool may_dump)
 {
     struct rlimit none = {0, 0}, files;
     umask(077);
-    prctl(PR_SET_DUMPABLE, 0);
-    setrlimit(RLIMIT_CORE, &none);
+    crash_install();
+    if (!may_dump) {
+        prctl(PR_SET_DUMPABLE, 0);
+        setrlimit(RLIMIT_CORE, &none);
+    }
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
         files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -312,7 +317,7 @@ int main(int argc, char **argv)
     struct arguments arguments;
     struct config_mistakes mistakes = {.count = 0};
     arguments_parse(argc, argv, &arguments);
-    harden();
+    harden(arguments.may_dump);
     config_load(arguments.config_file, arguments.settings, &daemon.config, &mistakes);
     if (!arguments.is_print && !arguments.is_check && !arguments.is_health && !arguments.is_init)
         take_sockets(&daemon, &mistakes);

@@ -31,6 +31,19 @@ def dump(path):
     return rows
 
 
+class Columns(unittest.TestCase):
+    """Quick, so that whoever adds a column hears of it."""
+
+    def test_no_column_is_forgotten(self):
+        with open(SOURCE, encoding="utf-8") as file:
+            listed = {name: set(re.findall(r'"(\w+)"', columns)) for name, columns in
+                      re.findall(r'\{"(\w+)",\s*\d+,\s*\d+,\s*\{(.*?)\}\}', file.read(), re.S)}
+        with Daemon(OFF, start=False) as daemon, sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
+            found = {name: {row[1] for row in database.execute(f"PRAGMA table_info({name})")} for name in listed}
+        self.assertEqual(listed, found)
+        self.assertGreater(len(found), 10)
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="gatehouse-copy-")
@@ -111,15 +124,6 @@ class Copy(Case):
             self.assertTrue(all(count == (0, 0) for count in self.ok(daemon.settings["store"], self.target).values()))
             with self.on(self.target, daemon) as other:
                 self.check(other, live, dead)
-
-    def test_no_column_is_forgotten(self):
-        with open(SOURCE, encoding="utf-8") as file:
-            listed = {name: set(re.findall(r'"(\w+)"', columns)) for name, columns in
-                      re.findall(r'\{"(\w+)",\s*\d+,\s*\d+,\s*\{(.*?)\}\}', file.read(), re.S)}
-        with Daemon(OFF, start=False) as daemon, sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
-            found = {name: {row[1] for row in database.execute(f"PRAGMA table_info({name})")} for name in listed}
-        self.assertEqual(listed, found)
-        self.assertGreater(len(found), 10)
 
     def test_a_live_installation_moves_with_a_last_copy_of_the_difference(self):
         with Daemon(OFF) as daemon:

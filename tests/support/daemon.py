@@ -25,6 +25,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 GATEHOUSED = os.environ.get("GATEHOUSED", "gatehoused")
 TRANSPORT = os.environ.get("GATEHOUSE_TRANSPORT")  # else the default
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 DEADLINE = 60  # seconds: an answer that never comes is a failure, not a wait for ever
 
 # A test that dies takes what it started along. Not by preexec_fn: that is Python after a fork, which now and then waits for
@@ -51,7 +52,7 @@ class Daemon:
             **({"grpc_transport": TRANSPORT} if TRANSPORT else {}),
             **(settings or {}),
         }
-        self.extra = list(extra)
+        self.extra = list(extra) + (["--keep-cores"] if os.environ.get("TEST_CORES") else [])
         self.prefix, self.pass_fds = (), ()  # a command that starts it in its turn, and descriptors for it
         self.process = self.channel = self.shift = None
         self.log_path = self.folder + "/log"
@@ -86,8 +87,10 @@ class Daemon:
         log = open(self.log_path, "ab")
         begin = os.path.getsize(self.log_path)
         # stdout is not ours to give away: CTest waits for whoever holds it.
-        self.process = subprocess.Popen([*LEASH, *self.prefix, *self.arguments(), *self.extra], stderr=log,
-                                        stdout=subprocess.DEVNULL, env=self.environment, pass_fds=self.pass_fds)
+        cores = ("prlimit", "--core=unlimited", "--") if os.environ.get("TEST_CORES") else ()
+        self.process = subprocess.Popen([*LEASH, *cores, *self.prefix, *self.arguments(), *self.extra], stderr=log,
+                                        stdout=subprocess.DEVNULL, env=self.environment, pass_fds=self.pass_fds,
+                                        cwd=self.folder if cores else None)
         log.close()
         end = time.monotonic() + timeout
         started = None
@@ -131,9 +134,13 @@ class Daemon:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None and os.environ.get("TEST_WAIT"):
+            self.wait_for_enter(kind)
         if self.channel:
             self.channel.close()
+        if self.process and -(self.process.poll() or 0) in CRASHES:
+            raise AssertionError(self.obituary()) from None
         status = None
         if self.process and self.process.poll() is None:
             status = self.stop()
@@ -142,6 +149,25 @@ class Daemon:
             raise AssertionError(f"gatehoused ended with {status}:\n{text[-20000:]}")
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def obituary(self):
+        """Of what it died and where, with the lines of the source where there are some; then its log's end."""
+        name, text = signal.Signals(-self.process.returncode).name, self.log_text()
+        said = text.partition("event=crashed ")[2]
+        frames = [line for file, offset in re.findall(r"(?m)^(\S*?)\(\+(0x[0-9a-f]+)\)", said) for line in subprocess.run(
+            ["addr2line", "-f", "-p", "-s", "-C", "-e", file, offset], capture_output=True, text=True).stdout.splitlines()]
+        kept = f" (kept: {self.folder})" if os.environ.get("TEST_CORES") else ""
+        if not kept and self.own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return "\n   ".join([f"gatehoused died of {name}{kept}", *frames]) + f"\nits log ends:\n{text[-10000:]}"
+
+    def wait_for_enter(self, kind):
+        with open("/dev/tty", "r+") as terminal:
+            pid = self.process.pid if self.process else "none"
+            terminal.write(f"\n{kind.__name__}. gatehoused: process {pid}, folder {self.folder}, HTTP {self.http}, gRPC "
+                           f"127.0.0.1:{self.grpc_port}\nEnter ends it. ")
+            terminal.flush()
+            terminal.readline()
 
     def log_text(self):
         with open(self.log_path) as file:
