@@ -117,8 +117,9 @@ static bool parse_rfc3339(const char *text, int64_t *ret_seconds)
 {
     struct tm tm;
     int offset;
-    if (!take_date(&text, &tm) || strchr("Tt ", *text) == NULL || *text++ == '\0')
+    if (!take_date(&text, &tm) || *text == '\0' || strchr("Tt ", *text) == NULL)
         return false;
+    text++;
     if (!take_number(&text, 2, ':', &tm.tm_hour) || !take_number(&text, 2, ':', &tm.tm_min) ||
         !take_number(&text, 2, '\0', &tm.tm_sec) || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
         return false;

@@ -9,10 +9,10 @@
 
 enum {
     PARTS = 64,
-    CHUNK = 256,       /* entries allocated at a time */
-    SWEEP = 32,        /* entries looked at to find one to drop */
-    NONE = UINT32_MAX, /* no entry */
+    CHUNK = 256, /* entries allocated at a time */
+    SWEEP = 32,  /* entries looked at to find one to drop */
 };
+static const uint32_t NONE = UINT32_MAX; /* no entry */
 
 struct entry {
     struct token_key key;

@@ -7,13 +7,10 @@ import posixpath
 import subprocess
 
 import machine
-from machine import Root, as_root, run
+from machine import TRUST, TRUST_MOUNT, Root, as_root, run
 
 DOCKERFILE = machine.SOURCE + "/deploy/container/Dockerfile"
-BASES = ("debian:12", "debian:12-slim")
-# Whom this machine trusts, for the steps that fetch something: npm's registry may be behind a proxy.
-TRUST = {"NODE_EXTRA_CA_CERTS": "/run/trusted.crt"}
-TRUST_MOUNT = 'touch "$root/run/trusted.crt"; mount --bind /etc/ssl/certs/ca-certificates.crt "$root/run/trusted.crt"'
+BASES = {"debian:12": "bookworm", "debian:12-slim": "bookworm"}
 
 
 def read_dockerfile(node, folder, path=DOCKERFILE):
@@ -27,7 +24,7 @@ class Stage:
     def __init__(self, name, base):
         if base not in BASES:
             raise AssertionError(f"{base} cannot be made here")
-        self.root = Root(name)
+        self.root = Root(name, BASES[base])
         self.environment, self.folder, self.user = {}, "/", "root"
         self.entrypoint, self.healthcheck, self.ports, self.volumes = [], [], [], []
 

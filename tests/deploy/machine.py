@@ -38,7 +38,7 @@ def run(command, check=True, timeout=DEADLINE, **options):
 
 def packages(group):
     with open(SOURCE + "/deploy/packages") as file:
-        return re.findall(rf"(?m)^{group} +(\S+)$", file.read())
+        return [name.split("|")[0] for name in re.findall(rf"(?m)^{group} +(\S+)$", file.read())]
 
 
 def wait(condition):
@@ -58,12 +58,17 @@ def apt_alone():
         yield
 
 
+# Whom this machine trusts, for what fetches something: npm's registry may be behind a proxy.
+TRUST = {"NODE_EXTRA_CA_CERTS": "/run/trusted.crt"}
+TRUST_MOUNT = 'touch "$root/run/trusted.crt"; mount --bind /etc/ssl/certs/ca-certificates.crt "$root/run/trusted.crt"'
+
+
 class Root:
     """A minimal Debian in a folder (tests/support/root), removed at the end."""
 
-    def __init__(self, name):
+    def __init__(self, name, *release):
         self.path = f"{BUILD}/roots/{name}"
-        run(as_root(SOURCE + "/tests/support/root", BUILD, self.path), timeout=600)
+        run(as_root(SOURCE + "/tests/support/root", BUILD, self.path, *release), timeout=600)
 
     def __enter__(self):
         return self
