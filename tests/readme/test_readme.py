@@ -253,7 +253,7 @@ class Text(unittest.TestCase):
     def run_inline(self, command):
         if command.startswith("tests/bench/bench "):
             return  # Figures
-        self.assertRegex(command, r"^(gatehouse|gatehoused|deploy/quickstart) [\w-]+( [\w-]+)*$")
+        self.assertRegex(command, r"^(gatehouse|gatehoused|deploy/quickstart|tests/run) [\w-]+( [\w-]+)*$")
         program, *arguments = command.split()
         path = {"gatehouse": os.environ["GATEHOUSE_COMMAND"], "gatehoused": os.environ["GATEHOUSED"]}.get(program, f"{SOURCE}/{program}")
         extra = [] if arguments[-1].startswith("--") else ["--help"]
