@@ -133,7 +133,7 @@ static bool matches(const struct selection *selection, const struct credential_f
     return role >= 0 && role_set_has(roles, role);
 }
 
-static void select_one(const struct credential_facts *facts, void *arg)
+static void select_one(const struct credential_facts *facts, int64_t last_used, void *arg)
 {
     struct selection *selection = arg;
     bool names_status = false;
@@ -153,7 +153,7 @@ static void select_one(const struct credential_facts *facts, void *arg)
         selection->items = items;
         selection->size = size;
     }
-    int64_t values[] = {0, facts->created, facts->expires == 0 ? INT64_MAX : facts->expires, facts->last_used};
+    int64_t values[] = {0, facts->created, facts->expires == 0 ? INT64_MAX : facts->expires, last_used};
     selection->items[selection->count++] = (struct selected){
         .name = selection->order == BY_NAME ? arena_text(selection->arena, facts->name) : "",
         .value = values[selection->order],

@@ -118,7 +118,7 @@ static struct introspecting *introspecting_new(struct api *api)
     struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
     if (introspecting == NULL)
         introspecting = must(malloc(sizeof *introspecting));
-    memset(introspecting, 0, sizeof *introspecting);
+    introspecting->failure = STATUS_OK;
     return introspecting;
 }
 
@@ -196,7 +196,7 @@ static void ask_questions(struct introspecting *introspecting)
     struct introspection *missing[BATCH_MAX];
     size_t missing_count = 0;
     for (size_t i = 0; i < introspecting->count; i++)
-        if (!introspect_in_memory(&domain->introspect, &introspecting->questions[i]))
+        if (!introspect_in_memory(&domain->introspect, &introspecting->questions[i], introspecting->calling.now))
             missing[missing_count++] = &introspecting->questions[i];
     introspecting->waiting = missing_count;
     if (missing_count == 0) {
@@ -236,7 +236,9 @@ static enum status introspect(struct api *api, struct call *call, const Protobuf
     introspecting->is_batch = is_batch;
     introspecting->count = count;
     introspecting->questions =
-        is_batch ? must(calloc(count, sizeof *introspecting->questions)) : &introspecting->single;
+        is_batch ? must(malloc(count * sizeof *introspecting->questions)) : &introspecting->single;
+    for (size_t i = 0; i < count; i++)
+        introspection_init(&introspecting->questions[i]);
     const Gatehouse__V1__IntrospectRequest *first = request_at(introspecting, 0);
     struct calling *calling = &introspecting->calling;
     if (!is_batch && has_client(first))

@@ -35,12 +35,11 @@ static void take_roles(struct calling *calling, const char *client_id, const str
 {
     struct caller *caller = &calling->caller;
     struct directory *directory = calling->api->domain->memory->directory;
-    int manager = directory_role_number(directory, ROLE_USER_MANAGER);
-    int server = directory_role_number(directory, ROLE_RESOURCE_SERVER);
+    int manager = directory_user_manager(directory), server = directory_resource_server(directory);
     caller->is_known = true;
     caller->may_administer = manager >= 0 && role_set_has(roles, manager);
     caller->may_introspect = server >= 0 && role_set_has(roles, server);
-    snprintf(caller->name, sizeof caller->name, "%s", client_id);
+    utf8_copy(caller->name, sizeof caller->name, client_id);
 }
 
 static void take_token(struct calling *calling)
@@ -53,6 +52,7 @@ static void take_token(struct calling *calling)
 static void token_loaded(enum status status, struct introspection *introspection)
 {
     struct calling *calling = introspection->arg;
+    calling->now = clock_now(calling->api->domain->clock);
     take_token(calling);
     calling->done(status, calling);
 }
@@ -72,7 +72,8 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     calling->done = done;
     calling->caller = (struct caller){.is_known = false};
     struct introspection *introspection = &calling->introspection;
-    introspection->is_active = false;
+    introspection_init(introspection);
+    calling->now = clock_now(api->domain->clock);
     const char *token = bearer_token(call->authorization);
     if (token == NULL) {
         resolve_identities(calling);
@@ -83,16 +84,11 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection->is_token = calling->caller.has_token = token_text_parse(token, &introspection->key);
     introspection->api = call->method;
     introspection->is_use = true;
-    introspection->use_count = 1;
-    introspection->used_ago = 0;
-    introspection->required = (struct role_set){0};
-    introspection->requires_unknown = false;
-    introspection->is_counted = false;
     introspection->waits = call_waits;
     introspection->waiter = call;
     introspection->arg = calling;
     calling->caller.token = introspection->key;
-    if (introspect_in_memory(&api->domain->introspect, introspection)) {
+    if (introspect_in_memory(&api->domain->introspect, introspection, calling->now)) {
         take_token(calling);
         done(STATUS_OK, calling);
     } else {
@@ -214,6 +210,7 @@ enum status caller_authenticate(struct calling *calling, struct api *api, struct
     calling->call = call;
     calling->caller = (struct caller){.is_known = false};
     TRY(client_authenticate(api, call, client_id, secret, &client));
+    calling->now = clock_now(api->domain->clock);
     take_roles(calling, client.client_id, &client.effective);
     return STATUS_OK;
 }

@@ -49,6 +49,7 @@ struct calling {
     struct api *api;
     struct call *call;
     struct caller caller;
+    int64_t now; /* when it was found out; what is done at once goes by it, for clocks are dear */
     struct introspection introspection;
     caller_done_fn *done;
 };

@@ -3,38 +3,45 @@
 
 #include <string.h>
 
-static bool find(const struct memory *memory, struct clock *clock, const struct attempt *attempt,
-                 struct client *ret_client)
+/* Between the directory's begin and end. */
+static bool is_right(struct directory *directory, const struct attempt *attempt,
+                     const uint8_t digest[static SHA256_BYTES], int64_t now, struct client *ret_client)
 {
     static const struct credential_facts nobody = {.secret_count = 0};
-    struct directory *directory = memory->directory;
-    int64_t now = clock_now(clock);
-    uint8_t digest[SHA256_BYTES];
-    crypto_sha256(attempt->secret, strlen(attempt->secret), digest);
-    directory_lock(directory);
-    const struct credential_facts *facts = directory_find(directory, attempt->client_id);
-    bool is_known = facts != NULL;
-    if (!is_known)
-        facts = &nobody;
-    bool is_right = false;
+    struct credential_entry *entry = directory_find(directory, attempt->client_id);
+    const struct credential_facts *facts = entry == NULL ? &nobody : directory_facts(entry);
+    bool has_secret = false;
     for (int i = 0; i < SECRETS_MAX; i++) { /* each is compared, also one that is not there: equal work */
         const struct secret_facts *secret = &facts->secrets[i];
         bool is_equal = crypto_equal(digest, secret->digest, SHA256_BYTES);
         if (is_equal && i < facts->secret_count && !secret_has_ended(secret->ends, now)) {
-            is_right = true;
+            has_secret = true;
             ret_client->secret_id = secret->id;
         }
     }
-    is_right = is_right && credential_state(facts->deleted, facts->expires, now) == CREDENTIAL_LIVE;
-    if (is_right) {
-        ret_client->credential_id = facts->id;
-        ret_client->epoch = facts->epoch;
-        ret_client->effective = facts->effective;
-        ret_client->facts = directory_find_id(directory, facts->id);
-    }
-    directory_unlock(directory);
+    if (!has_secret || credential_state(facts->deleted, facts->expires, now) != CREDENTIAL_LIVE)
+        return false;
+    ret_client->credential_id = facts->id;
+    ret_client->epoch = facts->epoch;
+    ret_client->effective = facts->effective;
+    ret_client->entry = entry;
+    return true;
+}
+
+static bool find(const struct memory *memory, struct clock *clock, const struct attempt *attempt,
+                 struct client *ret_client)
+{
+    int64_t now = clock_now(clock);
+    uint8_t digest[SHA256_BYTES];
+    uint64_t turn;
+    bool is_found;
+    crypto_sha256(attempt->secret, strlen(attempt->secret), digest);
+    do {
+        turn = directory_begin(memory->directory);
+        is_found = is_right(memory->directory, attempt, digest, now, ret_client);
+    } while (!directory_end(memory->directory, turn));
     crypto_wipe(digest, sizeof digest);
-    return is_right;
+    return is_found;
 }
 
 bool authenticate_knows(const struct memory *memory, struct clock *clock, const struct attempt *attempt)

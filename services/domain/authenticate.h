@@ -12,7 +12,7 @@ struct client {
     int64_t credential_id;
     int64_t epoch;
     int64_t secret_id;
-    struct credential_facts *facts; /* its address; to be read under the directory's lock */
+    struct credential_entry *entry; /* of the directory */
     struct role_set effective;
     char client_id[CLIENT_ID_TEXT_MAX + 1]; /* in its one spelling; the asker's */
 };

@@ -33,60 +33,77 @@ static void fill_in(struct introspection *answer, const struct token_facts *toke
     answer->expires = token_expires(token, credential, settings);
 }
 
-/* Decides and fills in. A use moves token->last_used. */
-static void decide(const struct introspect *introspect, struct introspection *answer, struct token_facts *token)
+/* Decides and fills in. A use moves view->token.last_used. Perhaps more than once: see memory_look. */
+static void decide(const struct introspect *introspect, struct introspection *answer, struct memory_view *view)
 {
-    int64_t now = answer->now = clock_now(introspect->clock);
-    directory_lock(introspect->memory->directory);
-    const struct settings *settings = directory_settings(introspect->memory->directory);
+    int64_t now = answer->now;
+    struct token_facts *token = &view->token;
+    const struct settings *settings = view->settings;
     struct token_limits limits = settings_limits(settings, now);
-    answer->is_active = token_is_active(token, token->credential, &limits, now);
-    if (answer->is_active) {
-        int64_t used = now - answer->used_ago;
-        if (answer->is_use && used > token->last_used)
-            token->last_used = used;
-        answer->must_store =
-            introspect->follow != NULL && answer->is_use && token->last_used > token->stored &&
-            token->stored + settings->idle_timeout - now < settings_store_margin(settings, introspect->flush_interval);
-        struct token_facts seen = *token;
-        if (seen.last_used > now) /* by a clock that was, or is, ahead of this one */
-            seen.last_used = now;
-        fill_in(answer, &seen, token->credential, settings);
-    }
-    directory_unlock(introspect->memory->directory);
+    answer->is_active = view->is_known && token_is_active(token, view->credential, &limits, now);
+    if (!answer->is_active)
+        return;
+    int64_t used = now - answer->used_ago;
+    if (answer->is_use && used > token->last_used)
+        token->last_used = used;
+    answer->must_store =
+        introspect->follow != NULL && answer->is_use && token->last_used > token->stored &&
+        token->stored + settings->idle_timeout - now < settings_store_margin(settings, introspect->flush_interval);
+    struct token_facts seen = *token;
+    if (seen.last_used > now) /* by a clock that was, or is, ahead of this one */
+        seen.last_used = now;
+    fill_in(answer, &seen, view->credential, settings);
 }
 
-static uint32_t count_use(const struct introspect *introspect, struct introspection *answer, struct token_facts *token)
+static struct memory_use use_of(const struct introspection *introspection, const struct token_facts *token)
 {
-    if (answer->is_counted)
-        return answer->api_number;
-    answer->is_counted = true;
-    int64_t used = answer->now - answer->used_ago;
-    int64_t before = atomic_load_explicit(&token->credential->last_used, memory_order_relaxed);
-    if (used > before)
-        atomic_store_explicit(&token->credential->last_used, used, memory_order_relaxed);
-    answer->api_number = usage_count(introspect->memory->usage, answer->credential_id, answer->api, used,
-                                     answer->is_allowed, answer->use_count);
-    return answer->api_number;
+    return (struct memory_use){
+        .token = token,
+        .credential_id = introspection->credential_id,
+        .api = introspection->api,
+        .used = introspection->now - introspection->used_ago,
+        .is_allowed = introspection->is_allowed,
+        .count = introspection->use_count,
+    };
 }
 
-bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection)
+void introspection_init(struct introspection *introspection)
 {
+    introspection->key = (struct token_key){0};
+    introspection->required = (struct role_set){0};
+    introspection->requires_unknown = false;
+    introspection->use_count = 1;
+    introspection->used_ago = 0;
+    introspection->is_active = false;
+    introspection->is_counted = false;
+    introspection->waits = NULL;
+}
+
+bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection, int64_t now)
+{
+    struct memory_view view;
     introspection->is_active = false;
     if (!introspection->is_token)
         return true;
-    struct token_facts token;
-    introspection->revision =
-        directory_position(introspect->memory->directory).revision; /* before the look-up: a lower bound */
-    if (!token_table_get(introspect->memory->tokens, &introspection->key, &token, &introspection->generation))
+    introspection->now = now;
+    do {
+        memory_look(introspect->memory, &introspection->key, &view);
+        decide(introspect, introspection, &view);
+    } while (!memory_look_done(introspect->memory, &view));
+    introspection->revision = view.revision;
+    if (!view.is_known)
         return false;
-    decide(introspect, introspection, &token);
     /* On a store that others write to, a use that they noted may be there and not here yet. */
     if (introspect->follow != NULL && (!introspection->is_active || introspection->must_store))
         return false;
     if (introspection->is_active && introspection->is_use) {
-        uint32_t api = count_use(introspect, introspection, &token);
-        token_table_touch(introspect->memory->tokens, &introspection->key, token.last_used, api);
+        struct memory_use use = use_of(introspection, &view.token);
+        if (introspection->is_counted)
+            token_table_touch(introspect->memory->tokens, &introspection->key, view.token.last_used,
+                              introspection->api_number);
+        else
+            introspection->api_number = memory_note_use(introspect->memory, &use);
+        introspection->is_counted = true;
     }
     return true;
 }
@@ -99,36 +116,40 @@ static enum status load_tx(struct store_tx *tx, void *arg)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-/* What the store says, and what memory may know better: a use that is not stored yet. */
-static bool make_facts(struct introspection *introspection, struct token_facts *token)
+/* What the store says, and what memory may know better. */
+static void decide_row(struct introspection *introspection)
 {
     const struct introspect *introspect = introspection->introspect;
-    int64_t used = token_table_last_used(introspect->memory->tokens, &introspection->key);
-    *token = (struct token_facts){
+    const struct token_facts token = {
         .key = introspection->key,
-        .last_used = used > introspection->row.last_used ? used : introspection->row.last_used,
+        .last_used = introspection->row.last_used,
         .stored = introspection->row.last_used,
         .epoch = introspection->row.epoch,
         .is_narrowed = introspection->row.is_narrowed,
         .roles = introspection->row.roles,
     };
-    directory_lock(introspect->memory->directory);
-    token->credential = directory_find_id(introspect->memory->directory, introspection->row.credential_id);
-    directory_unlock(introspect->memory->directory);
-    return token->credential != NULL;
+    struct memory_view view;
+    introspection->now = clock_now(introspect->clock);
+    do {
+        memory_look_row(introspect->memory, &token, introspection->row.credential_id, &view);
+        decide(introspect, introspection, &view);
+    } while (!memory_look_done(introspect->memory, &view));
+    introspection->facts = view.token;
 }
 
 /* Was the token issued after something that another replica did, and that is not known here yet? */
 static bool is_ahead(const struct introspection *introspection)
 {
-    const struct introspect *introspect = introspection->introspect;
+    struct directory *directory = introspection->introspect->memory->directory;
+    bool is_known;
+    uint64_t turn;
     if (!introspection->is_found)
         return false;
-    directory_lock(introspect->memory->directory);
-    const struct credential_facts *credential =
-        directory_find_id(introspect->memory->directory, introspection->row.credential_id);
-    bool is_known = credential != NULL && credential->epoch >= introspection->row.epoch;
-    directory_unlock(introspect->memory->directory);
+    do {
+        turn = directory_begin(directory);
+        const struct credential_entry *credential = directory_find_id(directory, introspection->row.credential_id);
+        is_known = credential != NULL && directory_facts(credential)->epoch >= introspection->row.epoch;
+    } while (!directory_end(directory, turn));
     return !is_known;
 }
 
@@ -156,11 +177,16 @@ static void catch_up(struct introspection *introspection)
 static void keep(struct introspection *introspection, struct token_facts *token)
 {
     const struct introspect *introspect = introspection->introspect;
-    uint32_t api = introspection->is_use ? count_use(introspect, introspection, token) : 0;
+    if (introspection->is_use && !introspection->is_counted) {
+        struct memory_use use = use_of(introspection, token);
+        introspection->api_number = memory_count_use(introspect->memory, &use);
+        introspection->is_counted = true;
+    }
+    uint32_t api = introspection->is_use ? introspection->api_number : 0;
     if (token_table_put(introspect->memory->tokens, token, introspection->generation, api))
         introspection->done(STATUS_OK, introspection);
-    else if (introspect_in_memory(introspect,
-                                  introspection)) /* something was revoked meanwhile: it may have been this */
+    else if (introspect_in_memory(introspect, introspection, clock_now(introspect->clock)))
+        /* something was revoked meanwhile: it may have been this */
         introspection->done(STATUS_OK, introspection);
     else
         load(introspection);
@@ -222,8 +248,8 @@ static void load_done(enum status status, void *arg)
     }
     if (status == STATUS_OK && !introspection->is_found)
         forget(introspection);
-    if (status == STATUS_OK && introspection->is_found && make_facts(introspection, &introspection->facts))
-        decide(introspect, introspection, &introspection->facts);
+    if (status == STATUS_OK && introspection->is_found)
+        decide_row(introspection);
     if (!introspection->is_active)
         introspection->done(status, introspection);
     else if (introspection->must_store)
@@ -240,9 +266,12 @@ static void load_done(enum status status, void *arg)
 static void load(struct introspection *introspection)
 {
     const struct introspect *introspect = introspection->introspect;
-    struct token_facts none;
-    introspection->revision = directory_position(introspect->memory->directory).revision;
-    (void)token_table_get(introspect->memory->tokens, &introspection->key, &none, &introspection->generation);
+    struct memory_view view;
+    memory_look(introspect->memory, &introspection->key, &view);
+    introspection->revision = view.revision; /* before the row is read: a lower bound */
+    introspection->generation = view.generation;
+    (void)!memory_look_done(introspect->memory, &view);
+    introspection->is_found = false;
     store_submit(introspect->store, &(struct store_job){.kind = STORE_READ,
                                                         .fn = load_tx,
                                                         .done = load_done,

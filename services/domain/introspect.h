@@ -65,8 +65,12 @@ struct introspection {
     void *arg; /* the asker's */
 };
 
-/* True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */
-bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection);
+/* One use, now, that requires no role; is_token, api, is_use are still to be set. What is not of the question stays as
+ * it is: an introspection is large, and there is one for each call. */
+void introspection_init(struct introspection *introspection);
+
+/* As of `now`. True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */
+bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection, int64_t now);
 
 /* Calls done later, on a thread of the store, with the answer, STATUS_UNAVAILABLE, or what
  * `waits` said. */

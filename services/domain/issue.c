@@ -13,7 +13,7 @@ static enum status insert_tx(struct store_tx *tx, void *arg)
         if (live >= issuing->max_tokens)
             return STATUS_RESOURCE_EXHAUSTED;
     }
-    TRY(token_row_insert(tx, row, issuing->client.facts->client_id, &issuing->inserted));
+    TRY(token_row_insert(tx, row, directory_client_id(issuing->client.entry), &issuing->inserted));
     return issuing->event != NULL && issuing->inserted > 0 ? audit_append(tx, issuing->event) : STATUS_OK;
 }
 
@@ -39,7 +39,7 @@ static void insert_done(enum status status, void *arg)
     if (status == STATUS_OK) {
         const struct token_facts facts = {
             .key = issuing->row.key,
-            .credential = issuing->client.facts,
+            .credential = issuing->client.entry,
             .last_used = issuing->row.last_used,
             .stored = issuing->row.last_used,
             .epoch = issuing->row.epoch,
@@ -83,9 +83,12 @@ static enum status prepare(struct issuing *issuing)
     if (!token_text_new(now, crypto_random, issuing->text) || !token_text_parse(issuing->text, &row->key))
         return STATUS_FAILED_PRECONDITION;
     struct settings settings = memory_settings(issue->memory);
-    directory_lock(issue->memory->directory);
-    int64_t expires = issuing->client.facts->expires;
-    directory_unlock(issue->memory->directory);
+    int64_t expires;
+    uint64_t turn;
+    do {
+        turn = directory_begin(issue->memory->directory);
+        expires = directory_facts(issuing->client.entry)->expires;
+    } while (!directory_end(issue->memory->directory, turn));
     issuing->max_tokens = settings.max_tokens;
     issuing->limits = settings_limits(&settings, now);
     issuing->expires_in = settings.idle_timeout;

@@ -30,7 +30,7 @@ enum status revoke_check(struct work *work, const struct token_key *key, int64_t
     bool is_known = status == STATUS_OK;
     if (!is_known && token_table_get(work->memory->tokens, key, &facts, &generation)) {
         is_known = true;
-        row.credential_id = facts.credential->id;
+        row.credential_id = directory_id(facts.credential);
     }
     return is_known && row.credential_id != credential_id ? STATUS_PERMISSION_DENIED : STATUS_OK;
 }

@@ -2,68 +2,70 @@
 #include "memory/directory.h"
 
 #include "base/must.h"
+#include "memory/credential_index.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum { ROLE_SLOTS = 1024 }; /* open addressing, at most a quarter full */
 
-/* Roles by number and by id. Readers take no lock: an entry is complete before its number counts. Another history puts
- * another catalogue in its place; the one before stays, for somebody may be reading it. */
+/* Roles by number and by id. An entry is complete before its number counts. Another history puts another catalogue in
+ * its place; the one before stays, for somebody may be reading it. */
 struct catalogue {
     struct role *roles[ROLES_MAX];
     _Atomic int count;
-    _Atomic int16_t slots[ROLE_SLOTS]; /* number + 1; 0: empty */
+    _Atomic int16_t slots[ROLE_SLOTS];         /* number + 1; 0: empty */
+    _Atomic int user_manager, resource_server; /* -1: not there yet */
     struct catalogue *before;
 };
 
-struct entry {
-    struct credential_facts facts;
-    bool is_purged;
-    UT_hash_handle by_id;
-    UT_hash_handle by_client_id;
-    struct entry *next_retired;
+struct directory {
+    pthread_mutex_t lock; /* of writers */
+    /* Odd while something is written. A reader that finds the same even number before and after has seen one state. */
+    _Atomic uint64_t turn;
+    struct credential_index by_id, by_client_id;
+    struct credential_entry *retired; /* another history gave their ids to others */
+    const struct settings *_Atomic settings;
+    struct catalogue *_Atomic catalogue;
+    _Atomic int64_t revision, change_id; /* the position */
+    struct epoch_bin bin;
 };
 
-struct directory {
-    pthread_rwlock_t lock;
-    struct entry *by_id;
-    struct entry *by_client_id;
-    struct entry *retired; /* another history gave their ids to others */
-    struct settings settings;
-    struct catalogue *_Atomic catalogue;
-    /* The position, by one writer at a time: odd while it writes. */
-    _Atomic uint64_t position_turn;
-    _Atomic int64_t revision, change_id;
-};
+/* The facts of one that is purged: no token of it is active from now on, and none of its epochs is still to come. */
+static const struct credential_facts purged = {
+    .name = (char[]){""}, .owner = (char[]){""}, .deleted = 1, .epoch = INT64_MAX};
 
 static struct catalogue *catalogue_new(struct catalogue *before)
 {
     struct catalogue *catalogue = must(calloc(1, sizeof *catalogue));
     catalogue->before = before;
+    atomic_init(&catalogue->user_manager, -1);
+    atomic_init(&catalogue->resource_server, -1);
     return catalogue;
 }
 
 struct directory *directory_new(void)
 {
     struct directory *directory = must(calloc(1, sizeof *directory));
-    /* Without this a stream of introspections could keep a revocation waiting. */
-    pthread_rwlockattr_t attributes;
-    pthread_rwlockattr_init(&attributes);
-    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&directory->lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-    directory->catalogue = catalogue_new(NULL);
+    pthread_mutex_init(&directory->lock, NULL);
+    credential_index_init(&directory->by_id, false);
+    credential_index_init(&directory->by_client_id, true);
+    atomic_init(&directory->settings, must(calloc(1, sizeof(struct settings))));
+    atomic_init(&directory->catalogue, catalogue_new(NULL));
     return directory;
 }
 
-static void entry_free(struct entry *entry)
+static void free_facts(void *facts)
 {
-    free(entry->facts.name);
-    free(entry->facts.owner);
+    if (facts != &purged)
+        credential_facts_free(facts);
+}
+
+static void entry_free(struct credential_entry *entry)
+{
+    free_facts((void *)(uintptr_t)atomic_load(&entry->facts));
     free(entry);
 }
 
@@ -71,67 +73,108 @@ void directory_free(struct directory *directory)
 {
     if (directory == NULL)
         return;
-    struct entry *entry, *next;
-    HASH_CLEAR(by_client_id, directory->by_client_id);
-    HASH_ITER(by_id, directory->by_id, entry, next)
-    {
-        HASH_DELETE(by_id, directory->by_id, entry);
+    struct credential_entry *entry;
+    size_t at = 0;
+    while ((entry = credential_index_next(&directory->by_id, &at)) != NULL)
         entry_free(entry);
-    }
     while ((entry = directory->retired) != NULL) {
         directory->retired = entry->next_retired;
         entry_free(entry);
     }
+    credential_index_done(&directory->by_id);
+    credential_index_done(&directory->by_client_id);
     for (struct catalogue *catalogue = directory->catalogue, *before; catalogue != NULL; catalogue = before) {
         before = catalogue->before;
         for (int i = 0; i < catalogue->count; i++)
             free(catalogue->roles[i]);
         free(catalogue);
     }
-    pthread_rwlock_destroy(&directory->lock);
+    free((void *)(uintptr_t)atomic_load(&directory->settings));
+    epoch_empty(&directory->bin);
+    pthread_mutex_destroy(&directory->lock);
     free(directory);
 }
 
-void directory_lock(struct directory *directory)
+/* Readers */
+
+uint64_t directory_begin(struct directory *directory)
 {
-    pthread_rwlock_rdlock(&directory->lock);
+    epoch_enter();
+    for (;;) {
+        uint64_t turn = atomic_load(&directory->turn);
+        if (turn % 2 == 0)
+            return turn;
+        pthread_mutex_lock(&directory->lock); /* until it is written */
+        pthread_mutex_unlock(&directory->lock);
+    }
 }
 
-void directory_unlock(struct directory *directory)
+bool directory_end(struct directory *directory, uint64_t turn)
 {
-    pthread_rwlock_unlock(&directory->lock);
+    bool is_same = atomic_load(&directory->turn) == turn;
+    epoch_leave();
+    return is_same;
 }
 
-const struct credential_facts *directory_find(struct directory *directory, const char *client_id)
+struct credential_entry *directory_find(struct directory *directory, const char *client_id)
 {
-    struct entry *entry = NULL;
-    HASH_FIND(by_client_id, directory->by_client_id, client_id, strlen(client_id), entry);
-    return entry == NULL ? NULL : &entry->facts;
+    return credential_index_find_client(&directory->by_client_id, client_id);
 }
 
-static struct entry *find_entry(struct directory *directory, int64_t id)
+struct credential_entry *directory_find_id(struct directory *directory, int64_t id)
 {
-    struct entry *entry = NULL;
-    HASH_FIND(by_id, directory->by_id, &id, sizeof id, entry);
-    return entry;
+    return credential_index_find_id(&directory->by_id, id);
 }
 
-struct credential_facts *directory_find_id(struct directory *directory, int64_t id)
+const struct credential_facts *directory_facts(const struct credential_entry *entry)
 {
-    struct entry *entry = find_entry(directory, id);
-    return entry == NULL ? NULL : &entry->facts;
+    return atomic_load(&entry->facts);
+}
+
+int64_t directory_id(const struct credential_entry *entry)
+{
+    return entry->id;
+}
+
+const char *directory_client_id(const struct credential_entry *entry)
+{
+    return entry->client_id;
+}
+
+void directory_note_use(struct credential_entry *entry, int64_t used)
+{
+    if (used > atomic_load_explicit(&entry->last_used, memory_order_relaxed))
+        atomic_store_explicit(&entry->last_used, used, memory_order_relaxed);
+}
+
+int64_t directory_revision(struct directory *directory)
+{
+    return atomic_load(&directory->revision);
 }
 
 const struct settings *directory_settings(struct directory *directory)
 {
-    return &directory->settings;
+    return atomic_load(&directory->settings);
+}
+
+void directory_lock(struct directory *directory)
+{
+    pthread_mutex_lock(&directory->lock);
+}
+
+void directory_unlock(struct directory *directory)
+{
+    epoch_sweep(&directory->bin);
+    pthread_mutex_unlock(&directory->lock);
 }
 
 void directory_each(struct directory *directory, directory_each_fn *each, void *arg)
 {
-    for (struct entry *entry = directory->by_id; entry != NULL; entry = entry->by_id.next)
+    struct credential_entry *entry;
+    size_t at = 0;
+    while ((entry = credential_index_next(&directory->by_id, &at)) != NULL)
         if (!entry->is_purged)
-            each(&entry->facts, arg);
+            each(directory_facts(entry), atomic_load(&entry->last_used), arg);
 }
 
 static size_t role_slot(const char *role_id)
@@ -150,6 +193,16 @@ int directory_role_number(struct directory *directory, const char *role_id)
         if (number < 0 || strcmp(catalogue->roles[number]->id, role_id) == 0)
             return number;
     }
+}
+
+int directory_user_manager(struct directory *directory)
+{
+    return atomic_load_explicit(&directory->catalogue, memory_order_acquire)->user_manager;
+}
+
+int directory_resource_server(struct directory *directory)
+{
+    return atomic_load_explicit(&directory->catalogue, memory_order_acquire)->resource_server;
 }
 
 int directory_role_count(struct directory *directory)
@@ -173,114 +226,125 @@ const char *directory_role_id(struct directory *directory, int number)
 
 struct position directory_position(struct directory *directory)
 {
-    for (;;) {
-        uint64_t turn = atomic_load(&directory->position_turn);
-        struct position position = {atomic_load(&directory->revision), atomic_load(&directory->change_id)};
-        if (turn % 2 == 0 && atomic_load(&directory->position_turn) == turn)
-            return position;
-    }
+    struct position position;
+    uint64_t turn;
+    do {
+        turn = directory_begin(directory);
+        position = (struct position){atomic_load(&directory->revision), atomic_load(&directory->change_id)};
+    } while (!directory_end(directory, turn));
+    return position;
+}
+
+/* Writers */
+
+/* What the functions below store, they store between these two, and nothing that takes long. */
+static void write_begin(struct directory *directory)
+{
+    atomic_fetch_add(&directory->turn, 1);
+}
+
+static void write_end(struct directory *directory)
+{
+    atomic_fetch_add(&directory->turn, 1);
 }
 
 void directory_set_position(struct directory *directory, struct position position)
 {
-    pthread_rwlock_wrlock(&directory->lock);
-    atomic_fetch_add(&directory->position_turn, 1);
+    directory_lock(directory);
+    write_begin(directory);
     atomic_store(&directory->revision, position.revision);
     atomic_store(&directory->change_id, position.change_id);
-    atomic_fetch_add(&directory->position_turn, 1);
-    pthread_rwlock_unlock(&directory->lock);
+    write_end(directory);
+    directory_unlock(directory);
 }
 
-static void swap_text(char **a, char **b)
+/* `facts` is the entry's from then on. */
+static void set_facts(struct directory *directory, struct credential_entry *entry, const struct credential_facts *facts)
 {
-    char *kept = *a;
-    *a = *b;
-    *b = kept;
+    const struct credential_facts *before = atomic_exchange(&entry->facts, facts);
+    epoch_discard(&directory->bin, (void *)(uintptr_t)before, free_facts);
 }
 
-/* Copies all that can change into the credential that is there already. */
-static void update_facts(struct credential_facts *facts, struct credential_facts *from)
+static void set_settings(struct directory *directory, const struct settings *settings)
 {
-    swap_text(&facts->name, &from->name);
-    swap_text(&facts->owner, &from->owner);
-    facts->expires = from->expires;
-    facts->deleted = from->deleted;
-    facts->epoch = from->epoch;
-    facts->version = from->version;
-    facts->granted = from->granted;
-    facts->effective = from->effective;
-    memcpy(facts->secrets, from->secrets, sizeof facts->secrets);
-    facts->secret_count = from->secret_count;
+    struct settings *copy = must(malloc(sizeof *copy));
+    *copy = *settings;
+    epoch_discard(&directory->bin, (void *)(uintptr_t)atomic_exchange(&directory->settings, copy), free);
 }
 
-/* `facts` is emptied. */
+/* `facts` is the entry's from then on. */
 static void add_facts(struct directory *directory, struct credential_facts *facts)
 {
-    struct entry *entry = must(calloc(1, sizeof *entry));
-    entry->facts = *facts;
-    facts->name = facts->owner = NULL;
-    facts = &entry->facts;
-    HASH_ADD(by_id, directory->by_id, facts.id, sizeof facts->id, entry);
-    HASH_ADD_KEYPTR(by_client_id, directory->by_client_id, facts->client_id, strlen(facts->client_id), entry);
+    struct credential_entry *entry = must(calloc(1, sizeof *entry));
+    entry->id = facts->id;
+    memcpy(entry->client_id, facts->client_id, sizeof entry->client_id);
+    atomic_init(&entry->last_used, facts->last_used);
+    atomic_init(&entry->facts, facts);
+    credential_index_add(&directory->by_id, entry, &directory->bin);
+    credential_index_add(&directory->by_client_id, entry, &directory->bin);
 }
 
 /* No token of it is active from now on. */
-static void purge(struct directory *directory, struct entry *entry)
+static void purge(struct directory *directory, struct credential_entry *entry)
 {
     if (entry->is_purged)
         return;
     entry->is_purged = true;
-    if (entry->facts.deleted == 0)
-        entry->facts.deleted = 1; /* long ago */
-    entry->facts.secret_count = 0;
-    HASH_DELETE(by_client_id, directory->by_client_id, entry);
+    set_facts(directory, entry, &purged);
+    credential_index_remove(&directory->by_client_id, entry);
 }
 
 /* Its id has become another's. */
-static void retire(struct directory *directory, struct entry *entry)
+static void retire(struct directory *directory, struct credential_entry *entry)
 {
     purge(directory, entry);
-    HASH_DELETE(by_id, directory->by_id, entry);
+    credential_index_remove(&directory->by_id, entry);
     entry->next_retired = directory->retired;
     directory->retired = entry;
 }
 
-/* The facts of the same credential that are there; NULL: none. What has its id and is not it is retired: so a purged
- * one stays as it is, for good. */
-static struct credential_facts *find_same(struct directory *directory, const struct credential_facts *facts)
+/* The entry of the same credential; NULL: there is none. What has its id and is not it is retired: so a purged one
+ * stays as it is, for good. */
+static struct credential_entry *find_same(struct directory *directory, const struct credential_facts *facts)
 {
-    struct entry *entry = find_entry(directory, facts->id);
+    struct credential_entry *entry = directory_find_id(directory, facts->id);
     if (entry == NULL)
         return NULL;
-    if (!entry->is_purged && strcmp(entry->facts.client_id, facts->client_id) == 0)
-        return &entry->facts;
+    if (!entry->is_purged && strcmp(entry->client_id, facts->client_id) == 0)
+        return entry;
     retire(directory, entry);
     return NULL;
 }
 
 void directory_put_credential(struct directory *directory, struct credential_facts *facts)
 {
-    pthread_rwlock_wrlock(&directory->lock);
-    struct credential_facts *present = find_same(directory, facts);
+    directory_lock(directory);
+    credential_index_make_room(&directory->by_id, &directory->bin);
+    credential_index_make_room(&directory->by_client_id, &directory->bin);
+    write_begin(directory);
+    struct credential_entry *present = find_same(directory, facts);
     if (present == NULL) {
         add_facts(directory, facts);
     } else {
-        if (facts->last_used > present->last_used)
-            present->last_used = facts->last_used;
-        if (facts->version >= present->version)
-            update_facts(present, facts);
+        directory_note_use(present, facts->last_used);
+        if (facts->version >= directory_facts(present)->version)
+            set_facts(directory, present, facts);
+        else
+            credential_facts_free(facts);
     }
-    pthread_rwlock_unlock(&directory->lock);
-    credential_facts_free(facts);
+    write_end(directory);
+    directory_unlock(directory);
 }
 
 void directory_purge(struct directory *directory, int64_t credential_id)
 {
-    pthread_rwlock_wrlock(&directory->lock);
-    struct entry *entry = find_entry(directory, credential_id);
+    directory_lock(directory);
+    write_begin(directory);
+    struct credential_entry *entry = directory_find_id(directory, credential_id);
     if (entry != NULL)
         purge(directory, entry);
-    pthread_rwlock_unlock(&directory->lock);
+    write_end(directory);
+    directory_unlock(directory);
 }
 
 static void add_role(struct catalogue *catalogue, const struct role *role)
@@ -293,6 +357,10 @@ static void add_role(struct catalogue *catalogue, const struct role *role)
     while (catalogue->slots[slot] != 0)
         slot = (slot + 1) % ROLE_SLOTS;
     atomic_store_explicit(&catalogue->slots[slot], (int16_t)(role->number + 1), memory_order_release);
+    if (strcmp(role->id, ROLE_USER_MANAGER) == 0)
+        atomic_store(&catalogue->user_manager, role->number);
+    if (strcmp(role->id, ROLE_RESOURCE_SERVER) == 0)
+        atomic_store(&catalogue->resource_server, role->number);
 }
 
 static void update_role(struct role *present, const struct role *role)
@@ -306,22 +374,24 @@ static void update_role(struct role *present, const struct role *role)
 
 void directory_put_role(struct directory *directory, const struct role *role)
 {
-    pthread_rwlock_wrlock(&directory->lock);
+    directory_lock(directory);
     struct catalogue *catalogue = directory->catalogue;
     struct role *present = role->number < catalogue->count ? catalogue->roles[role->number] : NULL;
     if (present != NULL && role->version >= present->version)
         update_role(present, role);
     else if (role->number == catalogue->count && role->number < ROLES_MAX)
         add_role(catalogue, role);
-    pthread_rwlock_unlock(&directory->lock);
+    directory_unlock(directory);
 }
 
 void directory_put_settings(struct directory *directory, const struct settings *settings)
 {
-    pthread_rwlock_wrlock(&directory->lock);
-    if (settings->version >= directory->settings.version)
-        directory->settings = *settings;
-    pthread_rwlock_unlock(&directory->lock);
+    directory_lock(directory);
+    write_begin(directory);
+    if (settings->version >= directory_settings(directory)->version)
+        set_settings(directory, settings);
+    write_end(directory);
+    directory_unlock(directory);
 }
 
 static int compare_ids(const void *id, const void *facts)
@@ -332,22 +402,23 @@ static int compare_ids(const void *id, const void *facts)
 
 static void purge_absent(struct directory *directory, const struct directory_content *content)
 {
-    for (struct entry *entry = directory->by_id; entry != NULL; entry = entry->by_id.next)
-        if (content->facts_count == 0 || bsearch(&entry->facts.id, content->facts, content->facts_count,
-                                                 sizeof *content->facts, compare_ids) == NULL)
+    struct credential_entry *entry;
+    size_t at = 0;
+    while ((entry = credential_index_next(&directory->by_id, &at)) != NULL)
+        if (content->facts_count == 0 ||
+            bsearch(&entry->id, content->facts, content->facts_count, sizeof *content->facts, compare_ids) == NULL)
             purge(directory, entry);
 }
 
 static void replace_facts(struct directory *directory, struct credential_facts *facts)
 {
-    struct credential_facts *present = find_same(directory, facts);
+    struct credential_entry *present = find_same(directory, facts);
     if (present == NULL) {
         add_facts(directory, facts);
     } else {
-        present->last_used = facts->last_used;
-        update_facts(present, facts);
+        atomic_store(&present->last_used, facts->last_used);
+        set_facts(directory, present, facts);
     }
-    credential_facts_free(facts);
 }
 
 static bool has_same_roles(const struct catalogue *catalogue, const struct directory_content *content)
@@ -374,22 +445,26 @@ static void replace_roles(struct directory *directory, const struct directory_co
 
 void directory_replace(struct directory *directory, const struct directory_content *content)
 {
-    pthread_rwlock_wrlock(&directory->lock);
+    directory_lock(directory);
+    write_begin(directory); /* all at once: what was before and what is now do not go together */
     purge_absent(directory, content);
     for (size_t i = 0; i < content->facts_count; i++)
         replace_facts(directory, content->facts[i]);
     replace_roles(directory, content);
-    directory->settings = *content->settings;
-    pthread_rwlock_unlock(&directory->lock);
+    set_settings(directory, content->settings);
+    write_end(directory);
+    directory_unlock(directory);
 }
 
 void directory_clamp(struct directory *directory, int64_t latest, int64_t now)
 {
+    struct credential_entry *entry;
+    size_t at = 0;
     directory_lock(directory);
-    for (struct entry *entry = directory->by_id; entry != NULL; entry = entry->by_id.next) {
-        int64_t used = atomic_load(&entry->facts.last_used);
+    while ((entry = credential_index_next(&directory->by_id, &at)) != NULL) {
+        int64_t used = atomic_load(&entry->last_used);
         if (used > latest)
-            atomic_compare_exchange_strong(&entry->facts.last_used, &used, now);
+            atomic_compare_exchange_strong(&entry->last_used, &used, now);
     }
     directory_unlock(directory);
 }

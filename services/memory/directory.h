@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the hot path must know of credentials, roles and settings: all of it in memory, behind one read-write lock.
+ * What the hot path must know of credentials, roles and settings: all of it in memory, read without a lock.
  *
  * It follows the store: what a committed transaction changed is put in before that transaction is acknowledged, so that
- * on this server nobody is answered by what was before.
+ * on this server nobody is answered by what was before: a reader that begins after the acknowledgement finds the
+ * change, and one that began before it, and read anything that has changed since, is told so at its end and begins
+ * anew.
  *
  * Within one history of the store, versions only grow, and what is older than what is there is left out. Another
  * history (rules/change.h) replaces everything, whatever the versions say.
@@ -17,35 +19,58 @@
 
 #include <stddef.h>
 
-/* The facts of a credential, once in here, stay at their address until the process ends, so that a token can point to
- * them; when it is purged or replaced, their `deleted` stays set. They are read and written under the lock. */
+/* One credential. It stays at its address as long as the directory is there, so that a token can point to it; when it
+ * is purged or replaced, its facts are `deleted` for good. */
+struct credential_entry;
+
 struct directory;
 
 struct directory *directory_new(void);
 void directory_free(struct directory *directory);
 
-/* Between lock and unlock nothing changes; keep it short, and call nothing that blocks. */
+/*
+ * To read:
+ *
+ *     do {
+ *         turn = directory_begin(directory);
+ *         …copy what is wanted…
+ *     } while (!directory_end(directory, turn));
+ *
+ * What was found there stays until directory_end; false says that it was not all of one state. Keep it short, and call
+ * nothing that blocks. Nobody is kept from writing; who begins while something is written waits for it.
+ */
+uint64_t directory_begin(struct directory *directory);
+[[nodiscard]] bool directory_end(struct directory *directory, uint64_t turn);
+
+/* Between begin and end. NULL: there is none. */
+struct credential_entry *directory_find(struct directory *directory, const char *client_id);
+struct credential_entry *directory_find_id(struct directory *directory, int64_t id);
+const struct credential_facts *directory_facts(const struct credential_entry *entry);
+const struct settings *directory_settings(struct directory *directory);
+/* Of directory_position. Whoever reads it before a look-up has a lower bound of what the answer has seen. */
+int64_t directory_revision(struct directory *directory);
+
+/* At any time. */
+int64_t directory_id(const struct credential_entry *entry);
+const char *directory_client_id(const struct credential_entry *entry);
+void directory_note_use(struct credential_entry *entry, int64_t used);
+
+/* Every credential that is not purged, and when it was used last. With the lock, which keeps writers waiting. */
+typedef void directory_each_fn(const struct credential_facts *facts, int64_t last_used, void *arg);
+void directory_each(struct directory *directory, directory_each_fn *each, void *arg);
 void directory_lock(struct directory *directory);
 void directory_unlock(struct directory *directory);
 
-/* The rest needs the lock, unless it says otherwise. */
-const struct credential_facts *directory_find(struct directory *directory, const char *client_id);
-struct credential_facts *directory_find_id(struct directory *directory, int64_t id);
-const struct settings *directory_settings(struct directory *directory);
-
-/* Every credential that is not purged. */
-typedef void directory_each_fn(const struct credential_facts *facts, void *arg);
-void directory_each(struct directory *directory, directory_each_fn *each, void *arg);
-
-/* Roles are only ever added, and their ids never change: these two need no lock. -1 or NULL: no such role. */
+/* Roles are only ever added, and their ids never change: these may be asked at any time. -1 or NULL: no such role. */
 int directory_role_number(struct directory *directory, const char *role_id);
+int directory_user_manager(struct directory *directory);
+int directory_resource_server(struct directory *directory);
 const char *directory_role_id(struct directory *directory, int number);
 int directory_role_count(struct directory *directory);
-/* Needs the lock. */
+/* With the lock. */
 const struct role *directory_role(struct directory *directory, int number);
 
-/* The last change that is in here; needs no lock. Whoever reads it before a look-up has a lower bound of what the
- * answer has seen. */
+/* The last change that is in here; at any time. */
 struct position directory_position(struct directory *directory);
 void directory_set_position(struct directory *directory, struct position position);
 

@@ -30,20 +30,72 @@ void memory_free(struct memory *memory)
     free(memory);
 }
 
+void memory_look(const struct memory *memory, const struct token_key *key, struct memory_view *ret_view)
+{
+    struct directory *directory = memory->directory;
+    ret_view->revision = directory_revision(directory); /* before the token: a lower bound */
+    ret_view->is_known = token_table_get(memory->tokens, key, &ret_view->token, &ret_view->generation);
+    ret_view->turn = directory_begin(directory);
+    ret_view->settings = directory_settings(directory);
+    if (ret_view->is_known)
+        ret_view->credential = directory_facts(ret_view->token.credential);
+}
+
+void memory_look_row(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
+                     struct memory_view *ret_view)
+{
+    struct directory *directory = memory->directory;
+    struct token_facts *seen = &ret_view->token;
+    int64_t used = token_table_last_used(memory->tokens, &token->key);
+    ret_view->turn = directory_begin(directory);
+    ret_view->settings = directory_settings(directory);
+    *seen = *token;
+    if (used > seen->last_used)
+        seen->last_used = used;
+    seen->credential = directory_find_id(directory, credential_id);
+    ret_view->is_known = seen->credential != NULL;
+    if (ret_view->is_known)
+        ret_view->credential = directory_facts(seen->credential);
+}
+
+bool memory_look_done(const struct memory *memory, const struct memory_view *view)
+{
+    return directory_end(memory->directory, view->turn);
+}
+
+uint32_t memory_count_use(const struct memory *memory, const struct memory_use *use)
+{
+    directory_note_use(use->token->credential, use->used);
+    return usage_count(memory->usage, use->credential_id, use->api, use->used, use->is_allowed, use->count);
+}
+
+uint32_t memory_note_use(const struct memory *memory, const struct memory_use *use)
+{
+    uint32_t api = memory_count_use(memory, use);
+    token_table_touch(memory->tokens, &use->token->key, use->token->last_used, api);
+    return api;
+}
+
 struct settings memory_settings(const struct memory *memory)
 {
-    directory_lock(memory->directory);
-    struct settings settings = *directory_settings(memory->directory);
-    directory_unlock(memory->directory);
+    struct settings settings;
+    uint64_t turn;
+    do {
+        turn = directory_begin(memory->directory);
+        settings = *directory_settings(memory->directory);
+    } while (!directory_end(memory->directory, turn));
     return settings;
 }
 
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
                     const struct token_limits *limits, int64_t now)
 {
-    directory_lock(memory->directory);
-    const struct credential_facts *credential = directory_find_id(memory->directory, credential_id);
-    bool is_live = credential != NULL && token_is_active(token, credential, limits, now);
-    directory_unlock(memory->directory);
+    bool is_live;
+    uint64_t turn;
+    do {
+        turn = directory_begin(memory->directory);
+        const struct credential_entry *credential = directory_find_id(memory->directory, credential_id);
+        is_live = credential != NULL && token_is_active(token, directory_facts(credential), limits, now);
+    } while (!directory_end(memory->directory, turn));
     return is_live;
 }

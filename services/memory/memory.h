@@ -23,11 +23,49 @@ struct memory {
 struct memory *memory_new(size_t max_tokens);
 void memory_free(struct memory *memory); /* NULL is fine */
 
-/* A copy of the settings that hold now. Takes the directory's lock. */
+/*
+ * The two doors of an introspection: what is known of a token, and that it was used.
+ *
+ *     do {
+ *         memory_look(memory, &key, &view);
+ *         …decide, and copy what is wanted…
+ *     } while (!memory_look_done(memory, &view));
+ *
+ * All that a view points to stays until memory_look_done; false says that it was not all of one moment.
+ */
+struct memory_view {
+    bool is_known;       /* the token, its credential with it; else only what follows is set */
+    int64_t revision;    /* of all changes up to this one, what is here knows: it was read first */
+    uint64_t generation; /* for token_table_put */
+    const struct settings *settings;
+    struct token_facts token;
+    const struct credential_facts *credential;
+    uint64_t turn;
+};
+void memory_look(const struct memory *memory, const struct token_key *key, struct memory_view *ret_view);
+[[nodiscard]] bool memory_look_done(const struct memory *memory, const struct memory_view *view);
+
+/* The same for a token that the store told of. A use that memory knows and the store does not is put in. */
+void memory_look_row(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
+                     struct memory_view *ret_view);
+
+struct memory_use {
+    const struct token_facts *token; /* last_used: with this use */
+    int64_t credential_id;
+    const char *api;
+    int64_t used;
+    bool is_allowed;
+    int64_t count;
+};
+/* Notes it everywhere; or, for a token that is only to be put in, everywhere but in the token table. The API's number.
+ */
+uint32_t memory_note_use(const struct memory *memory, const struct memory_use *use);
+uint32_t memory_count_use(const struct memory *memory, const struct memory_use *use);
+
+/* A copy of the settings that hold now. */
 struct settings memory_settings(const struct memory *memory);
 
-/* Is the token active, as far as is known here? Of its facts, the credential is looked for by `credential_id`. Takes
- * the directory's lock. */
+/* Is the token active, as far as is known here? Of its facts, the credential is looked for by `credential_id`. */
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
                     const struct token_limits *limits, int64_t now);
 

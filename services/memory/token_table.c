@@ -16,7 +16,7 @@ static const uint32_t NONE = UINT32_MAX; /* no entry */
 
 struct entry {
     struct token_key key;
-    struct credential_facts *credential; /* NULL: free */
+    struct credential_entry *credential; /* NULL: free */
     int64_t last_used;
     int64_t stored; /* last_used as the store has it; a later last_used is still to be stored */
     struct role_set roles;

@@ -35,7 +35,7 @@ struct credential_facts {
     struct role_set effective;
     struct secret_facts secrets[SECRETS_MAX];
     int secret_count;
-    _Atomic int64_t last_used;
+    int64_t last_used; /* as the store has it */
 };
 
 /* Frees one that was malloc'ed, and its texts. NULL is fine. */

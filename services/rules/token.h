@@ -7,9 +7,11 @@
 #include "rules/secret_text.h"
 #include "rules/settings.h"
 
+struct credential_entry;
+
 struct token_facts {
     struct token_key key;
-    struct credential_facts *credential;
+    struct credential_entry *credential; /* where the directory has it */
     int64_t last_used;
     int64_t stored; /* the last use that the store has, as far as is known here; what others read there */
     int64_t epoch;
@@ -25,7 +27,7 @@ struct token_use {
     bool is_clamped; /* the store may have a later one, which was never true */
 };
 
-/* The one function that decides, for every surface. Where the credential is in the directory, under its lock. */
+/* The one function that decides, for every surface. */
 bool token_is_active(const struct token_facts *token, const struct credential_facts *credential,
                      const struct token_limits *limits, int64_t now);
 

@@ -89,9 +89,9 @@ static enum status add_tokens(struct store_tx *tx, void *arg)
         if (!token_text_parse(text, &row.key))
             abort();
         struct directory *directory = filling->domain->memory->directory;
-        directory_lock(directory);
-        const char *client_id = directory_find_id(directory, row.credential_id)->client_id; /* never changes */
-        directory_unlock(directory);
+        uint64_t turn = directory_begin(directory);
+        const char *client_id = directory_client_id(directory_find_id(directory, row.credential_id));
+        (void)!directory_end(directory, turn);
         TRY(token_row_insert(tx, &row, client_id, &filling->inserted));
         puts(text);
     }

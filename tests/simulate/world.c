@@ -153,6 +153,8 @@ bool __real_token_table_put(struct token_table *table, const struct token_facts 
                             uint32_t api);
 bool __wrap_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
                             uint32_t api);
+const struct credential_facts *__real_directory_facts(const struct credential_entry *entry);
+const struct credential_facts *__wrap_directory_facts(const struct credential_entry *entry);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
 bool __wrap_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
@@ -168,6 +170,14 @@ bool __wrap_token_table_put(struct token_table *table, const struct token_facts 
 {
     world_yield_current();
     return __real_token_table_put(table, facts, generation, api);
+}
+
+/* Between the settings and the credential: what is decided by must be of one moment, and stay there. */
+const struct credential_facts *__wrap_directory_facts(const struct credential_entry *entry)
+{
+    const struct credential_facts *facts = __real_directory_facts(entry);
+    world_yield_current();
+    return facts;
 }
 
 /* Few parts of the token table, so that tokens push each other out: a key's fifth byte, which chooses the part, is the

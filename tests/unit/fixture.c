@@ -184,7 +184,7 @@ bool is_active(struct fixture *fixture, const struct token_key *key, bool is_use
     struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct introspection question = {
         .is_token = true, .key = *key, .api = "GET /", .is_use = is_use, .use_count = 1, .arg = &waiting};
-    if (!introspect_in_memory(&fixture->domain->introspect, &question)) {
+    if (!introspect_in_memory(&fixture->domain->introspect, &question, clock_now(fixture->clock))) {
         introspect_in_store(&fixture->domain->introspect, &question, answered);
         assert_int_equal(wait_for(&waiting), STATUS_OK);
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+#include "memory/credential_index.h"
 
 #include <stdatomic.h>
 
-static struct credential_facts nobody = {.id = 1, .epoch = 1};
+static struct credential_entry nobody;
 
 /* A key of part number `part`, unlike any other of the process. */
 static struct token_key new_key(uint8_t part)
