@@ -108,7 +108,7 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
  */
 void gatehouse_close(struct gatehouse *gatehouse);
 
-/* AuthService, waited for. The answer is the caller's, to be freed with its free_unpacked (such as
+/* AuthService, waited for. The answer is the caller's, to be freed with its own function (such as
  * gatehouse__v1__introspect_response__free_unpacked(answer, NULL)); NULL: call->status and the rest say why. `call` may
  * be NULL: the connection's timeout and token, and nobody wants to know why.
  *

@@ -73,8 +73,8 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
  */
 void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_MAX + 1]);
 
-/* Checks client ID and secret key in the same time whether they are right or not. OK: *ret_facts_id is the credential's
- * id, *ret_epoch and so on. Fails the call with INVALID_CLIENT or TOO_MANY_FAILURES. */
+/* Checks client ID and secret key in the same time whether they are right or not. OK: *ret_client says which credential
+ * it is, and since when. Fails the call with INVALID_CLIENT or TOO_MANY_FAILURES. */
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
 

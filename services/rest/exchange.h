@@ -52,7 +52,7 @@ void answer_oauth_error(struct http_request *request, int code, const char *erro
 /* 405 with Allow. */
 void answer_method_not_allowed(struct http_request *request, const char *allow);
 
-/* What an error of a call is in HTTP: architecture.md's table. Adds Retry-After where the error has one. */
+/* What an error of a call is in HTTP: by the table of google.rpc.Code. Adds Retry-After where the error has one. */
 int answer_code_of(struct http_request *request, const struct call_error *error);
 
 /* WWW-Authenticate: Bearer (RFC 6750, section 3). error: NULL where the request showed no token at all. */

@@ -90,7 +90,7 @@ class InUse:
 
 
 class Outage:
-    """What holds after an outage of any kind; with_outage is a context in which nothing can be written."""
+    """What holds after an outage of any kind; outage() is a context in which nothing can be written."""
     def setUp(self):
         self.folder = self.enterContext(self.place())
         self.daemon = self.enterContext(Daemon({**SETTINGS, "store": f"sqlite:{self.folder}/g.db"}, clock=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mission.md says a Gatehouse does, as a program of a few pages: credentials, roles, owners, tokens, time.
+"""What a Gatehouse does, as a program of a few pages: credentials, roles, owners, tokens, time.
 
 Nothing in here knows how the daemon does it. A token is alive or dead by itself; a change that is effective kills those
 concerned. Times are microseconds. The moment at which the daemon did something is known only as a Span, from before the
