@@ -36,7 +36,7 @@ class Trixie(unittest.TestCase):
     def test_3_packages_that_are_made_there_are_installed_there(self):
         self.run_there("deploy/package/build", "/src/build/release")
         self.run_there("sh", "-c", "apt-get install -y -q --no-install-recommends /src/build/release/packages/*.deb")
-        self.assertRegex(self.root.run("gatehouse", "--version")[1], r"\d")
+        self.assertRegex(self.root.run("gatehoused", "--version")[1], r"\d")
         self.assertIn("grpc_address", self.root.run("gatehoused", "--print-config")[1])
 
 
