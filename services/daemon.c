@@ -202,6 +202,17 @@ static void add_grpc(struct metrics_text *text, const struct rpc_server *rpc)
     }
 }
 
+static void add_usage(struct metrics_text *text, struct usage *usage)
+{
+    static const char other[] = "Uses that count as of the API \"other\", because too many were called.";
+    struct usage_beyond beyond = usage_beyond(usage);
+    metrics_put(text, "gatehouse_usage_other_total", "counter", other, "bound=\"credential\"",
+                (double)beyond.credential);
+    metrics_put(text, "gatehouse_usage_other_total", "counter", other, "bound=\"process\"", (double)beyond.process);
+    metrics_put(text, "gatehouse_usage_lost_total", "counter",
+                "Uses that no row counts, because the database took no usage for too long.", "", (double)beyond.lost);
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
@@ -234,6 +245,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
     metrics_put(text, "gatehouse_tokens_missing_total", "counter",
                 "Tokens that were in use and had gone from the database.", "",
                 (double)flush_tokens_missing(daemon->domain->flush));
+    add_usage(text, daemon->domain->memory->usage);
     add_clock(daemon, text);
     if (daemon->domain->follow != NULL)
         add_replica(daemon->domain->follow, text);

@@ -6,15 +6,40 @@
 #include "memory/change.h"
 #include "records/audit.h"
 #include "records/credential.h"
+#include "records/request.h"
 #include "records/token.h"
 #include "records/usage.h"
 #include "store/floor.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 enum {
     USES_AT_ONCE = 1000, /* in one transaction: what is issued or revoked meanwhile waits for it */
+    ROWS_AT_ONCE = 500,  /* of usage: these wait for nobody's writes, and on a shared store all replicas' for them */
+    BATCH_ID_LEN = 32,
+    SPENT_MAX = 8,
+};
+#define TOLD_EVERY (60 * CLOCK_SECOND)
+static const char batch_actor[] = "gatehoused", batch_method[] = "flush";
+
+/* What is added to what the store has, and must not be added twice: it goes with its id, which is left in the store
+ * (table `request`) until a later batch takes it out. If nobody can say whether a batch was committed, it is kept, and
+ * tried again with the same id. */
+struct batch {
+    struct batch *next;
+    char id[BATCH_ID_LEN + 1];
+    bool is_doubtful; /* it may be stored already */
+    bool is_first;    /* of its flush: what is not added goes with it */
+    struct usage_delta *deltas;
+    size_t delta_count;
+    struct arena arena; /* of the events */
+    struct audit_event *events;
+    size_t event_count;
+    char spent[SPENT_MAX][BATCH_ID_LEN + 1]; /* ids that this one takes out */
+    size_t spent_count;
 };
 
 struct flush {
@@ -29,9 +54,14 @@ struct flush {
     pthread_mutex_t gathering;       /* held while one gathers, outside the lock */
     bool is_last;                    /* no other will gather */
     _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
+    struct batch *doubtful;          /* under the lock, as is what follows */
+    char spent[SPENT_MAX][BATCH_ID_LEN + 1]; /* ids of batches that are stored; more are left to expire */
+    size_t spent_count;
+    struct usage_beyond told; /* under `gathering` */
+    int64_t told_at;
 };
 
-/* What one flush carries: the uses of tokens in one job or several, one after the other, and the rest in another job.
+/* What one flush carries: the uses of tokens in one job or several, one after the other, and so the rest, in batches.
  * Each job that fails gives back what it carried, and the flush has failed; so have those that gathered after it, and
  * did not find what it was carrying. None is done before those that gathered before it. */
 struct flushing {
@@ -39,18 +69,14 @@ struct flushing {
     bool is_over;
     enum status status;
     struct flush *flush;
-    struct arena arena;
     atomic_int to_do; /* the uses, the rest; the last to be done ends the flush */
     struct token_use *uses;
     int64_t *changed;         /* rows, by each of them */
     size_t use_count, stored; /* so many of them are */
     struct token_use *unsure; /* those that changed no row */
     size_t unsure_count;
-    bool *is_missing; /* and of these, have no row */
-    struct usage_delta *deltas;
-    size_t delta_count;
-    struct audit_event *events;
-    size_t event_count;
+    bool *is_missing;      /* and of these, have no row */
+    struct batch *batches; /* that are not stored yet; the first of them is under way */
     struct secret_use *secrets;
     size_t secret_count;
     struct group *group; /* that is told that this process is there; NULL: not now */
@@ -80,30 +106,72 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
             wrong_after =
                 CLOCK_TOLERANCE + (database != INT64_MAX && database > flushing->now ? database : flushing->now);
         }
+        char api[API_MAX + 1];
         const struct token_use_row row = {.key = use->key,
                                           .used = use->used,
                                           .wrong_after = use->is_clamped ? wrong_after : INT64_MAX,
-                                          .api = usage_api(usage, use->api)};
+                                          .api = usage_api(usage, use->api, api) ? api : NULL};
         TRY(token_row_store_use(tx, &row, &flushing->changed[i]));
     }
     return STATUS_OK;
 }
 
-static enum status flush_rest_tx(struct store_tx *tx, void *arg)
+static enum status store_batch(struct store_tx *tx, const struct batch *batch, struct usage *usage, int64_t now)
 {
-    struct flushing *flushing = arg;
-    struct usage *usage = flushing->flush->memory->usage;
-    for (size_t i = 0; i < flushing->delta_count; i++) {
-        TRY(usage_row_add(tx, &flushing->deltas[i], usage_api(usage, flushing->deltas[i].api)));
-        TRY(credential_row_store_use(tx, flushing->deltas[i].credential_id, flushing->deltas[i].last_used));
+    const struct request_row mark = {.id = batch->id, .actor = batch_actor, .method = batch_method, .client_id = ""};
+    TRY(request_row_insert(tx, &mark, now));
+    for (size_t i = 0; i < batch->spent_count; i++)
+        TRY(request_row_remove(tx, batch_actor, batch->spent[i]));
+    for (size_t i = 0; i < batch->delta_count; i++) {
+        const struct usage_delta *delta = &batch->deltas[i];
+        char api[API_MAX + 1];
+        if (!usage_api(usage, delta->api, api))
+            return STATUS_INTERNAL; /* the delta holds its name */
+        TRY(usage_row_add(tx, delta, api));
+        TRY(credential_row_store_use(tx, delta->credential_id, delta->last_used));
     }
-    for (size_t i = 0; i < flushing->event_count; i++)
-        TRY(audit_append(tx, &flushing->events[i]));
+    for (size_t i = 0; i < batch->event_count; i++)
+        TRY(audit_append(tx, &batch->events[i]));
+    return STATUS_OK;
+}
+
+static enum status is_stored(struct store_tx *tx, const struct batch *batch, bool *ret_is_stored)
+{
+    struct arena arena = {0};
+    struct request_row mark = {.id = batch->id, .actor = batch_actor};
+    enum status status = request_row_load(tx, &arena, &mark);
+    arena_done(&arena);
+    *ret_is_stored = status == STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* What is the same however often it is stored. */
+static enum status store_rest(struct store_tx *tx, struct flushing *flushing)
+{
     for (size_t i = 0; i < flushing->secret_count; i++)
         TRY(secret_row_store_use(tx, flushing->secrets[i].secret_id, flushing->secrets[i].used));
     if (flushing->group != NULL)
         TRY(group_say(flushing->group, tx, &flushing->word));
     return floor_raise(tx, clock_settled(flushing->flush->clock));
+}
+
+static enum status batch_tx(struct store_tx *tx, void *arg)
+{
+    struct flushing *flushing = arg;
+    const struct batch *batch = flushing->batches;
+    bool is_done = batch->delta_count + batch->event_count == 0;
+    if (batch->is_doubtful)
+        TRY(is_stored(tx, batch, &is_done));
+    if (!is_done)
+        TRY(store_batch(tx, batch, flushing->flush->memory->usage, flushing->now));
+    return batch->is_first ? store_rest(tx, flushing) : STATUS_OK;
+}
+
+static void batch_free(struct batch *batch)
+{
+    free(batch->deltas);
+    arena_done(&batch->arena);
+    free(batch);
 }
 
 static void flushing_free(struct flushing *flushing)
@@ -113,8 +181,6 @@ static void flushing_free(struct flushing *flushing)
     free(flushing->changed);
     free(flushing->unsure);
     free(flushing->is_missing);
-    free(flushing->deltas);
-    arena_done(&flushing->arena);
     free(flushing);
 }
 
@@ -162,20 +228,80 @@ static void one_done(struct flushing *flushing)
     pthread_mutex_unlock(&flush->lock);
 }
 
-static void rest_done(enum status status, void *arg)
+static void give_back_secrets(struct flushing *flushing)
+{
+    struct secret_uses *secrets = flushing->flush->memory->secrets;
+    for (size_t i = 0; i < flushing->secret_count; i++)
+        secret_uses_note(secrets, flushing->secrets[i].secret_id, flushing->secrets[i].used);
+}
+
+/* It is not stored. If that is sure, it is in memory again, and added to what is counted there. */
+static void give_back_batch(struct flushing *flushing, struct batch *batch)
+{
+    struct flush *flush = flushing->flush;
+    if (batch->is_first)
+        give_back_secrets(flushing);
+    batch->is_first = false;
+    if (batch->is_doubtful && batch->delta_count + batch->event_count > 0) {
+        pthread_mutex_lock(&flush->lock);
+        batch->next = flush->doubtful;
+        flush->doubtful = batch;
+        pthread_mutex_unlock(&flush->lock);
+        return;
+    }
+    usage_give_back(flush->memory->usage, batch->deltas, batch->delta_count);
+    audit_queue_give_back(flush->memory->audit, batch->events, batch->event_count);
+    batch_free(batch);
+}
+
+static void batch_stored(struct flushing *flushing, struct batch *batch)
+{
+    struct flush *flush = flushing->flush;
+    if (batch->is_first && flushing->group != NULL)
+        group_said(flushing->group, &flushing->word);
+    usage_stored(flush->memory->usage, batch->deltas, batch->delta_count);
+    pthread_mutex_lock(&flush->lock);
+    if (batch->delta_count + batch->event_count > 0 && flush->spent_count < SPENT_MAX)
+        memcpy(flush->spent[flush->spent_count++], batch->id, sizeof batch->id);
+    pthread_mutex_unlock(&flush->lock);
+    batch_free(batch);
+}
+
+static void begin_batch(struct flushing *flushing);
+
+/* The next one is queued when this one is done: other writes come between. */
+static void batch_done(enum status status, void *arg)
 {
     struct flushing *flushing = arg;
-    struct memory *memory = flushing->flush->memory;
-    if (status != STATUS_OK) {
-        usage_give_back(memory->usage, flushing->deltas, flushing->delta_count);
-        audit_queue_give_back(memory->audit, flushing->events, flushing->event_count);
-        for (size_t i = 0; i < flushing->secret_count; i++)
-            secret_uses_note(memory->secrets, flushing->secrets[i].secret_id, flushing->secrets[i].used);
+    struct batch *batch = flushing->batches;
+    flushing->batches = batch->next;
+    if (status == STATUS_OK) {
+        batch_stored(flushing, batch);
+    } else {
+        batch->is_doubtful = batch->is_doubtful || status == STATUS_UNKNOWN;
+        give_back_batch(flushing, batch);
+        while ((batch = flushing->batches) != NULL) {
+            flushing->batches = batch->next;
+            give_back_batch(flushing, batch);
+        }
         has_failed(flushing, status);
-    } else if (flushing->group != NULL) {
-        group_said(flushing->group, &flushing->word);
     }
-    one_done(flushing);
+    if (flushing->batches != NULL)
+        begin_batch(flushing);
+    else
+        one_done(flushing);
+}
+
+static void begin_batch(struct flushing *flushing)
+{
+    struct flush *flush = flushing->flush;
+    struct batch *batch = flushing->batches;
+    pthread_mutex_lock(&flush->lock);
+    memcpy(batch->spent, flush->spent, sizeof batch->spent);
+    batch->spent_count = flush->spent_count;
+    flush->spent_count = 0;
+    pthread_mutex_unlock(&flush->lock);
+    store_write(flush->store, batch_tx, batch_done, flushing);
 }
 
 static bool is_one_part(const struct flushing *flushing)
@@ -255,7 +381,7 @@ static void uses_done(enum status status, void *arg)
     if (status != STATUS_OK)
         has_failed(flushing, status);
     if (!is_one_part(flushing))
-        store_write(store, flush_rest_tx, rest_done, flushing);
+        begin_batch(flushing);
     look_for_missing(flushing);
 }
 
@@ -268,6 +394,64 @@ static int compare_uses(const void *a, const void *b)
     return key_a[i] - key_b[i];
 }
 
+static struct batch *batch_new(const struct usage_delta *deltas, size_t count)
+{
+    struct batch *batch = must(calloc(1, sizeof *batch));
+    uint8_t bytes[BATCH_ID_LEN / 2];
+    crypto_random(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(batch->id + 2 * i, 3, "%02x", bytes[i]);
+    batch->deltas = must(malloc((count + 1) * sizeof *deltas));
+    if (count > 0)
+        memcpy(batch->deltas, deltas, count * sizeof *deltas);
+    batch->delta_count = count;
+    return batch;
+}
+
+/* Behind those that are in doubt: at least one, with which the rest goes. */
+static void gather_batches(struct flushing *flushing)
+{
+    struct memory *memory = flushing->flush->memory;
+    struct usage_delta *deltas = NULL;
+    struct batch **link = &flushing->batches;
+    while (*link != NULL)
+        link = &(*link)->next;
+    size_t count = usage_gather(memory->usage, flushing->now, &deltas), at = 0;
+    do {
+        size_t most = count - at < ROWS_AT_ONCE ? count - at : ROWS_AT_ONCE;
+        *link = batch_new(deltas + at, most);
+        if (at == 0) {
+            (*link)->is_first = true;
+            (*link)->event_count =
+                audit_queue_gather(memory->audit, &(*link)->arena, clock_steady(flushing->flush->clock),
+                                   flushing->flush->is_last, &(*link)->events);
+        }
+        link = &(*link)->next;
+        at += most;
+    } while (at < count);
+    free(deltas);
+}
+
+/* Now and then: what met a bound is not what it should be. */
+static void tell_beyond(struct flush *flush)
+{
+    struct usage_beyond now = usage_beyond(flush->memory->usage), before = flush->told;
+    int64_t at = clock_steady(flush->clock);
+    bool is_new = now.credential != before.credential || now.process != before.process || now.lost != before.lost;
+    if (!is_new || (flush->told_at != 0 && at - flush->told_at < TOLD_EVERY))
+        return;
+    flush->told = now;
+    flush->told_at = at;
+    if (now.credential + now.process > before.credential + before.process)
+        log_write(LOG_LEVEL_WARN, "api_names_exceeded", "of_one_credential",
+                  log_number((int64_t)(now.credential - before.credential)).text, "of_all",
+                  log_number((int64_t)(now.process - before.process)).text, "message",
+                  "so many uses are counted as of the API \"other\": too many APIs were called within two hours", NULL);
+    if (now.lost > before.lost)
+        log_write(LOG_LEVEL_ERROR, "usage_lost", "uses", log_number((int64_t)(now.lost - before.lost)).text, "message",
+                  "the database has taken no usage for too long; the oldest is not counted", NULL);
+}
+
 /* In one step, as the others see it: what one has taken is not looked for in vain by the next, unless that one is known
  * to come after it. */
 static void gather(struct flush *flush, struct flushing *flushing)
@@ -276,10 +460,13 @@ static void gather(struct flush *flush, struct flushing *flushing)
     pthread_mutex_lock(&flush->gathering);
     flushing->use_count = token_table_gather(memory->tokens, &flushing->uses);
     flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));
-    flushing->delta_count = usage_gather(memory->usage, flushing->now, &flushing->deltas);
-    flushing->event_count = audit_queue_gather(memory->audit, &flushing->arena, clock_steady(flush->clock),
-                                               flush->is_last, &flushing->events);
+    pthread_mutex_lock(&flush->lock);
+    flushing->batches = flush->doubtful;
+    flush->doubtful = NULL;
+    pthread_mutex_unlock(&flush->lock);
+    gather_batches(flushing);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
+    tell_beyond(flush);
     pthread_mutex_lock(&flush->lock);
     if (flush->last == NULL)
         flush->first = flushing;
@@ -318,7 +505,7 @@ void flush_begin(struct flush *flush, store_done_fn *done, void *arg)
     bool is_rest_next = is_one_part(flushing); /* asked first: the uses may be done before store_write_beside returns */
     store_write_beside(flush->store, flush_uses_tx, uses_done, flushing);
     if (is_rest_next)
-        store_write(flush->store, flush_rest_tx, rest_done, flushing);
+        begin_batch(flushing);
 }
 
 void flush_begin_last(struct flush *flush)
@@ -357,6 +544,10 @@ void flush_free(struct flush *flush)
 {
     if (flush == NULL)
         return;
+    for (struct batch *batch = flush->doubtful, *next; batch != NULL; batch = next) {
+        next = batch->next;
+        batch_free(batch);
+    }
     pthread_cond_destroy(&flush->wake);
     pthread_mutex_destroy(&flush->gathering);
     pthread_mutex_destroy(&flush->lock);

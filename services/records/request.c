@@ -40,6 +40,11 @@ enum status request_row_insert(struct store_tx *tx, const struct request_row *ro
         store_blob(row->client_id, strlen(row->client_id)), store_int(now));
 }
 
+enum status request_row_remove(struct store_tx *tx, const char *actor, const char *id)
+{
+    return store_send(tx, "DELETE FROM request WHERE actor = $1 AND id = $2", store_text(actor), store_text(id));
+}
+
 enum status request_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed)
 {
     const char *sql = STORE_SQL_BY(tx,

@@ -19,6 +19,9 @@ struct request_row {
 enum status request_row_load(struct store_tx *tx, struct arena *arena, struct request_row *row);
 enum status request_row_insert(struct store_tx *tx, const struct request_row *row, int64_t now);
 
+/* No error where there is none. */
+enum status request_row_remove(struct store_tx *tx, const char *actor, const char *id);
+
 /* Removes those of `until` and before, at most `limit`. */
 enum status request_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed);
 

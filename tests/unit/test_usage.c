@@ -64,6 +64,20 @@ static void the_longest_name_stays_within_its_bounds_and_whole_characters(void *
     }
 }
 
+/* They are stored, for all that is known. */
+static void let_go(struct usage *usage, struct usage_delta *deltas, size_t count)
+{
+    usage_stored(usage, deltas, count);
+    free(deltas);
+}
+
+static void assert_api(struct usage *usage, uint32_t number, const char *text)
+{
+    char api[API_MAX + 1] = "";
+    assert_true(usage_api(usage, number, api));
+    assert_string_equal(api, text);
+}
+
 /* The delta of (credential, api, hour) among those gathered; they are freed. */
 static struct usage_delta gather_one(struct usage *usage, int64_t now, size_t want_count)
 {
@@ -72,7 +86,7 @@ static struct usage_delta gather_one(struct usage *usage, int64_t now, size_t wa
     assert_int_equal(count, want_count);
     if (count > 0)
         first = deltas[0];
-    free(deltas);
+    let_go(usage, deltas, count);
     return first;
 }
 
@@ -82,7 +96,7 @@ static void uses_are_summed_until_they_are_gathered(void **state)
     struct usage *usage = usage_new();
     uint32_t api = usage_count(usage, 5, "GET /x/1", START + 10, true, 2);
     assert_int_equal(usage_count(usage, 5, "GET /x/2", START + 20, false, 1), api);
-    assert_string_equal(usage_api(usage, api), "GET /x/{id}");
+    assert_api(usage, api, "GET /x/{id}");
     assert_int_equal(usage_count(usage, 5, "GET /x/3", START + 5, true, 1), api); /* reported late */
     struct usage_delta delta = gather_one(usage, START + 30, 1);
     assert_int_equal(delta.credential_id, 5);
@@ -116,8 +130,8 @@ static void hours_are_kept_apart_and_what_failed_is_given_back(void **state)
     usage_give_back(usage, deltas, count);
     free(deltas);
     usage_count(usage, 6, "GET /y", START, true, 1);
-    assert_int_equal(usage_gather(usage, START, &deltas), 4);
-    free(deltas);
+    assert_int_equal(usage_gather(usage, START, &deltas), 3); /* the two of one hour are one */
+    let_go(usage, deltas, 3);
     usage_free(usage);
 }
 
@@ -134,14 +148,17 @@ static void a_flood_of_names_is_bounded_for_its_credential_only(void **state)
         if (i % 1000 == 999) { /* a flush does not make room for more */
             size_t count = usage_gather(usage, START, &deltas);
             assert_in_range(count, 1, USAGE_APIS_PER_CREDENTIAL + 1);
-            free(deltas);
+            let_go(usage, deltas, count);
         }
     }
-    assert_string_equal(usage_api(usage, other), "other");
+    assert_api(usage, other, "other");
     uint32_t known = usage_count(usage, 5, "GET /x7y", START, true, 1);
-    assert_string_equal(usage_api(usage, known), "GET /x7y");
+    assert_api(usage, known, "GET /x7y");
     uint32_t anothers = usage_count(usage, 6, "GET /mine", START, true, 1);
-    assert_string_equal(usage_api(usage, anothers), "GET /mine");
+    assert_api(usage, anothers, "GET /mine");
+    struct usage_beyond beyond = usage_beyond(usage);
+    assert_int_equal(beyond.credential, 10000 - USAGE_APIS_PER_CREDENTIAL);
+    assert_int_equal(beyond.process + beyond.lost, 0);
     usage_free(usage);
 }
 
@@ -162,8 +179,79 @@ static void a_flood_of_credentials_is_bounded(void **state)
     for (size_t i = 0; i < count; i++)
         sum += deltas[i].allowed;
     assert_int_equal(sum, COUNT);
-    free(deltas);
+    assert_int_equal(usage_beyond(usage).process, COUNT - 16 * 16384);
+    let_go(usage, deltas, count);
     gather_one(usage, START + 3 * USAGE_HOUR, 0); /* what was not used for long is forgotten */
+    usage_free(usage);
+}
+
+/* Once after 65,534 names in the life of a process every new one was "other", whoever called it. */
+static void names_that_are_not_called_any_more_make_room_for_others(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 300 };
+    struct usage *usage = usage_new();
+    char api[32], text[API_MAX + 1] = "";
+    uint32_t first = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t now = START + 3 * round * USAGE_HOUR;
+        struct usage_delta *deltas = NULL;
+        for (int i = 0; i < USAGE_APIS_PER_CREDENTIAL; i++) {
+            snprintf(api, sizeof api, "GET /r%dx%dy", round, i);
+            uint32_t number = usage_count(usage, 5, api, now, true, 1);
+            assert_api(usage, number, api);
+            first = first == 0 ? number : first;
+        }
+        size_t count = usage_gather(usage, now, &deltas);
+        assert_int_equal(count, USAGE_APIS_PER_CREDENTIAL);
+        let_go(usage, deltas, count);
+        count = usage_gather(usage, now + 3 * USAGE_HOUR, &deltas); /* looks what was not called for long */
+        let_go(usage, deltas, count);
+    }
+    assert_false(usage_api(usage, first, text)); /* and is no other's name now */
+    assert_string_equal(text, "");
+    assert_int_equal(usage_beyond(usage).credential + usage_beyond(usage).process, 0);
+    usage_free(usage);
+}
+
+static void what_is_given_back_again_and_again_does_not_grow(void **state)
+{
+    (void)state;
+    struct usage *usage = usage_new();
+    struct usage_delta *deltas = NULL;
+    for (int i = 0; i < 1000; i++) {
+        usage_count(usage, 5, "GET /x", START + i, true, 1);
+        usage_count(usage, 5, "GET /y", START + i, false, 1);
+        size_t count = usage_gather(usage, START, &deltas);
+        assert_in_range(count, 2, 4); /* of each, what was given back and what is new */
+        usage_give_back(usage, deltas, count);
+        free(deltas);
+    }
+    size_t count = usage_gather(usage, START + 2000, &deltas);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(deltas[i].allowed + deltas[i].denied, 1000);
+        assert_int_equal(deltas[i].first_used, START);
+        assert_int_equal(deltas[i].last_used, START + 999);
+    }
+    let_go(usage, deltas, count);
+    usage_free(usage);
+}
+
+static void past_the_bound_the_oldest_is_lost_and_counted(void **state)
+{
+    (void)state;
+    enum { HELD = 16384, MORE = 10 };
+    struct usage *usage = usage_new();
+    struct usage_delta *deltas = NULL;
+    for (int hour = 0; hour < HELD + MORE; hour++) /* of one credential: one part */
+        usage_count(usage, 5, "GET /x", START + hour * USAGE_HOUR, true, 7);
+    assert_int_equal(usage_beyond(usage).lost, 7 * (MORE - 1)); /* the last hour is counted still */
+    size_t count = usage_gather(usage, START, &deltas);
+    assert_int_equal(count, HELD + 1);
+    for (size_t i = 0; i < count; i++)
+        assert_true(deltas[i].hour >= START - START % USAGE_HOUR + (MORE - 1) * USAGE_HOUR);
+    let_go(usage, deltas, count);
     usage_free(usage);
 }
 
@@ -193,6 +281,13 @@ static void no_use_is_lost_between_threads(void **state)
         size_t count = usage_gather(usage, START, &deltas);
         for (size_t i = 0; i < count; i++)
             sum += deltas[i].allowed + deltas[i].denied;
+        if (round % 2 == 0) {
+            let_go(usage, deltas, count);
+            continue;
+        }
+        for (size_t i = 0; i < count; i++) /* they will come again */
+            sum -= deltas[i].allowed + deltas[i].denied;
+        usage_give_back(usage, deltas, count);
         free(deltas);
     }
     assert_int_equal(sum, 80000);
@@ -208,6 +303,9 @@ int main(void)
         cmocka_unit_test(hours_are_kept_apart_and_what_failed_is_given_back),
         cmocka_unit_test(a_flood_of_names_is_bounded_for_its_credential_only),
         cmocka_unit_test(a_flood_of_credentials_is_bounded),
+        cmocka_unit_test(names_that_are_not_called_any_more_make_room_for_others),
+        cmocka_unit_test(what_is_given_back_again_and_again_does_not_grow),
+        cmocka_unit_test(past_the_bound_the_oldest_is_lost_and_counted),
         cmocka_unit_test(no_use_is_lost_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
