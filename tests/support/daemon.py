@@ -134,7 +134,7 @@ class Daemon:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind=None, *_):
         if kind is not None and os.environ.get("TEST_WAIT"):
             self.wait_for_enter(kind)
         if self.channel:
