@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names in comments that nothing has: of files, functions, settings, methods, actions. Prints them; a comment that names what
+"""Names in comments, and in the pages about the code, that nothing has: of files, functions, settings, methods, actions. Prints them; a comment that names what
 is gone, or what lies outside the tree, helps nobody. What is others' stands in names.txt."""
 import os
 import re
@@ -33,6 +33,10 @@ def main():
         others = {word for line in file if not line.startswith("#") for word in line.split()}
     comments, code = [], []
     for path in files:
+        if path.startswith("services/") and path.endswith(".md"):
+            with open(path, encoding="utf-8") as file:
+                comments += [(path, number, line) for number, line in enumerate(file, 1)]
+            continue
         if not path.endswith((".c", ".h", ".proto", ".js", ".mjs", ".py", ".txt", ".cmake", ".yaml", ".sh")) and not (
                 os.access(path, os.X_OK) and "." not in os.path.basename(path)):
             continue
