@@ -72,11 +72,11 @@ static enum status run_tx(struct store_tx *tx, void *arg)
     struct call *call = admin->calling.call;
     memset(&call->error, 0, sizeof call->error); /* of an earlier try */
     work_begin(&admin->work, tx);
-    admin->is_dry = admin->is_replay = false;
+    admin->is_dry = admin->is_replay = admin->is_unchanged = false;
     admin->recent_of = 0;
     admin->subject = admin->detail = "";
     enum status status = admin->method->fn(admin);
-    if (status != STATUS_OK || !admin->method->is_write || admin->is_replay)
+    if (status != STATUS_OK || !admin->method->is_write || admin->is_replay || admin->is_unchanged)
         return status;
     if (admin->is_dry)
         return STATUS_CANCELLED; /* so that nothing of it remains; run_done knows */

@@ -33,6 +33,7 @@ struct admin_call {
     Gatehouse__V1__Impact *impact;
     int64_t looked_tokens, looked_credentials; /* what look_at_settings has counted */
     bool is_replay;                            /* a repeated request_id: nothing was done */
+    bool is_unchanged;                         /* it is as it was: no event tells of it */
     const char *subject;                       /* for the audit log: what it was done to */
     const char *detail;                        /* and what, in words */
 };
@@ -93,6 +94,17 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
 enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gatehouse__V1__Impact **ret_impact);
 enum status admin_add_recent(struct admin_call *admin);
 Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct usage_total *total);
+
+/* What a change was, for the audit log (admin_change.c): each adds to admin->detail "what: old -> new", unless it is
+ * the same. Of secret keys only the hints. At the end, admin_tell_ended says what came of it, and is_unchanged. */
+void admin_tell(struct admin_call *admin, const char *what, const char *before, const char *after);
+void admin_tell_text(struct admin_call *admin, const char *what, const char *before, const char *after); /* quoted */
+void admin_tell_time(struct admin_call *admin, const char *what, int64_t before, int64_t after);         /* 0: never */
+void admin_tell_duration(struct admin_call *admin, const char *what, int64_t before, int64_t after);
+void admin_tell_number(struct admin_call *admin, const char *what, int64_t before, int64_t after);
+void admin_tell_roles(struct admin_call *admin, const struct role_set *before, const struct role_set *after);
+void admin_tell_secrets(struct admin_call *admin, const struct credential *before, const struct credential *after);
+void admin_tell_ended(struct admin_call *admin);
 
 /* LAST_ADMINISTRATOR, if the work leaves none. */
 enum status admin_keep_administrator(struct admin_call *admin);

@@ -308,13 +308,16 @@ enum status update_credential(struct admin_call *admin)
         return call_fail_field(admin_fails(admin), "credential", "INVALID_FIELD", "credential is missing");
     TRY(admin_check_mask(admin, request->update_mask, allowed));
     TRY(admin_load_living(admin, request->credential->client_id, request->credential->etag, &credential));
+    struct credential before = *credential;
     TRY(read_update(admin, request, credential));
-    TRY(name_taken(admin, credential_update(&admin->work, credential)));
+    admin_tell_text(admin, "name", before.name, credential->name);
+    admin_tell_text(admin, "owner", before.owner, credential->owner);
+    admin_tell_time(admin, "expires", before.expires, credential->expires);
+    if (admin->detail[0] != '\0')
+        TRY(name_taken(admin, credential_update(&admin->work, credential)));
     TRY(admin_keep_administrator(admin));
     admin->is_dry = request->validate_only;
-    admin->detail = arena_format(&admin->arena, "changed: %s; tokens ended: %" PRId64,
-                                 admin_join(admin, request->update_mask->n_paths, request->update_mask->paths),
-                                 admin->work.tokens_ended);
+    admin_tell_ended(admin);
     response->credential = admin_credential(admin, credential);
     return admin_impact(admin, credential->id, &response->impact);
 }
@@ -365,11 +368,13 @@ enum status regenerate_secret(struct admin_call *admin)
     }
     TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
     char *secret = arena_alloc(&admin->arena, SECRET_TEXT_LEN + 1);
+    struct credential before = *credential;
     TRY(credential_regenerate(&admin->work, credential, overlap, secret));
     TRY(admin_remember_request(admin, request->request_id, credential->client_id));
     admin->is_dry = request->validate_only;
-    admin->detail = arena_format(&admin->arena, "overlap: %" PRId64 " s; tokens ended: %" PRId64,
-                                 overlap / CLOCK_SECOND, admin->work.tokens_ended);
+    admin_tell_secrets(admin, &before, credential);
+    admin_tell_duration(admin, "overlap", 0, overlap);
+    admin_tell_ended(admin);
     response->credential = admin_credential(admin, credential);
     if (!admin->is_dry)
         response->secret_key = secret;
@@ -382,11 +387,12 @@ enum status end_secret(struct admin_call *admin)
     RESPOND(Gatehouse__V1__EndSecretResponse, gatehouse__v1__end_secret_response__init);
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
+    struct credential before = *credential;
     enum status status = credential_end_secret(&admin->work, credential, request->secret_id);
     if (status == STATUS_NOT_FOUND)
         return call_fail(admin_fails(admin), status, "NO_SUCH_SECRET", "the credential has no such secret key");
     TRY(status);
-    admin->detail = arena_format(&admin->arena, "secret %" PRId64, request->secret_id);
+    admin_tell_secrets(admin, &before, credential);
     response->credential = admin_credential(admin, credential);
     return STATUS_OK;
 }
@@ -395,14 +401,15 @@ enum status end_secret(struct admin_call *admin)
 static enum status change_roles(struct admin_call *admin, const char *client_id, const char *etag, size_t count,
                                 char **ids, bool is_grant, struct credential **ret_credential)
 {
-    struct role_set roles, none = {0};
+    struct role_set roles, before, none = {0};
     if (count == 0)
         return call_fail_field(admin_fails(admin), "roles", "INVALID_FIELD", "roles is empty");
     TRY(admin_load_living(admin, client_id, etag, ret_credential));
     TRY(admin_read_roles(admin, count, ids, ROLES_PER_REQUEST, is_grant, &roles));
+    before = (*ret_credential)->granted;
     TRY(credential_change_roles(&admin->work, *ret_credential, is_grant ? &roles : &none, is_grant ? &none : &roles));
-    admin->detail = arena_format(&admin->arena, "%s: %s; tokens ended: %" PRId64, is_grant ? "granted" : "revoked",
-                                 admin_join(admin, count, ids), admin->work.tokens_ended);
+    admin_tell_roles(admin, &before, &(*ret_credential)->granted);
+    admin_tell_ended(admin);
     return STATUS_OK;
 }
 

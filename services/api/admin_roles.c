@@ -147,11 +147,17 @@ enum status update_role(struct admin_call *admin)
     if (!search.is_found)
         return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "there is no role %s", request->role->role_id);
     TRY(admin_check_etag(admin, request->role->etag, role->version));
+    struct role before = *role;
     TRY(read_role_update(admin, request, role));
-    TRY(role_row_update(admin->work.tx, role));
-    admin->detail = admin_join(admin, request->update_mask->n_paths, request->update_mask->paths);
+    admin_tell_text(admin, "name", before.name, role->name);
+    admin_tell_text(admin, "group", before.group, role->group);
+    admin_tell_text(admin, "description", before.description, role->description);
+    admin_tell(admin, "retired", before.is_retired ? "yes" : "no", role->is_retired ? "yes" : "no");
+    admin_tell_ended(admin);
+    if (!admin->is_unchanged)
+        TRY(role_row_update(admin->work.tx, role));
     response->role = make_role(admin, role);
-    return work_change_role(&admin->work, role);
+    return admin->is_unchanged ? STATUS_OK : work_change_role(&admin->work, role);
 }
 
 /* Users */
@@ -187,16 +193,13 @@ static enum status load_user(struct admin_call *admin, const char *id, struct us
     return status;
 }
 
-/* An etag that is given is of a user that was read: one that is not there any more is stale. */
-static enum status check_user_etag(struct admin_call *admin, const char *id, const char *etag)
+/* As he is now; one that is not there has no roles, and the version of none: an etag that is given is stale then. */
+static enum status find_user(struct admin_call *admin, const char *id, struct user *ret_user, bool *ret_known)
 {
-    struct user user = {.id = id};
-    if (etag[0] == '\0')
-        return STATUS_OK;
-    enum status status = user_load(admin->work.tx, id, &user);
-    if (status != STATUS_NOT_FOUND)
-        TRY(status);
-    return admin_check_etag(admin, etag, user.version);
+    *ret_user = (struct user){.id = id};
+    enum status status = user_load(admin->work.tx, id, ret_user);
+    *ret_known = status == STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 enum status set_user_roles(struct admin_call *admin)
@@ -205,16 +208,21 @@ enum status set_user_roles(struct admin_call *admin)
     RESPOND(Gatehouse__V1__SetUserRolesResponse, gatehouse__v1__set_user_roles_response__init);
     struct role_set roles;
     struct user user;
+    bool is_known = false;
     TRY(check_user(admin, request->user));
     TRY(admin_read_roles(admin, request->n_roles, request->roles, ROLES_MAX, false, &roles));
-    TRY(check_user_etag(admin, request->user, request->etag));
-    TRY(user_set_roles(&admin->work, request->user, &roles));
+    TRY(find_user(admin, request->user, &user, &is_known));
+    if (request->etag[0] != '\0')
+        TRY(admin_check_etag(admin, request->etag, user.version));
+    if (!is_known || !role_set_equal(&user.has, &roles))
+        TRY(user_set_roles(&admin->work, request->user, &roles));
     TRY(admin_keep_administrator(admin));
     admin->is_dry = request->validate_only;
-    admin->detail = arena_format(&admin->arena, "roles: %s; tokens ended: %" PRId64 ", of %" PRId64 " credentials",
-                                 admin_join(admin, request->n_roles, request->roles), admin->work.tokens_ended,
-                                 admin->work.credentials_affected);
+    struct role_set before = user.has;
     TRY(load_user(admin, request->user, &user));
+    admin_tell_roles(admin, &before, &user.has);
+    admin_tell_ended(admin);
+    admin->is_unchanged &= is_known;
     response->user = make_user(admin, &user);
     return admin_impact(admin, 0, &response->impact);
 }
@@ -241,7 +249,9 @@ enum status delete_user(struct admin_call *admin)
     TRY(user_delete(&admin->work, request->user));
     TRY(admin_keep_administrator(admin));
     admin->is_dry = request->validate_only;
-    admin->detail = arena_format(&admin->arena, "tokens ended: %" PRId64, admin->work.tokens_ended);
+    admin_tell_roles(admin, &user.has, &(struct role_set){0});
+    admin_tell_ended(admin);
+    admin->is_unchanged = false;
     return admin_impact(admin, 0, &response->impact);
 }
 

@@ -196,15 +196,20 @@ enum status update_settings(struct admin_call *admin)
     struct work *work = &admin->work;
     struct settings before, next;
     TRY(next_settings(admin, &before, &next));
-    TRY(setting_save(work->tx, &next));
+    admin->subject = "settings";
+    admin_tell_duration(admin, "idle_session_timeout", before.idle_timeout, next.idle_timeout);
+    admin_tell_duration(admin, "max_token_life", before.max_token_life, next.max_token_life);
+    admin_tell_number(admin, "max_tokens_per_credential", before.max_tokens, next.max_tokens);
+    admin_tell_duration(admin, "deletion_retention", before.deletion_retention, next.deletion_retention);
+    admin_tell_duration(admin, "usage_retention", before.usage_retention, next.usage_retention);
     work->tokens_ended = admin->looked_tokens;
     work->credentials_affected = admin->looked_credentials;
-    TRY(work_change_settings(work, &next));
+    admin_tell_ended(admin);
+    if (!admin->is_unchanged) {
+        TRY(setting_save(work->tx, &next));
+        TRY(work_change_settings(work, &next));
+    }
     admin->is_dry = request->validate_only;
-    admin->subject = "settings";
-    admin->detail =
-        arena_format(&admin->arena, "changed: %s; tokens ended: %" PRId64,
-                     admin_join(admin, request->update_mask->n_paths, request->update_mask->paths), work->tokens_ended);
     response->settings = make_settings(admin, &next);
     return admin_impact(admin, 0, &response->impact);
 }
