@@ -33,7 +33,9 @@ static const struct {
     {"REQUEST_ID_REUSED", "This request ID was used for something else; choose a new one, or leave --request-id out."},
     {"CREDENTIAL_DELETED", "`gatehouse credential undelete` brings it back."},
     {"NOT_DELETED", "It is not deleted; nothing is to be done."},
-    {"LAST_ADMINISTRATOR", "Nobody would be left who can administer. Grant user_manager to another credential first."},
+    {"LAST_ADMINISTRATOR",
+     "Nobody would be left who can get in and administer for another day. First make another credential with the\n"
+     "role user_manager, or a new secret key: `gatehouse credential create`, `gatehouse secret regenerate`."},
     {"INVALID_SCOPE", "Ask only for roles that the credential has now: `gatehouse credential get` shows them."},
     {"TOO_MANY_TOKENS",
      "End some (`gatehouse token end-all`), or raise max_tokens_per_credential: `gatehouse settings set`."},

@@ -263,7 +263,7 @@ enum status admin_keep_administrator(struct admin_call *admin)
     enum status status = administrator_check(&admin->work);
     if (status == STATUS_FAILED_PRECONDITION)
         return call_fail(admin_fails(admin), status, "LAST_ADMINISTRATOR",
-                         "after this nobody would hold the role " ROLE_USER_MANAGER);
+                         "after this nobody could get in with the role %s, or not for another day", ROLE_USER_MANAGER);
     return status;
 }
 

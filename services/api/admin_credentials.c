@@ -370,6 +370,7 @@ enum status regenerate_secret(struct admin_call *admin)
     char *secret = arena_alloc(&admin->arena, SECRET_TEXT_LEN + 1);
     struct credential before = *credential;
     TRY(credential_regenerate(&admin->work, credential, overlap, secret));
+    TRY(admin_keep_administrator(admin));
     TRY(admin_remember_request(admin, request->request_id, credential->client_id));
     admin->is_dry = request->validate_only;
     admin_tell_secrets(admin, &before, credential);
@@ -392,6 +393,7 @@ enum status end_secret(struct admin_call *admin)
     if (status == STATUS_NOT_FOUND)
         return call_fail(admin_fails(admin), status, "NO_SUCH_SECRET", "the credential has no such secret key");
     TRY(status);
+    TRY(admin_keep_administrator(admin));
     admin_tell_secrets(admin, &before, credential);
     response->credential = admin_credential(admin, credential);
     return STATUS_OK;

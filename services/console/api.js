@@ -43,7 +43,7 @@ const words = {
   NAME_TAKEN: "Another credential has this name already.",
   ROLE_RETIRED: "One of these roles is retired and cannot be granted any more.",
   LAST_ADMINISTRATOR:
-    "This is the last credential with the role User Manager. Without it nobody could administer Gatehouse.",
+    "This is the last credential with the role User Manager and a secret key that works for another day. Without it nobody could administer Gatehouse.",
   STORE_UNAVAILABLE: "The server cannot reach its database at the moment. Nothing is lost; try again in a moment.",
   DRAINING: "The server is restarting. Try again in a moment.",
   CALLER_NOT_ALLOWED: "Your credential does not hold the role User Manager any more.",

@@ -6,23 +6,41 @@
 
 #include <stdio.h>
 
-static bool administers(const struct administrator_state *state, int role)
+#define SOON (24 * 3600 * CLOCK_SECOND)
+
+static enum administration level_of(const struct administrator_state *state, int role, int64_t now)
 {
-    return state->is_live && role_set_has(&state->effective, role);
+    if (!role_set_has(&state->effective, role) || state->until <= now)
+        return ADMINISTRATION_NONE;
+    return state->until > now + SOON ? ADMINISTRATION_LASTING : ADMINISTRATION_NOW;
+}
+
+struct administrator_state administrator_state(const struct work *work, const struct credential *credential)
+{
+    int64_t ends[SECRETS_MAX];
+    for (int i = 0; i < credential->secret_count; i++)
+        ends[i] = credential->secrets[i].ends;
+    enum credential_state state = credential_state(credential->deleted, credential->expires, work->now);
+    return (struct administrator_state){
+        credential_usable_until(state, credential->expires, ends, credential->secret_count, work->now),
+        credential->effective};
 }
 
 void administrator_note(struct work *work, const struct administrator_state *was, const struct administrator_state *is)
 {
     int role = directory_role_number(work->memory->directory, ROLE_USER_MANAGER);
-    work->takes_administrator |= administers(was, role) && !administers(is, role);
+    enum administration before = level_of(was, role, work->now), after = level_of(is, role, work->now);
+    if (after < before && before > work->takes_administration)
+        work->takes_administration = before;
 }
 
 enum status administrator_check(struct work *work)
 {
     bool is_held = true;
-    if (work->takes_administrator)
-        TRY(credential_role_is_held(work->tx, directory_role_number(work->memory->directory, ROLE_USER_MANAGER),
-                                    work->now, &is_held));
+    int role = directory_role_number(work->memory->directory, ROLE_USER_MANAGER);
+    int64_t at = work->takes_administration == ADMINISTRATION_LASTING ? work->now + SOON : work->now;
+    if (work->takes_administration != ADMINISTRATION_NONE)
+        TRY(credential_role_is_held(work->tx, role, at, &is_held));
     return is_held ? STATUS_OK : STATUS_FAILED_PRECONDITION;
 }
 

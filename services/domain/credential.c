@@ -21,11 +21,6 @@ static enum credential_state state_of(const struct work *work, const struct cred
     return credential_state(credential->deleted, credential->expires, work->now);
 }
 
-static struct administrator_state administrator_state(const struct work *work, const struct credential *credential)
-{
-    return (struct administrator_state){state_of(work, credential) == CREDENTIAL_LIVE, credential->effective};
-}
-
 /* What it was, and now is. */
 static void note_administrator(struct work *work, const struct administrator_state *was,
                                const struct credential *credential)
@@ -115,7 +110,7 @@ enum status credential_update(struct work *work, struct credential *credential)
 enum status credential_delete(struct work *work, struct credential *credential)
 {
     struct administrator_state was = administrator_state(work, credential);
-    TRY(move_epoch(work, credential, was.is_live));
+    TRY(move_epoch(work, credential, state_of(work, credential) == CREDENTIAL_LIVE));
     credential->deleted = work->now;
     note_administrator(work, &was, credential);
     return save(work, credential);
@@ -166,7 +161,7 @@ enum status credential_change_roles(struct work *work, struct credential *creden
         return STATUS_OK;
     credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
     if (!role_set_equal(&was.effective, &credential->effective))
-        TRY(move_epoch(work, credential, was.is_live));
+        TRY(move_epoch(work, credential, state_of(work, credential) == CREDENTIAL_LIVE));
     note_administrator(work, &was, credential);
     return save(work, credential);
 }
@@ -196,10 +191,12 @@ enum status credential_end_secret(struct work *work, struct credential *credenti
     for (int i = 0; i < credential->secret_count; i++) {
         if (credential->secrets[i].id != secret_id || secret_has_ended(credential->secrets[i].ends, work->now))
             continue;
+        struct administrator_state was = administrator_state(work, credential);
         TRY(secret_row_end(work->tx, credential->secrets[i].id, SECRET_ENDS_NOW));
         if (i == 0)
             credential->secrets[0] = credential->secrets[1];
         credential->secret_count--;
+        note_administrator(work, &was, credential);
         return save(work, credential);
     }
     return STATUS_NOT_FOUND;

@@ -58,9 +58,10 @@ static enum status follow_owner(struct work *work, const char *owner, const stru
         enum status status = credential_load_id(work->tx, &arena, owned.ids[i], work->now, &credential);
         if (status == STATUS_OK) {
             /* It was loaded after the owner's roles were stored. */
-            bool is_live = credential_state(credential->deleted, credential->expires, work->now) == CREDENTIAL_LIVE;
-            administrator_note(work, &(struct administrator_state){is_live, role_set_and(&credential->granted, before)},
-                               &(struct administrator_state){is_live, role_set_and(&credential->granted, after)});
+            struct administrator_state was = administrator_state(work, credential), is = was;
+            was.effective = role_set_and(&credential->granted, before);
+            is.effective = role_set_and(&credential->granted, after);
+            administrator_note(work, &was, &is);
             status = credential_end_tokens(work, credential);
         }
         arena_done(&arena);

@@ -35,7 +35,7 @@ void work_reset(struct work *work)
     }
     work->tokens_ended = 0;
     work->credentials_affected = 0;
-    work->takes_administrator = false;
+    work->takes_administration = ADMINISTRATION_NONE;
 }
 
 void work_begin(struct work *work, struct store_tx *tx)

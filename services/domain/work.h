@@ -19,6 +19,9 @@
 struct follow;
 struct own_change;
 
+/* Can anybody get in who may administer? Lasting: still in a day. */
+enum administration { ADMINISTRATION_NONE, ADMINISTRATION_NOW, ADMINISTRATION_LASTING };
+
 struct work {
     struct memory *memory;
     struct clock *clock;
@@ -30,8 +33,8 @@ struct work {
     const char *actor;          /* client ID or mutual-TLS identity */
     int64_t tokens_ended;
     int64_t credentials_affected;
-    bool takes_administrator;   /* a live credential does not hold user_manager any more */
-    struct own_change *changes; /* newest first */
+    enum administration takes_administration; /* what of it a credential had, and has no more */
+    struct own_change *changes;               /* newest first */
 };
 
 /* At each try: empty again, in this transaction, now, with one look at memory. */

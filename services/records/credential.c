@@ -245,7 +245,7 @@ enum status credential_role_of_owner(struct store_tx *tx, const char *owner, cre
                      read_owned, &owned, store_text(owner));
 }
 
-enum status credential_role_is_held(struct store_tx *tx, int role, int64_t now, bool *ret_held)
+enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, bool *ret_held)
 {
     int64_t held = 0;
     TRY(store_run(tx,
@@ -253,8 +253,9 @@ enum status credential_role_is_held(struct store_tx *tx, int role, int64_t now, 
                   " WHERE r.role = $1 AND r.revoked = 0 AND c.deleted = 0 AND (c.expires = 0 OR c.expires > $2)"
                   " AND (c.owner IS NULL OR EXISTS (SELECT 1 FROM user_role u"
                   " WHERE u.user_id = c.owner AND u.role = $1 AND u.revoked = 0))"
+                  " AND EXISTS (SELECT 1 FROM secret s WHERE s.credential = c.id AND (s.ends = 0 OR s.ends > $2))"
                   " ORDER BY r.credential LIMIT 1",
-                  store_read_int, &held, store_int(role), store_int(now)));
+                  store_read_int, &held, store_int(role), store_int(at)));
     *ret_held = held != 0;
     return STATUS_OK;
 }

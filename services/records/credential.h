@@ -87,8 +87,8 @@ enum status credential_role_revoke(struct store_tx *tx, int64_t id, const struct
 typedef void credential_owned_fn(int64_t id, int role, void *arg);
 enum status credential_role_of_owner(struct store_tx *tx, const char *owner, credential_owned_fn *each, void *arg);
 
-/* Does a live one hold it effectively? */
-enum status credential_role_is_held(struct store_tx *tx, int role, int64_t now, bool *ret_held);
+/* Does one hold it effectively that lives at that time and has a secret key that works then? */
+enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, bool *ret_held);
 
 /* A new secret key. `ends` and `used` move a known one. */
 enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret);

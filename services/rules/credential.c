@@ -26,6 +26,18 @@ bool secret_has_ended(int64_t ends, int64_t now)
     return ends != 0 && ends <= now;
 }
 
+int64_t credential_usable_until(enum credential_state state, int64_t expires, const int64_t *ends, int count,
+                                int64_t now)
+{
+    int64_t until = 0;
+    for (int i = 0; i < count && state == CREDENTIAL_LIVE; i++) {
+        int64_t end = ends[i] == 0 ? INT64_MAX : ends[i];
+        if (!secret_has_ended(ends[i], now) && end > until)
+            until = end;
+    }
+    return expires != 0 && expires < until ? expires : until;
+}
+
 struct role_set credential_effective(const struct role_set *granted, const char *owner,
                                      const struct role_set *owner_has)
 {

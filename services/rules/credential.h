@@ -51,6 +51,10 @@ enum credential_state credential_state(int64_t deleted, int64_t expires, int64_t
 enum { SECRET_ENDS_NOW = 1 };
 bool secret_has_ended(int64_t ends, int64_t now);
 
+/* Until when somebody can get in with it, who has its secret keys (`ends` of each): INT64_MAX: for good; 0: not now. */
+int64_t credential_usable_until(enum credential_state state, int64_t expires, const int64_t *ends, int count,
+                                int64_t now);
+
 /* What its tokens carry: of an owner's credential ("": it has none), only what the owner has, too. */
 struct role_set credential_effective(const struct role_set *granted, const char *owner,
                                      const struct role_set *owner_has);

@@ -15,7 +15,8 @@ import unittest
 import urllib.request
 
 import grpc
-from daemon import DEADLINE, Daemon, auth_pb2, auth_pb2_grpc, error_of
+from daemon import DEADLINE, GATEHOUSED, Daemon, auth_pb2, auth_pb2_grpc, error_of
+from gatehouse.v1 import credential_admin_pb2 as pb
 from operate import COMMAND, ENVIRONMENT, KEY, end, make_certificate, openssl
 
 RUNBOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/monitoring/runbook.md")
@@ -54,6 +55,7 @@ class Runbook(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         os.mkdir(self.folder + "/bin")
         os.symlink(os.path.abspath(COMMAND), self.folder + "/bin/gatehouse")
+        os.symlink(os.path.abspath(GATEHOUSED), self.folder + "/bin/gatehoused")
         self.variables = {"PATH": self.folder + "/bin:" + os.environ["PATH"]}
 
     def run_block(self, heading, number=0):
@@ -218,6 +220,20 @@ class Runbook(unittest.TestCase):
         self.run_block(heading, 1)
         self.wait(lambda: not self.is_served(daemon, "old"))
         self.assertTrue(self.is_served(daemon, "new"))
+
+    def test_get_in_again(self):
+        daemon = self.start()
+        with self.assertRaises(grpc.RpcError):
+            daemon.issue(daemon.client_id, "lost")
+        self.variables["RESCUE"] = self.folder + "/rescue.secret"
+        self.assertEqual(daemon.stop(), 0)
+        client_id = re.search(r"client_id=(\S+)", self.run_block("Get in again"))[1]
+        self.assertEqual(os.stat(self.variables["RESCUE"]).st_mode & 0o7777, 0o600)
+        daemon.start()
+        token = daemon.issue(client_id, read(self.variables["RESCUE"]).decode().strip()).access_token
+        answer = daemon.admin.RegenerateSecret(pb.RegenerateSecretRequest(client_id=daemon.client_id), metadata=daemon.bearer(token),
+                                               timeout=DEADLINE)
+        self.assertTrue(daemon.issue(daemon.client_id, answer.secret_key).access_token)
 
     def ask(self, connection):
         connection.request("GET", "/livez")

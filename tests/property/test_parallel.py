@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two administrators, and a hundred, at once: nothing is lost, nothing is done twice, some order explains the end."""
 import random
+import time
 import unittest
 
 from daemon import Daemon, error_of
@@ -201,11 +202,58 @@ class Repeated(AdminTest):
 
 class LastAdministrator(unittest.TestCase):
     def test_the_last_user_manager_cannot_be_taken_away(self):
-        for act in (self.delete, self.revoke, self.expire, self.give_to_nobody):
+        for act in (self.delete, self.revoke, self.expire, self.expire_soon, self.give_to_nobody, self.end_key):
             with self.subTest(act.__name__), Daemon({"http_address": ""}) as daemon:
                 metadata = Daemon.bearer(daemon.admin_token())
                 self.assertEqual(error_of(lambda: act(daemon, daemon.client_id, metadata))[:2], LAST)
                 self.assertTrue(daemon.introspect(metadata[0][1][7:], metadata[0][1][7:]).active)
+
+    def test_another_one_counts_if_somebody_can_get_in_with_it_for_another_day(self):
+        with Daemon({"http_address": ""}) as daemon:
+            token = daemon.admin_token()
+            metadata = Daemon.bearer(token)
+            other = daemon.create(token, "other", ("user_manager",))
+            client_id = other.credential.client_id
+            # It has no key.
+            self.end_key(daemon, client_id, metadata)
+            self.assertEqual(error_of(lambda: self.delete(daemon, daemon.client_id, metadata))[:2], LAST)
+            self.assertEqual(error_of(lambda: self.end_key(daemon, daemon.client_id, metadata))[:2], LAST)
+            # It expires in an hour; then in two days.
+            request = pb.RegenerateSecretRequest(client_id=client_id)
+            secret = daemon.admin.RegenerateSecret(request, metadata=metadata).secret_key
+            self.expire_in(daemon, client_id, metadata, 3600)
+            self.assertEqual(error_of(lambda: self.delete(daemon, daemon.client_id, metadata))[:2], LAST)
+            self.expire_in(daemon, client_id, metadata, 2 * 86400)
+            # Its lasting key is an overlap of an hour; then the new one lasts.
+            request.overlap.seconds = 3600
+            daemon.admin.RegenerateSecret(request, metadata=metadata)
+            secrets = daemon.admin.GetCredential(pb.GetCredentialRequest(client_id=client_id), metadata=metadata)
+            newest, old = secrets.credential.secrets
+            end = pb.EndSecretRequest(client_id=client_id, secret_id=newest.secret_id)
+            daemon.admin.EndSecret(end, metadata=metadata)
+            self.assertEqual(error_of(lambda: self.delete(daemon, daemon.client_id, metadata))[:2], LAST)
+            request.ClearField("overlap")
+            secret = daemon.admin.RegenerateSecret(request, metadata=metadata).secret_key
+            self.delete(daemon, daemon.client_id, metadata)
+            self.assertTrue(self.is_administrator(daemon, client_id, secret))
+            # What is left expires in two days, and so may expire in three; sooner than in a day, never.
+            metadata = Daemon.bearer(daemon.issue(client_id, secret).access_token)
+            self.expire_in(daemon, client_id, metadata, 3 * 86400)
+            for seconds in (2, 3600, 86000):
+                self.assertEqual(error_of(lambda: self.expire_in(daemon, client_id, metadata, seconds))[:2], LAST)
+
+    def test_of_one_that_has_less_than_a_day_the_rest_is_kept(self):
+        with Daemon({"http_address": ""}, clock=True) as daemon:
+            metadata = Daemon.bearer(daemon.admin_token())
+            self.expire_in(daemon, daemon.client_id, metadata, 86400 + 3600)
+            daemon.pass_time(7200)
+            metadata = Daemon.bearer(daemon.admin_token())
+            for act in (self.delete, self.revoke, self.expire, self.end_key):
+                self.assertEqual(error_of(lambda: act(daemon, daemon.client_id, metadata))[:2], LAST)
+            self.expire_in(daemon, daemon.client_id, metadata, 7200 + 3600)  # sooner, and still some
+            other = daemon.create(metadata[0][1][7:], "other", ("user_manager",))
+            self.delete(daemon, daemon.client_id, metadata)
+            self.assertTrue(self.is_administrator(daemon, other.credential.client_id, other.secret_key))
 
     def test_nor_by_its_owner(self):
         with Daemon({"http_address": ""}) as daemon:
@@ -224,7 +272,7 @@ class LastAdministrator(unittest.TestCase):
                              ["user_manager"])
 
     def test_parallel_attempts_on_all_of_them_leave_one(self):
-        for act in (self.delete, self.revoke, self.expire, self.give_to_nobody):
+        for act in (self.delete, self.revoke, self.expire, self.give_to_nobody, self.end_key):
             with self.subTest(act.__name__), Daemon({"http_address": ""}) as daemon:
                 token = daemon.admin_token()
                 made = [daemon.create(token, f"admin {i}", ("user_manager",)) for i in range(15)]
@@ -258,6 +306,21 @@ class LastAdministrator(unittest.TestCase):
                                              update_mask=FieldMask(paths=["expire_time"]))
         request.credential.expire_time.seconds = 1
         return daemon.admin.UpdateCredential(request, metadata=metadata)
+
+    def expire_in(self, daemon, client_id, metadata, seconds):
+        request = pb.UpdateCredentialRequest(credential=pb.Credential(client_id=client_id),
+                                             update_mask=FieldMask(paths=["expire_time"]))
+        request.credential.expire_time.seconds = int(time.time()) + seconds
+        return daemon.admin.UpdateCredential(request, metadata=metadata)
+
+    def expire_soon(self, daemon, client_id, metadata):
+        return self.expire_in(daemon, client_id, metadata, 2)
+
+    def end_key(self, daemon, client_id, metadata):
+        credential = daemon.admin.GetCredential(pb.GetCredentialRequest(client_id=client_id), metadata=metadata).credential
+        for secret in credential.secrets:
+            request = pb.EndSecretRequest(client_id=client_id, secret_id=secret.secret_id)
+            daemon.admin.EndSecret(request, metadata=metadata)
 
     def give_to_nobody(self, daemon, client_id, metadata):
         return daemon.admin.UpdateCredential(pb.UpdateCredentialRequest(

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "deploy/package/build": "package/build",
     "apt-get install ./build/package/packages/libgatehouse*.deb": "package/library",
     "gcc /usr/share/doc/libgatehouse-dev/examples/introspect.c $(pkg-config --cflags --libs gatehouse)": "package/library",
+    "gatehoused init --name NAME": "operate/runbook",
     "apt-get purge gatehouse": "package/life",
     "man gatehouse": "command/manual",
     "gatehoused --rest-only --upstream HOST:PORT": "rest/oauth_upstream",
