@@ -253,7 +253,8 @@ enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, b
                   " WHERE r.role = $1 AND r.revoked = 0 AND c.deleted = 0 AND (c.expires = 0 OR c.expires > $2)"
                   " AND (c.owner IS NULL OR EXISTS (SELECT 1 FROM user_role u"
                   " WHERE u.user_id = c.owner AND u.role = $1 AND u.revoked = 0))"
-                  " AND EXISTS (SELECT 1 FROM secret s WHERE s.credential = c.id AND (s.ends = 0 OR s.ends > $2))"
+                  " AND (SELECT s.id FROM secret s WHERE s.credential = c.id AND (s.ends = 0 OR s.ends > $2) LIMIT 1)"
+                  " IS NOT NULL" /* by EXISTS, PostgreSQL may join all secret keys */
                   " ORDER BY r.credential LIMIT 1",
                   store_read_int, &held, store_int(role), store_int(at)));
     *ret_held = held != 0;
