@@ -113,9 +113,12 @@ void gatehouse_invocation_wake(struct invocation *invocation);
     "this process was forked while a connection was open, and gRPC does not survive that: use " \
     "gatehouse only in the child, or let it exec"
 void gatehouse_process_begin(void); /* grpc_init, for a connection */
+/* grpc_shutdown, for a connection that is closed. */
 void gatehouse_process_end(void);
+/* Is this the child of a fork() during which a connection was open? */
 bool gatehouse_process_is_forked(void);
 void gatehouse_process_own_thread(void); /* this thread is a connection's, and runs closures */
+/* Is this thread a connection's? Waiting on it for an answer would last for ever. */
 bool gatehouse_process_is_own_thread(void);
 
 /* channel.c: the connection's thread */

@@ -31,6 +31,7 @@ struct daemon {
 /* Store and domain only. What is wrong is in the log. */
 bool daemon_open_store(struct daemon *daemon, bool create);
 
+/* Opens the store and the domain, and listens. False: the log says why; daemon_stop is still to be called. */
 bool daemon_start(struct daemon *daemon, bool is_rest_only);
 
 /* It serves on, but is not ready any more: /readyz and the health service say so. */

@@ -21,9 +21,12 @@ struct supervisor_sockets {
  * used is a mistake. */
 void supervisor_take_sockets(struct supervisor_sockets *ret_sockets, struct config_mistakes *mistakes);
 
+/* To systemd, where it started us (sd_notify). The ports are for the status line; 0: not served. */
 void supervisor_tell_ready(int grpc_port, int http_port);
 void supervisor_tell_reloading(void); /* supervisor_tell_ready says that it is over */
+/* It may take so long; systemd waits. */
 void supervisor_tell_stopping(int64_t at_most_ms);
+/* The watchdog's beat. */
 void supervisor_tell_alive(void);
 
 #endif

@@ -43,6 +43,7 @@ struct command {
 /* Ends with a row whose name is NULL. */
 extern const struct command commands[];
 
+/* What the subcommands run, by their names in the table. */
 enum exit_code credential_create(struct context *context);
 enum exit_code credential_list(struct context *context);
 enum exit_code credential_get(struct context *context);

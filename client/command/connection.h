@@ -33,6 +33,7 @@ void message_set_string(char **field, const char *value);
 /* Where a field's value is in a message of any type; NULL: it has none of this name. */
 void *message_member(const void *message, const char *name);
 
+/* By MESSAGE_FREE at the end of the block: frees the message that the pointer at message_at leads to. */
 void message_free(void *message_at);
 #define MESSAGE_FREE __attribute__((cleanup(message_free)))
 

@@ -13,6 +13,7 @@ struct target {
     char *name; /* NULL: not looked up */
     char *etag; /* NULL: not looked up */
 };
+/* Frees what it holds; by TARGET_DONE at the end of the block. */
 void target_done(struct target *target);
 #define TARGET_DONE __attribute__((cleanup(target_done)))
 

@@ -9,6 +9,7 @@
 
 struct command;
 
+/* Every command, with one line each. */
 void help_print_all(FILE *out);
 
 /* The commands whose first word this is. False: there is none. */

@@ -123,8 +123,11 @@ struct arguments {
     int rest_count;
 };
 
+/* Its line in the table of options. */
 const struct option_row *option_row(enum option_id id);
+/* Does every command have it? */
 bool option_is_common(enum option_id id);
+/* May it be given more than once? */
 bool option_is_repeated(const struct option_row *row);
 
 /* NULL: not given. */
@@ -138,6 +141,7 @@ int options_parse_common(int argc, char **argv, struct arguments *arguments);
  * process likewise. `arguments` may hold already what came before the command. */
 void options_parse_command(const struct command *command, int argc, char **argv, struct arguments *arguments);
 
+/* Frees what arguments_parse took. */
 void arguments_done(struct arguments *arguments);
 
 /* Splits text at commas and adds the parts, without blanks around them. False: more than LIST_MAX. */

@@ -64,7 +64,9 @@ struct list {
     json_t *rows; /* for a table */
     size_t count;
 };
+/* A list of the view's objects, printed as context->format says; list_end ends it. */
 void list_begin(struct list *list, const struct context *context, const struct view *view);
+/* Prints the object, or keeps it until list_end where a table must be measured. */
 void list_add(struct list *list, const json_t *object);
 /* `nothing` is said, on standard error, where a table would be empty. */
 void list_end(struct list *list, const char *nothing);

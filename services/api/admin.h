@@ -87,7 +87,9 @@ char **admin_role_ids(struct admin_call *admin, const struct role_set *roles, si
 char *admin_join(struct admin_call *admin, size_t count, char **words);
 
 Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time); /* NULL for 0 */
+/* In the answer's memory. */
 Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds);
+/* A credential as the API shows it, in the answer's memory. */
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential);
 /* What the work ended; with is_dry admin_add_recent also says what the credential called lately (0: of no one
  * credential). It is a read of its own: the writer has no time for it. */

@@ -21,6 +21,7 @@ struct api_options {
     const char *const *trusted_proxies;
 };
 
+/* What the options name must outlive it. No call may be under way at api_free. */
 struct api *api_new(const struct api_options *options);
 void api_free(struct api *api);
 

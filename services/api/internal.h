@@ -62,6 +62,7 @@ struct refusal {
     const char *actor, *action, *subject;
     int64_t count;
 };
+/* Leaves it in the audit log: counted, thinned out where a stranger could make many. */
 void caller_note_refusal(struct api *api, const struct call *call, const struct refusal *refusal);
 
 enum caller_right { CALLER_MAY_INTROSPECT, CALLER_MAY_ADMINISTER };
@@ -89,8 +90,7 @@ enum status caller_authenticate(struct calling *calling, struct api *api, struct
  */
 void peer_resolve(const struct api *api, struct call *call);
 
-/* answer.c: conversions */
-
+/* answer.c: a time, or a duration, in microseconds, put into `message`, which is returned. */
 Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time);
 Google__Protobuf__Duration *answer_duration(Google__Protobuf__Duration *message, int64_t microseconds);
 
@@ -113,7 +113,6 @@ enum status check_duration(struct call *call, const char *field, const Google__P
 enum status check_time(struct call *call, const char *field, const Google__Protobuf__Timestamp *time, int64_t otherwise,
                        int64_t *ret_time);
 
-/* auth_service.c, admin.c, authorization.c */
 /* current.c: calls `invoke`, at once or when the replica has caught up with the others. */
 typedef void invoke_fn(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                        ProtobufCClosure closure, void *closure_data);
@@ -127,6 +126,7 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
 enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,
                         ProtobufCClosure closure);
 
+/* auth_service.c, admin.c, authorization.c: the `invoke` of their services. */
 void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                  void *closure_data);
 void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,

@@ -40,7 +40,9 @@ struct clock;
 struct clock *clock_new(int64_t floor);
 void clock_free(struct clock *clock); /* NULL is fine */
 
+/* Microseconds since 1970: what decides. */
 int64_t clock_now(struct clock *clock);
+/* What has certainly passed: never ahead of a clock that was right. */
 int64_t clock_settled(struct clock *clock);
 
 /* What is written down to be compared later: clock_now, but without a jump ahead that has not settled yet. */
@@ -63,6 +65,7 @@ struct clock_state {
     int64_t jumped;    /* by so much the wall clock has jumped, until it is put right or has stayed; negative: back */
     uint64_t jumps;    /* all of them */
 };
+/* For metrics, `gatehouse admin clock` and /readyz. */
 void clock_describe(struct clock *clock, struct clock_state *ret_state);
 
 /* A test's clock: it stands still at `start`, settled, until it is moved. clock_advance is time that passes; clock_step

@@ -10,6 +10,7 @@
 
 enum { SHA256_BYTES = 32 };
 
+/* OpenSSL's. One that fails would have to be answered with a weaker one: it ends the process. */
 void crypto_random(void *bytes, size_t len);
 void crypto_sha256(const void *data, size_t len, uint8_t digest[static SHA256_BYTES]);
 void crypto_hmac_sha256(const uint8_t key[static SHA256_BYTES], const void *data, size_t len,

@@ -33,6 +33,7 @@ struct metrics_request {
     const char *scheme, *method, *route;
     int code;
 };
+/* An HTTP request has been answered. */
 void metrics_http(struct metrics *metrics, const struct metrics_request *request, int64_t duration_us);
 
 /* A connection was closed because there were too many. */

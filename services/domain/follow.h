@@ -65,6 +65,7 @@ int64_t follow_age(struct follow *follow);
 struct follow_resets {
     uint64_t history, cut;
 };
+/* How often all was forgotten, by cause; for metrics. */
 struct follow_resets follow_resets(struct follow *follow);
 
 /* Reads what the others did until now, puts it into memory, and calls done, on a thread of the store. Callers who come

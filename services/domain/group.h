@@ -27,7 +27,9 @@ struct group_word {
     int64_t longest; /* lease of any */
     int64_t first;   /* id of any, the least */
 };
+/* In the table `process`: that this process is there, and its lease. *ret_word: what it said, for group_said. */
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word);
+/* The transaction of group_say was committed. */
 void group_said(struct group *group, const struct group_word *word);
 
 /* Takes it out again: this process serves no more. */

@@ -28,7 +28,9 @@ struct credential_index {
     struct credential_slots *_Atomic slots;
 };
 
+/* Empty. By client ID, or by id. */
 void credential_index_init(struct credential_index *index, bool is_by_client_id);
+/* Frees the slots, not what stands in them. */
 void credential_index_done(struct credential_index *index);
 
 /* By readers, who have entered (base/epoch.h), and by the writer. NULL: there is none. */

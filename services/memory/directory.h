@@ -25,7 +25,9 @@ struct credential_entry;
 
 struct directory;
 
+/* Empty: it knows no credential and no role until directory_replace. Memory that runs out ends the process. */
 struct directory *directory_new(void);
+/* Nobody may be reading. NULL is fine. */
 void directory_free(struct directory *directory);
 
 /*
@@ -90,6 +92,7 @@ struct directory_content {
     size_t role_count;
     const struct settings *settings;
 };
+/* All that it knows becomes `content`, at once, whatever the versions say; what content->facts has is its own. */
 void directory_replace(struct directory *directory, const struct directory_content *content);
 
 /* A time of last use later than `latest` becomes `now`: a clock that was ahead noted it. */

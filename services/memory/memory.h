@@ -42,6 +42,9 @@ struct memory_view {
     const struct credential_facts *credential;
     uint64_t turn;
 };
+/* What memory knows of the token, its credential and the settings, as of one moment: if memory_look_done, which must
+ * follow soon, says true. Otherwise something was written meanwhile: look again. What ret_view points to lives until
+ * then. */
 void memory_look(const struct memory *memory, const struct token_key *key, struct memory_view *ret_view);
 [[nodiscard]] bool memory_look_done(const struct memory *memory, const struct memory_view *view);
 

@@ -14,6 +14,7 @@ struct secret_use {
     int64_t used;
 };
 
+/* Empty. */
 struct secret_uses *secret_uses_new(void);
 void secret_uses_free(struct secret_uses *uses); /* NULL is fine */
 

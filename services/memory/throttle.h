@@ -14,6 +14,7 @@
 
 struct throttle;
 
+/* Empty. NULL is fine for throttle_free. */
 struct throttle *throttle_new(void);
 void throttle_free(struct throttle *throttle);
 

@@ -18,6 +18,7 @@
 /* Its functions take their own locks. */
 struct usage;
 
+/* Empty. NULL is fine for usage_free. */
 struct usage *usage_new(void);
 void usage_free(struct usage *usage);
 
@@ -40,6 +41,7 @@ struct usage_beyond {
     uint64_t credential, process; /* counted as "other": the credential had too many APIs; all together had */
     uint64_t lost;                /* not counted at all: the store took no rows for too long */
 };
+/* What could not be counted by its name, or was lost; for metrics. */
 struct usage_beyond usage_beyond(struct usage *usage);
 
 #endif

@@ -17,6 +17,7 @@ enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease);
 /* The least id of those that are there. */
 enum status process_row_first(struct store_tx *tx, int64_t *ret_id);
 
+/* It serves no more. No row is no error. */
 enum status process_row_remove(struct store_tx *tx, int64_t id);
 
 #endif

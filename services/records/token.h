@@ -59,6 +59,7 @@ struct token_holder {
     int64_t epoch, expires, deleted;
 };
 typedef enum status token_page_fn(const struct token_row *row, const struct token_holder *holder, void *arg);
+/* In the order of their keys, behind `after` (NULL: from the first), at most `limit`. */
 enum status token_row_page(struct store_tx *tx, const struct token_key *after, int limit, token_page_fn *each,
                            void *arg);
 

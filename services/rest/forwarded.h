@@ -17,6 +17,7 @@ struct forwarded {
     bool is_rfc7239; /* else X-Forwarded-For */
 };
 
+/* Is it one of trusted_proxies? */
 bool forwarded_is_trusted(const struct forwarded *forwarded, const struct address *address);
 
 /* From the right: the first entry that is no trusted proxy's. An entry that is no address ends the walk, for nobody

@@ -38,6 +38,7 @@ struct guard {
     size_t word_len;
 };
 
+/* For a connection's first byte. The limits must outlive it. */
 void guard_init(struct guard *guard, const struct guard_limits *limits);
 
 /* The next bytes as they came in. 0, or the HTTP status to refuse with (guard->why says why); then it stays so. */

@@ -76,7 +76,9 @@ int http_server_port(const struct http_server *server);
 /* Has each loop turned within the last `limit_us`? From any thread. */
 bool http_server_is_turning(const struct http_server *server, int64_t limit_us);
 
+/* Takes no new connection; those that are open may finish their request within grace_ms. Then the loops have ended. */
 void http_server_stop(struct http_server *server, int64_t grace_ms);
+/* After http_server_stop. NULL is fine. */
 void http_server_free(struct http_server *server);
 
 /* A request's header; only within handle(), for its memory goes with the client. NULL: absent. */
@@ -94,6 +96,7 @@ void http_reply(struct http_request *request);
 /* Has the client hung up? From any thread. */
 bool http_is_gone(const struct http_request *request);
 
+/* "Not Found"; for a code that it does not know "Error". */
 const char *http_reason(int code);
 
 #endif

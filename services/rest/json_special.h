@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+/* Has the message a form of its own in JSON (Timestamp, Duration, FieldMask)? */
 bool json_is_special(const ProtobufCMessageDescriptor *descriptor);
 
 /* Its text; NULL: out of memory. */

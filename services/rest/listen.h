@@ -16,6 +16,7 @@ enum status listen_open(const char *address, int port, bool is_shared, int *ret_
  * is yours. STATUS_INVALID_ARGUMENT: it is none. */
 enum status listen_take(int given_fd, int *ret_fd);
 
+/* The port that the socket is bound to; 0: it is a Unix socket. */
 int listen_port(int fd);
 
 /* Is it an address at all? Resolves no name. */

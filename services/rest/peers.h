@@ -8,6 +8,7 @@
 struct peers;
 
 struct peers *peers_new(int most); /* NULL: out of memory */
+/* NULL is fine. */
 void peers_free(struct peers *peers);
 
 /* false: this address has its most already (or memory is out), and was not counted. */

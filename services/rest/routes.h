@@ -17,6 +17,7 @@ route_fn openapi_describe;
 struct admin_route {
     const char *method, *path, *rpc;
 };
+/* Every route below /v1; for the description of the API. */
 const struct admin_route *admin_routes(size_t *ret_count);
 /* `path` is below the prefix, "/v1/…". false: there is no such path. */
 bool admin_handle(const struct rest_options *options, struct http_request *request, const char *path);

@@ -23,6 +23,7 @@ char *scratch_copy(struct scratch *scratch, const char *text, size_t len);
 
 __attribute__((format(printf, 2, 3))) char *scratch_print(struct scratch *scratch, const char *format, ...);
 
+/* Wipes and frees all that was taken. */
 void scratch_done(struct scratch *scratch);
 
 /* For protobuf-c: what it takes lives as long as the scratch. */

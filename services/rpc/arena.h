@@ -17,6 +17,7 @@ struct rpc_arena {
     _Alignas(max_align_t) char first[4096];
 };
 
+/* At most `limit` bytes in all. rpc_arena_reset gives them back. */
 void rpc_arena_init(struct rpc_arena *arena, size_t limit);
 
 /* NULL at the limit. */

@@ -14,6 +14,7 @@ void rpc_call_end(struct rpc_call *call);
 /* A stream of requests whose last answer is out reads on, or is over. */
 void rpc_call_proceed(struct rpc_call *call);
 
+/* Calls call.on_cancel, once: the peer or the deadline has ended the call. */
 void rpc_call_tell_cancelled(struct rpc_call *call);
 
 #endif

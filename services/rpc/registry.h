@@ -36,6 +36,7 @@ const struct rpc_method *rpc_registry_find(const struct rpc_registry *registry, 
 /* By its full name. */
 bool rpc_registry_has_service(const struct rpc_registry *registry, const char *name);
 
+/* Frees its table; the services are their owners'. */
 void rpc_registry_clear(struct rpc_registry *registry);
 
 #endif

@@ -61,6 +61,7 @@ struct rpc_server *rpc_server_new(const struct rpc_server_options *options, cons
 /* Registers every method of `service` under /package.Service/Method. Before start. The service is borrowed. */
 void rpc_server_add(struct rpc_server *server, ProtobufCService *service);
 
+/* Each call that ends is told to `observe`, from the thread on which it ended. Before rpc_server_start. */
 void rpc_server_observe(struct rpc_server *server, rpc_observe_fn *observe, void *arg);
 
 /* Binds the port and starts the threads. STATUS_UNAVAILABLE: the port could not be bound. Certificates that cannot be
@@ -90,6 +91,7 @@ bool rpc_server_is_turning(const struct rpc_server *server, int64_t limit_ms);
  * gRPC core tells its client CANCELLED. */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 
+/* After rpc_server_stop. NULL is fine. */
 void rpc_server_free(struct rpc_server *server);
 
 /* How often a limit was met, each by a name for a metric's label, and how many connections are open. */
@@ -115,6 +117,7 @@ struct rpc_counters {
     uint64_t accepted;
     uint64_t limited[RPC_LIMIT_COUNT];
 };
+/* As a metric's label: "connections". */
 const char *rpc_limit_name(enum rpc_limit limit);
 /* False: this transport does not count. */
 bool rpc_server_counters(const struct rpc_server *server, struct rpc_counters *ret_counters);

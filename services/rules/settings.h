@@ -25,6 +25,7 @@ struct token_limits {
     int64_t used_after;
     int64_t issued_after;
 };
+/* What they make of a token's times at `now`. */
 struct token_limits settings_limits(const struct settings *settings, int64_t now);
 
 /* The floors and the version of `next`, which follows `before`. */

@@ -20,6 +20,7 @@ struct side {
     struct store *store;
     struct store_tx *tx; /* if set: in this transaction, otherwise in one for each page */
 };
+/* fn in the side's own transaction, or in one that is made for it. */
 enum status side_read(const struct side *side, store_fn *fn, void *arg);
 
 struct row {
@@ -43,6 +44,7 @@ struct batch {
     size_t count;
 };
 void batch_add(struct batch *batch, const struct store_table *table, const struct row *row); /* copies it */
+/* Frees what it has copied. */
 void batch_clear(struct batch *batch, const struct store_table *table);
 
 /* Continues a digest; begin with DIGEST_START. */

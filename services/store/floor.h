@@ -6,6 +6,7 @@
 
 #include "store/store.h"
 
+/* The time that the store remembers, in microseconds since 1970; 0: none yet. */
 enum status floor_read(struct store_tx *tx, int64_t *ret_floor);
 
 /* If it is earlier. */

@@ -36,7 +36,9 @@ struct queue {
     bool is_closed;
 };
 
+/* Empty and open; takes at most `max` jobs. */
 void queue_init(struct queue *queue, size_t max);
+/* It must be empty. */
 void queue_done(struct queue *queue);
 
 /* False, and the job stays the caller's: the queue is full or closed. */

@@ -98,6 +98,7 @@ struct store_job {
     store_waits_fn *waits; /* NULL: it is run whatever happens */
     const void *waiter;
 };
+/* Queues it. job is copied; what it points to lives until its `done` was called. */
 void store_submit(struct store *store, const struct store_job *job);
 
 /* The same, run whatever happens. */

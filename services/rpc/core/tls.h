@@ -9,6 +9,7 @@
 
 struct core_tls;
 
+/* No files are read yet. */
 struct core_tls *core_tls_new(const struct rpc_server_options *options);
 /* Reads and checks the files; the next handshake takes them. */
 enum status core_tls_load(struct core_tls *tls);

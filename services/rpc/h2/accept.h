@@ -7,6 +7,7 @@
 
 struct h2_acceptor;
 
+/* Accepts for all loops, on this one. */
 struct h2_acceptor *h2_acceptor_new(struct h2_loop *loop);
 /* What comes from here on waits for the next process, or is refused by the system. */
 void h2_acceptor_stop(struct h2_acceptor *acceptor);

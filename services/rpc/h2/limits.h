@@ -12,6 +12,7 @@ struct h2_rate {
     int64_t left;   /* in millionths */
     int64_t filled; /* when */
 };
+/* So many a second, and as many at once. */
 void h2_rate_init(struct h2_rate *rate, int a_second, int64_t now);
 /* One more may come than else. */
 void h2_rate_give(struct h2_rate *rate);

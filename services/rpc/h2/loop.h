@@ -92,8 +92,11 @@ struct h2_server {
     pthread_cond_t changed;
 };
 
+/* Opens its epoll and eventfd; a failure ends the process. */
 void h2_loop_init(struct h2_loop *loop, struct h2_server *server);
+/* After its thread has ended. */
 void h2_loop_done(struct h2_loop *loop);
+/* A pthread's: turns until the server stops it. `loop`: struct h2_loop. */
 void *h2_loop_run(void *loop);
 
 /* From any thread. */

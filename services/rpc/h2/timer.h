@@ -27,6 +27,7 @@ int64_t h2_timers_next(const struct h2_timers *timers);
 /* Runs all that are due; each is cleared before it runs. */
 void h2_timers_run(struct h2_timers *timers, int64_t now);
 
+/* Frees the heap, not what stands in it. */
 void h2_timers_done(struct h2_timers *timers);
 
 #endif

@@ -9,6 +9,7 @@
 
 struct h2_tls;
 
+/* No files are read yet. */
 struct h2_tls *h2_tls_new(const struct rpc_server_options *options);
 
 /* Reads and checks the files; the next handshake takes them. FAILED_PRECONDITION: the old ones stay. */
@@ -24,6 +25,7 @@ bool h2_tls_still_trusts(struct h2_tls *tls, SSL *ssl);
 /* Why a handshake failed, for a person. */
 void h2_tls_why(SSL *ssl, char why[static 160]);
 
+/* No connection may use it any more. NULL is fine. */
 void h2_tls_free(struct h2_tls *tls);
 
 #endif
