@@ -112,8 +112,8 @@ void gatehouse_close(struct gatehouse *gatehouse);
  * gatehouse__v1__introspect_response__free_unpacked(answer, NULL)); NULL: call->status and the rest say why. `call` may
  * be NULL: the connection's timeout and token, and nobody wants to know why.
  *
- * Idempotent methods (Get, List, Introspect, Revoke…) that the server answers with UNAVAILABLE are tried again within
- * their deadline, with backoff; IssueToken is not. */
+ * Methods whose idempotency_level in the .proto says that they may be (Get…, List…, Introspect, Revoke) and that the
+ * server answers with UNAVAILABLE are tried again within their deadline, with backoff; IssueToken is not. */
 Gatehouse__V1__IntrospectResponse *gatehouse_introspect(struct gatehouse *gatehouse,
                                                         const Gatehouse__V1__IntrospectRequest *request,
                                                         struct gatehouse_call *call);

@@ -8,7 +8,9 @@ set(map ${CMAKE_CURRENT_SOURCE_DIR}/libgatehouse.map)
 add_library(gatehouse_shared SHARED $<TARGET_OBJECTS:gatehouse_client>)
 set_target_properties(gatehouse_shared PROPERTIES OUTPUT_NAME gatehouse EXPORT_NAME gatehouse VERSION ${PROJECT_VERSION}
   SOVERSION 0 LINK_DEPENDS ${map})
-target_link_libraries(gatehouse_shared PRIVATE flags proto ${GRPC_LIBRARY} ${GPR_LIBRARY}
+# The two archives by themselves: what else is in services/ is none of the library's.
+add_dependencies(gatehouse_shared contract protosets)
+target_link_libraries(gatehouse_shared PRIVATE flags $<TARGET_FILE:contract> $<TARGET_FILE:protosets> proto ${GRPC_LIBRARY} ${GPR_LIBRARY}
   INTERFACE $<BUILD_INTERFACE:PkgConfig::PROTOBUFC> $<INSTALL_INTERFACE:gatehouse::protobuf-c>)
 target_link_options(gatehouse_shared PRIVATE LINKER:--version-script=${map}
   LINKER:--undefined=grpc__health__v1__health__descriptor) # not used by the library itself
@@ -35,12 +37,13 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gatehouseConfig.cmake
 # Headers with their contracts, and the .proto files for other languages.
 set(headers ${CMAKE_INSTALL_INCLUDEDIR}/gatehouse)
 install(FILES gatehouse.h DESTINATION ${headers} COMPONENT libgatehouse-dev)
-foreach(file gatehouse/v1/auth gatehouse/v1/credential_admin google/protobuf/duration google/protobuf/field_mask
+foreach(file gatehouse/v1/auth gatehouse/v1/credential_admin gatehouse/v1/options google/api/annotations google/api/field_behavior
+             google/api/http google/protobuf/descriptor google/protobuf/duration google/protobuf/field_mask
              google/protobuf/timestamp grpc/health/v1/health)
   get_filename_component(folder ${file} DIRECTORY)
   install(FILES ${PROJECT_BINARY_DIR}/proto/${file}.pb-c.h DESTINATION ${headers}/${folder} COMPONENT libgatehouse-dev)
 endforeach()
-foreach(folder gatehouse google/rpc grpc/health)
+foreach(folder gatehouse google/api google/rpc grpc/health)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/proto/${folder}/ DESTINATION ${PROTO_INSTALL_DIR}/${folder}
     COMPONENT libgatehouse-dev FILES_MATCHING PATTERN *.proto)
 endforeach()

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include "contract/contract.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* By its name: one that only reads, or that has the same effect twice as once. */
-static bool is_idempotent(const char *name)
-{
-    static const char *const prefixes[] = {"Get", "List", "Query"};
-    static const char *const names[] = {"Introspect", "BatchIntrospect", "Revoke", "Check"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
 
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
@@ -34,6 +22,7 @@ struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
         abort();
     service->base = (ProtobufCService){.descriptor = descriptor, .invoke = invoke};
     service->owner = gatehouse;
+    struct contract *contract = contract_new(descriptor);
     for (unsigned i = 0; i < descriptor->n_methods; i++) {
         struct remote_method *method = &service->methods[i];
         const char *name = descriptor->methods[i].name;
@@ -41,9 +30,10 @@ struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
             abort();
         if (!gatehouse_process_is_forked())
             method->handle = grpc_channel_register_call(gatehouse->channel, method->path, NULL, NULL);
-        method->is_idempotent = is_idempotent(name);
+        method->is_idempotent = contract->methods[i].is_idempotent;
         method->is_issue = strcmp(method->path, "/gatehouse.v1.AuthService/IssueToken") == 0;
     }
+    contract_free(contract);
     return service;
 }
 

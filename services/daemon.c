@@ -21,7 +21,7 @@ enum {
     READY_LEASES = 2, /* without word from the database: not ready any more */
 };
 
-extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
+extern const unsigned char documented_protoset[], documented_protoset_end[];
 
 /* A secret from a file, without the end of its line. */
 static bool read_secret(const char *file, char secret[static SECRET_FILE_MAX])
@@ -303,8 +303,8 @@ static bool start_rpc(struct daemon *daemon)
         .threads = (int)config->grpc_threads,
         .limits = grpc_limits(config),
         .identity_from_cn = config->identity_from_cn,
-        .descriptor_set = gatehouse_protoset,
-        .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
+        .descriptor_set = documented_protoset,
+        .descriptor_set_len = (size_t)(documented_protoset_end - documented_protoset),
     };
     daemon->rpc = rpc_server_new(&server_options, &why);
     if (daemon->rpc == NULL) {

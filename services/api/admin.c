@@ -7,37 +7,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ = 0, WRITE = 1 };
 enum { SHORT = 0, LONG = 1 };
 enum { AS_STORED = 0, FRESH = 1 };
 
 /* In the order of the .proto; api_new checks that it is. */
 static const struct admin_method methods[] = {
-    {"CreateCredential", create_credential, WRITE, SHORT, AS_STORED, NULL},
-    {"GetCredential", get_credential, READ, SHORT, FRESH, NULL},
-    {"ListCredentials", list_credentials, READ, SHORT, FRESH, NULL},
-    {"UpdateCredential", update_credential, WRITE, SHORT, FRESH, NULL},
-    {"DeleteCredential", delete_credential, WRITE, SHORT, FRESH, NULL},
-    {"UndeleteCredential", undelete_credential, WRITE, SHORT, AS_STORED, NULL},
-    {"RegenerateSecret", regenerate_secret, WRITE, SHORT, FRESH, NULL},
-    {"EndSecret", end_secret, WRITE, SHORT, AS_STORED, NULL},
-    {"GrantRoles", grant_roles, WRITE, SHORT, FRESH, NULL},
-    {"RevokeRoles", revoke_roles, WRITE, SHORT, FRESH, NULL},
-    {"ListRoles", list_roles, READ, SHORT, AS_STORED, NULL},
-    {"CreateRole", create_role, WRITE, SHORT, AS_STORED, NULL},
-    {"UpdateRole", update_role, WRITE, SHORT, AS_STORED, NULL},
-    {"SetUserRoles", set_user_roles, WRITE, SHORT, FRESH, NULL},
-    {"GetUser", get_user, READ, SHORT, AS_STORED, NULL},
-    {"ListUsers", list_users, READ, SHORT, AS_STORED, NULL},
-    {"DeleteUser", delete_user, WRITE, SHORT, FRESH, NULL},
-    {"ListTokens", list_tokens, READ, SHORT, FRESH, NULL},
-    {"EndToken", end_token, WRITE, SHORT, FRESH, NULL},
-    {"EndTokens", end_tokens, WRITE, SHORT, FRESH, NULL},
-    {"GetSettings", get_settings, READ, SHORT, AS_STORED, NULL},
-    {"UpdateSettings", update_settings, WRITE, SHORT, FRESH, look_at_settings},
-    {"QueryUsage", query_usage, READ, LONG, FRESH, NULL},
-    {"ListAuditEvents", list_audit_events, READ, SHORT, FRESH, NULL},
-    {"VerifyAuditLog", verify_audit_log, READ, LONG, FRESH, NULL},
+    {"CreateCredential", create_credential, SHORT, AS_STORED, NULL},
+    {"GetCredential", get_credential, SHORT, FRESH, NULL},
+    {"ListCredentials", list_credentials, SHORT, FRESH, NULL},
+    {"UpdateCredential", update_credential, SHORT, FRESH, NULL},
+    {"DeleteCredential", delete_credential, SHORT, FRESH, NULL},
+    {"UndeleteCredential", undelete_credential, SHORT, AS_STORED, NULL},
+    {"RegenerateSecret", regenerate_secret, SHORT, FRESH, NULL},
+    {"EndSecret", end_secret, SHORT, AS_STORED, NULL},
+    {"GrantRoles", grant_roles, SHORT, FRESH, NULL},
+    {"RevokeRoles", revoke_roles, SHORT, FRESH, NULL},
+    {"ListRoles", list_roles, SHORT, AS_STORED, NULL},
+    {"CreateRole", create_role, SHORT, AS_STORED, NULL},
+    {"UpdateRole", update_role, SHORT, AS_STORED, NULL},
+    {"SetUserRoles", set_user_roles, SHORT, FRESH, NULL},
+    {"GetUser", get_user, SHORT, AS_STORED, NULL},
+    {"ListUsers", list_users, SHORT, AS_STORED, NULL},
+    {"DeleteUser", delete_user, SHORT, FRESH, NULL},
+    {"ListTokens", list_tokens, SHORT, FRESH, NULL},
+    {"EndToken", end_token, SHORT, FRESH, NULL},
+    {"EndTokens", end_tokens, SHORT, FRESH, NULL},
+    {"GetSettings", get_settings, SHORT, AS_STORED, NULL},
+    {"UpdateSettings", update_settings, SHORT, FRESH, look_at_settings},
+    {"QueryUsage", query_usage, LONG, FRESH, NULL},
+    {"ListAuditEvents", list_audit_events, SHORT, FRESH, NULL},
+    {"VerifyAuditLog", verify_audit_log, LONG, FRESH, NULL},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
@@ -76,7 +75,7 @@ static enum status run_tx(struct store_tx *tx, void *arg)
     admin->recent_of = 0;
     admin->subject = admin->detail = "";
     enum status status = admin->method->fn(admin);
-    if (status != STATUS_OK || !admin->method->is_write || admin->is_replay || admin->is_unchanged)
+    if (status != STATUS_OK || admin->contract->is_read || admin->is_replay || admin->is_unchanged)
         return status;
     if (admin->is_dry)
         return STATUS_CANCELLED; /* so that nothing of it remains; run_done knows */
@@ -111,7 +110,7 @@ static void run_done(enum status status, void *arg)
         status = STATUS_OK;
     else if (status == STATUS_OK)
         work_apply(&admin->work);
-    if (status != STATUS_OK && admin->method->is_write) {
+    if (status != STATUS_OK && !admin->contract->is_read) {
         struct audit_event event = describe(admin, call->error.status == STATUS_OK ? status : call->error.status);
         event.detail = call->error.message;
         if (event.at == 0) /* it was not begun */
@@ -127,7 +126,7 @@ static void run_done(enum status status, void *arg)
 static void submit_method(struct admin_call *admin)
 {
     enum store_kind read = admin->method->is_long ? STORE_READ_LONG : STORE_READ_ADMIN;
-    submit(admin, admin->method->is_write ? STORE_WRITE : read, run_tx, run_done);
+    submit(admin, admin->contract->is_read ? read : STORE_WRITE, run_tx, run_done);
 }
 
 static enum status look_tx(struct store_tx *tx, void *arg)
@@ -162,12 +161,17 @@ static void caller_known(enum status status, struct calling *calling)
 {
     struct admin_call *admin = (struct admin_call *)calling;
     if (status == STATUS_OK)
-        status = caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_ADMINISTER);
+        status = caller_check(calling->api, calling->call, &calling->caller, admin->contract->requires);
     if (status != STATUS_OK) {
         answer(admin, status);
         return;
     }
     admin->work.actor = calling->caller.name;
+    status = check_request(calling->call, admin->contract->input, admin->request);
+    if (status != STATUS_OK) {
+        run_done(status, admin);
+        return;
+    }
     if (admin->method->is_fresh)
         flush_begin(admin->calling.api->domain->flush, run, admin);
     else
@@ -182,6 +186,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     if (admin == NULL || method >= METHOD_COUNT)
         abort();
     admin->method = &methods[method];
+    admin->contract = &api->admin_contract->methods[method];
     admin->request = request;
     admin->closure = closure;
     admin->work = domain_work(api->domain, &admin->arena, NULL);
@@ -228,6 +233,8 @@ struct api *api_new(const struct api_options *options)
     api->gateway_identities = options->gateway_identities;
     api->peer_identities = options->peer_identities;
     take_proxies(api, options->trusted_proxies);
+    api->auth_contract = contract_new(api->auth.descriptor);
+    api->admin_contract = contract_new(api->admin.descriptor);
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||
             strcmp(api->admin.descriptor->methods[i].name, methods[i].name) != 0)
@@ -239,6 +246,8 @@ void api_free(struct api *api)
 {
     if (api == NULL)
         return;
+    contract_free(api->auth_contract);
+    contract_free(api->admin_contract);
     free(api->spare);
     free(api->trusted_proxies);
     free(api);

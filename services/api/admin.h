@@ -21,6 +21,7 @@
 struct admin_call {
     struct calling calling; /* first: it is what caller_resolve gives back */
     const struct admin_method *method;
+    const struct contract_method *contract;
     const ProtobufCMessage *request;
     ProtobufCClosure closure;
     struct arena arena;
@@ -43,7 +44,6 @@ typedef enum status admin_fn(struct admin_call *admin);
 struct admin_method {
     const char *name;
     admin_fn *fn;
-    bool is_write;
     bool is_long;  /* a read that may take minutes */
     bool is_fresh; /* it counts uses or live tokens: what is noted in memory is stored first */
     /* What a write looks at that goes by more than its own rows: in a read before it, so that no other write waits. */
@@ -80,7 +80,7 @@ enum status admin_check_etag(struct admin_call *admin, const char *etag, int64_t
 char *admin_etag(struct admin_call *admin, int64_t version);
 
 /* Role ids to a set; NO_SUCH_ROLE, and ROLE_RETIRED if they are to be granted. */
-enum status admin_read_roles(struct admin_call *admin, size_t count, char **ids, size_t most, bool is_grant,
+enum status admin_read_roles(struct admin_call *admin, size_t count, char **ids, bool is_grant,
                              struct role_set *ret_roles);
 /* Their ids, sorted, in the arena; *ret_count of them. */
 char **admin_role_ids(struct admin_call *admin, const struct role_set *roles, size_t *ret_count);
@@ -111,9 +111,7 @@ void admin_tell_ended(struct admin_call *admin);
 /* LAST_ADMINISTRATOR, if the work leaves none. */
 enum status admin_keep_administrator(struct admin_call *admin);
 
-/* Is `field` in the mask? Every path must be one of `allowed` (NULL-ended). */
-enum status admin_check_mask(struct admin_call *admin, const Google__Protobuf__FieldMask *mask,
-                             const char *const *allowed);
+/* Is `field` in the mask? */
 bool admin_mask_has(const Google__Protobuf__FieldMask *mask, const char *field);
 
 /* request_id: has this been done? *ret_client_id is then what it made (in the arena), else NULL. After doing it:
@@ -123,14 +121,14 @@ enum status admin_remember_request(struct admin_call *admin, const char *request
 
 /* Pages (page.c). A page token holds a cursor, good for one method, filter and order, signed with the instance's key.
  */
-enum { PAGE_CURSOR_MAX = 900, PAGE_TOKEN_MAX = 2048 };
-enum status page_size(struct admin_call *admin, int32_t wanted, int *ret_size);
+enum { PAGE_CURSOR_MAX = 900 }; /* its token keeps to the contract then */
+int page_size(int32_t wanted);
 /* *ret_cursor: "" for the first page. */
 enum status page_read(struct admin_call *admin, const char *token, const char *query, const char **ret_cursor);
 char *page_make(struct admin_call *admin, const char *query, const char *cursor);
 
 /* Filters (filter.c): terms joined by AND. */
-enum { FILTER_MAX = 1024, FILTER_TERMS = 16 };
+enum { FILTER_TERMS = 16 };
 struct filter_term {
     const char *field;
     char op; /* one of : = < > */

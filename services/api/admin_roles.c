@@ -7,17 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHARACTERS_MAX = 100, DESCRIPTION_CHARACTERS_MAX = 500 };
-
-static enum status check_characters(struct call *call, const char *field, const char *text, size_t least, size_t most)
-{
-    TRY(check_text(call, field, text, most * 4));
-    size_t count = utf8_count(text);
-    if (count < least || count > most)
-        return call_fail_field(call, field, "INVALID_FIELD", "%s has %zu to %zu characters", field, least, most);
-    return check_readable(call, field, text);
-}
-
 static Gatehouse__V1__Role *make_role(struct admin_call *admin, const struct role *role)
 {
     Gatehouse__V1__Role *message = arena_new(&admin->arena, Gatehouse__V1__Role);
@@ -55,15 +44,11 @@ enum status list_roles(struct admin_call *admin)
     return role_row_list(admin->work.tx, add_role, &listing);
 }
 
-static enum status read_texts(struct call *call, const Gatehouse__V1__Role *wanted, struct role *role)
+static void read_texts(const Gatehouse__V1__Role *wanted, struct role *role)
 {
-    TRY(check_characters(call, "name", wanted->name, 1, CHARACTERS_MAX));
-    TRY(check_characters(call, "group", wanted->group, 1, CHARACTERS_MAX));
-    TRY(check_characters(call, "description", wanted->description, 0, DESCRIPTION_CHARACTERS_MAX));
     snprintf(role->name, sizeof role->name, "%s", wanted->name);
     snprintf(role->group, sizeof role->group, "%s", wanted->group);
     snprintf(role->description, sizeof role->description, "%s", wanted->description);
-    return STATUS_OK;
 }
 
 enum status create_role(struct admin_call *admin)
@@ -72,14 +57,9 @@ enum status create_role(struct admin_call *admin)
     RESPOND(Gatehouse__V1__CreateRoleResponse, gatehouse__v1__create_role_response__init);
     struct call *call = admin_fails(admin);
     struct role *role = arena_new(&admin->arena, struct role);
-    if (request->role == NULL)
-        return call_fail_field(call, "role", "INVALID_FIELD", "role is missing");
-    if (!role_id_is_valid(request->role->role_id))
-        return call_fail_field(call, "role_id", "INVALID_FIELD", "a role id is [a-z][a-z0-9_]*, at most %d bytes",
-                               ROLE_ID_MAX);
     admin->subject = request->role->role_id;
     snprintf(role->id, sizeof role->id, "%s", request->role->role_id);
-    TRY(read_texts(call, request->role, role));
+    read_texts(request->role, role);
     enum status status = role_row_insert(admin->work.tx, role, admin->work.now);
     if (status == STATUS_ALREADY_EXISTS)
         return call_fail(call, status, "ROLE_EXISTS", "there is a role %s", role->id);
@@ -119,7 +99,7 @@ static enum status read_role_update(struct admin_call *admin, const Gatehouse__V
         wanted.group = before.group;
     if (!admin_mask_has(mask, "description"))
         wanted.description = before.description;
-    TRY(read_texts(call, &wanted, role));
+    read_texts(&wanted, role);
     if (!admin_mask_has(mask, "retired"))
         return STATUS_OK;
     bool is_needed = strcmp(role->id, ROLE_USER_MANAGER) == 0 || strcmp(role->id, ROLE_RESOURCE_SERVER) == 0;
@@ -132,15 +112,10 @@ static enum status read_role_update(struct admin_call *admin, const Gatehouse__V
 
 enum status update_role(struct admin_call *admin)
 {
-    static const char *const allowed[] = {"name", "group", "description", "retired", NULL};
     const Gatehouse__V1__UpdateRoleRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__UpdateRoleResponse, gatehouse__v1__update_role_response__init);
     struct call *call = admin_fails(admin);
     struct role *role = arena_new(&admin->arena, struct role);
-    if (request->role == NULL)
-        return call_fail_field(call, "role", "INVALID_FIELD", "role is missing");
-    TRY(admin_check_mask(admin, request->update_mask, allowed));
-    TRY(check_text(call, "role_id", request->role->role_id, ROLE_ID_MAX));
     admin->subject = request->role->role_id;
     struct role_search search = {request->role->role_id, role, false};
     TRY(role_row_list(admin->work.tx, match_role, &search));
@@ -161,16 +136,6 @@ enum status update_role(struct admin_call *admin)
 }
 
 /* Users */
-
-static enum status check_user(struct admin_call *admin, const char *user)
-{
-    struct call *call = admin_fails(admin);
-    TRY(check_text(call, "user", user, USER_ID_MAX));
-    if (user[0] == '\0')
-        return call_fail_field(call, "user", "INVALID_FIELD", "user is empty");
-    admin->subject = user;
-    return STATUS_OK;
-}
 
 static Gatehouse__V1__User *make_user(struct admin_call *admin, const struct user *user)
 {
@@ -209,8 +174,8 @@ enum status set_user_roles(struct admin_call *admin)
     struct role_set roles;
     struct user user;
     bool is_known = false;
-    TRY(check_user(admin, request->user));
-    TRY(admin_read_roles(admin, request->n_roles, request->roles, ROLES_MAX, false, &roles));
+    admin->subject = request->user;
+    TRY(admin_read_roles(admin, request->n_roles, request->roles, false, &roles));
     TRY(find_user(admin, request->user, &user, &is_known));
     if (request->etag[0] != '\0')
         TRY(admin_check_etag(admin, request->etag, user.version));
@@ -232,7 +197,7 @@ enum status get_user(struct admin_call *admin)
     const Gatehouse__V1__GetUserRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__GetUserResponse, gatehouse__v1__get_user_response__init);
     struct user user;
-    TRY(check_user(admin, request->user));
+    admin->subject = request->user;
     TRY(load_user(admin, request->user, &user));
     response->user = make_user(admin, &user);
     return STATUS_OK;
@@ -243,7 +208,7 @@ enum status delete_user(struct admin_call *admin)
     const Gatehouse__V1__DeleteUserRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__DeleteUserResponse, gatehouse__v1__delete_user_response__init);
     struct user user;
-    TRY(check_user(admin, request->user));
+    admin->subject = request->user;
     TRY(load_user(admin, request->user, &user));
     TRY(admin_check_etag(admin, request->etag, user.version));
     TRY(user_delete(&admin->work, request->user));
@@ -295,7 +260,7 @@ enum status list_users(struct admin_call *admin)
     int size = 0, role = -1;
     struct user_listing *listing = arena_new(&admin->arena, struct user_listing);
     listing->arena = &admin->arena;
-    TRY(page_size(admin, request->page_size, &size));
+    size = page_size(request->page_size);
     TRY(read_user_filter(admin, request->filter, &text, &role));
     TRY(page_read(admin, request->page_token, request->filter, &cursor));
     TRY(user_list(admin->work.tx, cursor, text, role, size + 1, add_user, listing));

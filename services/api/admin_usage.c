@@ -11,6 +11,7 @@
 static enum status read_grouping(struct call *call, const Gatehouse__V1__QueryUsageRequest *request,
                                  struct usage_query *query)
 {
+    bool is_by_hour = false, is_by_day = false;
     if (request->n_group_by == 0)
         query->by_credential = query->by_api = true;
     for (size_t i = 0; i < request->n_group_by; i++)
@@ -22,16 +23,18 @@ static enum status read_grouping(struct call *call, const Gatehouse__V1__QueryUs
             query->by_api = true;
             break;
         case GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_HOUR:
-            query->period = USAGE_HOUR;
+            is_by_hour = true;
             break;
         case GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_DAY:
-            query->period = query->period == USAGE_HOUR ? USAGE_HOUR : DAY;
+            is_by_day = true;
             break;
         case GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_UNSPECIFIED:
         case _GATEHOUSE__V1__USAGE_GROUPING_IS_INT_SIZE:
-        default: /* whatever number came over the wire */
-            return call_fail_field(call, "group_by", "INVALID_FIELD", "group_by names a grouping that does not exist");
+            break; /* the contract lets nobody through with these */
         }
+    if (is_by_hour && is_by_day)
+        return call_fail_field(call, "group_by", "INVALID_FIELD", "group_by names both the hour and the day");
+    query->period = is_by_hour ? USAGE_HOUR : is_by_day ? DAY : 0;
     return STATUS_OK;
 }
 
@@ -56,9 +59,8 @@ static enum status read_usage_query(struct admin_call *admin, const Gatehouse__V
                                     struct usage_query *query)
 {
     struct call *call = admin_fails(admin);
-    TRY(check_text(call, "api", request->api, API_MAX));
-    TRY(check_time(call, "start_time", request->start_time, admin->work.now - 30 * DAY, &query->start));
-    TRY(check_time(call, "end_time", request->end_time, admin->work.now + USAGE_HOUR, &query->end));
+    query->start = read_time(request->start_time, admin->work.now - 30 * DAY);
+    query->end = read_time(request->end_time, admin->work.now + USAGE_HOUR);
     TRY(read_grouping(call, request, query));
     query->start -= query->start % USAGE_HOUR;
     query->api = request->api;
@@ -87,7 +89,7 @@ enum status query_usage(struct admin_call *admin)
     struct usage_listing listing = {.admin = admin, .response = response};
     struct usage_query query = {.api = ""};
     const char *cursor = NULL;
-    TRY(page_size(admin, request->page_size, &listing.size));
+    listing.size = page_size(request->page_size);
     TRY(read_usage_query(admin, request, &query));
     const char *key = usage_key(admin, request, &query);
     TRY(page_read(admin, request->page_token, key, &cursor));
@@ -179,7 +181,7 @@ enum status list_audit_events(struct admin_call *admin)
     struct audit_listing listing = {.admin = admin, .response = response};
     struct audit_filter filter = {.after = INT64_MIN, .before = INT64_MAX, .below = INT64_MAX};
     const char *cursor = NULL;
-    TRY(page_size(admin, request->page_size, &listing.size));
+    listing.size = page_size(request->page_size);
     TRY(read_audit_filter(admin, request->filter, &filter));
     TRY(page_read(admin, request->page_token, request->filter, &cursor));
     if (cursor[0] != '\0')

@@ -107,7 +107,7 @@ static void revoke_caller_known(enum status status, struct calling *calling)
     if (status == STATUS_OK && !revoking->is_own && calling->caller.is_known && !calling->caller.may_administer)
         status = STATUS_PERMISSION_DENIED;
     else if (status == STATUS_OK && !revoking->is_own)
-        status = caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_ADMINISTER);
+        status = caller_check(calling->api, calling->call, &calling->caller, ROLE_USER_MANAGER);
     if (status != STATUS_OK) {
         answer_revoking(revoking, status);
         return;
@@ -119,8 +119,6 @@ static void revoke_caller_known(enum status status, struct calling *calling)
 enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,
                         ProtobufCClosure closure)
 {
-    if (request->token[0] == '\0')
-        return call_fail_field(call, "token", "INVALID_FIELD", "token is empty");
     bool has_client = request->client_id[0] != '\0' || request->client_secret[0] != '\0';
     struct client client = {0};
     if (has_client)

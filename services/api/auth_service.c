@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    REQUIRED_MAX = 32,
-    BATCH_MAX = 100,
-    USE_COUNT_MAX = 1000000,
-};
+enum { REQUIRED_MAX = 32, BATCH_MAX = 100 }; /* as the contract says */
+
+/* Which method is which follows from their order in the .proto. */
+enum { METHOD_ISSUE_TOKEN, METHOD_INTROSPECT, METHOD_BATCH_INTROSPECT, METHOD_REVOKE };
 
 /* Introspect */
 
@@ -21,64 +20,74 @@ struct introspect_answer {
     Google__Protobuf__Timestamp expire_time;
     Google__Protobuf__Duration idle_timeout;
     char accessor[TOKEN_ACCESSOR_LEN + 1];
+    Gatehouse__V1__EntryError error;
     char *missing[REQUIRED_MAX];
     char *roles[ROLES_MAX];
 };
 
-static enum status read_used_ago(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
-                                 struct introspection *question)
+/* What is asked of one token, alone or in a batch. */
+struct asked {
+    const char *token, *api;
+    size_t required_count;
+    char *const *required;
+    bool is_use;
+    int32_t use_count;
+    const Google__Protobuf__Duration *used_ago;
+};
+
+/* The two messages have these fields by the same names. */
+#define ASKED(request) \
+    (struct asked) \
+    { \
+        (request)->token, (request)->api, (request)->n_required_roles, (request)->required_roles, \
+            !(request)->no_touch, (request)->use_count == 0 ? 1 : (request)->use_count, (request)->used_ago \
+    }
+
+/* What depends on the settings of the moment, the contract cannot say. */
+static bool is_too_long_ago(struct api *api, const struct asked *asked, struct introspection *question)
 {
+    if (asked->used_ago == NULL)
+        return false;
     struct settings settings = memory_settings(api->domain->memory);
-    return check_duration(call, "used_ago", request->used_ago, 0, settings.idle_timeout, 0, &question->used_ago);
+    question->used_ago = read_duration(asked->used_ago, 0);
+    return question->used_ago > settings.idle_timeout;
 }
 
-static bool has_client(const Gatehouse__V1__IntrospectRequest *request)
+/* false: *ret_violation says why not. */
+static bool read_introspect(struct api *api, const struct asked *asked, struct introspection *question,
+                            struct contract_violation *ret_violation)
 {
-    return request->client_id[0] != '\0' || request->client_secret[0] != '\0';
-}
-
-static enum status read_introspect(struct api *api, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
-                                   bool is_batch, struct introspection *question)
-{
-    TRY(check_text(call, "api", request->api, API_MAX));
-    if (is_batch && has_client(request))
-        return call_fail_field(call, "client_id", "INVALID_FIELD", "in a batch the caller authenticates by metadata");
-    if (request->token[0] == '\0')
-        return call_fail_field(call, "token", "INVALID_FIELD", "token is empty");
-    if (request->n_required_roles > REQUIRED_MAX)
-        return call_fail_field(call, "required_roles", "INVALID_FIELD", "more than %d required roles", REQUIRED_MAX);
-    if (request->use_count < 0 || request->use_count > USE_COUNT_MAX)
-        return call_fail_field(call, "use_count", "INVALID_FIELD", "use_count must be from 0 to %d", USE_COUNT_MAX);
-    if (request->used_ago != NULL)
-        TRY(read_used_ago(api, call, request, question));
-    for (size_t i = 0; i < request->n_required_roles; i++) {
-        TRY(check_length(call, "required_roles", request->required_roles[i], ROLE_ID_MAX));
-        int role = directory_role_number(api->domain->memory->directory, request->required_roles[i]);
+    if (is_too_long_ago(api, asked, question)) {
+        *ret_violation = (struct contract_violation){"used_ago", "used_ago is longer than the idle timeout"};
+        return false;
+    }
+    for (size_t i = 0; i < asked->required_count; i++) {
+        int role = directory_role_number(api->domain->memory->directory, asked->required[i]);
         if (role < 0)
             question->requires_unknown = true;
         else
             role_set_add(&question->required, role);
     }
-    question->is_token = token_text_parse(request->token, &question->key);
-    question->api = request->api;
-    question->is_use = !request->no_touch;
-    question->use_count = request->use_count == 0 ? 1 : request->use_count;
-    return STATUS_OK;
+    question->is_token = token_text_parse(asked->token, &question->key);
+    question->api = asked->api;
+    question->is_use = asked->is_use;
+    question->use_count = asked->use_count;
+    return true;
 }
 
 static void list_missing(struct directory *directory, const struct introspection *introspection,
-                         const Gatehouse__V1__IntrospectRequest *request, struct introspect_answer *answer)
+                         const struct asked *asked, struct introspect_answer *answer)
 {
-    for (size_t i = 0; i < request->n_required_roles; i++) {
-        int role = directory_role_number(directory, request->required_roles[i]);
+    for (size_t i = 0; i < asked->required_count; i++) {
+        int role = directory_role_number(directory, asked->required[i]);
         if (role < 0 || !role_set_has(&introspection->roles, role))
-            answer->missing[answer->message.n_missing_roles++] = request->required_roles[i];
+            answer->missing[answer->message.n_missing_roles++] = asked->required[i];
     }
     answer->message.missing_roles = answer->missing;
 }
 
 static void make_answer(struct directory *directory, const struct introspection *introspection,
-                        const Gatehouse__V1__IntrospectRequest *request, struct introspect_answer *answer)
+                        const struct asked *asked, struct introspect_answer *answer)
 {
     Gatehouse__V1__IntrospectResponse *message = &answer->message;
     gatehouse__v1__introspect_response__init(message);
@@ -91,7 +100,7 @@ static void make_answer(struct directory *directory, const struct introspection 
     message->owner = (char *)(uintptr_t)introspection->owner;
     message->n_roles = answer_roles(directory, &introspection->roles, answer->roles);
     message->roles = answer->roles;
-    list_missing(directory, introspection, request, answer);
+    list_missing(directory, introspection, asked, answer);
     message->issue_time = answer_time(&answer->issue_time, introspection->issued);
     message->expire_time = answer_time(&answer->expire_time, introspection->expires);
     message->idle_timeout = answer_duration(&answer->idle_timeout, introspection->idle_timeout);
@@ -110,6 +119,7 @@ struct introspecting {
     _Atomic size_t waiting;
     _Atomic int failure;
     struct introspection *questions;
+    struct contract_violation *violations; /* of a batch: what is wrong with an entry; "": nothing */
     struct introspection single;
 };
 
@@ -118,6 +128,7 @@ static struct introspecting *introspecting_new(struct api *api)
     struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
     if (introspecting == NULL)
         introspecting = must(malloc(sizeof *introspecting));
+    introspecting->violations = NULL;
     introspecting->failure = STATUS_OK;
     return introspecting;
 }
@@ -126,14 +137,31 @@ static void introspecting_free(struct introspecting *introspecting)
 {
     if (introspecting->questions != &introspecting->single)
         free(introspecting->questions);
+    free(introspecting->violations);
     free(atomic_exchange(&introspecting->calling.api->spare, introspecting));
 }
 
-static const Gatehouse__V1__IntrospectRequest *request_at(const struct introspecting *introspecting, size_t i)
+static struct asked asked_at(const struct introspecting *introspecting, size_t i)
 {
     if (introspecting->is_batch)
-        return ((const Gatehouse__V1__BatchIntrospectRequest *)introspecting->request)->requests[i];
-    return (const Gatehouse__V1__IntrospectRequest *)introspecting->request;
+        return ASKED(((const Gatehouse__V1__BatchIntrospectRequest *)introspecting->request)->requests[i]);
+    return ASKED((const Gatehouse__V1__IntrospectRequest *)introspecting->request);
+}
+
+static bool is_wrong(const struct introspecting *introspecting, size_t i)
+{
+    return introspecting->violations != NULL && introspecting->violations[i].field[0] != '\0';
+}
+
+static void make_wrong(struct contract_violation *violation, struct introspect_answer *answer)
+{
+    static char reason[] = "INVALID_FIELD";
+    gatehouse__v1__introspect_response__init(&answer->message);
+    gatehouse__v1__entry_error__init(&answer->error);
+    answer->error.reason = reason;
+    answer->error.field = violation->field;
+    answer->error.message = violation->why;
+    answer->message.error = &answer->error;
 }
 
 static void answer_batch(struct introspecting *introspecting)
@@ -144,7 +172,11 @@ static void answer_batch(struct introspecting *introspecting)
     struct introspect_answer *answers = must(calloc(count, sizeof *answers));
     Gatehouse__V1__IntrospectResponse *messages[BATCH_MAX];
     for (size_t i = 0; i < count; i++) {
-        make_answer(directory, &introspecting->questions[i], request_at(introspecting, i), &answers[i]);
+        struct asked asked = asked_at(introspecting, i);
+        if (is_wrong(introspecting, i))
+            make_wrong(&introspecting->violations[i], &answers[i]);
+        else
+            make_answer(directory, &introspecting->questions[i], &asked, &answers[i]);
         messages[i] = &answers[i].message;
     }
     response.n_responses = count;
@@ -163,9 +195,9 @@ static void answer_introspecting(struct introspecting *introspecting)
         answer_batch(introspecting);
     } else {
         struct introspect_answer answer;
+        struct asked asked = asked_at(introspecting, 0);
         answer.message.n_missing_roles = 0;
-        make_answer(introspecting->calling.api->domain->memory->directory, &introspecting->single,
-                    request_at(introspecting, 0), &answer);
+        make_answer(introspecting->calling.api->domain->memory->directory, &introspecting->single, &asked, &answer);
         introspecting->closure(&answer.message.base, call);
     }
     introspecting_free(introspecting);
@@ -180,14 +212,49 @@ static void one_loaded(enum status status, struct introspection *question)
         answer_introspecting(introspecting);
 }
 
+static const struct contract_message *contract_of(const struct api *api, unsigned method)
+{
+    return api->auth_contract->methods[method].input;
+}
+
+static enum status read_single(struct introspecting *introspecting)
+{
+    struct calling *calling = &introspecting->calling;
+    struct contract_violation violation;
+    struct asked asked = asked_at(introspecting, 0);
+    if (read_introspect(calling->api, &asked, &introspecting->single, &violation))
+        return STATUS_OK;
+    return call_fail_field(calling->call, violation.field, "INVALID_FIELD", "%s", violation.why);
+}
+
+/* An entry that is wrong is answered for itself; the others are as good as alone. */
+static void read_batch(struct introspecting *introspecting, const struct contract_message *contract)
+{
+    const Gatehouse__V1__BatchIntrospectRequest *request =
+        (const Gatehouse__V1__BatchIntrospectRequest *)introspecting->request;
+    const struct contract_message *entry = contract->fields[0].message;
+    introspecting->violations = must(calloc(introspecting->count, sizeof *introspecting->violations));
+    for (size_t i = 0; i < introspecting->count; i++) {
+        struct asked asked = asked_at(introspecting, i);
+        if (contract_check(entry, &request->requests[i]->base, &introspecting->violations[i]))
+            (void)read_introspect(introspecting->calling.api, &asked, &introspecting->questions[i],
+                                  &introspecting->violations[i]);
+    }
+}
+
 static enum status check_introspecting(struct introspecting *introspecting)
 {
     struct calling *calling = &introspecting->calling;
-    TRY(caller_check(calling->api, calling->call, &calling->caller, CALLER_MAY_INTROSPECT));
-    for (size_t i = 0; i < introspecting->count; i++)
-        TRY(read_introspect(calling->api, calling->call, request_at(introspecting, i), introspecting->is_batch,
-                            &introspecting->questions[i]));
-    return STATUS_OK;
+    unsigned method = introspecting->is_batch ? METHOD_BATCH_INTROSPECT : METHOD_INTROSPECT;
+    const struct contract_message *contract = contract_of(calling->api, method);
+    TRY(caller_check(calling->api, calling->call, &calling->caller,
+                     calling->api->auth_contract->methods[method].requires));
+    if (introspecting->is_batch) {
+        read_batch(introspecting, contract);
+        return STATUS_OK;
+    }
+    TRY(check_request(calling->call, contract, introspecting->request));
+    return read_single(introspecting);
 }
 
 static void ask_questions(struct introspecting *introspecting)
@@ -196,7 +263,8 @@ static void ask_questions(struct introspecting *introspecting)
     struct introspection *missing[BATCH_MAX];
     size_t missing_count = 0;
     for (size_t i = 0; i < introspecting->count; i++)
-        if (!introspect_in_memory(&domain->introspect, &introspecting->questions[i], introspecting->calling.now))
+        if (!is_wrong(introspecting, i) &&
+            !introspect_in_memory(&domain->introspect, &introspecting->questions[i], introspecting->calling.now))
             missing[missing_count++] = &introspecting->questions[i];
     introspecting->waiting = missing_count;
     if (missing_count == 0) {
@@ -224,12 +292,19 @@ static void introspect_caller_known(enum status status, struct calling *calling)
     }
 }
 
+static enum status authenticate_single(struct calling *calling, struct api *api, struct call *call,
+                                       const Gatehouse__V1__IntrospectRequest *request)
+{
+    calling->api = api;
+    calling->call = call;
+    TRY(check_request(call, contract_of(api, METHOD_INTROSPECT), &request->base));
+    return caller_authenticate(calling, api, call, request->client_id, request->client_secret);
+}
+
 static enum status introspect(struct api *api, struct call *call, const ProtobufCMessage *request, bool is_batch,
                               ProtobufCClosure closure)
 {
     size_t count = is_batch ? ((const Gatehouse__V1__BatchIntrospectRequest *)request)->n_requests : 1;
-    if (count == 0 || count > BATCH_MAX)
-        return call_fail_field(call, "requests", "INVALID_FIELD", "a batch holds 1 to %d requests", BATCH_MAX);
     struct introspecting *introspecting = introspecting_new(api);
     introspecting->closure = closure;
     introspecting->request = request;
@@ -239,18 +314,14 @@ static enum status introspect(struct api *api, struct call *call, const Protobuf
         is_batch ? must(malloc(count * sizeof *introspecting->questions)) : &introspecting->single;
     for (size_t i = 0; i < count; i++)
         introspection_init(&introspecting->questions[i]);
-    const Gatehouse__V1__IntrospectRequest *first = request_at(introspecting, 0);
+    const Gatehouse__V1__IntrospectRequest *single = (const Gatehouse__V1__IntrospectRequest *)request;
     struct calling *calling = &introspecting->calling;
-    if (!is_batch && has_client(first))
-        introspect_caller_known(caller_authenticate(calling, api, call, first->client_id, first->client_secret),
-                                calling);
+    if (!is_batch && (single->client_id[0] != '\0' || single->client_secret[0] != '\0'))
+        introspect_caller_known(authenticate_single(calling, api, call, single), calling);
     else
         caller_resolve(calling, api, call, introspect_caller_known);
     return STATUS_OK;
 }
-
-/* Which method is which follows from their order in the .proto. */
-enum { METHOD_ISSUE_TOKEN, METHOD_INTROSPECT, METHOD_BATCH_INTROSPECT, METHOD_REVOKE };
 
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
@@ -258,6 +329,11 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
     struct call *call = closure_data;
     enum status status = STATUS_UNIMPLEMENTED;
+    /* Who asks for a token's state without showing a secret key in the request is to be known first. */
+    if (method != METHOD_INTROSPECT && check_request(call, contract_of(api, method), request) != STATUS_OK) {
+        closure(NULL, call);
+        return;
+    }
     switch (method) {
     case METHOD_ISSUE_TOKEN:
         status = auth_issue_token(api, call, (const Gatehouse__V1__IssueTokenRequest *)request, closure);

@@ -122,16 +122,17 @@ static void note_throttled(struct api *api, const struct call *call, const char 
     caller_note_refusal(api, call, &(struct refusal){.action = action, .subject = client_id, .count = refused});
 }
 
-enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right)
+enum status caller_check(struct api *api, struct call *call, const struct caller *caller, const char *requires)
 {
-    if (right == CALLER_MAY_ADMINISTER ? caller->may_administer : caller->may_introspect)
+    bool is_administration =
+        requires !=
+    NULL && strcmp(requires, ROLE_USER_MANAGER) == 0;
+    if (requires == NULL || (is_administration ? caller->may_administer : caller->may_introspect))
         return STATUS_OK;
-    enum status status =
-        caller->is_known
-            ? call_fail(call, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED", "the caller lacks the role %s",
-                        right == CALLER_MAY_ADMINISTER ? ROLE_USER_MANAGER : ROLE_RESOURCE_SERVER)
-            : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
-                        "a live bearer token is needed in the authorization header");
+    enum status status = caller->is_known ? call_fail(call, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
+                                                      "the caller lacks the role %s", requires)
+                                          : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
+                                                      "a live bearer token is needed in the authorization header");
     int64_t now = clock_steady(api->domain->clock);
     struct throttle_verdict verdict = throttle_failure(api->domain->memory->throttle, call->peer, NULL, now);
     if (verdict.is_allowed) {
@@ -192,8 +193,6 @@ bool client_is_known(struct api *api, const char *client_id, const char *secret)
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client)
 {
-    TRY(check_text(call, "client_id", client_id, CLIENT_ID_TEXT_MAX));
-    TRY(check_text(call, "client_secret", secret, 128)); /* a line feed at its end, mostly */
     client_id_spell(client_id, ret_client->client_id);
     const struct attempt attempt = {ret_client->client_id, secret, call->peer};
     struct throttle_verdict verdict;

@@ -59,7 +59,6 @@ static const char *read_term(struct arena *arena, const char *at, struct filter_
 enum status filter_parse(struct call *call, struct arena *arena, const char *text, const char *const *allowed,
                          struct filter *ret_filter)
 {
-    TRY(check_text(call, "filter", text, FILTER_MAX));
     ret_filter->count = 0;
     for (const char *at = skip_spaces(text); *at != '\0'; at = skip_spaces(at)) {
         if (ret_filter->count > 0) {

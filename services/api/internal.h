@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "base/address.h"
 #include "call/call.h"
+#include "contract/contract.h"
 #include "domain/authenticate.h"
 #include "domain/introspect.h"
 
@@ -19,6 +20,7 @@ struct api {
     ProtobufCService auth;
     ProtobufCService admin;
     ProtobufCService authorization;
+    struct contract *auth_contract, *admin_contract;
     struct domain *domain;
     const char *const *introspect_identities;
     const char *const *admin_identities;
@@ -65,10 +67,9 @@ struct refusal {
 /* Leaves it in the audit log: counted, thinned out where a stranger could make many. */
 void caller_note_refusal(struct api *api, const struct call *call, const struct refusal *refusal);
 
-enum caller_right { CALLER_MAY_INTROSPECT, CALLER_MAY_ADMINISTER };
-
-/* Fails the call with UNAUTHENTICATED or PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
-enum status caller_check(struct api *api, struct call *call, const struct caller *caller, enum caller_right right);
+/* `requires`: the role that the contract asks for; NULL: none. Fails the call with UNAUTHENTICATED or PERMISSION_DENIED
+ * where the caller may not, and leaves it in the audit log. */
+enum status caller_check(struct api *api, struct call *call, const struct caller *caller, const char *requires);
 
 /* A client ID in its one spelling: a UUID's letters are small (RFC 9562, section 4). What is no UUID stays what it is.
  */
@@ -100,18 +101,14 @@ size_t answer_roles(struct directory *directory, const struct role_set *roles, c
 /* A failure of the store or of the program, told to the caller. */
 void answer_failure(struct call *call, enum status status);
 
-/* check.c: what every field must be */
+/* check.c */
 
-/* Not longer than `max` bytes, no control characters. INVALID_FIELD. */
-enum status check_text(struct call *call, const char *field, const char *text, size_t max);
-enum status check_length(struct call *call, const char *field, const char *text, size_t max);
-/* What people are to read and to tell apart: not blank unless it is empty, no control of bidirectional text. */
-enum status check_readable(struct call *call, const char *field, const char *text);
-/* In microseconds; INVALID_FIELD if not within its range. NULL reads as `otherwise`. */
-enum status check_duration(struct call *call, const char *field, const Google__Protobuf__Duration *duration,
-                           int64_t least, int64_t most, int64_t otherwise, int64_t *ret_microseconds);
-enum status check_time(struct call *call, const char *field, const Google__Protobuf__Timestamp *time, int64_t otherwise,
-                       int64_t *ret_time);
+/* Does the request keep to its contract? INVALID_FIELD, with the first field that does not. */
+enum status check_request(struct call *call, const struct contract_message *contract, const ProtobufCMessage *request);
+
+/* In microseconds, of what was checked; NULL reads as `otherwise`. */
+int64_t read_duration(const Google__Protobuf__Duration *duration, int64_t otherwise);
+int64_t read_time(const Google__Protobuf__Timestamp *time, int64_t otherwise);
 
 /* current.c: calls `invoke`, at once or when the replica has caught up with the others. */
 typedef void invoke_fn(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,

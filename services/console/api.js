@@ -55,6 +55,9 @@ const words = {
   ROLE_EXISTS: "There is a role with this ID already.",
 };
 
+/** The form's name of a field that the server calls "credential.expireTime". @param {string} path */
+const nameOf = (path) => path.replace(/.*[.]/, "").replace(/[A-Z]/g, (letter) => "_" + letter.toLowerCase());
+
 /**
  * @param {number} code
  * @param {any} body
@@ -68,7 +71,7 @@ function readError(code, body) {
   for (const detail of error?.details ?? []) {
     reason ||= detail.reason ?? "";
     for (const violation of detail.fieldViolations ?? [])
-      fields[violation.field] = sentence(violation.description ?? "");
+      fields[nameOf(violation.field)] = sentence(`${violation.description ?? ""}`.replace(violation.field + " ", "it "));
   }
   if (reason === "NAME_TAKEN") fields.name = words.NAME_TAKEN;
   const message = words[reason] ?? sentence(error?.message ?? `The server answered ${code}`);

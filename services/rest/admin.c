@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON for every CredentialAdmin method: one table from method and path to RPC, one converter for all messages. */
+/* JSON for every CredentialAdmin method: the routes are the contract's, and one converter is for all messages. The body
+ * of POST, PATCH and PUT is the request; its fields may also stand in the query, where they must not contradict it. */
 #include "base/utf8.h"
 #include "basic.h"
 #include "form.h"
@@ -10,55 +11,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* {field} stands for one path segment and names the field of the request that takes it. The body of POST, PATCH and PUT
- * is the request; its fields may also stand in the query, where they must not contradict it. */
-static const struct admin_route routes[] = {
-    {"GET", "/v1/credentials", "ListCredentials"},
-    {"POST", "/v1/credentials", "CreateCredential"},
-    {"GET", "/v1/credentials/{client_id}", "GetCredential"},
-    {"PATCH", "/v1/credentials/{credential.client_id}", "UpdateCredential"},
-    {"DELETE", "/v1/credentials/{client_id}", "DeleteCredential"},
-    {"POST", "/v1/credentials/{client_id}:undelete", "UndeleteCredential"},
-    {"POST", "/v1/credentials/{client_id}:regenerateSecret", "RegenerateSecret"},
-    {"POST", "/v1/credentials/{client_id}:grantRoles", "GrantRoles"},
-    {"POST", "/v1/credentials/{client_id}:revokeRoles", "RevokeRoles"},
-    {"POST", "/v1/credentials/{client_id}:endTokens", "EndTokens"},
-    {"DELETE", "/v1/credentials/{client_id}/secrets/{secret_id}", "EndSecret"},
-    {"GET", "/v1/credentials/{client_id}/tokens", "ListTokens"},
-    {"POST", "/v1/tokens/{accessor}:end", "EndToken"},
-    {"GET", "/v1/roles", "ListRoles"},
-    {"POST", "/v1/roles", "CreateRole"},
-    {"PATCH", "/v1/roles/{role.role_id}", "UpdateRole"},
-    {"GET", "/v1/users", "ListUsers"},
-    {"GET", "/v1/users/{user}", "GetUser"},
-    {"PUT", "/v1/users/{user}/roles", "SetUserRoles"},
-    {"DELETE", "/v1/users/{user}", "DeleteUser"},
-    {"GET", "/v1/settings", "GetSettings"},
-    {"PATCH", "/v1/settings", "UpdateSettings"},
-    {"GET", "/v1/usage", "QueryUsage"},
-    {"GET", "/v1/audit", "ListAuditEvents"},
-    {"GET", "/v1/audit:verify", "VerifyAuditLog"},
-};
-enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
-
-const struct admin_route *admin_routes(size_t *ret_count)
-{
-    *ret_count = ROUTE_COUNT;
-    return routes;
-}
-
-static const struct admin_route *find(struct http_request *request, const char *path, struct path_captured *captured,
-                                      char allow[static 64])
+static const struct contract_method *find(const struct contract *contract, struct http_request *request,
+                                          const char *path, struct path_captured *captured, char allow[static 64])
 {
     allow[0] = '\0';
-    for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (!path_fits(&request->scratch, routes[i].path, path, captured))
+    for (size_t i = 0; i < contract->count; i++) {
+        const struct contract_method *method = &contract->methods[i];
+        if (method->path == NULL || !path_fits(&request->scratch, method->path, path, captured))
             continue;
-        bool is_get = strcmp(routes[i].method, "GET") == 0;
-        if (strcmp(routes[i].method, request->method) == 0 || (is_get && strcmp(request->method, "HEAD") == 0))
-            return &routes[i];
+        bool is_get = strcmp(method->verb, "GET") == 0;
+        if (strcmp(method->verb, request->method) == 0 || (is_get && strcmp(request->method, "HEAD") == 0))
+            return method;
         size_t len = strlen(allow);
-        snprintf(allow + len, 64 - len, "%s%s", len == 0 ? "" : ", ", is_get ? "GET, HEAD" : routes[i].method);
+        snprintf(allow + len, 64 - len, "%s%s", len == 0 ? "" : ", ", is_get ? "GET, HEAD" : method->verb);
     }
     return NULL;
 }
@@ -90,18 +55,27 @@ static ProtobufCMessage *read_body(struct http_request *request, const ProtobufC
     return message;
 }
 
+/* As json.c words it; answer_bad finds the field in it. */
+static bool fail_field(const char *field, const char *fault, char why[static JSON_WHY_MAX])
+{
+    snprintf(why, JSON_WHY_MAX, "%.*s: %s", (int)utf8_fitting(field, CALL_FIELD_MAX), field, fault);
+    return false;
+}
+
 static bool read_query(struct http_request *request, ProtobufCMessage *message, char why[static JSON_WHY_MAX])
 {
     const char *broken = "";
     struct form *form = scratch_alloc(&request->scratch, sizeof *form);
     if (form == NULL)
         return false;
-    if (!form_parse(form, request->query, strlen(request->query), &broken)) {
+    if (!form_parse_any(form, request->query, strlen(request->query), &broken)) {
         snprintf(why, JSON_WHY_MAX, "query: %s", broken);
         return false;
     }
     for (size_t i = 0; i < form->count; i++)
-        if (!json_set_text(&request->scratch, message, form->fields[i].name, form->fields[i].value, why))
+        if (form->fields[i].fault != NULL)
+            return fail_field(form->fields[i].name, form->fields[i].fault, why);
+        else if (!json_set_text(&request->scratch, message, form->fields[i].name, form->fields[i].value, why))
             return false;
     return true;
 }
@@ -110,10 +84,8 @@ static bool set_captured(struct http_request *request, struct path_captured *cap
                          char why[static JSON_WHY_MAX])
 {
     for (size_t i = 0; i < captured->count; i++) {
-        if (!path_decode(captured->values[i])) {
-            snprintf(why, JSON_WHY_MAX, "the path is not well encoded");
-            return false;
-        }
+        if (!path_decode(captured->values[i]))
+            return fail_field(captured->fields[i], "is not well encoded, or has a control character", why);
         if (!json_set_text(&request->scratch, message, captured->fields[i], captured->values[i], why))
             return false;
     }
@@ -132,10 +104,10 @@ static bool fail_precondition(struct call_error *error)
 }
 
 /* "etag", or "credential.etag": the field of the request that makes it conditional. NULL: it has none. */
-static const char *etag_field(struct scratch *scratch, const struct admin_route *route,
+static const char *etag_field(struct scratch *scratch, const struct contract_method *route,
                               const ProtobufCMessageDescriptor *descriptor)
 {
-    if (strchr(route->path, '{') == NULL && strcmp(route->method, "POST") == 0)
+    if (strchr(route->path, '{') == NULL && strcmp(route->verb, "POST") == 0)
         return NULL; /* what is to be created has no tag yet */
     if (protobuf_c_message_descriptor_get_field_by_name(descriptor, "etag") != NULL)
         return "etag";
@@ -149,7 +121,7 @@ static const char *etag_field(struct scratch *scratch, const struct admin_route 
 }
 
 /* Makes the call conditional. What cannot be checked is not done. */
-static bool set_precondition(struct exchange *exchange, const struct admin_route *route, ProtobufCMessage *message,
+static bool set_precondition(struct exchange *exchange, const struct contract_method *route, ProtobufCMessage *message,
                              struct call_error *error)
 {
     struct http_request *request = exchange->request;
@@ -164,7 +136,7 @@ static bool set_precondition(struct exchange *exchange, const struct admin_route
     if (len < 3 || len > TAG_MAX || given[0] != '"' || strchr(given + 1, '"') != given + len - 1)
         return fail_precondition(error); /* weak ones never match; of several we could ask for one only */
     const char *tag = exchange->if_match = scratch_copy(&request->scratch, given + 1, len - 2);
-    if (tag == NULL || strcmp(route->method, "GET") == 0)
+    if (tag == NULL || strcmp(route->verb, "GET") == 0)
         return tag != NULL; /* compared when it is there */
     const char *field = etag_field(&request->scratch, route, message->descriptor);
     return (field != NULL && json_set_text(&request->scratch, message, field, tag, why)) || fail_precondition(error);
@@ -222,14 +194,13 @@ static void answer_unknown_caller(struct http_request *request)
 }
 
 /* Whoever shows no token learns nothing of what is wrong with the request. */
-static bool start(const struct rest_options *options, struct http_request *request, const struct admin_route *route,
+static bool start(const struct rest_options *options, struct http_request *request, const struct contract_method *route,
                   struct path_captured *captured)
 {
     char why[JSON_WHY_MAX] = "out of memory";
     const char *token = NULL;
     struct call_error error;
-    const ProtobufCMessageDescriptor *descriptor =
-        protobuf_c_service_descriptor_get_method_by_name(options->admin->descriptor, route->rpc)->input;
+    const ProtobufCMessageDescriptor *descriptor = route->input->descriptor;
     struct exchange *exchange = exchange_new(options, request);
     if (exchange == NULL)
         return false;
@@ -237,7 +208,7 @@ static bool start(const struct rest_options *options, struct http_request *reque
     bool is_json = request->body_len == 0 || content_type_is(request, "application/json");
     ProtobufCMessage *message = is_json ? read_request(request, descriptor, captured, why) : NULL;
     if (message != NULL && set_precondition(exchange, route, message, &error)) {
-        exchange_invoke(exchange, options->admin, route->rpc, message, answer_message);
+        exchange_invoke(exchange, options->admin, route->name, message, answer_message);
         return true;
     }
     if (!has_token)
@@ -257,7 +228,7 @@ bool admin_handle(const struct rest_options *options, struct http_request *reque
     struct path_captured captured;
     if (options->admin == NULL)
         return false;
-    const struct admin_route *route = find(request, path, &captured, allow);
+    const struct contract_method *route = find(options->admin_contract, request, path, &captured, allow);
     if (route == NULL && allow[0] == '\0')
         return false;
     if (route == NULL) {

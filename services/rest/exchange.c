@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/gateway.h"
+#include "json_special.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,8 +285,25 @@ void answer_challenge(struct http_request *request, const char *error)
     http_answer_header(request, "WWW-Authenticate", challenge);
 }
 
-void answer_error(struct http_request *request, int code, const struct call_error *error)
+/* Fields are called as JSON calls them: "credential.expireTime", and so at the beginning of the message. */
+static struct call_error in_json(struct scratch *scratch, const struct call_error *error)
 {
+    struct call_error result = *error;
+    size_t len = strlen(error->field);
+    char *field = len == 0 ? NULL : json_camel(scratch, error->field);
+    if (field == NULL)
+        return result;
+    utf8_copy(result.field, sizeof result.field, field);
+    if (strncmp(error->message, error->field, len) == 0) {
+        char *message = scratch_print(scratch, "%s%s", field, error->message + len);
+        utf8_copy(result.message, sizeof result.message, message == NULL ? "" : message);
+    }
+    return result;
+}
+
+void answer_error(struct http_request *request, int code, const struct call_error *given)
+{
+    const struct call_error in_names_of_json = in_json(&request->scratch, given), *error = &in_names_of_json;
     answer_json(request, code,
                 json_pack("{s:{s:i, s:s, s:s, s:o}}", "error", "code", code, "status", status_name(error->status),
                           "message", error->message, "details", make_details(error)));

@@ -183,29 +183,25 @@ static char *template(struct scratch *scratch, const char *path)
     return result;
 }
 
-static void add_admin(struct scratch *scratch, json_t *paths, json_t *schemas,
-                      const ProtobufCServiceDescriptor *service)
+static void add_admin(struct scratch *scratch, json_t *paths, json_t *schemas, const struct contract *contract)
 {
-    size_t count;
-    const struct admin_route *routes = admin_routes(&count);
-    for (size_t i = 0; i < count; i++) {
-        const ProtobufCMethodDescriptor *method =
-            protobuf_c_service_descriptor_get_method_by_name(service, routes[i].rpc);
-        char *path = template(scratch, routes[i].path);
+    for (size_t i = 0; i < contract->count; i++) {
+        const struct contract_method *route = &contract->methods[i];
+        const ProtobufCMethodDescriptor *method = &contract->service->methods[i];
+        char *path = template(scratch, route->path);
         if (path == NULL)
             return;
-        bool has_body = strcmp(routes[i].method, "GET") != 0 && strcmp(routes[i].method, "DELETE") != 0;
         describe(scratch, schemas, method->output);
-        json_t *operation =
-            json_pack("{s:s, s:[s], s:[{s:[]}], s:o, s:o}", "operationId", routes[i].rpc, "tags", service->short_name,
-                      "security", "bearer", "parameters", parameters(scratch, schemas, path, method->input, has_body),
-                      "responses", answers(reference(method->output->short_name), "Error"));
-        if (has_body) {
+        json_t *operation = json_pack("{s:s, s:[s], s:[{s:[]}], s:o, s:o}", "operationId", route->name, "tags",
+                                      contract->service->short_name, "security", "bearer", "parameters",
+                                      parameters(scratch, schemas, path, method->input, route->has_body), "responses",
+                                      answers(reference(method->output->short_name), "Error"));
+        if (route->has_body) {
             describe(scratch, schemas, method->input);
             json_object_set_new(operation, "requestBody",
                                 content("application/json", reference(method->input->short_name)));
         }
-        add_operation(paths, path, routes[i].method, operation);
+        add_operation(paths, path, route->verb, operation);
     }
 }
 
@@ -264,7 +260,7 @@ static json_t *make_document(struct scratch *scratch, const struct rest_options 
         url = "/";
     add_oauth(paths);
     if (options->admin != NULL)
-        add_admin(scratch, paths, schemas, options->admin->descriptor);
+        add_admin(scratch, paths, schemas, options->admin_contract);
     return json_pack("{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:o, s:{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s}}}}", "openapi",
                      "3.1.0", "info", "title", "Gatehouse", "version", GATEHOUSE_VERSION, "description",
                      "Application credentials, bearer tokens, and what their bearers may do", "servers", "url", url,

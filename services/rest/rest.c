@@ -14,6 +14,7 @@
 
 struct rest_server {
     struct rest_options options;
+    struct contract *contract;
     struct network *trusted;
     struct tls *tls;
     struct http_server *http;
@@ -251,6 +252,8 @@ struct rest_server *rest_server_new(const struct rest_options *options, char err
         return NULL;
     json_set_alloc_funcs(malloc, wiping_free); /* JSON holds secrets on its way */
     server->options = *options;
+    server->contract = options->admin == NULL ? NULL : contract_new(options->admin->descriptor);
+    server->options.admin_contract = server->contract;
     struct http_options http = make_options(options), metrics_http = make_options(options);
     http.arg = metrics_http.arg = server;
     error[0] = '\0';
@@ -320,5 +323,6 @@ void rest_server_free(struct rest_server *server)
         http_server_free(server->metrics_http);
     tls_free(server->tls);
     free(server->trusted);
+    contract_free(server->contract);
     free(server);
 }

@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "call/metrics.h"
+#include "contract/contract.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -48,6 +49,8 @@ struct rest_options {
 
     ProtobufCService *auth;  /* gatehouse.v1.AuthService */
     ProtobufCService *admin; /* gatehouse.v1.CredentialAdmin; NULL: no /v1/… */
+
+    const struct contract *admin_contract; /* of admin: set by rest_server_new, to be read by the handlers */
 
     const char *const *cors_origins;     /* "https://console.example.com"; none: no CORS */
     const char *const *trusted_proxies;  /* IP addresses and networks whose X-Forwarded-For names the peer */

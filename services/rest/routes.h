@@ -13,13 +13,7 @@ route_fn oauth_token, oauth_introspect, oauth_revoke, oauth_metadata;
 route_fn check_bearer, token_review;
 /* openapi.c */
 route_fn openapi_describe;
-/* admin.c. The methods of its JSON API, for openapi.c: */
-struct admin_route {
-    const char *method, *path, *rpc;
-};
-/* Every route below /v1; for the description of the API. */
-const struct admin_route *admin_routes(size_t *ret_count);
-/* `path` is below the prefix, "/v1/…". false: there is no such path. */
+/* admin.c. `path` is below the prefix, "/v1/…". false: there is no such path. */
 bool admin_handle(const struct rest_options *options, struct http_request *request, const char *path);
 
 #endif

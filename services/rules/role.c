@@ -19,13 +19,6 @@ static const struct {
     {"release_manager", "Release Manager", "Access to Builder", "Publish Case and Ticket processes in Builder"},
     {ROLE_RESOURCE_SERVER, "Resource Server", "Gatehouse", "Introspect tokens and report their use"},
 };
-bool role_id_is_valid(const char *id)
-{
-    size_t len = strlen(id);
-    return len > 0 && len <= ROLE_ID_MAX && id[0] >= 'a' && id[0] <= 'z' &&
-           strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
-}
-
 struct role role_built_in(int number)
 {
     struct role role = {.number = number, .is_built_in = true};

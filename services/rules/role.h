@@ -63,9 +63,6 @@ struct role {
 #define ROLE_USER_MANAGER "user_manager"
 #define ROLE_RESOURCE_SERVER "resource_server"
 
-/* [a-z][a-z0-9_]*, at most ROLE_ID_MAX. */
-bool role_id_is_valid(const char *id);
-
 /* The catalogue's first ones, by number from 0; the rest of the struct is as it is when they are put in. */
 enum { ROLES_BUILT_IN = 9 };
 struct role role_built_in(int number);

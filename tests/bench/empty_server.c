@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
+extern const unsigned char documented_protoset[], documented_protoset_end[];
 
 enum { METHOD_INTROSPECT = 1 };
 
@@ -58,8 +58,8 @@ int main(int argc, char **argv)
         .tls_cert_file = argc > 4 ? argv[3] : NULL,
         .tls_key_file = argc > 4 ? argv[4] : NULL,
         .threads = argc > 1 ? atoi(argv[1]) : 0,
-        .descriptor_set = gatehouse_protoset,
-        .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
+        .descriptor_set = documented_protoset,
+        .descriptor_set_len = (size_t)(documented_protoset_end - documented_protoset),
     };
     const char *why = NULL;
     struct rpc_server *server = rpc_server_new(&options, &why);

@@ -191,7 +191,7 @@ class Filled(Daemon):
     def warm(self):
         """Brings every token into memory, without using it; 100 to a call."""
         batches = (auth_pb2.BatchIntrospectRequest(requests=[
-            auth_pb2.IntrospectRequest(token=token, no_touch=True) for token in self.tokens[i:i + 100]])
+            auth_pb2.BatchIntrospectEntry(token=token, no_touch=True) for token in self.tokens[i:i + 100]])
             for i in range(0, len(self.tokens), 100))
         grpc_load(self.grpc_port, "BatchIntrospect", self.bodies("warm", (b.SerializeToString() for b in batches)),
                   self.caller, once=True, connections=2, streams=8)

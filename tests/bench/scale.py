@@ -282,7 +282,7 @@ def using(postgres):
         replica.warm()
         count, table = replica.table()
         uses = replica.bodies("uses", [auth_pb2.BatchIntrospectRequest(requests=[
-            auth_pb2.IntrospectRequest(token=token, api="POST /api/cases") for token in replica.tokens[i:i + 100]]
+            auth_pb2.BatchIntrospectEntry(token=token, api="POST /api/cases") for token in replica.tokens[i:i + 100]]
             ).SerializeToString() for i in range(0, USED, 100)])
 
         def use():

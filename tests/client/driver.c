@@ -48,12 +48,12 @@ static void introspect(struct gatehouse *gatehouse, char **words, size_t count)
 
 static void batch(struct gatehouse *gatehouse, char **words, size_t count)
 {
-    static Gatehouse__V1__IntrospectRequest each[WORDS_MAX];
-    Gatehouse__V1__IntrospectRequest *pointers[WORDS_MAX];
+    static Gatehouse__V1__BatchIntrospectEntry each[WORDS_MAX];
+    Gatehouse__V1__BatchIntrospectEntry *pointers[WORDS_MAX];
     Gatehouse__V1__BatchIntrospectRequest request = GATEHOUSE__V1__BATCH_INTROSPECT_REQUEST__INIT;
     struct gatehouse_call call = {0};
     for (size_t i = 0; i + 1 < count; i++) {
-        each[i] = (Gatehouse__V1__IntrospectRequest)GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+        each[i] = (Gatehouse__V1__BatchIntrospectEntry)GATEHOUSE__V1__BATCH_INTROSPECT_ENTRY__INIT;
         each[i].token = words[i + 1];
         pointers[i] = &each[i];
     }

@@ -23,7 +23,7 @@ enum { HEAD = 5, FRAME_HEAD = 9, RAW = 0xff, OUTPUT = 1 << 16, PATIENCE_MS = 400
 
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"; /* and empty SETTINGS */
 
-extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
+extern const unsigned char documented_protoset[], documented_protoset_end[];
 
 static struct rpc_server *server;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -55,8 +55,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         .address = text,
         .threads = 1,
         .limits = {.progress_timeout_ms = 100, .answer_timeout_ms = 100, .settings_timeout_ms = 100},
-        .descriptor_set = gatehouse_protoset,
-        .descriptor_set_len = (size_t)(gatehouse_protoset_end - gatehouse_protoset),
+        .descriptor_set = documented_protoset,
+        .descriptor_set_len = (size_t)(documented_protoset_end - documented_protoset),
     };
     server = rpc_server_new(&options, &why);
     check(server != NULL && rpc_server_start(server) == STATUS_OK, "the server does not start");

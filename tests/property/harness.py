@@ -204,7 +204,7 @@ class Harness:
                 break
             tokens.remove(self.random.choice(dead))
         caller = self.admin_token()
-        requests = [auth.IntrospectRequest(token=token.text, no_touch=True) for token in tokens[:100]]
+        requests = [auth.BatchIntrospectEntry(token=token.text, no_touch=True) for token in tokens[:100]]
         answer = self.raw(self.daemon.auth.BatchIntrospect, auth.BatchIntrospectRequest(requests=requests),
                           caller.text)
         self.expect(answer.is_ok, "BatchIntrospect", answer.outcome)

@@ -177,7 +177,8 @@ class Steps(CredentialSteps):
         questions = [self.question() for _ in range(self.random.randrange(1, 10))]
         questions = list({token.accessor: (token, request) for token, request in questions}.values())
         self.note(f"batch {[token.accessor[:12] for token, _ in questions]}")
-        answer = self.admin("BatchIntrospect", auth.BatchIntrospectRequest(requests=[r for _, r in questions]))
+        answer = self.admin("BatchIntrospect", auth.BatchIntrospectRequest(requests=[
+            auth.BatchIntrospectEntry.FromString(r.SerializeToString()) for _, r in questions]))
         if self.judge("batch", answer, ()):
             for (token, request), response in zip(questions, answer.value.responses):
                 self.same_use(token, request, response, answer.now)

@@ -77,17 +77,17 @@ class Credentials(AdminTest):
 
     def test_a_wrong_field_is_named(self):
         cases = [
-            ("name", dict(credential=pb.Credential(name=""), roles=["work_creator"])),
-            ("name", dict(credential=pb.Credential(name="ü" * 101), roles=["work_creator"])),
-            ("name", dict(credential=pb.Credential(name="a\nb"), roles=["work_creator"])),
-            ("name", dict(credential=pb.Credential(name="a\u0085b"), roles=["work_creator"])),
-            ("owner", dict(credential=pb.Credential(name="n", owner="o" * 257), roles=["work_creator"])),
+            ("credential.name", dict(credential=pb.Credential(name=""), roles=["work_creator"])),
+            ("credential.name", dict(credential=pb.Credential(name="ü" * 101), roles=["work_creator"])),
+            ("credential.name", dict(credential=pb.Credential(name="a\nb"), roles=["work_creator"])),
+            ("credential.name", dict(credential=pb.Credential(name="a\u0085b"), roles=["work_creator"])),
+            ("credential.owner", dict(credential=pb.Credential(name="n", owner="o" * 257), roles=["work_creator"])),
             ("roles", dict(credential=pb.Credential(name="n"), roles=[])),
             ("roles", dict(credential=pb.Credential(name="n"), roles=["Not A Role"])),
             ("roles", dict(credential=pb.Credential(name="n"), roles=["work_creator"] * 65)),
-            ("expire_time", dict(credential=pb.Credential(name="n", expire_time=Timestamp(seconds=1)),
+            ("credential.expire_time", dict(credential=pb.Credential(name="n", expire_time=Timestamp(seconds=1)),
                                  roles=["work_creator"])),
-            ("expire_time", dict(credential=pb.Credential(name="n", expire_time=Timestamp(seconds=1 << 50)),
+            ("credential.expire_time", dict(credential=pb.Credential(name="n", expire_time=Timestamp(seconds=1 << 50)),
                                  roles=["work_creator"])),
             ("request_id", dict(credential=pb.Credential(name="n"), roles=["work_creator"], request_id="a b")),
             ("credential", dict(roles=["work_creator"])),
@@ -301,12 +301,12 @@ class Roles(AdminTest):
         self.refused("CreateRole", ("ALREADY_EXISTS", "ROLE_EXISTS"),
                      role=pb.Role(role_id="team_leader", name="T", group="G"))
         self.refused("UpdateRole", ("NOT_FOUND", "NO_SUCH_ROLE"), role=pb.Role(role_id="nothing"),
-                     update_mask=FieldMask(paths=["name"]))
+                     update_mask=FieldMask(paths=["retired"]))
         for field, role in [("role_id", pb.Role(role_id="9x", name="N", group="G")),
                             ("role_id", pb.Role(role_id="x" * 65, name="N", group="G")),
                             ("name", pb.Role(role_id="x", group="G")), ("group", pb.Role(role_id="x", name="N")),
                             ("description", pb.Role(role_id="x", name="N", group="G", description="d" * 501))]:
-            self.refused("CreateRole", (*INVALID, field), role=role)
+            self.refused("CreateRole", (*INVALID, "role." + field), role=role)
         etag = self.admin("ListRoles").roles[0].etag
         self.refused("UpdateRole", ("ABORTED", "STALE_ETAG"), update_mask=FieldMask(paths=["name"]),
                      role=pb.Role(role_id="service_agent", name="X", etag=etag + "0"))

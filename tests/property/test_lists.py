@@ -151,7 +151,7 @@ class Usage(AdminTest):
         credential, secret = self.create("flood")
         token = self.issue(credential, secret).access_token
         for start in range(0, 3000, 100):
-            requests = [auth.IntrospectRequest(token=token, api=f"GET /x{i}y") for i in range(start, start + 100)]
+            requests = [auth.BatchIntrospectEntry(token=token, api=f"GET /x{i}y") for i in range(start, start + 100)]
             self.daemon.auth.BatchIntrospect(auth.BatchIntrospectRequest(requests=requests),
                                              metadata=Daemon.bearer(self.token))
         rows = self.rows(credential, page_size=1000)
@@ -173,7 +173,7 @@ class Usage(AdminTest):
             token = daemon.issue(made.credential.client_id, made.secret_key).access_token
             before = self.counter(daemon, "gatehouse_store_writes_total")
             for _ in range(100):
-                requests = [auth.IntrospectRequest(token=token, api="GET /")] * 100
+                requests = [auth.BatchIntrospectEntry(token=token, api="GET /")] * 100
                 answer = daemon.auth.BatchIntrospect(auth.BatchIntrospectRequest(requests=requests),
                                                      metadata=Daemon.bearer(caller))
                 self.assertTrue(all(response.active for response in answer.responses))
@@ -293,9 +293,9 @@ class Settings(AdminTest):
             for value in values:
                 with self.subTest(field, value=value):
                     got = error_of(lambda: self.set_settings(**{field: value}))
-                    self.assertEqual(got, (*INVALID, field))
+                    self.assertEqual(got, (*INVALID, "settings." + field))
         uneven = pb.Settings(idle_session_timeout=Duration(seconds=90, nanos=1000))
-        self.refused("UpdateSettings", (*INVALID, "idle_session_timeout"), settings=uneven,
+        self.refused("UpdateSettings", (*INVALID, "settings.idle_session_timeout"), settings=uneven,
                      update_mask=FieldMask(paths=["idle_session_timeout"]))
         self.refused("UpdateSettings", (*INVALID, "update_mask"), settings=pb.Settings())
         self.refused("UpdateSettings", (*INVALID, "settings"), update_mask=FieldMask(paths=["max_token_life"]))

@@ -233,7 +233,7 @@ class Json(ShimTest):
 
     def test_another_method_is_405_with_what_there_is(self):
         answer = self.json("DELETE", "/v1/credentials")
-        self.assertEqual((answer.code, answer.headers["Allow"]), (405, "GET, HEAD, POST"))
+        self.assertEqual((answer.code, set(answer.headers["Allow"].split(", "))), (405, {"GET", "HEAD", "POST"}))
 
 
 if __name__ == "__main__":

@@ -31,12 +31,12 @@ class Input(unittest.TestCase):
 
     def test_names(self):
         for name in ("", " ", "\u3000\u00a0 ", "\u200b", "Acme\u202e", "\u2066Acme\u2069", "Ac\u200fme", "a" * 101, "é" * 101, "a\nb", "a\x7fb", "\u0085"):
-            self.assertEqual(self.create(name=name), (INVALID, "INVALID_FIELD", "name"), repr(name))
+            self.assertEqual(self.create(name=name), (INVALID, "INVALID_FIELD", "credential.name"), repr(name))
         self.daemon.create(self.token, "é" * 100)
         for fields in ({"name": " "}, {"group": "\u2003"}, {"description": "x\u202dy"}, {"name": "\u061cx"}):
             role = pb.Role(**{"role_id": "readable", "name": "Readable", "group": "Own", "description": "d", **fields})
             self.assertEqual(error_of(lambda: self.daemon.admin.CreateRole(
-                pb.CreateRoleRequest(role=role), metadata=Daemon.bearer(self.token))), (INVALID, "INVALID_FIELD", *fields))
+                pb.CreateRoleRequest(role=role), metadata=Daemon.bearer(self.token))), (INVALID, "INVALID_FIELD", *("role." + name for name in fields)))
         for name in ("שלום", "مرحبا", "  Acme  ", "👩‍👩‍👧"):  # text of any script, joined as it must be
             self.daemon.create(self.token, name)
         self.assertEqual(self.create(name="a\0b")[:2], (INVALID, "UNREADABLE_MESSAGE"))
@@ -61,7 +61,7 @@ class Input(unittest.TestCase):
         self.assertEqual(self.create(roles=[]), (INVALID, "INVALID_FIELD", "roles"))
         self.assertEqual(self.create(roles=["work_creator"] * 65), (INVALID, "INVALID_FIELD", "roles"))
         for seconds in (1, -1, 1 << 60):
-            self.assertEqual(self.create(expire_time={"seconds": seconds}), (INVALID, "INVALID_FIELD", "expire_time"))
+            self.assertEqual(self.create(expire_time={"seconds": seconds}), (INVALID, "INVALID_FIELD", "credential.expire_time"))
 
     def test_client_ids_and_secrets(self):
         issue = self.daemon.auth.IssueToken
@@ -98,19 +98,38 @@ class Input(unittest.TestCase):
             answer = self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=text), metadata=Daemon.bearer(self.token))
             self.assertEqual(answer, auth_pb2.RevokeResponse())
         batch = self.daemon.auth.BatchIntrospect(auth_pb2.BatchIntrospectRequest(requests=[
-            auth_pb2.IntrospectRequest(token=jwt), auth_pb2.IntrospectRequest(token=self.token)]),
+            auth_pb2.BatchIntrospectEntry(token=jwt), auth_pb2.BatchIntrospectEntry(token=self.token)]),
             metadata=Daemon.bearer(self.token))
         self.assertEqual([answer.active for answer in batch.responses], [False, True])
 
     def test_batches(self):
         ask = lambda requests: self.daemon.auth.BatchIntrospect(
             auth_pb2.BatchIntrospectRequest(requests=requests), metadata=Daemon.bearer(self.token))
-        good = auth_pb2.IntrospectRequest(token=self.token)
+        good = auth_pb2.BatchIntrospectEntry(token=self.token)
         self.assertEqual(error_of(lambda: ask([])), (INVALID, "INVALID_FIELD", "requests"))
         self.assertEqual(error_of(lambda: ask([good] * 101)), (INVALID, "INVALID_FIELD", "requests"))
-        self.assertEqual(error_of(lambda: ask([good, auth_pb2.IntrospectRequest()]))[:2], (INVALID, "INVALID_FIELD"))
-        largest = auth_pb2.IntrospectRequest(token="x" * 512, api="y" * 256, required_roles=["z" * 64] * 32)
+        largest = auth_pb2.BatchIntrospectEntry(token="x" * 512, api="y" * 256, required_roles=["z" * 64] * 32)
         self.assertEqual([r.active for r in ask([largest] * 99 + [good]).responses], [False] * 99 + [True])
+
+    def test_a_wrong_entry_of_a_batch_fails_alone(self):
+        """Whatever is wrong with the others: each good one is answered, and counted, as if it were alone."""
+        entry, used = auth_pb2.BatchIntrospectEntry, lambda seconds: {"seconds": seconds}
+        wrong = [(entry(), "token"), (entry(token="x", api="y" * 257), "api"), (entry(token="x", api="a\nb"), "api"),
+                 (entry(token="x", required_roles=["z"] * 33), "required_roles"), (entry(token="x", use_count=-1), "use_count"),
+                 (entry(token=self.token, used_ago=used(1201)), "used_ago"), (entry(token=self.token, used_ago=used(-1)), "used_ago"),
+                 (entry(token=self.token, used_ago=used(1 << 40)), "used_ago")]
+        good = entry(token=self.token, api="GET /alone")
+        requests = [each for one, _ in wrong for each in (one, good)]
+        answers = self.daemon.auth.BatchIntrospect(auth_pb2.BatchIntrospectRequest(requests=requests),
+                                                   metadata=Daemon.bearer(self.token)).responses
+        for (_, field), bad, fine in zip(wrong, answers[::2], answers[1::2]):
+            self.assertEqual((bad.error.reason, bad.error.field), ("INVALID_FIELD", field))
+            self.assertTrue(bad.error.message.startswith(field + " "))
+            bad.ClearField("error")
+            self.assertEqual(bad, auth_pb2.IntrospectResponse())
+            self.assertTrue(fine.active and not fine.HasField("error"))
+        rows = self.daemon.admin.QueryUsage(pb.QueryUsageRequest(api="GET /alone"), metadata=Daemon.bearer(self.token)).rows
+        self.assertEqual([row.allowed for row in rows], [len(wrong)])
 
     def test_pages_and_filters(self):
         ask = lambda **fields: error_of(lambda: self.daemon.admin.ListCredentials(
@@ -135,12 +154,12 @@ class Input(unittest.TestCase):
         update = lambda value: self.daemon.admin.UpdateCredential(
             pb.UpdateCredentialRequest(credential=pb.Credential(client_id=client_id, expire_time=value),
                                        update_mask=mask("expire_time")), metadata=bearer).credential
-        times = {"expire_time": [lambda value: self.daemon.create(self.token, "never made", expire_time=value), update],
+        times = {"credential.expire_time": [lambda value: self.daemon.create(self.token, "never made", expire_time=value), update],
                  "start_time": [query("start_time")], "end_time": [query("end_time")]}
         durations = {"used_ago": [lambda value: self.daemon.introspect(self.token, self.token, used_ago=value)],
                      "overlap": [lambda value: self.daemon.admin.RegenerateSecret(
                          pb.RegenerateSecretRequest(client_id=client_id, overlap=value), metadata=bearer)],
-                     **{name: [setting(name)] for name in ("idle_session_timeout", "max_token_life", "deletion_retention",
+                     **{"settings." + name: [setting(name)] for name in ("idle_session_timeout", "max_token_life", "deletion_retention",
                                                            "usage_retention")}}
         wrong = [(-2**63, 0), (2**63 - 1, 0), (-1, 0), (2**60, 999999999), (60, -1), (60, 10**9), (60, 2**31 - 1), (60, -2**31)]
         for fields, more in ((times, [(253402300800, 0), (-62135596800, 0)]), (durations, [(315576000001, 0), (0, -1)])):

@@ -36,7 +36,7 @@ class Caller(threading.Thread):
     def ask_for_all(self, ask):
         for token in self.tokens:
             request = auth.BatchIntrospectRequest(
-                requests=[auth.IntrospectRequest(token=token, no_touch=True)] * TOGETHER).SerializeToString()
+                requests=[auth.BatchIntrospectEntry(token=token, no_touch=True)] * TOGETHER).SerializeToString()
             before, answer = b"", ask(request, metadata=Daemon.bearer(self.caller), timeout=60)
             self.barrier.wait(60)  # all have asked: now it is revoked
             while not answer.endswith(INACTIVE):

@@ -91,21 +91,6 @@ static void a_narrowed_token_carries_no_more_than_its_credential_has(void **stat
     assert_true(role_set_equal(&roles, &credential.effective));
 }
 
-static void role_ids_are_lower_case_words(void **state)
-{
-    (void)state;
-    char longest[ROLE_ID_MAX + 2];
-    memset(longest, 'a', sizeof longest);
-    longest[ROLE_ID_MAX] = '\0';
-    assert_true(role_id_is_valid("a") && role_id_is_valid("work_creator2") && role_id_is_valid(longest));
-    longest[ROLE_ID_MAX] = 'a';
-    longest[ROLE_ID_MAX + 1] = '\0';
-    static const char *const bad[] = {"", "_a", "1a", "A", "a-b", "a b", "\xc3\xa4", "a\n"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_false(role_id_is_valid(bad[i]));
-    assert_false(role_id_is_valid(longest));
-}
-
 struct change {
     int64_t idle_timeout, max_token_life;
 };
@@ -178,7 +163,6 @@ int main(void)
         cmocka_unit_test(a_token_dies_when_the_first_of_its_limits_comes),
         cmocka_unit_test(sets_hold_each_of_256_roles_apart),
         cmocka_unit_test(a_narrowed_token_carries_no_more_than_its_credential_has),
-        cmocka_unit_test(role_ids_are_lower_case_words),
         cmocka_unit_test(a_longer_timeout_brings_no_dead_token_back),
         cmocka_unit_test(lifting_the_cap_brings_no_dead_token_back),
     };

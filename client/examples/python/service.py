@@ -30,7 +30,7 @@ def load_stubs(protos):
     with tempfile.TemporaryDirectory() as folder:
         google = os.path.dirname(grpc_tools.__file__) + "/_proto"
         if protoc.main(["protoc", "-I" + protos, "-I" + google, "--python_out=" + folder, "--grpc_python_out=" + folder,
-                        "gatehouse/v1/auth.proto"]) != 0:
+                        "gatehouse/v1/auth.proto", "gatehouse/v1/options.proto", "google/api/field_behavior.proto"]) != 0:
             sys.exit("the .proto files cannot be compiled")
         sys.path.insert(0, folder)
         from gatehouse.v1 import auth_pb2, auth_pb2_grpc

@@ -52,9 +52,9 @@ def go_tools():
     os.makedirs(folder + "/pb", exist_ok=True)
     run("go", "build", "-o", "bin/", "google.golang.org/protobuf/cmd/protoc-gen-go",
         "google.golang.org/grpc/cmd/protoc-gen-go-grpc", "github.com/fullstorydev/grpcurl/cmd/grpcurl", cwd=folder, env=environment)
-    package = "Mgatehouse/v1/auth.proto=gatehouse.test/interop/pb,module=gatehouse.test/interop"
+    package = "Mgatehouse/v1/auth.proto=gatehouse.test/interop/pb,Mgatehouse/v1/options.proto=gatehouse.test/interop/pb,module=gatehouse.test/interop"
     run("protoc", "-I" + PROTO, "--plugin=bin/protoc-gen-go", "--plugin=bin/protoc-gen-go-grpc", "--go_out=.",
-        "--go_opt=" + package, "--go-grpc_out=.", "--go-grpc_opt=" + package, "gatehouse/v1/auth.proto", cwd=folder)
+        "--go_opt=" + package, "--go-grpc_out=.", "--go-grpc_opt=" + package, "gatehouse/v1/auth.proto", "gatehouse/v1/options.proto", cwd=folder)
     run("go", "build", "-o", "bin/client", ".", cwd=folder, env=environment)
     return folder
 
@@ -85,7 +85,7 @@ class Clients(unittest.TestCase):
             open(folder + "/installed", "w", encoding="ascii").close()
         os.makedirs(folder + "/stubs", exist_ok=True)
         run(python, "-m", "grpc_tools.protoc", "-I" + PROTO, "--python_out=stubs", "--grpc_python_out=stubs", "gatehouse/v1/auth.proto",
-            cwd=folder)
+            "gatehouse/v1/options.proto", cwd=folder)
         return [python, folder + "/client.py"]
 
     @staticmethod

@@ -72,7 +72,7 @@ func tokens(ctx context.Context, auth pb.AuthServiceClient, id, secret string) {
 
 	batch := &pb.BatchIntrospectRequest{}
 	for i := 0; i < 100; i++ {
-		batch.Requests = append(batch.Requests, request)
+		batch.Requests = append(batch.Requests, &pb.BatchIntrospectEntry{Token: issued.AccessToken})
 	}
 	answers := must(auth.BatchIntrospect(ctx, batch)).Responses
 	check(len(answers) == 100 && answers[99].Active, "%d answers", len(answers))

@@ -39,7 +39,7 @@ def tokens(channel):
     request = pb.IntrospectRequest(token=issued.access_token, api="GET /python")
     told = auth.Introspect(request, metadata=bearer, timeout=60)
     assert told.active and len(told.roles) == 2, told
-    batch = auth.BatchIntrospect(pb.BatchIntrospectRequest(requests=[request] * 100), metadata=bearer, timeout=60)
+    batch = auth.BatchIntrospect(pb.BatchIntrospectRequest(requests=[pb.BatchIntrospectEntry(token=issued.access_token)] * 100), metadata=bearer, timeout=60)
     assert [answer.active for answer in batch.responses] == [True] * 100
     wrong = pb.IssueTokenRequest(client_id=CLIENT_ID, client_secret="wrong")
     fails(grpc.StatusCode.UNAUTHENTICATED, "INVALID_CLIENT", lambda: auth.IssueToken(wrong, timeout=60))

@@ -2,14 +2,15 @@
 package interop;
 
 import com.google.protobuf.Message;
-import gatehouse.v1.Auth.BatchIntrospectRequest;
-import gatehouse.v1.Auth.BatchIntrospectResponse;
-import gatehouse.v1.Auth.IntrospectRequest;
-import gatehouse.v1.Auth.IntrospectResponse;
-import gatehouse.v1.Auth.IssueTokenRequest;
-import gatehouse.v1.Auth.IssueTokenResponse;
-import gatehouse.v1.Auth.RevokeRequest;
-import gatehouse.v1.Auth.RevokeResponse;
+import gatehouse.v1.BatchIntrospectEntry;
+import gatehouse.v1.BatchIntrospectRequest;
+import gatehouse.v1.BatchIntrospectResponse;
+import gatehouse.v1.IntrospectRequest;
+import gatehouse.v1.IntrospectResponse;
+import gatehouse.v1.IssueTokenRequest;
+import gatehouse.v1.IssueTokenResponse;
+import gatehouse.v1.RevokeRequest;
+import gatehouse.v1.RevokeResponse;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptors;
@@ -106,7 +107,8 @@ public final class Client {
     var request = IntrospectRequest.newBuilder().setToken(issued.getAccessToken()).setApi("GET /java").build();
     var told = call(known, INTROSPECT, request);
     check(told.getActive() && told.getRolesCount() == 2, told);
-    var batch = BatchIntrospectRequest.newBuilder().addAllRequests(Collections.nCopies(100, request)).build();
+    var entry = BatchIntrospectEntry.newBuilder().setToken(issued.getAccessToken()).build();
+    var batch = BatchIntrospectRequest.newBuilder().addAllRequests(Collections.nCopies(100, entry)).build();
     var answers = call(known, BATCH, batch).getResponsesList();
     check(answers.size() == 100 && answers.get(99).getActive(), answers);
     var wrong = IssueTokenRequest.newBuilder().setClientId(id).setClientSecret("wrong").build();
