@@ -116,6 +116,7 @@ static void run_done(enum status status, void *arg)
         if (event.at == 0) /* it was not begun */
             event.at = clock_now(admin->calling.api->domain->clock);
         audit_queue_add(admin->calling.api->domain->memory->audit, &event);
+        memory_note_news(admin->calling.api->domain->memory);
     }
     if (status == STATUS_OK && admin->recent_of != 0)
         submit(admin, STORE_READ_ADMIN, recent_tx, recent_done);
@@ -173,7 +174,7 @@ static void caller_known(enum status status, struct calling *calling)
         return;
     }
     if (admin->method->is_fresh)
-        flush_begin(admin->calling.api->domain->flush, run, admin);
+        flush_begin(admin->calling.api->domain->flush, admin->method->is_write ? FLUSH_NOTED : FLUSH_NEWS, run, admin);
     else
         run(STATUS_OK, admin);
 }

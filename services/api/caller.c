@@ -83,6 +83,7 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     /* The caller's token is used by calling us, as it would be by calling any API. */
     introspection->is_token = calling->caller.has_token = token_text_parse(token, &introspection->key);
     introspection->api = call->method;
+    introspection->is_own = true;
     introspection->is_use = true;
     introspection->waits = call_waits;
     introspection->waiter = call;
@@ -109,6 +110,7 @@ void caller_note_refusal(struct api *api, const struct call *call, const struct 
         .detail = call->method,
     };
     audit_queue_count(api->domain->memory->audit, &event, refusal->count);
+    memory_note_news(api->domain->memory);
 }
 
 /* Thinned out: what is refused for being too much must not fill the log. */

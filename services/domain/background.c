@@ -53,7 +53,7 @@ static void flush_known(enum status status, void *arg)
 static enum status flush_and_wait(struct background *background)
 {
     background->is_flushed = false;
-    flush_begin(background->parts.flush, flush_known, background);
+    flush_begin(background->parts.flush, FLUSH_ROUND, flush_known, background);
     pthread_mutex_lock(&background->lock);
     while (!background->is_flushed)
         pthread_cond_wait(&background->wake, &background->lock);

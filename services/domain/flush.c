@@ -188,6 +188,7 @@ static void flushing_free(struct flushing *flushing)
 static void has_failed(struct flushing *flushing, enum status status)
 {
     struct flush *flush = flushing->flush;
+    memory_note_news(flush->memory);
     log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
     pthread_mutex_lock(&flush->lock);
     for (; flushing != NULL; flushing = flushing->next)
@@ -452,12 +453,10 @@ static void tell_beyond(struct flush *flush)
                   "the database has taken no usage for too long; the oldest is not counted", NULL);
 }
 
-/* In one step, as the others see it: what one has taken is not looked for in vain by the next, unless that one is known
- * to come after it. */
-static void gather(struct flush *flush, struct flushing *flushing)
+static void gather_all(struct flush *flush, struct flushing *flushing)
 {
     struct memory *memory = flush->memory;
-    pthread_mutex_lock(&flush->gathering);
+    memory_take_news(memory);
     flushing->use_count = token_table_gather(memory->tokens, &flushing->uses);
     flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));
     pthread_mutex_lock(&flush->lock);
@@ -467,6 +466,23 @@ static void gather(struct flush *flush, struct flushing *flushing)
     gather_batches(flushing);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
     tell_beyond(flush);
+}
+
+static bool is_empty(const struct flushing *flushing)
+{
+    for (const struct batch *batch = flushing->batches; batch != NULL; batch = batch->next)
+        if (batch->delta_count > 0 || batch->event_count > 0)
+            return false;
+    return flushing->use_count == 0 && flushing->secret_count == 0;
+}
+
+/* In one step, as the others see it: what one has taken is not looked for in vain by the next, unless that one is known
+ * to come after it. */
+static void gather(struct flush *flush, struct flushing *flushing, enum flush_extent extent)
+{
+    pthread_mutex_lock(&flush->gathering);
+    if (extent != FLUSH_NEWS || memory_take_news(flush->memory))
+        gather_all(flush, flushing);
     pthread_mutex_lock(&flush->lock);
     if (flush->last == NULL)
         flush->first = flushing;
@@ -479,27 +495,44 @@ static void gather(struct flush *flush, struct flushing *flushing)
 
 /* What is dated later than now was dated by a clock that was ahead, this one perhaps, before it came back. But only a
  * clock that has settled may say so: one that is behind for a moment finds everything dated later. */
-static void mend_memory(struct flush *flush)
+static void mend_memory(struct flush *flush, enum flush_extent extent)
 {
     int64_t now = clock_now(flush->clock), latest = now + CLOCK_TOLERANCE;
     if (!clock_has_settled(flush->clock))
         return;
     token_table_clamp(flush->memory->tokens, latest, now);
-    directory_clamp(flush->memory->directory, latest, now);
+    if (extent == FLUSH_ROUND) /* it goes by how many credentials there are */
+        directory_clamp(flush->memory->directory, latest, now);
 }
 
-void flush_begin(struct flush *flush, store_done_fn *done, void *arg)
+/* Done when those before it are. */
+static void end_empty(struct flushing *flushing)
+{
+    while (flushing->batches != NULL) {
+        struct batch *batch = flushing->batches;
+        flushing->batches = batch->next;
+        batch_free(batch);
+    }
+    flushing->to_do = 1;
+    one_done(flushing);
+}
+
+void flush_begin(struct flush *flush, enum flush_extent extent, store_done_fn *done, void *arg)
 {
     struct flushing *flushing = must(calloc(1, sizeof *flushing));
-    mend_memory(flush);
+    mend_memory(flush, extent);
     flushing->flush = flush;
     flushing->now = clock_now(flush->clock);
     flushing->done = done;
     flushing->arg = arg;
     flushing->to_do = 2;
-    if (flush->group != NULL && group_is_due(flush->group))
+    if (extent == FLUSH_ROUND && flush->group != NULL && group_is_due(flush->group))
         flushing->group = flush->group;
-    gather(flush, flushing);
+    gather(flush, flushing, extent);
+    if (extent != FLUSH_ROUND && is_empty(flushing)) {
+        end_empty(flushing);
+        return;
+    }
     if (flushing->use_count > 0) /* in the order of the store's tree: each of its pages is changed once */
         qsort(flushing->uses, flushing->use_count, sizeof *flushing->uses, compare_uses);
     bool is_rest_next = is_one_part(flushing); /* asked first: the uses may be done before store_write_beside returns */
@@ -511,7 +544,7 @@ void flush_begin(struct flush *flush, store_done_fn *done, void *arg)
 void flush_begin_last(struct flush *flush)
 {
     flush->is_last = true;
-    flush_begin(flush, NULL, NULL);
+    flush_begin(flush, FLUSH_ROUND, NULL, NULL);
 }
 
 void flush_wait(struct flush *flush)

@@ -14,11 +14,18 @@ struct flush;
 struct flush *flush_new(struct memory *memory, struct store *store, struct clock *clock, struct group *group);
 void flush_free(struct flush *flush); /* after flush_wait; NULL is fine */
 
+/* What a flush is for. */
+enum flush_extent {
+    FLUSH_NEWS,  /* a read: nothing is written unless there is something new for it (memory_note_news) */
+    FLUSH_NOTED, /* a write that counts tokens: nothing is written unless anything was noted */
+    FLUSH_ROUND, /* every few seconds: also that this process is there, and what time has passed */
+};
+
 /* Calls done (may be NULL) when all that was noted before this call is in the store, but for refusals that are counted
  * until their minute is over (memory/audit_queue.h); not STATUS_OK: not all of it is,
  * and what is not will be stored later. More than a thousand uses are stored in parts, so that whoever issues or
  * revokes does not wait for all of them. Reads and writes that are queued from done on see what was stored. */
-void flush_begin(struct flush *flush, store_done_fn *done, void *arg);
+void flush_begin(struct flush *flush, enum flush_extent extent, store_done_fn *done, void *arg);
 
 /* The last one: refusals that are still being counted are stored, too. */
 void flush_begin_last(struct flush *flush);

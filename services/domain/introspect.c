@@ -104,6 +104,8 @@ bool introspect_in_memory(const struct introspect *introspect, struct introspect
         else
             introspection->api_number = memory_note_use(introspect->memory, &use);
         introspection->is_counted = true;
+        if (!introspection->is_own)
+            memory_note_news(introspect->memory);
     }
     return true;
 }
@@ -183,7 +185,10 @@ static void keep(struct introspection *introspection, struct token_facts *token)
         introspection->is_counted = true;
     }
     uint32_t api = introspection->is_use ? introspection->api_number : 0;
-    if (token_table_put(introspect->memory->tokens, token, introspection->generation, api))
+    bool is_kept = token_table_put(introspect->memory->tokens, token, introspection->generation, api);
+    if (introspection->is_use && !introspection->is_own)
+        memory_note_news(introspect->memory);
+    if (is_kept)
         introspection->done(STATUS_OK, introspection);
     else if (introspect_in_memory(introspect, introspection, clock_now(introspect->clock)))
         /* something was revoked meanwhile: it may have been this */

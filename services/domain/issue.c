@@ -108,7 +108,7 @@ void issue_begin(const struct issue *issue, struct issuing *issuing)
     if (status != STATUS_OK)
         issuing->done(status, issuing);
     else if (issuing->max_tokens > 0) /* so that uses noted in memory count */
-        flush_begin(issue->flush, insert_flushed, issuing);
+        flush_begin(issue->flush, FLUSH_NOTED, insert_flushed, issuing);
     else if (issuing->event != NULL) /* the log's rows are made one after the other */
         store_write(issue->store, insert_tx, insert_done, issuing);
     else

@@ -10,6 +10,8 @@
 #include "memory/token_table.h"
 #include "memory/usage_counter.h"
 
+#include <stdatomic.h>
+
 struct memory {
     struct directory *directory;
     struct token_table *tokens;
@@ -17,11 +19,24 @@ struct memory {
     struct audit_queue *audit;
     struct secret_uses *secrets;
     struct throttle *throttle;
+    atomic_bool has_news; /* see memory_note_news */
 };
 
 /* Empty; at most so many tokens, and those whose use is not stored yet. */
 struct memory *memory_new(size_t max_tokens);
 void memory_free(struct memory *memory); /* NULL is fine */
+
+/* Something was noted that an administrator who asks is to see: more than that one who asks has called us. Ask for it,
+ * before it is gathered, with memory_take_news. */
+static inline void memory_note_news(struct memory *memory)
+{
+    if (!atomic_load_explicit(&memory->has_news, memory_order_acquire)) /* so that the line is everybody's to read */
+        atomic_store_explicit(&memory->has_news, true, memory_order_release);
+}
+static inline bool memory_take_news(struct memory *memory)
+{
+    return atomic_exchange_explicit(&memory->has_news, false, memory_order_acq_rel);
+}
 
 /*
  * The two doors of an introspection: what is known of a token, and that it was used.

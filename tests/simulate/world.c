@@ -303,7 +303,7 @@ void process_round(struct world *world, struct process *process)
     flushing->failovers = world->model.failovers;
     model_flush_begins(world, process->index, flushing->dates);
     world_say(world, "%d flushes and reaps", process->index);
-    flush_begin(process->domain->flush, flushed, flushing);
+    flush_begin(process->domain->flush, FLUSH_ROUND, flushed, flushing);
     model_reap(world, process->index);
     background_round(process->domain->background, &reaped);
     world_say(world, "%d reaped %d", process->index, reaped.removed);

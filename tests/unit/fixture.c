@@ -74,7 +74,7 @@ static enum status nothing(struct store_tx *tx, void *arg)
 enum status flush(struct fixture *fixture)
 {
     struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    flush_begin(fixture->domain->flush, flushed, &waiting);
+    flush_begin(fixture->domain->flush, FLUSH_ROUND, flushed, &waiting);
     enum status status = wait_for(&waiting);
     /* Completions come in order: when this one is done, so is all that the flush's own did after it told us. */
     enum status after = store_write_wait(fixture->store, nothing, NULL);
@@ -164,6 +164,12 @@ static enum status insert(struct store_tx *tx, void *arg)
 struct token_key make_token(struct fixture *fixture, const struct credential *credential)
 {
     char text[TOKEN_TEXT_LEN + 1];
+    return make_token_text(fixture, credential, text);
+}
+
+struct token_key make_token_text(struct fixture *fixture, const struct credential *credential,
+                                 char text[static TOKEN_TEXT_LEN + 1])
+{
     struct inserting inserting = {.row = {.credential_id = credential->id, .epoch = credential->epoch},
                                   .client_id = credential->client_id};
     inserting.row.last_used = clock_now(fixture->clock);

@@ -40,6 +40,8 @@ enum status do_work(struct fixture *fixture, work_fn *fn, void *arg, int64_t *re
 
 /* A token of it that was issued now, in the store but not in memory. */
 struct token_key make_token(struct fixture *fixture, const struct credential *credential);
+struct token_key make_token_text(struct fixture *fixture, const struct credential *credential,
+                                 char text[static TOKEN_TEXT_LEN + 1]);
 
 /* Asked as the API asks: memory first, then the store. */
 bool is_active(struct fixture *fixture, const struct token_key *key, bool is_use);

@@ -162,7 +162,7 @@ static void many_uses_are_stored_in_parts_between_which_others_can_write(void **
     clock_advance(fixture.clock, MINUTE);
     for (int i = 0; i < TOKENS; i++)
         assert_true(is_active(&fixture, &keys[i], true));
-    flush_begin(fixture.domain->flush, NULL, NULL);
+    flush_begin(fixture.domain->flush, FLUSH_ROUND, NULL, NULL);
     assert_int_equal(flush(&fixture), STATUS_OK); /* carries nothing, and is done when the one before is */
     assert_int_equal(query_number(&fixture, count_allowed), 2 * TOKENS);
     free(keys);
@@ -316,7 +316,7 @@ static void a_flush_of_which_a_part_fails_has_failed_and_stores_that_part_later(
     assert_int_equal(query_number(&fixture, count_used), 0);
     assert_int_equal(query_number(&fixture, count_allowed), TOKENS);
     faulty_arm(&faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
-    flush_begin(fixture.domain->flush, NULL, NULL);
+    flush_begin(fixture.domain->flush, FLUSH_ROUND, NULL, NULL);
     assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE); /* what it did not find is not stored either */
     assert_true(faulty_disarm(&faulty));
     assert_int_equal(flush(&fixture), STATUS_OK);

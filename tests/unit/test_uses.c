@@ -74,7 +74,7 @@ static void a_use_is_known_while_its_flush_is_under_way(void **state)
     static struct door door;
     set_scene(&scene, "under-way.db");
     door_hold_writer(&door, scene.fixture.store);
-    flush_begin(scene.fixture.domain->flush, NULL, NULL);
+    flush_begin(scene.fixture.domain->flush, FLUSH_ROUND, NULL, NULL);
     ask_for_neighbours(&scene);
     clock_advance(scene.fixture.clock, 4 * MINUTE);
     ask_for_neighbours(&scene);
@@ -94,7 +94,7 @@ static void a_use_whose_flush_has_failed_is_known_and_stored_later(void **state)
     static struct door door;
     set_scene(&scene, "failed.db");
     door_hold_writer(&door, scene.fixture.store);
-    flush_begin(scene.fixture.domain->flush, NULL, NULL);
+    flush_begin(scene.fixture.domain->flush, FLUSH_ROUND, NULL, NULL);
     ask_for_neighbours(&scene);
     faulty_arm(&scene.faulty, 1, FAULTY_COMMIT, STATUS_UNAVAILABLE);
     atomic_store(&scene.faulty.is_lasting, true);
@@ -118,7 +118,7 @@ static void a_use_that_follows_one_under_way_is_stored_too(void **state)
     static struct door door;
     set_scene(&scene, "follows.db");
     door_hold_writer(&door, scene.fixture.store);
-    flush_begin(scene.fixture.domain->flush, NULL, NULL);
+    flush_begin(scene.fixture.domain->flush, FLUSH_ROUND, NULL, NULL);
     ask_for_neighbours(&scene);
     clock_advance(scene.fixture.clock, 4 * MINUTE);
     assert_true(is_active(&scene.fixture, &scene.used, true));

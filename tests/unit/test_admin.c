@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What CredentialAdmin asks of the store: on which connection, and how much. The driver between counts. */
+#include "fixture.h"
+
+#include "api/api.h"
+#include "call/call.h"
+
+#include <gatehouse/v1/credential_admin.pb-c.h>
+
+static struct {
+    atomic_int usage_by_writer, usage_by_others, tokens_by_writer, commits;
+} counted;
+
+struct watched_connection {
+    struct connection base;
+    struct connection *inner;
+    bool writes;
+};
+
+static struct connection *inner_of(struct connection *connection)
+{
+    return ((struct watched_connection *)connection)->inner;
+}
+
+static enum status watch_connect(struct database *database, enum connection_use use, struct connection **ret_connection,
+                                 char why[STORE_WHY_MAX])
+{
+    struct watched_connection *connection = calloc(1, sizeof *connection);
+    connection->base.driver = database->driver;
+    connection->writes = use == CONNECTION_WRITES;
+    enum status status = sqlite_driver.connect(database, use, &connection->inner, why);
+    *ret_connection = &connection->base;
+    return status;
+}
+
+static void watch_disconnect(struct connection *connection)
+{
+    sqlite_driver.disconnect(inner_of(connection));
+    free(connection);
+}
+
+static enum status watch_run(struct connection *connection, const char *sql, const struct store_value *values,
+                             size_t count, store_row_fn *each, void *arg)
+{
+    bool writes = ((struct watched_connection *)connection)->writes;
+    if (strstr(sql, "FROM usage WHERE") != NULL && strncmp(sql, "SELECT", 6) == 0)
+        atomic_fetch_add(writes ? &counted.usage_by_writer : &counted.usage_by_others, 1);
+    if (strstr(sql, "FROM token t CROSS JOIN") != NULL && writes)
+        atomic_fetch_add(&counted.tokens_by_writer, 1);
+    return sqlite_driver.run(inner_of(connection), sql, values, count, each, arg);
+}
+
+#define PASS(name, parameters, ...) \
+    static enum status watch_##name parameters \
+    { \
+        return sqlite_driver.name(inner_of(connection) __VA_OPT__(, ) __VA_ARGS__); \
+    }
+PASS(begin, (struct connection * connection))
+PASS(lock, (struct connection * connection))
+PASS(start, (struct connection * connection, bool marked), marked)
+PASS(keep, (struct connection * connection))
+PASS(undo, (struct connection * connection))
+PASS(send,
+     (struct connection * connection, const char *sql, const struct store_value *values, size_t count,
+      int64_t *changed),
+     sql, values, count, changed)
+PASS(changes, (struct connection * connection, int64_t *rows), rows)
+PASS(now, (struct connection * connection, int64_t *time), time)
+PASS(script, (struct connection * connection, const char *sql), sql)
+
+static enum status watch_commit(struct connection *connection)
+{
+    atomic_fetch_add(&counted.commits, 1);
+    return sqlite_driver.commit(inner_of(connection));
+}
+
+static void watch_attend(struct connection *connection, store_waits_fn *waits, const void *waiter)
+{
+    sqlite_driver.attend(inner_of(connection), waits, waiter);
+}
+
+static void watch_rollback(struct connection *connection)
+{
+    sqlite_driver.rollback(inner_of(connection));
+}
+
+static const char *watch_reason(struct connection *connection)
+{
+    return sqlite_driver.reason(inner_of(connection));
+}
+
+static void watch_tidy(struct connection *connection)
+{
+    sqlite_driver.tidy(inner_of(connection));
+}
+
+static struct driver watched_driver(void)
+{
+    struct driver driver = sqlite_driver;
+    driver.connect = watch_connect;
+    driver.disconnect = watch_disconnect;
+    driver.begin = watch_begin;
+    driver.lock = watch_lock;
+    driver.start = watch_start;
+    driver.keep = watch_keep;
+    driver.undo = watch_undo;
+    driver.run = watch_run;
+    driver.send = watch_send;
+    driver.changes = watch_changes;
+    driver.attend = watch_attend;
+    driver.now = watch_now;
+    driver.script = watch_script;
+    driver.commit = watch_commit;
+    driver.rollback = watch_rollback;
+    driver.reason = watch_reason;
+    driver.tidy = watch_tidy;
+    return driver;
+}
+
+/* Calls */
+
+static struct fixture fixture;
+static struct api *api;
+
+struct asking {
+    struct call call; /* first */
+    struct api *api;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_done;
+    const ProtobufCMessageDescriptor *type;
+    ProtobufCMessage *answer;
+};
+
+static void answered(const ProtobufCMessage *message, void *closure_data)
+{
+    struct asking *asking = closure_data;
+    pthread_mutex_lock(&asking->lock);
+    if (message != NULL) {
+        size_t size = protobuf_c_message_get_packed_size(message);
+        uint8_t *bytes = malloc(size + 1);
+        protobuf_c_message_pack(message, bytes);
+        asking->answer = protobuf_c_message_unpack(message->descriptor, NULL, size, bytes);
+        free(bytes);
+    }
+    asking->is_done = true;
+    pthread_cond_signal(&asking->changed);
+    pthread_mutex_unlock(&asking->lock);
+}
+
+static const char *const identities[] = {"root", NULL};
+
+/* NULL: it failed, like this. The caller frees. */
+static void *ask(const char *method, const void *request, const char *authorization)
+{
+    ProtobufCService *service = api_credential_admin(api);
+    struct asking asking = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    asking.call = (struct call){.method = method,
+                                .peer = "",
+                                .identities = authorization == NULL ? identities : &identities[1],
+                                .authorization = authorization,
+                                .deadline = INT64_MAX};
+    const ProtobufCMethodDescriptor *found =
+        protobuf_c_service_descriptor_get_method_by_name(service->descriptor, method);
+    assert_non_null(found);
+    service->invoke(service, (unsigned)(found - service->descriptor->methods), request, answered, &asking);
+    pthread_mutex_lock(&asking.lock);
+    while (!asking.is_done)
+        pthread_cond_wait(&asking.changed, &asking.lock);
+    pthread_mutex_unlock(&asking.lock);
+    if (asking.answer == NULL)
+        print_message("%s: %s\n", method, asking.call.error.message);
+    return asking.answer;
+}
+
+static void release(void *answer)
+{
+    assert_non_null(answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static void open_it(const char *file)
+{
+    static struct driver driver;
+    driver = watched_driver();
+    fixture_open(&fixture, file, &driver);
+    const struct api_options options = {.domain = fixture.domain, .admin_identities = identities};
+    api = api_new(&options);
+    memset(&counted, 0, sizeof counted);
+}
+
+static void close_it(void)
+{
+    api_free(api);
+    fixture_close(&fixture);
+}
+
+static void get(struct credential *credential, const char *authorization)
+{
+    Gatehouse__V1__GetCredentialRequest request = GATEHOUSE__V1__GET_CREDENTIAL_REQUEST__INIT;
+    request.client_id = credential->client_id;
+    release(ask("GetCredential", &request, authorization));
+}
+
+static void reads_do_not_write(void **state)
+{
+    (void)state;
+    open_it("reads.db");
+    struct credential *credential = make_credential(&fixture, "reads", "work_creator");
+    atomic_store(&counted.commits, 0);
+    for (int i = 0; i < 100; i++)
+        get(credential, NULL);
+    assert_int_equal(atomic_load(&counted.commits), 0);
+    /* What was noted is written first, once. */
+    struct token_key key = make_token(&fixture, credential);
+    assert_true(is_active(&fixture, &key, true));
+    atomic_store(&counted.commits, 0);
+    get(credential, NULL);
+    int commits = atomic_load(&counted.commits);
+    assert_in_range(commits, 1, 2);
+    get(credential, NULL);
+    assert_int_equal(atomic_load(&counted.commits), commits);
+    close_it();
+}
+
+static void nor_does_the_use_of_the_token_that_reads(void **state)
+{
+    (void)state;
+    open_it("own.db");
+    struct credential *manager = make_credential(&fixture, "manager", ROLE_USER_MANAGER);
+    char text[TOKEN_TEXT_LEN + 1], authorization[TOKEN_TEXT_LEN + 8];
+    make_token_text(&fixture, manager, text);
+    snprintf(authorization, sizeof authorization, "Bearer %s", text);
+    get(manager, authorization);
+    atomic_store(&counted.commits, 0);
+    for (int i = 0; i < 100; i++) {
+        clock_advance(fixture.clock, CLOCK_SECOND);
+        get(manager, authorization);
+    }
+    assert_int_equal(atomic_load(&counted.commits), 0);
+    assert_int_equal(flush(&fixture), STATUS_OK); /* but it is stored with all others */
+    assert_true(atomic_load(&counted.commits) > 0);
+    close_it();
+}
+
+static void the_impact_of_a_dry_run_is_no_work_of_the_writer(void **state)
+{
+    (void)state;
+    open_it("dry.db");
+    struct credential *credential = make_credential(&fixture, "dry", "work_creator");
+    struct token_key key = make_token(&fixture, credential);
+    assert_true(is_active(&fixture, &key, true));
+    clock_advance(fixture.clock, MINUTE);
+    Gatehouse__V1__DeleteCredentialRequest request = GATEHOUSE__V1__DELETE_CREDENTIAL_REQUEST__INIT;
+    request.client_id = credential->client_id;
+    request.validate_only = true;
+    Gatehouse__V1__DeleteCredentialResponse *response = ask("DeleteCredential", &request, NULL);
+    assert_non_null(response);
+    assert_int_equal(response->impact->tokens_ended, 1);
+    assert_int_equal(response->impact->n_recent_usage, 1);
+    assert_string_equal(response->impact->recent_usage[0]->api, "GET /");
+    release(response);
+    assert_int_equal(atomic_load(&counted.usage_by_writer), 0);
+    assert_int_equal(atomic_load(&counted.usage_by_others), 1);
+    assert_true(is_active(&fixture, &key, false));
+    close_it();
+}
+
+static void what_stricter_settings_end_is_no_work_of_the_writer(void **state)
+{
+    (void)state;
+    open_it("stricter.db");
+    struct credential *credential = make_credential(&fixture, "stricter", "work_creator");
+    make_token(&fixture, credential);
+    clock_advance(fixture.clock, 10 * MINUTE);
+    Gatehouse__V1__UpdateSettingsRequest request = GATEHOUSE__V1__UPDATE_SETTINGS_REQUEST__INIT;
+    Gatehouse__V1__Settings settings = GATEHOUSE__V1__SETTINGS__INIT;
+    Google__Protobuf__Duration idle = GOOGLE__PROTOBUF__DURATION__INIT;
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    char *path = (char[]){"idle_session_timeout"};
+    mask.paths = &path;
+    mask.n_paths = 1;
+    idle.seconds = 5 * 60;
+    settings.idle_session_timeout = &idle;
+    request.settings = &settings;
+    request.update_mask = &mask;
+    Gatehouse__V1__UpdateSettingsResponse *response = ask("UpdateSettings", &request, NULL);
+    assert_non_null(response);
+    assert_int_equal(response->impact->tokens_ended, 1);
+    assert_int_equal(response->impact->credentials_affected, 1);
+    release(response);
+    assert_int_equal(atomic_load(&counted.tokens_by_writer), 0);
+    idle.seconds = 60 * 60; /* ends nothing */
+    response = ask("UpdateSettings", &request, NULL);
+    assert_int_equal(response->impact->tokens_ended, 0);
+    release(response);
+    close_it();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_do_not_write),
+        cmocka_unit_test(nor_does_the_use_of_the_token_that_reads),
+        cmocka_unit_test(the_impact_of_a_dry_run_is_no_work_of_the_writer),
+        cmocka_unit_test(what_stricter_settings_end_is_no_work_of_the_writer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
