@@ -60,6 +60,30 @@ enum status credential_load_id(struct store_tx *tx, struct arena *arena, int64_t
 /* What its owner has and had, and so what it carries; anew when its owner has changed. */
 enum status credential_load_owner(struct store_tx *tx, struct credential *credential);
 
+/* The orders of a list. Where the values are equal, by id. */
+enum credential_order {
+    CREDENTIAL_BY_NAME, /* in small letters of ASCII */
+    CREDENTIAL_BY_CREATION,
+    CREDENTIAL_BY_EXPIRY, /* what never expires comes last, as INT64_MAX */
+    CREDENTIAL_BY_USE,
+};
+
+/* A place in a list. */
+struct credential_place {
+    const char *name; /* of CREDENTIAL_BY_NAME; */
+    int64_t value;    /* of the others */
+    int64_t id;
+};
+
+/* The next `limit` ones, deleted ones too, after this place (NULL: from the beginning). A place lives until `each`
+ * returns. */
+typedef enum status credential_place_fn(const struct credential_place *place, void *arg);
+enum status credential_row_walk(struct store_tx *tx, enum credential_order order, bool is_descending,
+                                const struct credential_place *after, int limit, credential_place_fn *each, void *arg);
+
+/* How many are not deleted. */
+enum status credential_row_count(struct store_tx *tx, int64_t *ret_count);
+
 /* A new one. ALREADY_EXISTS: the name is taken. */
 enum status credential_row_insert(struct store_tx *tx, const struct credential *credential);
 

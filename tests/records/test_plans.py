@@ -40,7 +40,9 @@ ALLOWED = [
     ("FROM usage WHERE ($4 = '' OR", "groups the rows of the hours that are asked for"),
     ("SELECT count(*), count(DISTINCT t.credential) FROM token", "counts what stricter limits end, among all tokens"),
     ("WHERE c.owner = $1 AND r.revoked = 0 ORDER BY c.id", "the roles of one owner's credentials"),
+    ("SELECT count(*) FROM credential WHERE deleted = 0", "once a list: how many there are"),
     # the first or the last of an order
+    (r"^SELECT id, .* FROM credential ORDER BY .*, id( DESC)? LIMIT \$1$", "a list's first page, along an index"),
     ("SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", "the last one"),
     ("DELETE FROM change_log WHERE revision < (SELECT", "the oldest ones, up to a limit"),
     ("FROM secret WHERE credential = $1 AND ends <> 1", "the secret keys of one credential: the live ones, and those"
