@@ -51,12 +51,13 @@ void filter_add_own(const struct context *context, char **filter)
     *filter = text_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : " AND ", own);
 }
 
-static void show_progress(const struct list *list, const int64_t *total)
+/* total: what the first page said; 0: nothing. */
+static void show_progress(const struct list *list, int64_t total)
 {
     if (!isatty(STDERR_FILENO) || (list->context->format != OUTPUT_TABLE && isatty(STDOUT_FILENO)))
         return;
-    if (total != NULL)
-        fprintf(stderr, "\r%zu of %" PRId64 "\033[K", list->count, *total);
+    if (total > 0)
+        fprintf(stderr, "\r%zu of %" PRId64 "\033[K", list->count, total);
     else
         fprintf(stderr, "\r%zu\033[K", list->count);
 }
@@ -85,6 +86,7 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
     struct list list;
     TEXT_FREE char *token = text_copy("");
     bool is_more = true;
+    int64_t total = 0;
     int32_t *page_size = message_member(pages->request, "page_size");
     char **page_token = message_member(pages->request, "page_token");
     list_begin(&list, context, pages->view);
@@ -99,11 +101,14 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
             return context->exit_code;
         }
         add_items(&list, pages, response);
+        const int64_t *told = message_member(response, "total_size");
+        if (told != NULL && *told > 0)
+            total = *told;
         text_free(&token);
         token = text_copy(*(char **)message_member(response, "next_page_token"));
         is_more = token[0] != '\0';
         if (is_more && (pages->limit == 0 || list.count < (size_t)pages->limit))
-            show_progress(&list, message_member(response, "total_size"));
+            show_progress(&list, total);
     }
     end_progress(&list);
     list_end(&list, pages->nothing);

@@ -50,7 +50,7 @@ struct admin_method {
     admin_fn *look;
 };
 
-/* admin_credentials.c, admin_roles.c, admin_tokens.c, admin_usage.c */
+/* admin_credentials.c, admin_list.c, admin_roles.c, admin_tokens.c, admin_usage.c */
 admin_fn create_credential, get_credential, list_credentials, update_credential, delete_credential, undelete_credential;
 admin_fn regenerate_secret, end_secret, grant_roles, revoke_roles;
 admin_fn list_roles, create_role, update_role;

@@ -65,7 +65,8 @@ enum status list_tokens(struct admin_call *admin)
     if (credential_state(credential->deleted, credential->expires, admin->work.now) != CREDENTIAL_LIVE)
         return STATUS_OK;
     struct token_limits limits = settings_limits(&listing.settings, admin->work.now);
-    TRY(token_row_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
+    if (cursor[0] == '\0')
+        TRY(token_row_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
     TRY(token_row_list(admin->work.tx, credential->id, credential->epoch, &limits, &before, listing.size + 1, add_token,
                        &listing));
     if (listing.has_more)

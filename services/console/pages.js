@@ -13,7 +13,7 @@ import { useLoad } from "./load.js";
  */
 export function usePages(path, query, size, pick) {
   const key = JSON.stringify([path, query]);
-  const [at, setAt] = useState({ key, tokens: [""] });
+  const [at, setAt] = useState({ key, tokens: [""], total: /** @type {number | undefined} */ (undefined) });
   const tokens = at.key === key ? at.tokens : [""];
   const { data, error, isLoading, reload } = useLoad(
     withQuery(path, { ...query, pageSize: size, pageToken: tokens[tokens.length - 1] }),
@@ -23,9 +23,11 @@ export function usePages(path, query, size, pick) {
       total: answer.totalSize === undefined ? undefined : Number(answer.totalSize),
     }),
   );
+  // The first page says how many there are in all; it is kept for those after it.
+  const total = tokens.length === 1 ? data?.total : at.total;
   return {
     rows: data?.rows,
-    total: data?.total,
+    total,
     error,
     isLoading,
     reload,
@@ -33,10 +35,10 @@ export function usePages(path, query, size, pick) {
       page: tokens.length - 1,
       size,
       shown: data?.rows.length ?? 0,
-      total: data?.total,
+      total,
       hasNext: !!data?.next,
-      onPrevious: () => setAt({ key, tokens: tokens.slice(0, -1) }),
-      onNext: () => data && setAt({ key, tokens: [...tokens, data.next] }),
+      onPrevious: () => setAt({ key, tokens: tokens.slice(0, -1), total }),
+      onNext: () => data && setAt({ key, tokens: [...tokens, data.next], total }),
     },
   };
 }

@@ -72,6 +72,7 @@ void introspection_init(struct introspection *introspection)
     introspection->key = (struct token_key){0};
     introspection->required = (struct role_set){0};
     introspection->requires_unknown = false;
+    introspection->is_own = false;
     introspection->use_count = 1;
     introspection->used_ago = 0;
     introspection->is_active = false;

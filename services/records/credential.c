@@ -186,6 +186,43 @@ enum status credential_row_walk(struct store_tx *tx, enum credential_order order
     return STATUS_INTERNAL;
 }
 
+/* A place, with the values of all orders. */
+#define PLACE_COLUMNS \
+    "id, lower(name), created, (CASE WHEN expires = 0 THEN 9223372036854775807 ELSE expires END), last_used"
+
+struct picking {
+    enum credential_order order;
+    credential_place_fn *each;
+    void *arg;
+};
+
+static enum status read_picked(const struct store_row *row, void *arg)
+{
+    const struct picking *picking = arg;
+    struct credential_place place = {.name = "", .id = store_row_int(row, 0)};
+    if (picking->order == CREDENTIAL_BY_NAME)
+        place.name = store_row_text(row, 1);
+    else
+        place.value = store_row_int(row, 1 + (int)picking->order);
+    return picking->each(&place, picking->arg);
+}
+
+enum status credential_row_place(struct store_tx *tx, enum credential_order order, const char *client_id,
+                                 credential_place_fn *each, void *arg)
+{
+    struct picking picking = {order, each, arg};
+    return store_run(tx, "SELECT " PLACE_COLUMNS " FROM credential WHERE client_id = $1", read_picked, &picking,
+                     store_text(client_id));
+}
+
+enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_order order, const char *owner,
+                                           credential_place_fn *each, void *arg)
+{
+    struct picking picking = {order, each, arg};
+    return store_run(tx, "SELECT " PLACE_COLUMNS " FROM credential WHERE owner = $1", read_picked, &picking,
+                     store_text(owner));
+}
+
 enum status credential_row_count(struct store_tx *tx, int64_t *ret_count)
 {
     return store_run(tx, "SELECT count(*) FROM credential WHERE deleted = 0", store_read_int, ret_count);

@@ -81,6 +81,12 @@ typedef enum status credential_place_fn(const struct credential_place *place, vo
 enum status credential_row_walk(struct store_tx *tx, enum credential_order order, bool is_descending,
                                 const struct credential_place *after, int limit, credential_place_fn *each, void *arg);
 
+/* The places of the one with this client ID, and of all of an owner, in no order. */
+enum status credential_row_place(struct store_tx *tx, enum credential_order order, const char *client_id,
+                                 credential_place_fn *each, void *arg);
+enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_order order, const char *owner,
+                                           credential_place_fn *each, void *arg);
+
 /* How many are not deleted. */
 enum status credential_row_count(struct store_tx *tx, int64_t *ret_count);
 

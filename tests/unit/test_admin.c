@@ -8,8 +8,20 @@
 #include <gatehouse/v1/credential_admin.pb-c.h>
 
 static struct {
-    atomic_int usage_by_writer, usage_by_others, tokens_by_writer, commits;
+    atomic_int usage_by_writer, usage_by_others, tokens_by_writer, commits, rows;
 } counted;
+
+struct counting {
+    store_row_fn *each;
+    void *arg;
+};
+
+static enum status count_row(const struct store_row *row, void *arg)
+{
+    const struct counting *counting = arg;
+    atomic_fetch_add(&counted.rows, 1);
+    return counting->each(row, counting->arg);
+}
 
 struct watched_connection {
     struct connection base;
@@ -47,7 +59,8 @@ static enum status watch_run(struct connection *connection, const char *sql, con
         atomic_fetch_add(writes ? &counted.usage_by_writer : &counted.usage_by_others, 1);
     if (strstr(sql, "FROM token t CROSS JOIN") != NULL && writes)
         atomic_fetch_add(&counted.tokens_by_writer, 1);
-    return sqlite_driver.run(inner_of(connection), sql, values, count, each, arg);
+    struct counting counting = {each, arg};
+    return sqlite_driver.run(inner_of(connection), sql, values, count, each == NULL ? NULL : count_row, &counting);
 }
 
 #define PASS(name, parameters, ...) \
@@ -297,12 +310,116 @@ static void what_stricter_settings_end_is_no_work_of_the_writer(void **state)
     close_it();
 }
 
+/* One page, of which *ret_rows rows were read; the caller frees. */
+static Gatehouse__V1__ListCredentialsResponse *list(const char *order, const char *filter, const char *page,
+                                                    int *ret_rows)
+{
+    Gatehouse__V1__ListCredentialsRequest request = GATEHOUSE__V1__LIST_CREDENTIALS_REQUEST__INIT;
+    request.page_size = 10;
+    request.order_by = arena_text(&fixture.arena, order);
+    request.filter = arena_text(&fixture.arena, filter);
+    request.page_token = arena_text(&fixture.arena, page);
+    atomic_store(&counted.rows, 0);
+    Gatehouse__V1__ListCredentialsResponse *response = ask("ListCredentials", &request, NULL);
+    assert_non_null(response);
+    *ret_rows = atomic_load(&counted.rows);
+    return response;
+}
+
+enum { LISTED = 95 };
+
+/* In this order: all, once, whose values are equal, too; a page reads what is on it; how many there are is said once.
+ */
+static void walk(const char *order, const char *filter, int most_rows)
+{
+    bool seen[LISTED] = {false};
+    int rows, count = 0;
+    char *page = arena_text(&fixture.arena, "");
+    do {
+        Gatehouse__V1__ListCredentialsResponse *response = list(order, filter, page, &rows);
+        assert_int_equal(response->total_size, page[0] == '\0' ? LISTED : 0);
+        assert_in_range(rows, 1, most_rows);
+        for (size_t i = 0; i < response->n_credentials; i++, count++) {
+            int number = atoi(response->credentials[i]->name + strlen("listed "));
+            assert_false(seen[number]);
+            seen[number] = true;
+        }
+        page = arena_text(&fixture.arena, response->next_page_token);
+        release(response);
+    } while (page[0] != '\0');
+    assert_int_equal(count, LISTED);
+}
+
+static void a_page_of_a_list_reads_what_is_on_it(void **state)
+{
+    (void)state;
+    static const char *const orders[] = {"",
+                                         "name desc",
+                                         "create_time",
+                                         "create_time desc",
+                                         "expire_time",
+                                         "expire_time desc",
+                                         "last_use_time",
+                                         "last_use_time desc"};
+    enum { ROWS_OF_ONE = 4 }; /* its own, a role, a secret key, its place */
+    open_it("list.db");
+    for (int i = 0; i < LISTED; i++) {
+        if (i % 20 == 0)
+            clock_advance(fixture.clock, MINUTE); /* twenty of a moment */
+        make_credential(&fixture, arena_format(&fixture.arena, i % 2 == 0 ? "listed %d" : "LISTED %d", i),
+                        "work_creator");
+    }
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        walk(orders[i], "", 11 * ROWS_OF_ONE);
+        walk(orders[i], "name:listed AND role=work_creator", LISTED + 10 * ROWS_OF_ONE);
+    }
+    int rows;
+    Gatehouse__V1__ListCredentialsResponse *response = list("", "name:\"no such\"", "", &rows);
+    assert_int_equal(response->n_credentials, 0);
+    assert_int_equal(response->total_size, 0);
+    assert_string_equal(response->next_page_token, "");
+    release(response);
+    close_it();
+}
+
+static void a_list_of_one_owner_goes_by_the_owner(void **state)
+{
+    (void)state;
+    open_it("owner.db");
+    for (int i = 0; i < 30; i++)
+        make_credential(&fixture, arena_format(&fixture.arena, "nobody %d", i), "work_creator");
+    struct credential *owned = make_credential(&fixture, "owned", "work_creator");
+    Gatehouse__V1__UpdateCredentialRequest request = GATEHOUSE__V1__UPDATE_CREDENTIAL_REQUEST__INIT;
+    Gatehouse__V1__Credential credential = GATEHOUSE__V1__CREDENTIAL__INIT;
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    char *path = (char[]){"owner"}, owner[] = "somebody";
+    mask.paths = &path;
+    mask.n_paths = 1;
+    credential.client_id = owned->client_id;
+    credential.owner = owner;
+    request.credential = &credential;
+    request.update_mask = &mask;
+    release(ask("UpdateCredential", &request, NULL));
+    int rows;
+    const char *const filters[] = {"owner=somebody", arena_format(&fixture.arena, "client_id=%s", owned->client_id)};
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        Gatehouse__V1__ListCredentialsResponse *response = list("last_use_time desc", filters[i], "", &rows);
+        assert_int_equal(response->n_credentials, 1);
+        assert_int_equal(response->total_size, 1);
+        assert_in_range(rows, 1, 5);
+        release(response);
+    }
+    close_it();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_do_not_write),
         cmocka_unit_test(nor_does_the_use_of_the_token_that_reads),
         cmocka_unit_test(the_impact_of_a_dry_run_is_no_work_of_the_writer),
+        cmocka_unit_test(a_page_of_a_list_reads_what_is_on_it),
+        cmocka_unit_test(a_list_of_one_owner_goes_by_the_owner),
         cmocka_unit_test(what_stricter_settings_end_is_no_work_of_the_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

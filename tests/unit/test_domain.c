@@ -227,7 +227,7 @@ static void usage_is_stored_in_parts_between_which_others_can_write(void **state
     uint64_t commits, before, after;
     store_counters(fixture.store, &commits, &before);
     door_hold_writer(&door, fixture.store);
-    flush_begin(fixture.domain->flush, NULL, NULL);
+    flush_begin(fixture.domain->flush, FLUSH_ROUND, NULL, NULL);
     struct looking {
         struct pending pending;
         int64_t rows;
