@@ -174,7 +174,7 @@ static void caller_known(enum status status, struct calling *calling)
         return;
     }
     if (admin->method->is_fresh)
-        flush_begin(admin->calling.api->domain->flush, admin->method->is_write ? FLUSH_NOTED : FLUSH_NEWS, run, admin);
+        flush_begin(admin->calling.api->domain->flush, admin->contract->is_read ? FLUSH_NEWS : FLUSH_NOTED, run, admin);
     else
         run(STATUS_OK, admin);
 }

@@ -170,7 +170,7 @@ static enum status count_looks(struct connection *connection, const char *sql, c
 static enum status move_expiry(struct work *work, void *arg)
 {
     struct credential *credential = arg;
-    credential->expires += work->now + MINUTE;
+    credential->expires = work->now + 3 * 24 * 60 * MINUTE;
     TRY(credential_update(work, credential));
     return administrator_check(work);
 }
