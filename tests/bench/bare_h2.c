@@ -3,11 +3,12 @@
  * What libnghttp2 and epoll cost alone: answers every request with the frames that services/rpc answers an empty RPC
  * with (header, five bytes, trailer), and knows no limit.
  *
- *     bare_h2       prints port=N, and serves, on one thread, until it is killed
+ *     bare_h2 [CERT KEY]       prints port=N, and serves, on one thread, by TLS with both, until it is killed
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ enum { INPUT = 65536, OUTPUT = 131072, PIECE_MAX = 32768, EVENTS = 128, EMPTY = 
 
 struct connection {
     nghttp2_session *session;
+    SSL *tls; /* NULL: none */
     int fd;
 };
 
@@ -59,6 +61,17 @@ static nghttp2_session_callbacks *make_callbacks(void)
     return callbacks;
 }
 
+static ssize_t receive(struct connection *connection, uint8_t *input, size_t size)
+{
+    return connection->tls != NULL ? SSL_read(connection->tls, input, (int)size) : recv(connection->fd, input, size, 0);
+}
+
+static ssize_t transmit(struct connection *connection, const uint8_t *output, size_t len)
+{
+    return connection->tls != NULL ? SSL_write(connection->tls, output, (int)len)
+                                   : send(connection->fd, output, len, MSG_NOSIGNAL);
+}
+
 static void flush(struct connection *connection)
 {
     static uint8_t output[OUTPUT];
@@ -72,7 +85,7 @@ static void flush(struct connection *connection)
             len += (size_t)piece_len;
         }
         for (size_t sent = 0; sent < len;) { /* the socket blocks: the load reads */
-            ssize_t part = send(connection->fd, output + sent, len - sent, MSG_NOSIGNAL);
+            ssize_t part = transmit(connection, output + sent, len - sent);
             if (part <= 0)
                 return;
             sent += (size_t)part;
@@ -83,18 +96,46 @@ static void flush(struct connection *connection)
 static void serve(int epoll_fd, struct connection *connection)
 {
     static uint8_t input[INPUT];
-    ssize_t len = recv(connection->fd, input, sizeof input, 0);
-    if (len > 0 && nghttp2_session_mem_recv(connection->session, input, (size_t)len) == len) {
+    ssize_t len;
+    do {
+        len = receive(connection, input, sizeof input);
+        if (len > 0 && nghttp2_session_mem_recv(connection->session, input, (size_t)len) != len)
+            len = 0;
+    } while (len > 0 && connection->tls != NULL && SSL_has_pending(connection->tls));
+    if (len > 0) {
         flush(connection);
         return;
     }
     epoll_ctl(epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
     close(connection->fd);
     nghttp2_session_del(connection->session);
+    SSL_free(connection->tls);
     free(connection);
 }
 
-static void take(int epoll_fd, int listener, const nghttp2_session_callbacks *callbacks)
+static int choose_h2(SSL *tls, const uint8_t **chosen, uint8_t *len, const uint8_t *offered, unsigned offered_len,
+                     void *arg)
+{
+    static const uint8_t h2[] = {2, 'h', '2'};
+    (void)tls, (void)arg;
+    return SSL_select_next_proto((uint8_t **)(uintptr_t)chosen, len, h2, sizeof h2, offered, offered_len) ==
+                   OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static SSL_CTX *make_tls(const char *cert, const char *key)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (context == NULL || SSL_CTX_use_certificate_chain_file(context, cert) != 1 ||
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+        exit(1);
+    SSL_CTX_set_alpn_select_cb(context, choose_h2, NULL);
+    SSL_CTX_set_read_ahead(context, 1); /* as services/rpc/h2 does */
+    return context;
+}
+
+static void take(int epoll_fd, int listener, SSL_CTX *tls, const nghttp2_session_callbacks *callbacks)
 {
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 256},
                                                {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
@@ -104,6 +145,10 @@ static void take(int epoll_fd, int listener, const nghttp2_session_callbacks *ca
         exit(1);
     connection->fd = accept(listener, NULL, NULL);
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    connection->tls = tls != NULL ? SSL_new(tls) : NULL;
+    if (connection->tls != NULL &&
+        (SSL_set_fd(connection->tls, connection->fd) != 1 || SSL_accept(connection->tls) != 1))
+        exit(1);
     nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 2);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->fd, &event);
@@ -123,8 +168,9 @@ static int listen_somewhere(void)
     return fd;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    SSL_CTX *tls = argc > 2 ? make_tls(argv[1], argv[2]) : NULL;
     nghttp2_session_callbacks *callbacks = make_callbacks();
     int listener = listen_somewhere(), epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN}, events[EVENTS];
@@ -133,7 +179,7 @@ int main(void)
         int count = epoll_wait(epoll_fd, events, EVENTS, -1);
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == NULL)
-                take(epoll_fd, listener, callbacks);
+                take(epoll_fd, listener, tls, callbacks);
             else
                 serve(epoll_fd, events[i].data.ptr);
         }

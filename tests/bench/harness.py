@@ -12,6 +12,8 @@ import tempfile
 import time
 import urllib.request
 
+import grpc
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 AUTH = "/gatehouse.v1.AuthService/"
@@ -177,6 +179,16 @@ class Filled(Daemon):
         self.caller = self.admin_token()
 
     @property
+    def tls(self):
+        return "grpc_cert" in self.settings
+
+    def open_channel(self):
+        if not self.tls:
+            return super().open_channel()
+        with open(self.settings["grpc_cert"], "rb") as file:
+            return grpc.secure_channel(f"127.0.0.1:{self.grpc_port}", grpc.ssl_channel_credentials(file.read()))
+
+    @property
     def pid(self):
         return self.process.pid
 
@@ -194,7 +206,7 @@ class Filled(Daemon):
             auth_pb2.BatchIntrospectEntry(token=token, no_touch=True) for token in self.tokens[i:i + 100]])
             for i in range(0, len(self.tokens), 100))
         grpc_load(self.grpc_port, "BatchIntrospect", self.bodies("warm", (b.SerializeToString() for b in batches)),
-                  self.caller, once=True, connections=2, streams=8)
+                  self.caller, once=True, connections=2, streams=8, tls=self.tls)
 
     def table(self):
         """Tokens in memory, and the bytes that they take."""
@@ -205,4 +217,4 @@ class Filled(Daemon):
     def introspect(self, bodies, **fields):
         """Every answer must begin with active = true, allowed = true."""
         return lambda: measure(self.pid, lambda: grpc_load(self.grpc_port, "Introspect", bodies, self.caller,
-                                                           expect="08011001", **fields))
+                                                           expect="08011001", tls=self.tls, **fields))
