@@ -155,7 +155,8 @@ static bool is_uuid(const char *client_id)
 void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_MAX + 1])
 {
     utf8_copy(spelled, CLIENT_ID_TEXT_MAX + 1, client_id);
-    for (char *c = spelled; is_uuid(client_id) && *c != '\0'; c++)
+    bool is_one = is_uuid(client_id);
+    for (char *c = spelled; is_one && *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
 }
 

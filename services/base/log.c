@@ -126,12 +126,16 @@ static bool is_plain(const char *text)
 static void put_pair(struct line *line, const char *key, const char *value)
 {
     char name[80];
-    bool is_first = line->len <= (log_settings.as_json ? 1 : 0);
-    int len = log_settings.as_json ? snprintf(name, sizeof name, "%s\"%s\":", is_first ? "" : ",", key)
-                                   : snprintf(name, sizeof name, "%s%s=", is_first ? "" : " ", key);
+    bool is_json = log_settings.as_json, is_first = line->len <= (is_json ? 1 : 0);
+    if (strlen(key) > sizeof name - 5)
+        return;
+    char *to = stpcpy(name, is_first ? "" : is_json ? "," : " "); /* by hand: each line has a dozen */
+    to = stpcpy(to, is_json ? "\"" : "");
+    to = stpcpy(to, key);
+    to = stpcpy(to, is_json ? "\":" : "=");
     bool is_bare = !log_settings.as_json && is_plain(value);
     size_t value_len = is_bare ? strlen(value) : 2;
-    if (len < 0 || (size_t)len >= sizeof name || !put(line, name, (size_t)len, value_len))
+    if (!put(line, name, (size_t)(to - name), value_len))
         return;
     if (is_bare)
         (void)put(line, value, value_len, 0);

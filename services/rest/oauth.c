@@ -192,7 +192,10 @@ static const char *member(struct scratch *scratch, const char *name, const char 
     if (value == NULL)
         return NULL;
     const char *quoted = answer_quote(scratch, value);
-    return quoted == NULL ? NULL : scratch_print(scratch, ",\"%s\":%s", name, quoted);
+    char *text = quoted == NULL ? NULL : scratch_alloc(scratch, strlen(name) + strlen(quoted) + sizeof ",\"\":");
+    if (text != NULL)
+        stpcpy(stpcpy(stpcpy(stpcpy(text, ",\""), name), "\":"), quoted);
+    return text;
 }
 
 static const char *number(struct scratch *scratch, const char *name, const int64_t *value)
