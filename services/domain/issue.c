@@ -2,17 +2,61 @@
 #include "domain/issue.h"
 
 #include "records/audit.h"
+#include "records/token_count.h"
+
+#define COUNT_HOLDS (3600 * CLOCK_SECOND)
+#define COUNT_AGAIN CLOCK_SECOND /* where a limit is reached: a token may have ended by itself */
+
+static bool is_younger(const struct token_count_row *count, int64_t now, int64_t age)
+{
+    return count->counted > now - age && count->counted < now + age;
+}
+
+static enum status count_exactly(struct store_tx *tx, struct issuing *issuing)
+{
+    const struct token_row *row = &issuing->row;
+    int64_t live = 0;
+    TRY(token_row_count_up_to(tx, row->credential_id, row->epoch, &issuing->limits, issuing->max_tokens, &live));
+    issuing->is_full = live >= issuing->max_tokens;
+    const struct token_count_row count = {.credential_id = row->credential_id,
+                                          .epoch = row->epoch,
+                                          .version = issuing->settings_version,
+                                          .live = live + !issuing->is_full,
+                                          .counted = row->last_used};
+    return token_count_row_save(tx, &count);
+}
+
+/* Is there room for one more? Tokens that have ended by themselves are counted with the others until a limit seems
+ * reached. Then all are counted, at most once a second. */
+static enum status take_place(struct store_tx *tx, struct issuing *issuing)
+{
+    const struct token_row *row = &issuing->row;
+    struct token_count_row count;
+    enum status status = token_count_row_load(tx, row->credential_id, &count);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    bool is_known = status == STATUS_OK && count.epoch == row->epoch && count.version == issuing->settings_version &&
+                    is_younger(&count, row->last_used, COUNT_HOLDS);
+    if (is_known && count.live < issuing->max_tokens)
+        return token_count_row_add(tx, row->credential_id, row->epoch, 1);
+    if (is_known && is_younger(&count, row->last_used, COUNT_AGAIN))
+        return STATUS_RESOURCE_EXHAUSTED;
+    if (issuing->is_flushed)
+        return count_exactly(tx, issuing);
+    issuing->must_count = true;
+    return STATUS_RESOURCE_EXHAUSTED;
+}
 
 static enum status insert_tx(struct store_tx *tx, void *arg)
 {
     struct issuing *issuing = arg;
     const struct token_row *row = &issuing->row;
-    if (issuing->max_tokens > 0) {
-        int64_t live = 0;
-        TRY(token_row_count_live(tx, row->credential_id, row->epoch, &issuing->limits, &live));
-        if (live >= issuing->max_tokens)
-            return STATUS_RESOURCE_EXHAUSTED;
-    }
+    issuing->must_count = issuing->is_full = false;
+    issuing->inserted = 0;
+    if (issuing->max_tokens > 0)
+        TRY(take_place(tx, issuing));
+    if (issuing->is_full) /* which is to be stored */
+        return STATUS_OK;
     TRY(token_row_insert(tx, row, directory_client_id(issuing->client.entry), &issuing->inserted));
     return issuing->event != NULL && issuing->inserted > 0 ? audit_append(tx, issuing->event) : STATUS_OK;
 }
@@ -24,10 +68,18 @@ static void caught_up(enum status status, void *arg)
     issuing->done(status == STATUS_OK ? STATUS_ABORTED : STATUS_UNAVAILABLE, issuing);
 }
 
+static void insert_flushed(enum status status, void *arg);
+
 static void insert_done(enum status status, void *arg)
 {
     struct issuing *issuing = arg;
     const struct issue *issue = issuing->issue;
+    if (status == STATUS_RESOURCE_EXHAUSTED && issuing->must_count) {
+        flush_begin(issue->flush, FLUSH_NOTED, insert_flushed, issuing);
+        return;
+    }
+    if (status == STATUS_OK && issuing->is_full)
+        status = STATUS_RESOURCE_EXHAUSTED;
     if (status == STATUS_OK && issuing->inserted == 0) {
         /* Somebody has changed the credential meanwhile, or another replica a while ago. What is known now decides. */
         if (issue->follow != NULL)
@@ -61,10 +113,10 @@ static void insert(struct issuing *issuing, enum store_kind kind)
                                                             .waiter = issuing->waiter});
 }
 
-/* Counting and inserting is one step: alone. */
 static void insert_flushed(enum status status, void *arg)
 {
     struct issuing *issuing = arg;
+    issuing->is_flushed = true;
     if (status != STATUS_OK) /* a token whose use is not stored might not be counted */
         issuing->done(STATUS_UNAVAILABLE, issuing);
     else
@@ -90,6 +142,8 @@ static enum status prepare(struct issuing *issuing)
         expires = directory_facts(issuing->client.entry)->expires;
     } while (!directory_end(issue->memory->directory, turn));
     issuing->max_tokens = settings.max_tokens;
+    issuing->settings_version = settings.version;
+    issuing->is_flushed = issuing->must_count = false;
     issuing->limits = settings_limits(&settings, now);
     issuing->expires_in = settings.idle_timeout;
     if (settings.max_token_life != 0 && settings.max_token_life < issuing->expires_in)
@@ -107,8 +161,8 @@ void issue_begin(const struct issue *issue, struct issuing *issuing)
     enum status status = prepare(issuing);
     if (status != STATUS_OK)
         issuing->done(status, issuing);
-    else if (issuing->max_tokens > 0) /* so that uses noted in memory count */
-        flush_begin(issue->flush, FLUSH_NOTED, insert_flushed, issuing);
+    else if (issuing->max_tokens > 0) /* counting and inserting is one step: alone */
+        insert(issuing, STORE_WRITE);
     else if (issuing->event != NULL) /* the log's rows are made one after the other */
         store_write(issue->store, insert_tx, insert_done, issuing);
     else

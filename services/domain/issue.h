@@ -39,7 +39,11 @@ struct issuing {
     uint64_t generation;
     int64_t inserted; /* rows */
     int64_t max_tokens;
+    int64_t settings_version;
     struct token_limits limits;
+    bool is_flushed; /* what was noted of uses: so that they count */
+    bool must_count; /* and for that it must be */
+    bool is_full;
 };
 
 /* Calls done, at once or later on a thread of the store. OK: the token is stored. FAILED_PRECONDITION: the clock is out

@@ -2,6 +2,7 @@
 #include "domain/revoke.h"
 
 #include "records/token.h"
+#include "records/token_count.h"
 
 enum status revoke_token(struct work *work, const struct token_key *key, bool *ret_live)
 {
@@ -12,6 +13,8 @@ enum status revoke_token(struct work *work, const struct token_key *key, bool *r
         struct token_facts facts = {.key = row.key, .last_used = row.last_used, .epoch = row.epoch};
         *ret_live = memory_is_live(work->memory, &facts, row.credential_id, &work->limits, work->now);
         status = token_row_remove(work->tx, key);
+        if (status == STATUS_OK && *ret_live && memory_settings(work->memory).max_tokens > 0)
+            status = token_count_row_add(work->tx, row.credential_id, row.epoch, -1);
     }
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/credential.h"
 
+#include "records/token_count.h"
 #include "records/user.h"
 
 #include <stdio.h>
@@ -267,6 +268,7 @@ enum status credential_row_remove(struct store_tx *tx, int64_t id)
 {
     TRY(store_run(tx, "DELETE FROM secret WHERE credential = $1", NULL, NULL, store_int(id)));
     TRY(store_run(tx, "DELETE FROM credential_role WHERE credential = $1", NULL, NULL, store_int(id)));
+    TRY(token_count_row_remove(tx, id));
     return store_run(tx, "DELETE FROM credential WHERE id = $1", NULL, NULL, store_int(id));
 }
 

@@ -118,6 +118,17 @@ enum status token_row_count_live(struct store_tx *tx, int64_t credential_id, int
     return STATUS_OK;
 }
 
+enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, int64_t epoch,
+                                  const struct token_limits *limits, int64_t most, int64_t *ret_count)
+{
+    struct token_key from = key_after(limits->issued_after);
+    return store_run(tx,
+                     "SELECT count(*) FROM (SELECT 1 FROM token WHERE credential = $1 AND key >= $2 AND epoch = $3"
+                     " AND last_used > $4 LIMIT $5) AS live",
+                     store_read_int, ret_count, store_int(credential_id), store_blob(from.bytes, TOKEN_KEY_BYTES),
+                     store_int(epoch), store_int(limits->used_after), store_int(most));
+}
+
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,
                                      int64_t *ret_credentials)

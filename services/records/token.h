@@ -42,6 +42,10 @@ enum status token_row_store_use(struct store_tx *tx, const struct token_use_row 
 enum status token_row_count_live(struct store_tx *tx, int64_t credential_id, int64_t epoch,
                                  const struct token_limits *limits, int64_t *ret_count);
 
+/* The same, but no further than to `most`. */
+enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, int64_t epoch,
+                                  const struct token_limits *limits, int64_t most, int64_t *ret_count);
+
 /* Those of every credential that are live now but would not be with `next`. */
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,

@@ -25,7 +25,7 @@ def dump(path):
     with sqlite3.connect(path) as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         rows = {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in names
-                if name not in ("schema_version", "process")}
+                if name not in ("schema_version", "process", "token_count")}
     database.close()
     rows["instance"] = [row for row in rows["instance"] if row[0] != "copy"]
     return rows

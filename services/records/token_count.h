@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table `token_count`: how many live tokens a credential has at most, where there is a limit. It spares counting
+ * them at each issue; whatever is in doubt is counted again. */
+#ifndef RECORDS_TOKEN_COUNT_H
+#define RECORDS_TOKEN_COUNT_H
+
+#include "store/store.h"
+
+struct token_count_row {
+    int64_t credential_id;
+    int64_t epoch;   /* of the tokens that were counted */
+    int64_t version; /* of the settings by which they lived */
+    int64_t live;    /* of those that were there then, and came since; some may have ended by themselves */
+    int64_t counted; /* when */
+};
+
+/* NOT_FOUND. */
+enum status token_count_row_load(struct store_tx *tx, int64_t credential_id, struct token_count_row *ret_row);
+enum status token_count_row_save(struct store_tx *tx, const struct token_count_row *row);
+
+/* One more (1), one less (-1), if it counts tokens of this epoch. */
+enum status token_count_row_add(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t change);
+
+/* Of a credential that is purged. */
+enum status token_count_row_remove(struct store_tx *tx, int64_t credential_id);
+
+#endif
