@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
+#include "base/certificate.h"
 #include "base/log.h"
 #include "domain/flush.h"
 #include "domain/group.h"
@@ -141,7 +142,7 @@ static void observe(void *arg, const struct call *call, enum status status, int6
 static void add_certificate(struct metrics_text *text, const char *file, const char *labels)
 {
     int64_t expiry;
-    if (file[0] != '\0' && crypto_certificate_expiry(file, &expiry))
+    if (file[0] != '\0' && certificate_expiry(file, &expiry))
         metrics_put(text, "gatehouse_certificate_expiry_timestamp_seconds", "gauge",
                     "When the file's certificate expires, since 1970.", labels, (double)expiry);
 }

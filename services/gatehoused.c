@@ -2,6 +2,7 @@
 /* The daemon as a process: reads its command line and its settings, starts, waits for signals, stops. The only file
  * that exits. */
 #include "arguments.h"
+#include "base/certificate.h"
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
@@ -271,7 +272,7 @@ static void check_certificates(const struct config *config, struct config_mistak
         tls_free(tls);
     }
     for (size_t i = 0; i < sizeof trusted / sizeof trusted[0]; i++)
-        if (trusted[i][1][0] != '\0' && !crypto_certificate_expiry(trusted[i][1], &expiry))
+        if (trusted[i][1][0] != '\0' && !certificate_expiry(trusted[i][1], &expiry))
             config_mistake(mistakes, "%s: there is no certificate in %s", trusted[i][0], trusted[i][1]);
 }
 

@@ -2,16 +2,11 @@
 #include "base/crypto.h"
 
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/x509.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Fetched once and reused a thread: three times as fast as the one-shot calls. */
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
@@ -73,19 +68,4 @@ bool crypto_equal(const void *a, const void *b, size_t len)
 void crypto_wipe(void *data, size_t len)
 {
     OPENSSL_cleanse(data, len);
-}
-
-bool crypto_certificate_expiry(const char *file, int64_t *ret_seconds)
-{
-    FILE *stream = fopen(file, "re");
-    X509 *certificate = stream == NULL ? NULL : PEM_read_X509(stream, NULL, NULL, NULL);
-    struct tm tm;
-    bool is_known = certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) == 1;
-    if (is_known)
-        *ret_seconds = timegm(&tm);
-    X509_free(certificate);
-    if (stream != NULL)
-        fclose(stream);
-    ERR_clear_error();
-    return is_known;
 }

@@ -20,7 +20,4 @@ void crypto_hmac_sha256(const uint8_t key[static SHA256_BYTES], const void *data
 bool crypto_equal(const void *a, const void *b, size_t len);
 void crypto_wipe(void *data, size_t len);
 
-/* When the first certificate of a PEM file expires, in seconds since 1970. False: it cannot be read. */
-bool crypto_certificate_expiry(const char *file, int64_t *ret_seconds);
-
 #endif

@@ -4,8 +4,8 @@
 #ifndef REST_HTTP_INTERNAL_H
 #define REST_HTTP_INTERNAL_H
 
+#include "base/peers.h"
 #include "http.h"
-#include "peers.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls.h"
 
+#include "base/certificate.h"
 #include "base/log.h"
 
 #include <openssl/err.h>
@@ -9,26 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-struct stamp {
-    struct timespec cert, key;
-};
 
 struct tls {
     pthread_mutex_t lock; /* of ctx and stamp */
     SSL_CTX *ctx;
-    struct stamp stamp;
-    char *cert_file, *key_file;
+    struct certificate_stamp stamp;
+    struct certificate_files files;
+    char *cert_file, *key_file; /* of `files`, and ours */
 };
-
-static struct stamp stamp_now(const struct tls *tls)
-{
-    struct stat cert = {0}, key = {0};
-    (void)!stat(tls->cert_file, &cert);
-    (void)!stat(tls->key_file, &key);
-    return (struct stamp){.cert = cert.st_mtim, .key = key.st_mtim};
-}
 
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                            unsigned in_len, void *arg)
@@ -86,7 +75,8 @@ struct tls *tls_new(const char *cert_file, const char *key_file, char *error, si
     tls->cert_file = strdup(cert_file);
     tls->key_file = strdup(key_file);
     if (tls->cert_file != NULL && tls->key_file != NULL) {
-        tls->stamp = stamp_now(tls);
+        tls->files = (struct certificate_files){.cert = tls->cert_file, .key = tls->key_file};
+        tls->stamp = certificate_stamp(&tls->files);
         tls->ctx = read_files(tls, why, sizeof why);
     }
     if (tls->ctx != NULL)
@@ -118,7 +108,7 @@ struct ssl_st *tls_open(struct tls *tls)
 void tls_reload(struct tls *tls)
 {
     char error[256] = "out of memory";
-    struct stamp stamp = stamp_now(tls);
+    struct certificate_stamp stamp = certificate_stamp(&tls->files);
     SSL_CTX *ctx = read_files(tls, error, sizeof error);
     pthread_mutex_lock(&tls->lock);
     tls->stamp = stamp; /* also of files that failed: they are tried again once they change */
@@ -135,11 +125,10 @@ void tls_reload(struct tls *tls)
 
 void tls_reload_if_changed(struct tls *tls)
 {
-    struct stamp now = stamp_now(tls);
     pthread_mutex_lock(&tls->lock);
-    bool is_changed = memcmp(&now, &tls->stamp, sizeof now) != 0;
+    struct certificate_stamp stamp = tls->stamp;
     pthread_mutex_unlock(&tls->lock);
-    if (is_changed)
+    if (certificate_has_changed(&tls->files, &stamp))
         tls_reload(tls);
 }
 

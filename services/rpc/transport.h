@@ -16,6 +16,7 @@
 #ifndef RPC_TRANSPORT_H
 #define RPC_TRANSPORT_H
 
+#include "base/certificate.h"
 #include "call/call.h"
 #include "rpc/arena.h"
 #include "rpc/message.h"
@@ -73,6 +74,13 @@ struct rpc_server {
     struct rpc_health *health;
     struct rpc_reflection *reflection;
 };
+
+/* Of its TLS, to see whether they have changed. */
+static inline struct certificate_files rpc_server_files(const struct rpc_server_options *options)
+{
+    return (struct certificate_files){options->tls_cert_file, options->tls_key_file, options->tls_client_ca_file,
+                                      options->tls_client_crl_file};
+}
 
 struct rpc_call {
     struct call base; /* first: what the handler and the closure get is this */

@@ -4,12 +4,13 @@
  * polling thread reads files. */
 #include "rpc/core/tls.h"
 
+#include "rpc/transport.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PEM_MAX = 1 << 20 };
 
@@ -17,13 +18,10 @@ struct pem {
     char *cert, *key, *client_ca; /* client_ca: NULL without mutual TLS */
 };
 
-struct stamp {
-    struct timespec cert, key, client_ca;
-};
-
 struct core_tls {
     const struct rpc_server_options *options;
-    struct stamp stamp; /* of the files that were read last, whether they could be used or not; the reloader's thread */
+    struct certificate_stamp
+        stamp; /* of the files that were read last, whether they could be used or not; the reloader's thread */
     pthread_mutex_t lock;
     struct pem next; /* for the next handshake; cert is NULL where there is nothing new */
 };
@@ -105,30 +103,17 @@ struct core_tls *core_tls_new(const struct rpc_server_options *options)
     return tls;
 }
 
-static struct timespec changed(const char *path)
-{
-    struct stat file = {0};
-    if (path != NULL)
-        (void)!stat(path, &file);
-    return file.st_mtim;
-}
-
-static struct stamp stamp_now(const struct core_tls *tls)
-{
-    return (struct stamp){changed(tls->options->tls_cert_file), changed(tls->options->tls_key_file),
-                          changed(tls->options->tls_client_ca_file)};
-}
-
 bool core_tls_is_stale(const struct core_tls *tls)
 {
-    struct stamp now = stamp_now(tls);
-    return memcmp(&now, &tls->stamp, sizeof now) != 0;
+    const struct certificate_files files = rpc_server_files(tls->options);
+    return certificate_has_changed(&files, &tls->stamp);
 }
 
 enum status core_tls_load(struct core_tls *tls)
 {
     struct pem pem = {};
-    tls->stamp = stamp_now(tls); /* before they are read: what changes meanwhile is seen the next time */
+    const struct certificate_files files = rpc_server_files(tls->options);
+    tls->stamp = certificate_stamp(&files);
     if (!pem_read(tls->options, &pem) || !pem_is_usable(&pem)) {
         pem_done(&pem);
         return STATUS_FAILED_PRECONDITION;

@@ -73,7 +73,7 @@ static void take(struct h2_acceptor *acceptor, int fd, const struct sockaddr_sto
         turn_away(server, fd);
         return;
     }
-    if (!h2_peers_add(server->peers, accepted.counted)) {
+    if (!peers_add(server->peers, accepted.counted)) {
         h2_limits_met(&server->met, RPC_LIMIT_ADDRESS, accepted.peer, NULL, here->now);
         turn_away(server, fd);
         return;

@@ -134,7 +134,7 @@ void h2_conn_close(struct h2_conn *conn)
     SSL_free(conn->ssl);
     conn->ssl = NULL;
     close(conn->fd);
-    h2_peers_remove(server->peers, conn->counted);
+    peers_remove(server->peers, conn->counted);
     atomic_fetch_sub_explicit(&server->connections, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&loop->conn_count, 1, memory_order_relaxed);
     if (conn->previous != NULL)

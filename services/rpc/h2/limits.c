@@ -4,11 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <uthash.h>
-
 enum { BURST = 4, QUIET_S = 10 };
 
 void h2_rate_init(struct h2_rate *rate, int a_second, int64_t now)
@@ -47,75 +42,4 @@ bool h2_limits_met(struct h2_limits *limits, enum rpc_limit limit, const char *p
     log_write(LOG_LEVEL_WARN, "grpc_limit", "limit", rpc_limit_name(limit), "peer", peer, "why", why, "times",
               log_number((long long)(met - told)).text, NULL);
     return true;
-}
-
-struct peer {
-    char address[64];
-    int count;
-    UT_hash_handle hh;
-};
-
-struct h2_peers {
-    pthread_mutex_t lock;
-    struct peer *table;
-    int most;
-};
-
-struct h2_peers *h2_peers_new(int most)
-{
-    struct h2_peers *peers = calloc(1, sizeof *peers);
-    if (peers == NULL)
-        abort();
-    peers->most = most;
-    pthread_mutex_init(&peers->lock, NULL);
-    return peers;
-}
-
-void h2_peers_free(struct h2_peers *peers)
-{
-    struct peer *peer, *next;
-    if (peers == NULL)
-        return;
-    HASH_ITER(hh, peers->table, peer, next)
-    {
-        HASH_DEL(peers->table, peer);
-        free(peer);
-    }
-    pthread_mutex_destroy(&peers->lock);
-    free(peers);
-}
-
-bool h2_peers_add(struct h2_peers *peers, const char *address)
-{
-    struct peer *peer;
-    if (*address == '\0')
-        return true;
-    pthread_mutex_lock(&peers->lock);
-    HASH_FIND_STR(peers->table, address, peer);
-    if (peer == NULL) {
-        peer = calloc(1, sizeof *peer);
-        if (peer == NULL)
-            abort();
-        snprintf(peer->address, sizeof peer->address, "%s", address);
-        HASH_ADD_STR(peers->table, address, peer);
-    }
-    bool is_added = peer->count < peers->most;
-    if (is_added)
-        peer->count++;
-    pthread_mutex_unlock(&peers->lock);
-    return is_added;
-}
-
-void h2_peers_remove(struct h2_peers *peers, const char *address)
-{
-    struct peer *peer;
-    if (*address == '\0')
-        return;
-    pthread_mutex_lock(&peers->lock);
-    HASH_FIND_STR(peers->table, address, peer);
-    if (peer != NULL && --peer->count == 0) {
-        HASH_DEL(peers->table, peer);
-        free(peer);
-    }
-    pthread_mutex_unlock(&peers->lock);
 }

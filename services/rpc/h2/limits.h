@@ -28,12 +28,4 @@ struct h2_limits {
 /* Counts it, and says so in the log where it did not for a while. why: NULL for none. Returns whether it said so. */
 bool h2_limits_met(struct h2_limits *limits, enum rpc_limit limit, const char *peer, const char *why, int64_t now);
 
-/* How many connections an address has. An IPv6 /64 is one. */
-struct h2_peers;
-struct h2_peers *h2_peers_new(int most);
-/* "" is nobody, and has no limit. False: it has as many as it may. */
-bool h2_peers_add(struct h2_peers *peers, const char *address);
-void h2_peers_remove(struct h2_peers *peers, const char *address);
-void h2_peers_free(struct h2_peers *peers);
-
 #endif

@@ -10,6 +10,7 @@
 #ifndef RPC_H2_LOOP_H
 #define RPC_H2_LOOP_H
 
+#include "base/peers.h"
 #include "rpc/h2/limits.h"
 #include "rpc/h2/listen.h"
 #include "rpc/h2/timer.h"
@@ -77,7 +78,7 @@ struct h2_server {
     const struct rpc_limits *limits;
     struct h2_listeners listeners;
     struct h2_tls *tls; /* NULL: none */
-    struct h2_peers *peers;
+    struct peers *peers;
     struct h2_limits met;
     nghttp2_option *option;
     nghttp2_session_callbacks *callbacks;

@@ -57,7 +57,7 @@ static enum status start(struct rpc_server *shared)
     server->limits = &shared->options.limits;
     init_sync(server);
     TRY(bind_port(server));
-    server->peers = h2_peers_new(server->limits->max_connections_per_address);
+    server->peers = peers_new(server->limits->max_connections_per_address);
     server->callbacks = h2_session_callbacks();
     server->option = h2_session_option();
     server->loops = calloc((size_t)shared->options.threads, sizeof *server->loops);
@@ -167,7 +167,7 @@ static void free_server(struct rpc_server *shared)
     free(server->loops);
     h2_listen_close(&server->listeners);
     h2_tls_free(server->tls);
-    h2_peers_free(server->peers);
+    peers_free(server->peers);
     nghttp2_option_del(server->option);
     nghttp2_session_callbacks_del(server->callbacks);
     pthread_mutex_destroy(&server->lock);

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/tls.h"
 
+#include "rpc/transport.h"
+
 #include <openssl/err.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-struct stamp {
-    struct timespec cert, key, client_ca, client_crl;
-};
 
 struct h2_tls {
     const struct rpc_server_options *options;
-    struct stamp stamp; /* of the files that were read last, whether they could be used or not; the reloader's thread */
+    struct certificate_stamp
+        stamp; /* of the files that were read last, whether they could be used or not; the reloader's thread */
     pthread_mutex_t lock;
     SSL_CTX *context; /* under the lock */
 };
@@ -81,29 +79,16 @@ struct h2_tls *h2_tls_new(const struct rpc_server_options *options)
     return tls;
 }
 
-static struct timespec changed(const char *path)
-{
-    struct stat file = {0};
-    if (path != NULL)
-        (void)!stat(path, &file);
-    return file.st_mtim;
-}
-
-static struct stamp stamp_now(const struct h2_tls *tls)
-{
-    return (struct stamp){changed(tls->options->tls_cert_file), changed(tls->options->tls_key_file),
-                          changed(tls->options->tls_client_ca_file), changed(tls->options->tls_client_crl_file)};
-}
-
 bool h2_tls_is_stale(const struct h2_tls *tls)
 {
-    struct stamp now = stamp_now(tls);
-    return memcmp(&now, &tls->stamp, sizeof now) != 0;
+    const struct certificate_files files = rpc_server_files(tls->options);
+    return certificate_has_changed(&files, &tls->stamp);
 }
 
 enum status h2_tls_load(struct h2_tls *tls)
 {
-    tls->stamp = stamp_now(tls); /* before they are read: what changes meanwhile is seen the next time */
+    const struct certificate_files files = rpc_server_files(tls->options);
+    tls->stamp = certificate_stamp(&files);
     SSL_CTX *context = make_context(tls->options);
     if (context == NULL)
         return STATUS_FAILED_PRECONDITION;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "peers.h"
+#include "base/peers.h"
+
+#include "base/must.h"
 
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <uthash.h>
 
 struct peer {
@@ -21,9 +21,7 @@ struct peers {
 
 struct peers *peers_new(int most)
 {
-    struct peers *peers = calloc(1, sizeof *peers);
-    if (peers == NULL)
-        return NULL;
+    struct peers *peers = must(calloc(1, sizeof *peers));
     peers->most = most;
     pthread_mutex_init(&peers->lock, NULL);
     return peers;
@@ -45,9 +43,7 @@ void peers_free(struct peers *peers)
 
 static struct peer *add_locked(struct peers *peers, const char *address)
 {
-    struct peer *peer = calloc(1, sizeof *peer);
-    if (peer == NULL)
-        return NULL;
+    struct peer *peer = must(calloc(1, sizeof *peer));
     snprintf(peer->address, sizeof peer->address, "%s", address);
     HASH_ADD_STR(peers->table, address, peer);
     return peer;
@@ -56,11 +52,13 @@ static struct peer *add_locked(struct peers *peers, const char *address)
 bool peers_add(struct peers *peers, const char *address)
 {
     struct peer *peer;
+    if (*address == '\0')
+        return true;
     pthread_mutex_lock(&peers->lock);
     HASH_FIND_STR(peers->table, address, peer);
     if (peer == NULL)
         peer = add_locked(peers, address);
-    bool is_added = peer != NULL && peer->count < peers->most;
+    bool is_added = peer->count < peers->most;
     if (is_added)
         peer->count++;
     pthread_mutex_unlock(&peers->lock);
@@ -70,6 +68,8 @@ bool peers_add(struct peers *peers, const char *address)
 void peers_remove(struct peers *peers, const char *address)
 {
     struct peer *peer;
+    if (*address == '\0')
+        return;
     pthread_mutex_lock(&peers->lock);
     HASH_FIND_STR(peers->table, address, peer);
     if (peer != NULL && --peer->count == 0) {
