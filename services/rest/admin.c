@@ -103,9 +103,8 @@ static bool fail_precondition(struct call_error *error)
     return false;
 }
 
-/* "etag", or "credential.etag": the field of the request that makes it conditional. NULL: it has none. */
-static const char *etag_field(struct scratch *scratch, const struct contract_method *route,
-                              const ProtobufCMessageDescriptor *descriptor)
+const char *admin_etag_field(struct scratch *scratch, const struct contract_method *route,
+                             const ProtobufCMessageDescriptor *descriptor)
 {
     if (strchr(route->path, '{') == NULL && strcmp(route->verb, "POST") == 0)
         return NULL; /* what is to be created has no tag yet */
@@ -138,7 +137,7 @@ static bool set_precondition(struct exchange *exchange, const struct contract_me
     const char *tag = exchange->if_match = scratch_copy(&request->scratch, given + 1, len - 2);
     if (tag == NULL || strcmp(route->verb, "GET") == 0)
         return tag != NULL; /* compared when it is there */
-    const char *field = etag_field(&request->scratch, route, message->descriptor);
+    const char *field = admin_etag_field(&request->scratch, route, message->descriptor);
     return (field != NULL && json_set_text(&request->scratch, message, field, tag, why)) || fail_precondition(error);
 }
 

@@ -1,51 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /openapi.json: OpenAPI 3.1 of everything that is served, made from what serves it: the JSON API from its table
- * of routes and the messages' descriptors, the OAuth endpoints from the table here.
+ * GET /openapi.json: OpenAPI 3.1 of everything that is served. What the standards fix is written in openapi.json; the
+ * JSON API is made from the contract and the comments of the .proto files. Made once, when the server is made.
  */
+#include "openapi.h"
+
+#include "base/crypto.h"
+#include "contract/comments.h"
 #include "json_special.h"
 #include "routes.h"
 
+#include <gatehouse/v1/auth.pb-c.h>
 #include <google/protobuf/duration.pb-c.h>
 #include <google/protobuf/timestamp.pb-c.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* A field's name, with ! where it is required. */
-struct form_endpoint {
-    const char *path, *id, *summary;
-    const char *fields[8], *answer[12];
+extern const char openapi_fixed[], openapi_fixed_end[];
+
+/* What the document is made of. */
+struct making {
+    struct scratch scratch;
+    struct comments *comments;
+    const struct contract *admin;
+    json_t *document, *schemas;
 };
 
-static const struct form_endpoint form_endpoints[] = {
-    {"/OAuth/Token",
-     "IssueToken",
-     "A bearer token for a client ID and secret key, in the form or by HTTP Basic (RFC 6749, 4.4)",
-     {"grant_type!", "client_id", "client_secret", "scope"},
-     {"access_token!", "token_type!", "expires_in!", "scope!"}},
-    {"/OAuth/Introspect",
-     "Introspect",
-     "Is a token live, and what may its bearer do (RFC 7662)? The caller needs resource_server",
-     {"token!", "token_type_hint", "api", "client_id", "client_secret"},
-     {"active!", "scope", "client_id", "client_name", "token_type", "exp", "iat", "sub"}},
-    {"/OAuth/Revoke",
-     "Revoke",
-     "Ends a token (RFC 7009)",
-     {"token!", "token_type_hint", "client_id", "client_secret"},
-     {NULL}},
-};
+/* Adds "description", and where `says_summary` its first sentence as "summary". */
+static void add_comment(struct making *making, json_t *to, const char *full_name, bool says_summary)
+{
+    const char *text = comments_of(making->comments, full_name), *end = strstr(text, ". ");
+    size_t len = strcspn(text, "\n");
+    if (end != NULL && (size_t)(end - text) < len)
+        len = (size_t)(end - text);
+    else if (len > 0 && text[len - 1] == '.')
+        len--;
+    if (says_summary)
+        json_object_set_new(to, "summary", json_stringn(text, len));
+    if (text[0] != '\0')
+        json_object_set_new(to, "description", json_string(text));
+}
 
 static json_t *reference(const char *name)
 {
     return json_pack("{s:s+}", "$ref", "#/components/schemas/", name);
 }
 
-static json_t *of_type(const char *type)
+static json_t *of_kind(const char *kind, const char *name)
 {
-    return json_pack("{s:s}", "type", type);
+    return json_pack("{s:s++}", "$ref", "#/components/", kind, name);
 }
 
-static void describe(struct scratch *scratch, json_t *schemas, const ProtobufCMessageDescriptor *descriptor);
+static void add_number(json_t *schema, const char *name, int64_t number)
+{
+    if (number != 0)
+        json_object_set_new(schema, name, json_integer(number));
+}
+
+static void describe(struct making *making, const ProtobufCMessageDescriptor *descriptor,
+                     const struct contract_message *rules);
 
 static json_t *enumeration(const ProtobufCEnumDescriptor *descriptor)
 {
@@ -60,20 +75,43 @@ static json_t *special(const ProtobufCMessageDescriptor *descriptor)
     if (descriptor == &google__protobuf__timestamp__descriptor)
         return json_pack("{s:s, s:s}", "type", "string", "format", "date-time");
     if (descriptor == &google__protobuf__duration__descriptor)
-        return json_pack("{s:s, s:s, s:s}", "type", "string", "pattern", "^-?[0-9]{1,12}([.][0-9]{1,9})?s$",
-                         "description", "Seconds, such as \"90s\" or \"1.5s\"");
-    return json_pack("{s:s, s:s}", "type", "string", "description", "Names of fields with commas between them");
+        return json_pack("{s:s, s:s}", "type", "string", "pattern", "^-?[0-9]{1,12}([.][0-9]{1,9})?s$");
+    return json_pack("{s:s}", "type", "string");
 }
 
-static json_t *element(struct scratch *scratch, json_t *schemas, const ProtobufCFieldDescriptor *field)
+static json_t *of_text(const struct contract_field *rules)
 {
-    switch (field->type) {
+    json_t *schema = json_pack("{s:s}", "type", "string");
+    if (rules == NULL)
+        return schema;
+    add_number(schema, "minLength", rules->min_len);
+    add_number(schema, "maxLength", rules->max_len != 0 ? rules->max_len : rules->max_bytes);
+    if (rules->pattern != NULL)
+        json_object_set_new(schema, "pattern", json_string(rules->pattern));
+    return schema;
+}
+
+static json_t *of_integer(const struct contract_field *rules)
+{
+    json_t *schema = json_pack("{s:s, s:s}", "type", "integer", "format", "int32");
+    if (rules == NULL || !rules->has_range)
+        return schema;
+    json_object_set_new(schema, "minimum", json_integer(rules->least));
+    if (rules->most != INT32_MAX)
+        json_object_set_new(schema, "maximum", json_integer(rules->most));
+    return schema;
+}
+
+/* One value. rules: NULL in an answer. */
+static json_t *element(struct making *making, const ProtobufCFieldDescriptor *field, const struct contract_field *rules)
+{
+    switch ((int)field->type) {
     case PROTOBUF_C_TYPE_STRING:
-        return of_type("string");
+        return of_text(rules);
     case PROTOBUF_C_TYPE_BOOL:
-        return of_type("boolean");
+        return json_pack("{s:s}", "type", "boolean");
     case PROTOBUF_C_TYPE_INT32:
-        return json_pack("{s:s, s:s}", "type", "integer", "format", "int32");
+        return of_integer(rules);
     case PROTOBUF_C_TYPE_INT64:
         return json_pack("{s:s, s:s, s:s}", "type", "string", "format", "int64", "pattern", "^-?[0-9]{1,19}$");
     case PROTOBUF_C_TYPE_ENUM:
@@ -81,95 +119,119 @@ static json_t *element(struct scratch *scratch, json_t *schemas, const ProtobufC
     case PROTOBUF_C_TYPE_MESSAGE:
         if (json_is_special(field->descriptor))
             return special(field->descriptor);
-        describe(scratch, schemas, field->descriptor);
+        describe(making, field->descriptor, rules == NULL ? NULL : rules->message);
         return reference(((const ProtobufCMessageDescriptor *)field->descriptor)->short_name);
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_DOUBLE:
-    case PROTOBUF_C_TYPE_BYTES:
-        break; /* json.c reads none of these */
+    default:
+        return json_object(); /* json.c reads none of these */
     }
-    return json_object();
 }
 
-static json_t *of_field(struct scratch *scratch, json_t *schemas, const ProtobufCFieldDescriptor *field)
+static json_t *of_field(struct making *making, const ProtobufCMessageDescriptor *message,
+                        const ProtobufCFieldDescriptor *field, const struct contract_field *rules)
 {
-    json_t *schema = element(scratch, schemas, field);
-    if (field->label != PROTOBUF_C_LABEL_REPEATED)
-        return schema;
-    return json_pack("{s:s, s:o}", "type", "array", "items", schema);
+    json_t *schema = element(making, field, rules);
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        schema = json_pack("{s:s, s:o}", "type", "array", "items", schema);
+        add_number(schema, "minItems", rules == NULL ? 0 : rules->min_items);
+        add_number(schema, "maxItems", rules == NULL ? 0 : rules->max_items);
+    }
+    if (rules != NULL && rules->is_output)
+        json_object_set_new(schema, "readOnly", json_true());
+    char *name = scratch_print(&making->scratch, "%s.%s", message->name, field->name);
+    if (name != NULL)
+        add_comment(making, schema, name, false);
+    return schema;
 }
 
-/* Adds a message's schema, and those of the messages in it. */
-static void describe(struct scratch *scratch, json_t *schemas, const ProtobufCMessageDescriptor *descriptor)
+/* Adds a message's schema, and those of the messages in it. rules: NULL of an answer. */
+static void describe(struct making *making, const ProtobufCMessageDescriptor *descriptor,
+                     const struct contract_message *rules)
 {
-    if (json_object_get(schemas, descriptor->short_name) != NULL)
+    if (json_object_get(making->schemas, descriptor->short_name) != NULL)
         return;
     json_t *properties = json_object();
-    json_object_set_new(schemas, descriptor->short_name,
-                        json_pack("{s:s, s:o}", "type", "object", "properties", properties));
-    for (unsigned i = 0; i < descriptor->n_fields; i++) {
-        char *name = json_camel(scratch, descriptor->fields[i].name);
-        json_object_set_new(properties, name, of_field(scratch, schemas, &descriptor->fields[i]));
-    }
+    json_t *schema = json_pack("{s:s, s:o}", "type", "object", "properties", properties);
+    json_object_set_new(making->schemas, descriptor->short_name, schema);
+    add_comment(making, schema, descriptor->name, false);
+    for (unsigned i = 0; i < descriptor->n_fields; i++)
+        json_object_set_new(
+            properties, json_camel(&making->scratch, descriptor->fields[i].name),
+            of_field(making, descriptor, &descriptor->fields[i], rules == NULL ? NULL : &rules->fields[i]));
 }
 
-static json_t *parameter(const char *name, size_t len, const char *where, json_t *schema)
+/* Is it in the path, by itself? */
+static bool is_in_path(struct making *making, const struct contract_method *method, const char *field)
 {
-    return json_pack("{s:s#, s:s, s:b, s:o}", "name", name, (int)len, "in", where, "required",
-                     strcmp(where, "path") == 0, "schema", schema);
+    char *place = scratch_print(&making->scratch, "{%s}", field);
+    return place != NULL && strstr(method->path, place) != NULL;
 }
 
-/* What stands in braces in the path; and, where there is no body, each other field that a query can say. */
-static json_t *parameters(struct scratch *scratch, json_t *schemas, const char *path,
-                          const ProtobufCMessageDescriptor *input, bool has_body)
+/* The body: the request, without what the path says already; and what must be in it. */
+static void add_body(struct making *making, const struct contract_method *method, json_t *operation)
+{
+    const struct contract_message *input = method->input;
+    json_t *schema = json_object_get(making->schemas, input->descriptor->short_name);
+    json_t *required = json_array();
+    for (size_t i = 0; i < input->count; i++) {
+        const char *name = json_camel(&making->scratch, input->fields[i].field->name);
+        if (is_in_path(making, method, input->fields[i].field->name))
+            json_object_del(json_object_get(schema, "properties"), name);
+        else if (input->fields[i].is_required || input->fields[i].min_items > 0)
+            json_array_append_new(required, json_string(name));
+    }
+    if (json_array_size(required) > 0)
+        json_object_set(schema, "required", required);
+    json_object_set_new(operation, "requestBody",
+                        json_pack("{s:b, s:{s:{s:o}}}", "required", json_array_size(required) > 0, "content",
+                                  "application/json", "schema", reference(input->descriptor->short_name)));
+    json_decref(required);
+}
+
+static json_t *parameter(struct making *making, const struct contract_message *message,
+                         const struct contract_field *field, const char *name, bool is_path)
+{
+    json_t *schema = of_field(making, message->descriptor, field->field, field);
+    json_t *description = json_object_get(schema, "description");
+    json_t *result = json_pack("{s:s, s:s, s:b, s:O*, s:o}", "name", name, "in", is_path ? "path" : "query", "required",
+                               is_path || field->is_required, "description", description, "schema", schema);
+    json_object_del(schema, "description");
+    return result;
+}
+
+/* The field that "credential.client_id" leads to; *ret_message is where it lies. */
+static const struct contract_field *find_field(const struct contract_message **ret_message, const char *path,
+                                               size_t len)
+{
+    const struct contract_message *message = *ret_message;
+    size_t part = strcspn(path, ".}");
+    for (size_t i = 0; i < message->count; i++) {
+        const struct contract_field *field = &message->fields[i];
+        if (strlen(field->field->name) != part || strncmp(field->field->name, path, part) != 0)
+            continue;
+        *ret_message = message;
+        if (part == len)
+            return field;
+        *ret_message = field->message;
+        return find_field(ret_message, path + part + 1, len - part - 1);
+    }
+    abort(); /* a route that names no field of its request: the first start of it says so */
+}
+
+static json_t *parameters(struct making *making, const struct contract_method *method)
 {
     json_t *list = json_array();
-    for (const char *at = path; (at = strchr(at, '{')) != NULL; at++)
-        json_array_append_new(list, parameter(at + 1, strcspn(at + 1, "}"), "path", of_type("string")));
-    for (unsigned i = 0; i < input->n_fields && !has_body; i++) {
-        const ProtobufCFieldDescriptor *field = &input->fields[i];
-        char *place = scratch_print(scratch, "{%s}", field->name), *name = json_camel(scratch, field->name);
-        bool is_message = field->type == PROTOBUF_C_TYPE_MESSAGE && !json_is_special(field->descriptor);
-        if (place != NULL && name != NULL && !is_message && strstr(path, place) == NULL)
-            json_array_append_new(list, parameter(name, strlen(name), "query", of_field(scratch, schemas, field)));
+    for (const char *at = method->path; (at = strchr(at, '{')) != NULL; at++) {
+        const struct contract_message *message = method->input;
+        const struct contract_field *field = find_field(&message, at + 1, strcspn(at + 1, "}"));
+        json_array_append_new(list, parameter(making, message, field, field->field->name, true));
+    }
+    for (size_t i = 0; i < method->input->count && !method->has_body; i++) {
+        const struct contract_field *field = &method->input->fields[i];
+        if (!is_in_path(making, method, field->field->name))
+            json_array_append_new(
+                list, parameter(making, method->input, field, json_camel(&making->scratch, field->field->name), false));
     }
     return list;
-}
-
-static json_t *content(const char *type, json_t *schema)
-{
-    return json_pack("{s:{s:{s:o}}}", "content", type, "schema", schema);
-}
-
-static json_t *answers(json_t *schema, const char *error)
-{
-    json_t *success = schema == NULL ? json_object() : content("application/json", schema);
-    json_t *failure = content("application/json", reference(error));
-    json_object_set_new(success, "description", json_string("Done"));
-    json_object_set_new(failure, "description", json_string("It failed"));
-    return json_pack("{s:o, s:o}", "200", success, "default", failure);
-}
-
-static void add_operation(json_t *paths, const char *path, const char *method, json_t *operation)
-{
-    json_t *item = json_object_get(paths, path);
-    char lower[8];
-    snprintf(lower, sizeof lower, "%s", method);
-    for (char *c = lower; *c != '\0'; c++)
-        *c = (char)(*c | 0x20);
-    if (item == NULL) {
-        item = json_object();
-        json_object_set_new(paths, path, item);
-    }
-    json_object_set_new(item, lower, operation);
 }
 
 /* "{credential.client_id}" is "{client_id}" here: two templates that differ in a name only are one to OpenAPI. */
@@ -183,96 +245,159 @@ static char *template(struct scratch *scratch, const char *path)
     return result;
 }
 
-static void add_admin(struct scratch *scratch, json_t *paths, json_t *schemas, const struct contract *contract)
+static bool has_etag(const ProtobufCMessageDescriptor *descriptor)
 {
-    for (size_t i = 0; i < contract->count; i++) {
-        const struct contract_method *route = &contract->methods[i];
-        const ProtobufCMethodDescriptor *method = &contract->service->methods[i];
-        char *path = template(scratch, route->path);
-        if (path == NULL)
-            return;
-        describe(scratch, schemas, method->output);
-        json_t *operation = json_pack("{s:s, s:[s], s:[{s:[]}], s:o, s:o}", "operationId", route->name, "tags",
-                                      contract->service->short_name, "security", "bearer", "parameters",
-                                      parameters(scratch, schemas, path, method->input, route->has_body), "responses",
-                                      answers(reference(method->output->short_name), "Error"));
-        if (route->has_body) {
-            describe(scratch, schemas, method->input);
-            json_object_set_new(operation, "requestBody",
-                                content("application/json", reference(method->input->short_name)));
+    bool has = protobuf_c_message_descriptor_get_field_by_name(descriptor, "etag") != NULL;
+    for (unsigned i = 0; !has && i < descriptor->n_fields; i++)
+        has = descriptor->fields[i].type == PROTOBUF_C_TYPE_MESSAGE &&
+              descriptor->fields[i].label != PROTOBUF_C_LABEL_REPEATED &&
+              protobuf_c_message_descriptor_get_field_by_name(descriptor->fields[i].descriptor, "etag") != NULL;
+    return has;
+}
+
+static json_t *answers(const ProtobufCMessageDescriptor *output)
+{
+    json_t *done = json_pack("{s:s, s:{s:{s:o}}}", "description", "Done", "content", "application/json", "schema",
+                             reference(output->short_name));
+    if (has_etag(output))
+        json_object_set_new(done, "headers", json_pack("{s:o}", "ETag", of_kind("headers/", "ETag")));
+    return json_pack("{s:o, s:o, s:o}", "200", done, "4XX", of_kind("responses/", "Error"), "5XX",
+                     of_kind("responses/", "Error"));
+}
+
+static void add_operation(struct making *making, size_t index)
+{
+    const struct contract_method *method = &making->admin->methods[index];
+    const ProtobufCMessageDescriptor *output = making->admin->service->methods[index].output;
+    json_t *paths = json_object_get(making->document, "paths");
+    char *path = template(&making->scratch, method->path), *verb = scratch_print(&making->scratch, "%s", method->verb);
+    for (char *c = verb; c != NULL && *c != '\0'; c++)
+        *c = (char)(*c | 0x20);
+    if (path == NULL || verb == NULL)
+        return;
+    json_t *operation = json_pack("{s:s, s:[s], s:[{s:[]}]}", "operationId", method->name, "tags",
+                                  making->admin->service->short_name, "security", "bearer");
+    char *name = scratch_print(&making->scratch, "%s.%s", making->admin->service->name, method->name);
+    if (name != NULL)
+        add_comment(making, operation, name, true);
+    json_t *list = parameters(making, method);
+    if (method->is_read ? has_etag(output)
+                        : admin_etag_field(&making->scratch, method, method->input->descriptor) != NULL)
+        json_array_append_new(list, of_kind("parameters/", "IfMatch"));
+    json_object_set_new(operation, "parameters", list);
+    if (method->has_body)
+        add_body(making, method, operation);
+    describe(making, output, NULL);
+    json_object_set_new(operation, "responses", answers(output));
+    if (json_object_get(paths, path) == NULL)
+        json_object_set_new(paths, path, json_object());
+    json_object_set_new(json_object_get(paths, path), verb, operation);
+}
+
+/* {"x-field": "IntrospectRequest.token"}: that field's schema, so that its limits stand in one place. */
+static json_t *field_of(struct making *making, const struct contract *auth, const char *wanted)
+{
+    for (size_t i = 0; i < auth->count; i++) {
+        const ProtobufCMessageDescriptor *sides[] = {auth->methods[i].input->descriptor,
+                                                     auth->service->methods[i].output};
+        for (int side = 0; side < 2; side++) {
+            const char *short_name = sides[side]->short_name;
+            size_t len = strlen(short_name);
+            const ProtobufCFieldDescriptor *field =
+                strncmp(wanted, short_name, len) != 0 || wanted[len] != '.'
+                    ? NULL
+                    : protobuf_c_message_descriptor_get_field_by_name(sides[side], wanted + len + 1);
+            if (field != NULL)
+                return of_field(making, sides[side], field,
+                                side == 0 ? &auth->methods[i].input->fields[field - sides[side]->fields] : NULL);
         }
-        add_operation(paths, path, route->verb, operation);
     }
+    abort(); /* openapi.json names a field that does not exist: the first start of it says so */
 }
 
-/* An object with these fields, as they come by a form or in an answer of OAuth. */
-static json_t *of_names(const char *const *names)
+static void fill_in(struct making *making, const struct contract *auth, json_t *node)
 {
-    json_t *properties = json_object(), *required = json_array();
-    for (; *names != NULL; names++) {
-        size_t len = strcspn(*names, "!");
-        const char *type = "string";
-        if (strncmp(*names, "exp", 3) == 0 || strcmp(*names, "iat") == 0)
-            type = "integer";
-        else if (strncmp(*names, "active", len) == 0)
-            type = "boolean";
-        json_object_setn_new(properties, *names, len, of_type(type));
-        if ((*names)[len] == '!')
-            json_array_append_new(required, json_stringn(*names, len));
+    const char *key;
+    json_t *member;
+    size_t i;
+    void *next;
+    json_object_foreach_safe(node, next, key, member)
+    {
+        const char *field = json_string_value(json_object_get(member, "x-field"));
+        if (field != NULL)
+            json_object_set_new(node, key, field_of(making, auth, field));
+        else
+            fill_in(making, auth, member);
     }
-    return json_pack("{s:s, s:o, s:o}", "type", "object", "properties", properties, "required", required);
+    json_array_foreach(node, i, member) fill_in(making, auth, member);
 }
 
-static void add_oauth(json_t *paths)
+static void make(struct making *making, const struct rest_options *options)
 {
-    for (size_t i = 0; i < sizeof form_endpoints / sizeof form_endpoints[0]; i++) {
-        const struct form_endpoint *endpoint = &form_endpoints[i];
-        json_t *answer = endpoint->answer[0] == NULL ? NULL : of_names(endpoint->answer);
-        json_t *body = content("application/x-www-form-urlencoded", of_names(endpoint->fields));
-        json_object_set_new(body, "required", json_true());
-        add_operation(paths, endpoint->path, "POST",
-                      json_pack("{s:s, s:s, s:[s], s:[{s:[]}, {s:[]}, {}], s:o, s:o}", "operationId", endpoint->id,
-                                "summary", endpoint->summary, "tags", "OAuth", "security", "basic", "bearer",
-                                "requestBody", body, "responses", answers(answer, "OAuthError")));
-    }
-    static const char *const probes[] = {"/livez", "/readyz"};
-    for (size_t i = 0; i < 2; i++)
-        add_operation(paths, probes[i], "GET",
-                      json_pack("{s:s, s:{s:{s:s}, s:{s:s}}}", "operationId", probes[i] + 1, "responses", "200",
-                                "description", "Yes", "503", "description", "No"));
-}
-
-static json_t *error_schemas(void)
-{
-    static const char *const oauth_error[] = {"error!", "error_description", NULL};
-    return json_pack("{s:{s:s, s:{s:{s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:{s:s}}}, s:[s, s, s]}}}, s:o}",
-                     "Error", "type", "object", "properties", "error", "type", "object", "properties", "code", "type",
-                     "integer", "status", "type", "string", "message", "type", "string", "details", "type", "array",
-                     "items", "type", "object", "required", "code", "status", "message", "OAuthError",
-                     of_names(oauth_error));
-}
-
-static json_t *make_document(struct scratch *scratch, const struct rest_options *options)
-{
-    json_t *paths = json_object(), *schemas = error_schemas();
     const char *url = options->public_url != NULL ? options->public_url : options->path_prefix;
-    if (url == NULL || url[0] == '\0')
-        url = "/";
-    add_oauth(paths);
-    if (options->admin != NULL)
-        add_admin(scratch, paths, schemas, options->admin_contract);
-    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:o, s:{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s}}}}", "openapi",
-                     "3.1.0", "info", "title", "Gatehouse", "version", GATEHOUSE_VERSION, "description",
-                     "Application credentials, bearer tokens, and what their bearers may do", "servers", "url", url,
-                     "paths", paths, "components", "schemas", schemas, "securitySchemes", "bearer", "type", "http",
-                     "scheme", "bearer", "basic", "type", "http", "scheme", "basic");
+    struct contract *auth = contract_new(&gatehouse__v1__auth_service__descriptor);
+    making->document = json_loadb(openapi_fixed, (size_t)(openapi_fixed_end - openapi_fixed), 0, NULL);
+    making->schemas = json_object_get(json_object_get(making->document, "components"), "schemas");
+    fill_in(making, auth, json_object_get(making->document, "paths"));
+    contract_free(auth);
+    json_object_set_new(json_object_get(making->document, "info"), "version", json_string(GATEHOUSE_VERSION));
+    json_array_append_new(json_object_get(making->document, "servers"),
+                          json_pack("{s:s}", "url", url == NULL || url[0] == '\0' ? "/" : url));
+    /* Requests first: a thing is described with its limits then, and answers refer to it. */
+    for (size_t i = 0; making->admin != NULL && i < making->admin->count; i++)
+        if (making->admin->methods[i].has_body)
+            describe(making, making->admin->methods[i].input->descriptor, making->admin->methods[i].input);
+    for (size_t i = 0; making->admin != NULL && i < making->admin->count; i++)
+        add_operation(making, i);
+}
+
+struct openapi *openapi_new(const struct rest_options *options)
+{
+    struct openapi *openapi = calloc(1, sizeof *openapi);
+    struct making making = {.comments = comments_new(), .admin = options->admin_contract};
+    uint8_t digest[SHA256_BYTES];
+    make(&making, options);
+    if (openapi != NULL)
+        openapi->text = json_dumps(making.document, JSON_COMPACT);
+    json_decref(making.document);
+    comments_free(making.comments);
+    scratch_done(&making.scratch);
+    if (openapi == NULL || openapi->text == NULL) {
+        openapi_free(openapi);
+        return NULL;
+    }
+    openapi->len = strlen(openapi->text);
+    crypto_sha256(openapi->text, openapi->len, digest);
+    snprintf(openapi->etag, sizeof openapi->etag, "\"%02x%02x%02x%02x%02x%02x%02x%02x\"", digest[0], digest[1],
+             digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]);
+    return openapi;
+}
+
+void openapi_free(struct openapi *openapi)
+{
+    if (openapi == NULL)
+        return;
+    free(openapi->text);
+    free(openapi);
 }
 
 void openapi_describe(const struct rest_options *options, struct http_request *request)
 {
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
+    const struct openapi *openapi = options->openapi;
+    const char *known = http_header(request, "If-None-Match");
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         answer_method_not_allowed(request, "GET, HEAD");
-    else
-        answer_json(request, 200, make_document(&request->scratch, options));
+        http_reply(request);
+        return;
+    }
+    http_answer_header(request, "ETag", openapi->etag);
+    http_answer_header(request, "Cache-Control", "no-cache"); /* may be kept, but is asked for each time */
+    request->answer.code =
+        known != NULL && (strcmp(known, "*") == 0 || strstr(known, openapi->etag) != NULL) ? 304 : 200;
+    if (request->answer.code == 200) {
+        request->answer.content_type = "application/json";
+        request->answer.body = openapi->text;
+        request->answer.body_len = openapi->len;
+    }
     http_reply(request);
 }

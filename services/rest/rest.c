@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "console.h"
+#include "openapi.h"
 #include "routes.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@
 struct rest_server {
     struct rest_options options;
     struct contract *contract;
+    struct openapi *openapi;
     struct network *trusted;
     struct tls *tls;
     struct http_server *http;
@@ -254,6 +256,7 @@ struct rest_server *rest_server_new(const struct rest_options *options, char err
     server->options = *options;
     server->contract = options->admin == NULL ? NULL : contract_new(options->admin->descriptor);
     server->options.admin_contract = server->contract;
+    server->options.openapi = server->openapi = openapi_new(&server->options);
     struct http_options http = make_options(options), metrics_http = make_options(options);
     http.arg = metrics_http.arg = server;
     error[0] = '\0';
@@ -266,7 +269,7 @@ struct rest_server *rest_server_new(const struct rest_options *options, char err
     metrics_http.forwarded = (struct forwarded){.trusted_count = 0};
     metrics_http.handle = serve_metrics;
     metrics_http.observe = ignore;
-    if (error[0] == '\0')
+    if (error[0] == '\0' && server->openapi != NULL)
         server->http = http_server_new(&http);
     if (options->metrics_address != NULL && server->http != NULL)
         server->metrics_http = http_server_new(&metrics_http);
@@ -324,5 +327,6 @@ void rest_server_free(struct rest_server *server)
     tls_free(server->tls);
     free(server->trusted);
     contract_free(server->contract);
+    openapi_free(server->openapi);
     free(server);
 }

@@ -50,7 +50,9 @@ struct rest_options {
     ProtobufCService *auth;  /* gatehouse.v1.AuthService */
     ProtobufCService *admin; /* gatehouse.v1.CredentialAdmin; NULL: no /v1/… */
 
-    const struct contract *admin_contract; /* of admin: set by rest_server_new, to be read by the handlers */
+    /* Set by rest_server_new, to be read by the handlers: */
+    const struct contract *admin_contract; /* of admin; NULL where there is none */
+    const struct openapi *openapi;
 
     const char *const *cors_origins;     /* "https://console.example.com"; none: no CORS */
     const char *const *trusted_proxies;  /* IP addresses and networks whose X-Forwarded-For names the peer */
