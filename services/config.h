@@ -21,6 +21,8 @@
     X(INT, store_timeout_ms, 10000, "how long PostgreSQL may take for one statement") \
     X(INT, lease_ms, 1000, "replicas: what one of them has ended, no other calls active later than this") \
     X(BOOL, strict, false, "replicas: ask the database at every call, so that the bound is 0") \
+    X(INT, cache_lease_ms, 1000, \
+      "for how long a cache that watches may answer before it must have heard from a server") \
     X(TEXT, grpc_address, "127.0.0.1:50051", "where gRPC listens; port 0: any free one; empty: not") \
     X(TEXT, grpc_cert, "", "PEM file; with grpc_key: TLS") \
     X(TEXT, grpc_key, "", "PEM file") \

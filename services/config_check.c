@@ -225,6 +225,7 @@ static void check_numbers(const struct config *config, struct config_mistakes *m
     check_grpc_numbers(config, mistakes);
     check_range("store_timeout_ms", config->store_timeout_ms, 100, 3600000, mistakes);
     check_range("lease_ms", config->lease_ms, 20, 60000, mistakes);
+    check_range("cache_lease_ms", config->cache_lease_ms, 50, 10000, mistakes);
     check_range("http_threads", config->http_threads, 1, 64, mistakes);
     check_range("http_max_connections", config->http_max_connections, 1, 1000000, mistakes);
     check_range("http_max_connections_per_address", config->http_max_connections_per_address, 1, 1000000, mistakes);

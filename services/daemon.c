@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
+#include "api/watch.h"
 #include "base/certificate.h"
 #include "base/log.h"
 #include "domain/flush.h"
@@ -214,6 +215,30 @@ static void add_usage(struct metrics_text *text, struct usage *usage)
                 "Uses that no row counts, because the database took no usage for too long.", "", (double)beyond.lost);
 }
 
+static void add_watch(struct daemon *daemon, struct metrics_text *text)
+{
+    static const char *const causes[] = {NULL, "cause=\"unknown_position\"", "cause=\"behind\"", "cause=\"history\""};
+    struct watch_state watch;
+    struct ring_state ring;
+    watch_describe(api_watch(daemon->api), &watch);
+    ring_describe(daemon->domain->memory->ring, &ring);
+    metrics_put(text, "gatehouse_watchers", "gauge", "Caches that are told of changes (Watch).", "",
+                (double)watch.watchers);
+    metrics_put(text, "gatehouse_watch_lag", "gauge", "Changes that the slowest of them has not taken yet.", "",
+                (double)watch.lag);
+    metrics_put(text, "gatehouse_watches_total", "counter", "Streams that began.", "", (double)watch.begun);
+    metrics_put(text, "gatehouse_watches_resumed_total", "counter", "Those that went on where one before had ended.",
+                "", (double)watch.resumed);
+    metrics_put(text, "gatehouse_watch_pings_total", "counter", "Pings of caches.", "", (double)watch.pings);
+    for (int cause = 1; cause < 4; cause++)
+        metrics_put(text, "gatehouse_watch_resets_total", "counter", "How often a cache was told to forget everything.",
+                    causes[cause], (double)watch.resets[cause]);
+    metrics_put(text, "gatehouse_watch_ring_changes", "gauge",
+                "Changes that a cache may have missed and still be told.", "", (double)ring.held);
+    metrics_put(text, "gatehouse_watch_ring_age_seconds", "gauge", "How long ago the oldest of them is; 0: none.", "",
+                ring.oldest == 0 ? 0 : (double)(clock_monotonic() - ring.oldest) / (double)CLOCK_SECOND);
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
@@ -248,6 +273,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)flush_tokens_missing(daemon->domain->flush));
     add_usage(text, daemon->domain->memory->usage);
     add_clock(daemon, text);
+    add_watch(daemon, text);
     if (daemon->domain->follow != NULL)
         add_replica(daemon->domain->follow, text);
 }
@@ -396,6 +422,7 @@ static bool open_local(struct daemon *daemon)
         .admin_identities = daemon->config.admin_identities,
         .peer_identities = daemon->config.peer_identities,
         .trusted_proxies = daemon->config.trusted_proxies,
+        .cache_lease_ms = daemon->config.cache_lease_ms,
         .gateway_identities = has_check(&daemon->config, daemon->config.grpc_address) ? check_identities : NULL,
     };
     daemon->api = api_new(&api_options);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/admin.h"
+#include "api/watch.h"
 #include "base/log.h"
 #include "base/must.h"
 
@@ -38,13 +39,27 @@ static const struct admin_method methods[] = {
     {"ListAuditEvents", list_audit_events, SHORT, FRESH, NULL},
     {"VerifyAuditLog", verify_audit_log, LONG, FRESH, NULL},
 };
-enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
+enum { METHOD_COUNT = sizeof methods / sizeof methods[0], DEFAULT_CACHE_LEASE_MS = 1000 };
+
+/* Every response to a change has a field for it. */
+static void add_position(struct admin_call *admin)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(admin->response->descriptor, "position");
+    if (field == NULL || admin->is_dry || admin->work.position.revision == 0)
+        return;
+    Gatehouse__V1__Position *message = arena_new(&admin->arena, Gatehouse__V1__Position);
+    *(Gatehouse__V1__Position **)((char *)admin->response + field->offset) =
+        answer_position(message, admin->work.position);
+}
 
 static void answer(struct admin_call *admin, enum status status)
 {
     struct call *call = admin->calling.call;
     if (status != STATUS_OK)
         answer_failure(call, status);
+    else
+        add_position(admin);
     admin->closure(status == STATUS_OK ? admin->response : NULL, call);
     work_reset(&admin->work);
     arena_done(&admin->arena);
@@ -236,6 +251,8 @@ struct api *api_new(const struct api_options *options)
     take_proxies(api, options->trusted_proxies);
     api->auth_contract = contract_new(api->auth.descriptor);
     api->admin_contract = contract_new(api->admin.descriptor);
+    int64_t lease_ms = options->cache_lease_ms == 0 ? DEFAULT_CACHE_LEASE_MS : options->cache_lease_ms;
+    api->watch = watch_new(api, lease_ms * 1000);
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||
             strcmp(api->admin.descriptor->methods[i].name, methods[i].name) != 0)
@@ -249,6 +266,7 @@ void api_free(struct api *api)
         return;
     contract_free(api->auth_contract);
     contract_free(api->admin_contract);
+    watch_free(api->watch);
     free(api->spare);
     free(api->trusted_proxies);
     free(api);
@@ -272,4 +290,9 @@ ProtobufCService *api_authorization(struct api *api)
 uint64_t api_throttled(const struct api *api)
 {
     return throttle_refused(api->domain->memory->throttle);
+}
+
+struct watch *api_watch(const struct api *api)
+{
+    return api->watch;
 }

@@ -21,6 +21,14 @@ Google__Protobuf__Duration *answer_duration(Google__Protobuf__Duration *message,
     return message;
 }
 
+Gatehouse__V1__Position *answer_position(Gatehouse__V1__Position *message, struct position position)
+{
+    gatehouse__v1__position__init(message);
+    message->revision = position.revision;
+    message->change_id = position.change_id;
+    return message;
+}
+
 size_t answer_roles(struct directory *directory, const struct role_set *roles, char **ids)
 {
     size_t count = 0;

@@ -19,6 +19,7 @@ struct api_options {
     /* Who is believed whom it calls for (struct call, told_peer): by name, or by address or network (all are valid). */
     const char *const *peer_identities;
     const char *const *trusted_proxies;
+    int64_t cache_lease_ms; /* for how long caches that watch may answer from memory; 0: 1,000 */
 };
 
 /* What the options name must outlive it. No call may be under way at api_free. */
@@ -32,5 +33,8 @@ ProtobufCService *api_authorization(struct api *api); /* Envoy's */
 
 /* How many failed authentications were refused for being too many. */
 uint64_t api_throttled(const struct api *api);
+
+/* Those who watch (watch.h). */
+struct watch *api_watch(const struct api *api);
 
 #endif

@@ -63,6 +63,7 @@ static void audit_refusal(struct revoking *revoking)
 static void answer_revoking(struct revoking *revoking, enum status status)
 {
     Gatehouse__V1__RevokeResponse response = GATEHOUSE__V1__REVOKE_RESPONSE__INIT;
+    Gatehouse__V1__Position position;
     struct call *call = revoking->calling.call;
     if (status == STATUS_PERMISSION_DENIED && call->error.status == STATUS_OK) {
         status = call_fail(call, status, "NOT_YOUR_TOKEN", "the token was issued to another client");
@@ -70,6 +71,8 @@ static void answer_revoking(struct revoking *revoking, enum status status)
     }
     if (status != STATUS_OK)
         answer_failure(call, status);
+    else if (revoking->work.position.revision > 0)
+        response.position = answer_position(&position, revoking->work.position);
     revoking->closure(status == STATUS_OK ? &response.base : NULL, call);
     work_reset(&revoking->work);
     arena_done(&revoking->arena);

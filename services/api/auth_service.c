@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AuthService: each method checks its request, asks the domain, and answers at once or from a thread of the store. */
 #include "api/internal.h"
+#include "api/watch.h"
 #include "base/must.h"
 
 #include <stdatomic.h>
@@ -8,9 +9,10 @@
 #include <string.h>
 
 enum { REQUIRED_MAX = 32, BATCH_MAX = 100 }; /* as the contract says */
+enum { NOT_THERE_RETRY_MS = 100 };
 
 /* Which method is which follows from their order in the .proto. */
-enum { METHOD_ISSUE_TOKEN, METHOD_INTROSPECT, METHOD_BATCH_INTROSPECT, METHOD_REVOKE };
+enum { METHOD_ISSUE_TOKEN, METHOD_INTROSPECT, METHOD_BATCH_INTROSPECT, METHOD_REVOKE, METHOD_WATCH };
 
 /* Introspect */
 
@@ -19,6 +21,8 @@ struct introspect_answer {
     Google__Protobuf__Timestamp issue_time;
     Google__Protobuf__Timestamp expire_time;
     Google__Protobuf__Duration idle_timeout;
+    Google__Protobuf__Duration valid_for;
+    Gatehouse__V1__Position position;
     char accessor[TOKEN_ACCESSOR_LEN + 1];
     Gatehouse__V1__EntryError error;
     char *missing[REQUIRED_MAX];
@@ -33,6 +37,7 @@ struct asked {
     bool is_use;
     int32_t use_count;
     const Google__Protobuf__Duration *used_ago;
+    const Gatehouse__V1__Position *min_position;
 };
 
 /* The two messages have these fields by the same names. */
@@ -40,7 +45,8 @@ struct asked {
     (struct asked) \
     { \
         (request)->token, (request)->api, (request)->n_required_roles, (request)->required_roles, \
-            !(request)->no_touch, (request)->use_count == 0 ? 1 : (request)->use_count, (request)->used_ago \
+            !(request)->no_touch, (request)->use_count == 0 ? 1 : (request)->use_count, (request)->used_ago, \
+            (request)->min_position \
     }
 
 /* What depends on the settings of the moment, the contract cannot say. */
@@ -104,7 +110,8 @@ static void make_answer(struct directory *directory, const struct introspection 
     message->issue_time = answer_time(&answer->issue_time, introspection->issued);
     message->expire_time = answer_time(&answer->expire_time, introspection->expires);
     message->idle_timeout = answer_duration(&answer->idle_timeout, introspection->idle_timeout);
-    message->revision = introspection->revision;
+    message->position = answer_position(&answer->position, introspection->position);
+    message->valid_for = answer_duration(&answer->valid_for, introspection->valid_for);
     token_key_format(&introspection->key, answer->accessor);
     message->accessor = answer->accessor;
 }
@@ -279,17 +286,74 @@ static void ask_questions(struct introspecting *introspecting)
     }
 }
 
-static void introspect_caller_known(enum status status, struct calling *calling)
+/* min_position */
+
+static enum ring_place find_position(struct api *api, const Gatehouse__V1__Position *position)
 {
-    struct introspecting *introspecting = (struct introspecting *)calling;
-    if (status == STATUS_OK)
-        status = check_introspecting(introspecting);
+    return ring_find(api->domain->memory->ring, (struct position){position->revision, position->change_id});
+}
+
+static enum status check_position(struct call *call, enum ring_place place)
+{
+    switch (place) {
+    case RING_HAS_IT:
+        break;
+    case RING_IS_OTHER:
+        return call_fail(call, STATUS_FAILED_PRECONDITION, "CHANGE_LOST",
+                         "the database has another change in the place of min_position");
+    case RING_IS_BEHIND:
+        return call_fail(call, STATUS_FAILED_PRECONDITION, "POSITION_TOO_OLD",
+                         "min_position is longer ago than this server remembers");
+    case RING_IS_AHEAD:
+        return call_fail_retry(call, STATUS_UNAVAILABLE, "NOT_THERE_YET", NOT_THERE_RETRY_MS,
+                               "this server has not heard of min_position yet");
+    }
+    return STATUS_OK;
+}
+
+static void answer_or_ask(struct introspecting *introspecting, enum status status)
+{
     if (status == STATUS_OK) {
         ask_questions(introspecting);
     } else {
         introspecting->failure = (int)status;
         answer_introspecting(introspecting);
     }
+}
+
+static void check_positions(enum status status, void *arg)
+{
+    struct introspecting *introspecting = arg;
+    struct calling *calling = &introspecting->calling;
+    for (size_t i = 0; i < introspecting->count && status == STATUS_OK; i++) {
+        const Gatehouse__V1__Position *position = asked_at(introspecting, i).min_position;
+        if (position != NULL)
+            status = check_position(calling->call, find_position(calling->api, position));
+    }
+    answer_or_ask(introspecting, status);
+}
+
+/* Is there one that this server does not know, and others may have told the database? */
+static bool must_look(const struct introspecting *introspecting)
+{
+    struct api *api = introspecting->calling.api;
+    for (size_t i = 0; i < introspecting->count && api->domain->follow != NULL; i++) {
+        const Gatehouse__V1__Position *position = asked_at(introspecting, i).min_position;
+        if (position != NULL && find_position(api, position) != RING_HAS_IT)
+            return true;
+    }
+    return false;
+}
+
+static void introspect_caller_known(enum status status, struct calling *calling)
+{
+    struct introspecting *introspecting = (struct introspecting *)calling;
+    if (status == STATUS_OK)
+        status = check_introspecting(introspecting);
+    if (status != STATUS_OK)
+        answer_or_ask(introspecting, status);
+    else if (!must_look(introspecting) || current_wait(calling->api, true, check_positions, introspecting))
+        check_positions(STATUS_OK, introspecting);
 }
 
 static enum status authenticate_single(struct calling *calling, struct api *api, struct call *call,
@@ -381,6 +445,13 @@ void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMess
     if (method == METHOD_ISSUE_TOKEN)
         call_watch(closure_data);
     peer_resolve(api, closure_data);
+    if (method == METHOD_WATCH) { /* whose messages are many, and which knows itself when to look */
+        const Gatehouse__V1__WatchRequest *message = (const Gatehouse__V1__WatchRequest *)request;
+        if (check_request(closure_data, contract_of(api, method), request) != STATUS_OK ||
+            watch_message(api->watch, closure_data, message, closure) != STATUS_OK)
+            closure(NULL, closure_data);
+        return;
+    }
     current_invoke(api, is_of_unknown_client(api, method, request), invoke, service, method, request, closure,
                    closure_data);
 }

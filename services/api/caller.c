@@ -84,7 +84,7 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection->is_token = calling->caller.has_token = token_text_parse(token, &introspection->key);
     introspection->api = call->method;
     introspection->is_own = true;
-    introspection->is_use = true;
+    introspection->is_use = !calling->is_look;
     introspection->waits = call_waits;
     introspection->waiter = call;
     introspection->arg = calling;

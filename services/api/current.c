@@ -12,9 +12,38 @@
 
 enum { LOOKS_MAX = 20 }; /* each of which took longer than the lease */
 
-struct waiting {
+struct looking {
     struct follow *follow;
     int looks;
+    store_done_fn *done;
+    void *arg;
+};
+
+/* A look that took longer than the lease proves too little: look again. */
+static void go_on(enum status status, void *arg)
+{
+    struct looking *looking = arg;
+    bool is_late = status == STATUS_OK && !follow_has_lease(looking->follow);
+    if (is_late && ++looking->looks < LOOKS_MAX) {
+        follow_refresh(looking->follow, go_on, looking);
+        return;
+    }
+    looking->done(is_late ? STATUS_UNAVAILABLE : status, looking->arg);
+    free(looking);
+}
+
+bool current_wait(struct api *api, bool is_always, store_done_fn *done, void *arg)
+{
+    struct follow *follow = api->domain->follow;
+    if (follow == NULL || (follow_is_current(follow) && !is_always))
+        return true;
+    struct looking *looking = must(malloc(sizeof *looking));
+    *looking = (struct looking){follow, 0, done, arg};
+    follow_refresh(follow, go_on, looking);
+    return false;
+}
+
+struct waiting {
     invoke_fn *invoke;
     ProtobufCService *service;
     unsigned method;
@@ -23,17 +52,9 @@ struct waiting {
     struct call *call;
 };
 
-/* A look that took longer than the lease proves too little: look again. */
-static void go_on(enum status status, void *arg)
+static void invoke_now(enum status status, void *arg)
 {
     struct waiting *waiting = arg;
-    bool is_late = status == STATUS_OK && !follow_has_lease(waiting->follow);
-    if (is_late && ++waiting->looks < LOOKS_MAX) {
-        follow_refresh(waiting->follow, go_on, waiting);
-        return;
-    }
-    if (is_late)
-        status = STATUS_UNAVAILABLE;
     if (status == STATUS_OK) {
         waiting->invoke(waiting->service, waiting->method, waiting->request, waiting->closure, waiting->call);
     } else {
@@ -47,11 +68,12 @@ void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, Protobuf
                     const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data)
 {
     struct follow *follow = api->domain->follow;
-    if (follow_is_current(follow) && !(is_always && follow != NULL)) {
+    if (follow == NULL || (follow_is_current(follow) && !is_always)) {
         invoke(service, method, request, closure, closure_data);
         return;
     }
     struct waiting *waiting = must(malloc(sizeof *waiting));
-    *waiting = (struct waiting){follow, 0, invoke, service, method, request, closure, closure_data};
-    follow_refresh(follow, go_on, waiting);
+    *waiting = (struct waiting){invoke, service, method, request, closure, closure_data};
+    if (current_wait(api, is_always, invoke_now, waiting))
+        invoke_now(STATUS_OK, waiting);
 }

@@ -30,6 +30,7 @@ struct api {
     size_t trusted_proxy_count;
     /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
     _Atomic(struct introspecting *) spare;
+    struct watch *watch;
 };
 
 /* caller.c */
@@ -48,6 +49,7 @@ typedef void caller_done_fn(enum status status, struct calling *calling);
 
 /* Finding out who calls: from memory at once, or through the store. */
 struct calling {
+    bool is_look; /* set by whoever asks: it is no use of the caller's token */
     struct api *api;
     struct call *call;
     struct caller caller;
@@ -95,6 +97,9 @@ void peer_resolve(const struct api *api, struct call *call);
 Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time);
 Google__Protobuf__Duration *answer_duration(Google__Protobuf__Duration *message, int64_t microseconds);
 
+/* Fills the message, and gives it back. */
+Gatehouse__V1__Position *answer_position(Gatehouse__V1__Position *message, struct position position);
+
 /* Role ids of a set, sorted; `ids` has room for ROLES_MAX. Returns how many. */
 size_t answer_roles(struct directory *directory, const struct role_set *roles, char **ids);
 
@@ -113,6 +118,9 @@ int64_t read_time(const Google__Protobuf__Timestamp *time, int64_t otherwise);
 /* current.c: calls `invoke`, at once or when the replica has caught up with the others. */
 typedef void invoke_fn(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                        ProtobufCClosure closure, void *closure_data);
+/* True: it is current, or this server's alone. Otherwise, and always if `is_always` and others write to the store, done
+ * is called later, with STATUS_OK or STATUS_UNAVAILABLE. */
+bool current_wait(struct api *api, bool is_always, store_done_fn *done, void *arg);
 void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
                     const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data);
 

@@ -37,6 +37,18 @@ struct call_error {
     int64_t retry_after_ms;         /* RetryInfo; 0 for none */
 };
 
+struct call;
+
+/* What a transport offers to a handler that streams: rpc/server.h says of each what it does (rpc_call_converse and so
+ * on). */
+struct call_stream {
+    void (*converse)(struct call *call, void (*on_half_closed)(struct call *call));
+    void (*read_next)(struct call *call);
+    bool (*has_room)(const struct call *call);
+    void (*on_ready)(struct call *call, void (*on_ready)(struct call *call));
+    void (*on_finish)(struct call *call, void (*on_finish)(struct call *call));
+};
+
 struct call {
     /* Set by the transport; constant while the call lasts. */
     const char *method;        /* "/gatehouse.v1.AuthService/Introspect" */
@@ -51,6 +63,7 @@ struct call {
     /* NULL: this transport cannot tell. A unary handler that does not set on_cancel (call_watch does) may be told only
      * when it answers. */
     bool (*is_cancelled)(const struct call *call);
+    const struct call_stream *stream; /* NULL: this transport has one answer a call */
 
     /* Set by a handler before it returns: called once, from any thread, when the call is cancelled or its peer gone.
      * The handler must still end the call. */

@@ -106,6 +106,15 @@ static bool check_number(const struct checking *at, int64_t number)
     return fail(at, "must be from %lld to %lld", (long long)rules->least, (long long)rules->most);
 }
 
+/* Of one that is not less than its seconds say. */
+static int compare_duration(const Google__Protobuf__Duration *duration, int64_t nanoseconds)
+{
+    int64_t seconds = nanoseconds / NANOSECONDS, nanos = nanoseconds % NANOSECONDS;
+    if (duration->seconds != seconds)
+        return duration->seconds < seconds ? -1 : 1;
+    return (duration->nanos > nanos) - (duration->nanos < nanos);
+}
+
 static bool check_duration(const struct checking *at, const Google__Protobuf__Duration *duration)
 {
     const struct contract_field *rules = at->field;
@@ -114,10 +123,10 @@ static bool check_duration(const struct checking *at, const Google__Protobuf__Du
                   (duration->seconds == 0 || duration->nanos == 0 || (duration->seconds < 0) == (duration->nanos < 0));
     if (!rules->has_range)
         return is_one || fail(at, "is no duration");
-    int64_t least = rules->least / NANOSECONDS, most = rules->most / NANOSECONDS; /* ours are whole seconds */
-    bool is_within = is_one && duration->seconds >= least && duration->nanos >= 0 &&
-                     (duration->seconds < most || (duration->seconds == most && duration->nanos == 0));
-    return is_within || fail(at, "must be from %lld to %lld seconds", (long long)least, (long long)most);
+    bool is_within = is_one && duration->nanos >= 0 && compare_duration(duration, rules->least) >= 0 &&
+                     compare_duration(duration, rules->most) <= 0;
+    return is_within || fail(at, "must be from %g to %lld seconds", (double)rules->least / NANOSECONDS,
+                             (long long)(rules->most / NANOSECONDS));
 }
 
 static bool check_time(const struct checking *at, const Google__Protobuf__Timestamp *time)
@@ -223,13 +232,20 @@ static bool check_repeated(const struct checking *at, const struct contract_mess
     return true;
 }
 
+/* The members of a oneof share their place: is it another's now? */
+static bool is_elsewhere(const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message)
+{
+    return (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+           *(const uint32_t *)member(message, field->quantifier_offset) != field->id;
+}
+
 static bool check_message(const struct checking *at, const struct contract_message *rules,
                           const ProtobufCMessage *message, const Google__Protobuf__FieldMask *mask, bool is_partial)
 {
     for (size_t i = 0; i < rules->count; i++) {
         struct checking inner = {at, &rules->fields[i], at->violation, is_partial};
         const ProtobufCFieldDescriptor *field = inner.field->field;
-        if (inner.field->is_output)
+        if (inner.field->is_output || is_elsewhere(field, message))
             continue;
         bool is_whole = !is_partial || inner.field->is_identifier || is_named(mask, field->name);
         if (field->label == PROTOBUF_C_LABEL_REPEATED

@@ -53,6 +53,9 @@ static void decide(const struct introspect *introspect, struct introspection *an
     if (seen.last_used > now) /* by a clock that was, or is, ahead of this one */
         seen.last_used = now;
     fill_in(answer, &seen, view->credential, settings);
+    /* C9: another replica may not know of the last uses yet. */
+    int64_t unknown = introspect->follow == NULL ? 0 : introspect->flush_interval;
+    answer->valid_for = answer->expires - now > unknown ? answer->expires - now - unknown : 0;
 }
 
 static struct memory_use use_of(const struct introspection *introspection, const struct token_facts *token)
@@ -91,7 +94,7 @@ bool introspect_in_memory(const struct introspect *introspect, struct introspect
         memory_look(introspect->memory, &introspection->key, &view);
         decide(introspect, introspection, &view);
     } while (!memory_look_done(introspect->memory, &view));
-    introspection->revision = view.revision;
+    introspection->position = view.position;
     if (!view.is_known)
         return false;
     /* On a store that others write to, a use that they noted may be there and not here yet. */
@@ -274,7 +277,7 @@ static void load(struct introspection *introspection)
     const struct introspect *introspect = introspection->introspect;
     struct memory_view view;
     memory_look(introspect->memory, &introspection->key, &view);
-    introspection->revision = view.revision; /* before the row is read: a lower bound */
+    introspection->position = view.position; /* before the row is read: a lower bound */
     introspection->generation = view.generation;
     (void)!memory_look_done(introspect->memory, &view);
     introspection->is_found = false;

@@ -47,7 +47,8 @@ struct introspection {
     int64_t issued;
     int64_t expires;
     int64_t idle_timeout;
-    int64_t revision;
+    struct position position; /* the last change that it certainly takes account of */
+    int64_t valid_for;        /* a cache may give the same answer for so long */
 
     /* While the store is asked. */
     bool is_counted;

@@ -65,6 +65,24 @@ static void add_client(struct log_reading *reading, const void *subject, size_t 
     client_id[len] = '\0';
 }
 
+/* W8: what is not known to concern one alone is told to concern all. */
+static void add_event(struct news *news, const struct change_row *row)
+{
+    struct ring_event event = {.position = row->position, .kind = RING_ALL};
+    if (row->kind == CHANGE_TOKEN && row->subject_len == TOKEN_KEY_BYTES) {
+        event.kind = RING_TOKEN;
+        memcpy(event.token.bytes, row->subject, TOKEN_KEY_BYTES);
+    } else if (row->kind == CHANGE_CREDENTIAL && row->subject_len == CLIENT_ID_LEN) {
+        event.kind = RING_CREDENTIAL;
+        memcpy(event.client_id, row->subject, CLIENT_ID_LEN);
+    } else if (row->kind == CHANGE_PURGE && row->subject_len == sizeof event.credential_id) {
+        event.kind = RING_PURGE;
+        memcpy(&event.credential_id, row->subject, sizeof event.credential_id);
+    }
+    GROW(news, events, event_count, event_size);
+    news->events[news->event_count++] = event;
+}
+
 static void add_change(struct log_reading *reading, int64_t kind, const void *subject, size_t len)
 {
     struct news *news = reading->news;
@@ -112,6 +130,22 @@ static enum status read_change(const struct change_row *row, void *arg)
     reading->has_gap |= position.revision != reading->next++;
     reading->is_damaged |= position.change_id == 0;
     add_change(reading, row->kind, row->subject, row->subject_len);
+    add_event(news, row);
+    return STATUS_OK;
+}
+
+/* A change_each_fn: what had been done before the start is for whoever watched before it, and goes on. */
+static enum status read_past(const struct change_row *row, void *arg)
+{
+    struct news *news = arg;
+    bool is_next = row->position.revision == news->position.revision + 1 && row->position.change_id != 0;
+    news->position = row->position;
+    if (is_next) {
+        add_event(news, row);
+    } else {
+        news->base = row->position;
+        news->event_count = 0;
+    }
     return STATUS_OK;
 }
 
@@ -215,6 +249,14 @@ static enum status read_whole(struct store_tx *tx, struct news *news)
     return credential_facts_load_all(tx, news->now, &news->facts, &news->facts_count);
 }
 
+static enum status read_start(struct store_tx *tx, struct news *news)
+{
+    TRY(read_whole(tx, news));
+    int64_t from = news->position.revision - RING_EVENTS;
+    news->position = (struct position){0};
+    return change_log_read(tx, from, read_past, news);
+}
+
 static enum status read_log(struct store_tx *tx, struct news *news)
 {
     struct log_reading reading = {.news = news, .next = news->since.revision + 1};
@@ -230,7 +272,7 @@ enum status news_read(struct store_tx *tx, struct news *news)
 {
     reset(news);
     news->kind = NEWS_START;
-    TRY(news->is_start ? read_whole(tx, news) : read_log(tx, news));
+    TRY(news->is_start ? read_start(tx, news) : read_log(tx, news));
     if (news->has_settings)
         TRY(setting_load(tx, &news->settings));
     if (news->has_roles)
@@ -241,6 +283,17 @@ enum status news_read(struct store_tx *tx, struct news *news)
 }
 
 /* Applying */
+
+/* As long as the purged ones are known by their client IDs. */
+static void name_purged(struct memory *memory, struct news *news)
+{
+    for (size_t i = 0; i < news->event_count; i++) {
+        struct ring_event *event = &news->events[i];
+        const struct change purge = {.kind = CHANGE_PURGE, .credential_id = event->credential_id};
+        if (event->kind == RING_PURGE)
+            *event = change_event(memory, event->position, &purge);
+    }
+}
 
 static void apply_since(struct memory *memory, struct news *news)
 {
@@ -265,16 +318,18 @@ static void apply_all(struct memory *memory, struct news *news)
         .role_count = news->role_count,
         .settings = &news->settings,
     };
-    change_apply_all(memory, &content);
+    change_apply_all(memory, &content, news->is_start ? news->base : news->position,
+                     news->kind == NEWS_HISTORY ? RING_IS_OF_ANOTHER_HISTORY : RING_IS_CUT);
 }
 
 void news_apply(struct memory *memory, struct news *news)
 {
+    name_purged(memory, news);
     if (news->kind == NEWS_SINCE)
         apply_since(memory, news);
     else
         apply_all(memory, news);
     news->facts_count = 0; /* the directory has them now */
-    if (!position_equal(news->position, news->since) || news->is_start)
-        directory_set_position(memory->directory, news->position);
+    if (news->kind == NEWS_SINCE || news->is_start)
+        change_pass(memory, news->events, news->event_count);
 }

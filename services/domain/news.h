@@ -11,6 +11,7 @@
 #define DOMAIN_NEWS_H
 
 #include "base/arena.h"
+#include "memory/ring.h"
 #include "records/role.h"
 #include "rules/change.h"
 #include "rules/credential.h"
@@ -39,6 +40,9 @@ struct news {
     struct arena arena;
     struct position *log; /* all that was looked at, in order */
     size_t log_count, log_size;
+    struct position base;      /* of NEWS_START: of the change before the first of the events */
+    struct ring_event *events; /* what those who watch are to be told; in order */
+    size_t event_count, event_size;
     struct token_key *ended;
     size_t ended_count, ended_size;
     int64_t *purged;

@@ -33,6 +33,7 @@ void work_reset(struct work *work)
         work->changes = own->next;
         free_change(own);
     }
+    work->position = (struct position){0};
     work->tokens_ended = 0;
     work->credentials_affected = 0;
     work->takes_administration = ADMINISTRATION_NONE;
@@ -69,6 +70,7 @@ static enum status append_log(struct work *work, struct own_change *own, const v
 {
     TRY(change_log_next(work->tx, &own->position.revision));
     own->position.change_id = make_change_id();
+    work->position = own->position;
     const struct change_row row = {
         .position = own->position, .kind = own->change.kind, .subject = subject, .subject_len = len};
     return change_log_append(work->tx, &row, work->now);
@@ -122,13 +124,14 @@ enum status work_change_all(struct work *work)
 static void obey(struct work *work, struct own_change *own)
 {
     bool is_next = work->follow == NULL || follow_begin_own(work->follow, own->position);
+    const struct ring_event event = change_event(work->memory, own->position, &own->change);
     if (is_next || own->change.kind == CHANGE_TOKEN) {
         change_apply(work->memory, &own->change);
         if (own->change.kind == CHANGE_CREDENTIAL)
             own->change.facts = NULL; /* memory has it now */
     }
     if (work->follow == NULL)
-        directory_set_position(work->memory->directory, own->position);
+        change_pass(work->memory, &event, 1);
     else
         follow_end_own(work->follow);
 }

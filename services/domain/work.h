@@ -31,6 +31,7 @@ struct work {
     int64_t now;
     struct token_limits limits; /* as memory has the settings, now */
     const char *actor;          /* client ID or mutual-TLS identity */
+    struct position position;   /* of the last change, if the work has made one; stays after work_apply */
     int64_t tokens_ended;
     int64_t credentials_affected;
     enum administration takes_administration; /* what of it a credential had, and has no more */

@@ -147,11 +147,6 @@ void directory_note_use(struct credential_entry *entry, int64_t used)
         atomic_store_explicit(&entry->last_used, used, memory_order_relaxed);
 }
 
-int64_t directory_revision(struct directory *directory)
-{
-    return atomic_load(&directory->revision);
-}
-
 const struct settings *directory_settings(struct directory *directory)
 {
     return atomic_load(&directory->settings);

@@ -49,8 +49,6 @@ struct credential_entry *directory_find(struct directory *directory, const char 
 struct credential_entry *directory_find_id(struct directory *directory, int64_t id);
 const struct credential_facts *directory_facts(const struct credential_entry *entry);
 const struct settings *directory_settings(struct directory *directory);
-/* Of directory_position. Whoever reads it before a look-up has a lower bound of what the answer has seen. */
-int64_t directory_revision(struct directory *directory);
 
 /* At any time. */
 int64_t directory_id(const struct credential_entry *entry);

@@ -8,6 +8,7 @@ struct memory *memory_new(size_t max_tokens)
     struct memory *memory = must(calloc(1, sizeof *memory));
     *memory = (struct memory){
         .directory = directory_new(),
+        .ring = ring_new(),
         .tokens = token_table_new(max_tokens),
         .usage = usage_new(),
         .audit = audit_queue_new(),
@@ -26,6 +27,7 @@ void memory_free(struct memory *memory)
     audit_queue_free(memory->audit);
     usage_free(memory->usage);
     token_table_free(memory->tokens);
+    ring_free(memory->ring);
     directory_free(memory->directory);
     free(memory);
 }
@@ -33,7 +35,7 @@ void memory_free(struct memory *memory)
 void memory_look(const struct memory *memory, const struct token_key *key, struct memory_view *ret_view)
 {
     struct directory *directory = memory->directory;
-    ret_view->revision = directory_revision(directory); /* before the token: a lower bound */
+    ret_view->position = directory_position(directory); /* W3: before the token, a lower bound */
     ret_view->is_known = token_table_get(memory->tokens, key, &ret_view->token, &ret_view->generation);
     ret_view->turn = directory_begin(directory);
     ret_view->settings = directory_settings(directory);

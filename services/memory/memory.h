@@ -5,6 +5,7 @@
 
 #include "memory/audit_queue.h"
 #include "memory/directory.h"
+#include "memory/ring.h"
 #include "memory/secret_uses.h"
 #include "memory/throttle.h"
 #include "memory/token_table.h"
@@ -14,6 +15,7 @@
 
 struct memory {
     struct directory *directory;
+    struct ring *ring; /* the changes that the others have in them */
     struct token_table *tokens;
     struct usage *usage;
     struct audit_queue *audit;
@@ -49,9 +51,9 @@ static inline bool memory_take_news(struct memory *memory)
  * All that a view points to stays until memory_look_done; false says that it was not all of one moment.
  */
 struct memory_view {
-    bool is_known;       /* the token, its credential with it; else only what follows is set */
-    int64_t revision;    /* of all changes up to this one, what is here knows: it was read first */
-    uint64_t generation; /* for token_table_put */
+    bool is_known;            /* the token, its credential with it; else only what follows is set */
+    struct position position; /* W3: of all changes up to this one, what is here knows: it was read first */
+    uint64_t generation;      /* for token_table_put */
     const struct settings *settings;
     struct token_facts token;
     const struct credential_facts *credential;

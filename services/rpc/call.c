@@ -12,6 +12,12 @@ static bool is_cancelled(const struct call *base)
     return atomic_load(&((const struct rpc_call *)base)->is_cancelled);
 }
 
+static const struct call_stream stream = {.converse = rpc_call_converse,
+                                          .read_next = rpc_call_read_next,
+                                          .has_room = rpc_call_has_room,
+                                          .on_ready = rpc_call_on_ready,
+                                          .on_finish = rpc_call_on_finish};
+
 void rpc_call_init(struct rpc_call *call, struct rpc_server *server)
 {
     call->server = server;
@@ -26,8 +32,12 @@ void rpc_call_done(struct rpc_call *call)
 
 void rpc_call_begin(struct rpc_call *call, int64_t now)
 {
-    call->base = (struct call){
-        .method = "", .peer = "", .identities = nobody, .deadline = INT64_MAX, .is_cancelled = is_cancelled};
+    call->base = (struct call){.method = "",
+                               .peer = "",
+                               .identities = nobody,
+                               .deadline = INT64_MAX,
+                               .is_cancelled = is_cancelled,
+                               .stream = &stream};
     call->method = NULL;
     call->started = now;
     call->request = NULL;

@@ -21,6 +21,7 @@ static void answer_introspect(ProtobufCClosure closure, void *call)
     Gatehouse__V1__IntrospectResponse response = GATEHOUSE__V1__INTROSPECT_RESPONSE__INIT;
     Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     Google__Protobuf__Duration idle_timeout = GOOGLE__PROTOBUF__DURATION__INIT;
+    Gatehouse__V1__Position position = GATEHOUSE__V1__POSITION__INIT;
     char role[] = "work_creator", name[] = "credential 0", client_id[] = "5f0c5f6e-0c4b-4a9e-9a44-1f2d3c4b5a69";
     char accessor[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     time.seconds = 1800000000;
@@ -33,7 +34,10 @@ static void answer_introspect(ProtobufCClosure closure, void *call)
     response.roles = (char *[]){role};
     response.issue_time = response.expire_time = &time;
     response.idle_timeout = &idle_timeout;
-    response.revision = 1;
+    position.revision = 1;
+    position.change_id = 1234567890123456789;
+    response.position = &position;
+    response.valid_for = &idle_timeout;
     response.accessor = accessor;
     closure(&response.base, call);
 }

@@ -159,6 +159,15 @@ static void fake__revoke(Gatehouse__V1__AuthService_Service *service, const Gate
     closure(call->error.status == STATUS_OK ? &response : NULL, call);
 }
 
+static void fake__watch(Gatehouse__V1__AuthService_Service *service, const Gatehouse__V1__WatchRequest *request,
+                        Gatehouse__V1__WatchResponse_Closure closure, void *closure_data)
+{
+    (void)service;
+    (void)request;
+    (void)call_fail(closure_data, STATUS_UNIMPLEMENTED, "", "not here");
+    closure(NULL, closure_data);
+}
+
 static bool is_ready(void *arg)
 {
     (void)arg;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The revision of an answer promises what the answer has seen, also while the token is being revoked."""
+"""The position of an answer promises what the answer has seen, also while the token is being revoked."""
 import contextlib
 import sqlite3
 import threading
@@ -46,7 +46,7 @@ class Caller(threading.Thread):
 
     @staticmethod
     def revisions(answer):
-        return [one.revision for one in auth.BatchIntrospectResponse.FromString(answer).responses if one.active]
+        return [one.position.revision for one in auth.BatchIntrospectResponse.FromString(answer).responses if one.active]
 
 
 class Revision(unittest.TestCase):

@@ -200,7 +200,7 @@ static void read_answer(struct sim_call *call, const ProtobufCMessage *message)
     } else if (call->kind == CALL_USE || call->kind == CALL_LOOK) {
         const Gatehouse__V1__IntrospectResponse *response = (const void *)message;
         call->is_active = response->active;
-        call->revision = response->revision;
+        call->revision = response->position == NULL ? 0 : response->position->revision;
         for (size_t i = 0; i < response->n_roles; i++)
             for (int role = 0; role < SIM_ROLES; role++)
                 call->roles |= (strcmp(response->roles[i], sim_role_names[role]) == 0) << role;

@@ -112,8 +112,9 @@ class Daemon:
         self.auth = auth_pb2_grpc.AuthServiceStub(self.channel)
         self.admin = credential_admin_pb2_grpc.CredentialAdminStub(self.channel)
 
-    def open_channel(self):
-        return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}", options=[("grpc.use_local_subchannel_pool", 1)])
+    def open_channel(self, options=()):
+        return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}",
+                                     options=[("grpc.use_local_subchannel_pool", 1), *options])
 
     @property
     def http(self):
