@@ -75,9 +75,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         arguments->secret_file = value;
         return 0;
     case ARGP_KEY_ARG:
-        if (state->arg_num > 0 || strcmp(value, "init") != 0)
+        arguments->is_init = strcmp(value, "init") == 0;
+        arguments->is_migrate = strcmp(value, "migrate") == 0;
+        if (state->arg_num > 0 || (!arguments->is_init && !arguments->is_migrate))
             argp_error(state, "there is no command %s", value);
-        arguments->is_init = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -89,9 +90,11 @@ void arguments_parse(int argc, char **argv, struct arguments *ret_arguments)
     static const struct argp argp = {
         options,
         parse_option,
-        "[init]",
+        "[init|migrate]",
         "The Gatehouse daemon: application credentials to bearer tokens, over gRPC and HTTP."
-        "\v`gatehoused init` makes the database and a first administrator.",
+        "\v`gatehoused init` makes the database and a first administrator; `gatehoused migrate` brings the database's "
+        "schema "
+        "up to date, as a start does, and ends.",
         NULL,
         NULL,
         NULL};

@@ -17,6 +17,7 @@ struct arguments {
     bool is_print;
     bool is_check;
     bool is_init;
+    bool is_migrate;
     bool is_health;
     bool may_dump;
     const char *name;

@@ -50,25 +50,46 @@ static bool give_store_password(const struct config *config)
     return is_given;
 }
 
-bool daemon_open_store(struct daemon *daemon, bool create)
+/* NULL: the store is no file. */
+static const char *store_path(const struct daemon *daemon)
+{
+    return strncmp(daemon->config.store, "sqlite:", 7) == 0 ? daemon->config.store + 7 : NULL;
+}
+
+/* Which brings its schema up to date. *ret_was_copy: it was a copy, which is claimed; NULL: it is left one. */
+static bool open_store(struct daemon *daemon, bool create, bool *ret_was_copy)
 {
     if (!give_store_password(&daemon->config))
         return false;
     char why[256] = "", shown[512];
     config_show_store(daemon->config.store, shown);
-    struct store_options store_options = {.schema = &records_schema,
-                                          .url = daemon->config.store,
-                                          .create = create,
-                                          .reply_timeout_ms = daemon->config.store_timeout_ms};
-    bool was_copy = false;
-    enum status status = store_open(&store_options, &daemon->store, why);
-    if (status == STATUS_OK)
-        status = copy_claim(daemon->store, &was_copy, why);
-    if (status != STATUS_OK) {
+    struct store_options options = {.schema = &records_schema,
+                                    .url = daemon->config.store,
+                                    .create = create,
+                                    .reply_timeout_ms = daemon->config.store_timeout_ms};
+    enum status status = store_open(&options, &daemon->store, why);
+    if (status == STATUS_OK && ret_was_copy != NULL)
+        status = copy_claim(daemon->store, ret_was_copy, why);
+    if (status != STATUS_OK)
         log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", shown, "message", why, "try",
                   status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);
+    return status == STATUS_OK;
+}
+
+bool daemon_migrate(struct daemon *daemon)
+{
+    /* In a database elsewhere, who may make tables may make the first ones, too; a file is made by init. */
+    bool is_made = open_store(daemon, store_path(daemon) == NULL, NULL);
+    store_close(daemon->store);
+    daemon->store = NULL;
+    return is_made;
+}
+
+bool daemon_open_store(struct daemon *daemon, bool create)
+{
+    bool was_copy = false;
+    if (!open_store(daemon, create, &was_copy))
         return false;
-    }
     struct domain_options domain_options = {
         .store = daemon->store,
         .max_tokens_in_memory = (size_t)daemon->config.max_tokens_in_memory,
@@ -77,16 +98,13 @@ bool daemon_open_store(struct daemon *daemon, bool create)
         .is_strict = daemon->config.strict,
         .begins_history = was_copy,
     };
-    status = domain_open(&domain_options, &daemon->domain);
-    if (status != STATUS_OK)
+    enum status status = domain_open(&domain_options, &daemon->domain);
+    if (status != STATUS_OK) {
+        char shown[512];
+        config_show_store(daemon->config.store, shown);
         log_write(LOG_LEVEL_ERROR, "store_cannot_be_read", "store", shown, "status", status_name(status), NULL);
+    }
     return status == STATUS_OK;
-}
-
-/* NULL: the store is no file. */
-static const char *store_path(const struct daemon *daemon)
-{
-    return strncmp(daemon->config.store, "sqlite:", 7) == 0 ? daemon->config.store + 7 : NULL;
 }
 
 bool daemon_has_store_file(const struct daemon *daemon)

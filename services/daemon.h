@@ -31,6 +31,9 @@ struct daemon {
 /* Store and domain only. What is wrong is in the log. */
 bool daemon_open_store(struct daemon *daemon, bool create);
 
+/* Brings the schema of the store up to date and closes it. False: a line in the log says why not. */
+bool daemon_migrate(struct daemon *daemon);
+
 /* Opens the store and the domain, and listens. False: the log says why; daemon_stop is still to be called. */
 bool daemon_start(struct daemon *daemon, bool is_rest_only);
 

@@ -279,7 +279,7 @@ static void check_certificates(const struct config *config, struct config_mistak
 /* init and --health do not serve: the keys need not be there, which only the service may read. */
 static void check_config(struct daemon *daemon, const struct arguments *arguments, struct config_mistakes *mistakes)
 {
-    if (arguments->is_init || arguments->is_health)
+    if (arguments->is_init || arguments->is_migrate || arguments->is_health)
         config_check_values(&daemon->config, mistakes);
     else if (!arguments->is_print) {
         config_check(&daemon->config, arguments->is_rest_only, mistakes);
@@ -309,6 +309,8 @@ static int act(struct daemon *daemon, const struct arguments *arguments)
         return EXIT_SUCCESS;
     if (arguments->is_health)
         return ask_health(&daemon->config);
+    if (arguments->is_migrate)
+        return daemon_migrate(daemon) ? EXIT_SUCCESS : EXIT_FAILURE;
     return arguments->is_init ? init(daemon, arguments) : run(daemon, arguments->is_rest_only);
 }
 
@@ -320,7 +322,8 @@ int main(int argc, char **argv)
     arguments_parse(argc, argv, &arguments);
     harden(arguments.may_dump);
     config_load(arguments.config_file, arguments.settings, &daemon.config, &mistakes);
-    if (!arguments.is_print && !arguments.is_check && !arguments.is_health && !arguments.is_init)
+    if (!arguments.is_print && !arguments.is_check && !arguments.is_health && !arguments.is_init &&
+        !arguments.is_migrate)
         take_sockets(&daemon, &mistakes);
     check_config(&daemon, &arguments, &mistakes);
     if (mistakes.count > 0) {

@@ -104,7 +104,10 @@ static const char fifth[] = "CREATE TABLE token_count ("
                             "    live BIGINT NOT NULL, counted BIGINT NOT NULL"
                             ") /* table */;";
 
-static const char *const steps[] = {first, second, third, fourth, fifth};
+/* What store/schema.h says of steps. */
+static const char sixth[] = "ALTER TABLE schema_version ADD COLUMN needs BIGINT NOT NULL DEFAULT 0;";
+
+static const struct store_step steps[] = {{first, 0}, {second, 0}, {third, 0}, {fourth, 0}, {fifth, 0}, {sixth, 0}};
 
 static const struct store_table tables[] = {
     {"instance", 1, 2, {{"name", 't'}, {"value", 'b'}}},

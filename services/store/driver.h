@@ -81,6 +81,10 @@ struct driver {
     void (*announce)(struct connection *connection);
     void (*await)(struct connection *connection, int64_t ms);
 
+    /* In a transaction that changes the schema: from here on alone among those of all processes, without a limit of
+     * time. */
+    enum status (*lock_schema)(struct connection *connection);
+
     /* Runs the statements of a migration, in the database's own dialect (records/schema.h says what may differ). */
     enum status (*script)(struct connection *connection, const char *sql);
 

@@ -2,6 +2,7 @@
 #include "store/migrations.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TRIES_MAX = 20 };
+enum { TRIES_MAX = 20, REASON_SHOWN = 120 };
 
 static enum status keep_number(const struct store_row *row, void *arg)
 {
@@ -17,62 +18,111 @@ static enum status keep_number(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-static enum status read_version(struct connection *connection, int64_t *ret_version)
+static enum status query(struct connection *connection, const char *sql, int64_t *ret_number)
 {
-    const struct driver *driver = connection->driver;
-    TRY(driver->script(connection, "CREATE TABLE IF NOT EXISTS schema_version ("
-                                   "number BIGINT PRIMARY KEY, applied BIGINT NOT NULL) /* table */;"));
-    return driver->run(connection, STORE_SQL("SELECT coalesce(max(number), 0) FROM schema_version"), NULL, 0,
-                       keep_number, ret_version);
+    return connection->driver->run(connection, sql, NULL, 0, keep_number, ret_number);
 }
 
-/* Step `version` + 1, if there is one. */
-static enum status step(struct connection *connection, const struct store_schema *schema, int64_t *ret_version)
+/* Without a word that makes or changes anything: a role that may only read and write rows starts, too. */
+static enum status read_version(struct connection *connection, int64_t *ret_version)
+{
+    int64_t has_table = 0;
+    *ret_version = 0;
+    TRY(query(connection,
+              connection->driver->dialect == STORE_SQLITE
+                  ? STORE_SQL_IN("store_sql_sqlite",
+                                 "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'")
+                  : STORE_SQL_IN("store_sql_postgres",
+                                 "SELECT count(*) FROM information_schema.tables"
+                                 " WHERE table_schema = current_schema() AND table_name = 'schema_version'"),
+              &has_table));
+    if (has_table == 0)
+        return STATUS_OK;
+    return query(connection, STORE_SQL("SELECT coalesce(max(number), 0) FROM schema_version"), ret_version);
+}
+
+/* Which version must a program know at least that uses this newer database? */
+static enum status read_needed(struct connection *connection, int64_t *ret_version)
+{
+    return query(connection,
+                 STORE_SQL("SELECT max(CASE WHEN needs = 0 THEN number ELSE needs END) FROM schema_version"),
+                 ret_version);
+}
+
+static enum status note_step(struct connection *connection, const struct store_step *step, int64_t number)
 {
     const struct driver *driver = connection->driver;
+    const struct store_value values[] = {store_int(number), store_int(time(NULL) * CLOCK_SECOND),
+                                         store_int(step->needs)};
+    if (step->needs == 0) /* the column came with a step */
+        return driver->run(connection, STORE_SQL("INSERT INTO schema_version (number, applied) VALUES ($1, $2)"),
+                           values, 2, NULL, NULL);
+    return driver->run(connection, STORE_SQL("INSERT INTO schema_version (number, applied, needs) VALUES ($1, $2, $3)"),
+                       values, 3, NULL, NULL);
+}
+
+/* Step `version` + 1, if there is one; alone among the processes. */
+static enum status make_step(struct connection *connection, const struct store_schema *schema, int64_t *ret_version)
+{
+    const struct driver *driver = connection->driver;
+    TRY(driver->lock_schema(connection));
     TRY(read_version(connection, ret_version));
     if (*ret_version >= (int64_t)schema->steps_count)
         return STATUS_OK;
-    TRY(driver->script(connection, schema->steps[*ret_version]));
-    const struct store_value values[] = {store_int(*ret_version + 1), store_int(time(NULL) * CLOCK_SECOND)};
-    TRY(driver->run(connection, STORE_SQL("INSERT INTO schema_version (number, applied) VALUES ($1, $2)"), values, 2,
-                    NULL, NULL));
+    const struct store_step *step = &schema->steps[*ret_version];
+    if (*ret_version == 0)
+        TRY(driver->script(connection, "CREATE TABLE IF NOT EXISTS schema_version ("
+                                       "number BIGINT PRIMARY KEY, applied BIGINT NOT NULL) /* table */;"));
+    TRY(driver->script(connection, step->sql));
+    TRY(note_step(connection, step, *ret_version + 1));
     ++*ret_version;
     return STATUS_OK;
 }
 
-/* Replicas may start together: whoever loses finds the step made. */
-static bool is_made_by_another(enum status status)
-{
-    return status == STATUS_ABORTED || status == STATUS_ALREADY_EXISTS;
-}
+typedef enum status work_fn(struct connection *connection, const struct store_schema *schema, int64_t *ret_version);
 
-static enum status step_in_transaction(struct connection *connection, const struct store_schema *schema,
-                                       int64_t *ret_version)
+static enum status in_transaction(struct connection *connection, const struct store_schema *schema, work_fn *work,
+                                  int64_t *ret_version)
 {
     const struct driver *driver = connection->driver;
     enum status status = driver->begin(connection);
     if (status == STATUS_OK)
-        status = step(connection, schema, ret_version);
+        status = work(connection, schema, ret_version);
     if (status == STATUS_OK)
         status = driver->commit(connection);
     driver->rollback(connection);
     return status;
 }
 
+/* A version that is newer is as good as this program's own, if it can be used by this program. */
+static enum status look(struct connection *connection, const struct store_schema *schema, int64_t *ret_version)
+{
+    int64_t needed = 0;
+    TRY(read_version(connection, ret_version));
+    if (*ret_version <= (int64_t)schema->steps_count)
+        return STATUS_OK;
+    TRY(read_needed(connection, &needed));
+    if (needed <= (int64_t)schema->steps_count)
+        *ret_version = (int64_t)schema->steps_count;
+    return STATUS_OK;
+}
+
 enum status migrations_apply(struct connection *connection, const struct store_schema *schema, char why[STORE_WHY_MAX])
 {
-    int64_t version = 0, before = -1;
-    while (version != before && version <= (int64_t)schema->steps_count) {
-        before = version;
-        enum status status = step_in_transaction(connection, schema, &version);
-        for (int tries = 0; is_made_by_another(status) && tries < TRIES_MAX; tries++)
-            status = step_in_transaction(connection, schema, &version);
-        if (status != STATUS_OK) {
-            snprintf(why, STORE_WHY_MAX, "the database's schema cannot be brought up to date: %s",
-                     connection->driver->reason(connection));
-            return status;
-        }
+    int64_t version = 0;
+    enum status status = in_transaction(connection, schema, look, &version);
+    while (status == STATUS_OK && version < (int64_t)schema->steps_count) {
+        status = STATUS_ABORTED;
+        for (int tries = 0; status == STATUS_ABORTED && tries < TRIES_MAX; tries++)
+            status = in_transaction(connection, schema, make_step, &version);
+    }
+    if (status != STATUS_OK) {
+        snprintf(why, STORE_WHY_MAX,
+                 "the database's schema cannot be brought up to date; a role that may make tables does it with"
+                 " `gatehoused migrate`: %.*s",
+                 (int)utf8_fitting(connection->driver->reason(connection), REASON_SHOWN),
+                 connection->driver->reason(connection));
+        return status;
     }
     if (version <= (int64_t)schema->steps_count)
         return STATUS_OK;

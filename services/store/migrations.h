@@ -6,8 +6,9 @@
 #include "store/driver.h"
 #include "store/schema.h"
 
-/* Makes the steps that are missing, each in one transaction. A database with more steps than this program knows is
- * STATUS_FAILED_PRECONDITION, and untouched. */
+/* Makes the steps that are missing, each in one transaction, one process at a time, however long that takes. Where none
+ * is missing, nothing is asked for but to read. A database with more steps than this program knows, of which one needs
+ * a newer program, is STATUS_FAILED_PRECONDITION, and untouched. */
 enum status migrations_apply(struct connection *connection, const struct store_schema *schema, char why[STORE_WHY_MAX]);
 
 struct migration_word {

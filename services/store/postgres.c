@@ -214,6 +214,15 @@ static enum status postgres_script(struct connection *base, const char *sql)
     return status;
 }
 
+/* Any number that no other program on the same database is likely to use. */
+#define SCHEMA_LOCK "1195463507"
+
+static enum status postgres_lock_schema(struct connection *base)
+{
+    return link_script(&of(base)->link, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
+                                        "SELECT pg_advisory_xact_lock(" SCHEMA_LOCK ")");
+}
+
 static const char *postgres_reason(struct connection *base)
 {
     return of(base)->link.reason;
@@ -386,6 +395,7 @@ const struct driver postgres_driver = {
     .now = postgres_now,
     .announce = postgres_announce,
     .await = postgres_await,
+    .lock_schema = postgres_lock_schema,
     .script = postgres_script,
     .reason = postgres_reason,
     .tidy = postgres_tidy,

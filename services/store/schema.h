@@ -4,6 +4,7 @@
 #define STORE_SCHEMA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { STORE_COLUMNS_MAX = 12 };
 
@@ -17,10 +18,20 @@ struct store_table {
     } columns[STORE_COLUMNS_MAX];
 };
 
+/*
+ * Step n makes version n of version n - 1. One that was released is never edited: the next one changes what it did.
+ *
+ * Programs of the version before run beside it, and may be started: a step that only adds what they need not know says
+ * in `needs` the least version that a program must know. What they still use is taken away by a later step, when none
+ * of them runs any more.
+ */
+struct store_step {
+    const char *sql;
+    int64_t needs; /* 0: its own */
+};
+
 struct store_schema {
-    /* Step n makes version n of version n - 1. One that was released is never edited: the next one changes what it did.
-     */
-    const char *const *steps;
+    const struct store_step *steps;
     size_t steps_count;
     const struct store_table *tables; /* those that belong to the installation: a copy has all of their rows */
     size_t tables_count;

@@ -261,6 +261,11 @@ static enum status sqlite_lock(struct connection *base)
     return STATUS_OK;
 }
 
+static enum status sqlite_lock_schema(struct connection *base)
+{
+    return sqlite_lock(base);
+}
+
 static enum status sqlite_commit(struct connection *base)
 {
     return run_plain(of(base), "COMMIT");
@@ -496,6 +501,7 @@ const struct driver sqlite_driver = {
     .now = sqlite_now,
     .announce = sqlite_announce,
     .await = sqlite_await,
+    .lock_schema = sqlite_lock_schema,
     .script = sqlite_script,
     .reason = sqlite_reason,
     .tidy = sqlite_tidy,

@@ -22,6 +22,7 @@ SMALL = {
     "role": "at most 256 roles",
     "setting": "one row a setting",
     "schema_version": "one row a version of the schema",
+    "pg_namespace": "PostgreSQL's own: one row a schema of the database",
 }
 
 # What may walk over a table or sort, how its text begins or what stands in it, and why.

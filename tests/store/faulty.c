@@ -115,6 +115,11 @@ static enum status faulty_changes(struct connection *connection, int64_t *ret_ro
     return of(connection)->faulty->inner->changes(of(connection)->inner, ret_rows);
 }
 
+static enum status faulty_lock_schema(struct connection *connection)
+{
+    CALL(connection, FAULTY_ANY, lock_schema(own->inner));
+}
+
 static enum status faulty_script(struct connection *connection, const char *sql)
 {
     CALL(connection, FAULTY_ANY, script(own->inner, sql));
@@ -199,6 +204,7 @@ void faulty_init(struct faulty *faulty, const struct driver *inner)
     faulty->driver.now = faulty_now;
     faulty->driver.announce = faulty_announce;
     faulty->driver.await = faulty_await;
+    faulty->driver.lock_schema = faulty_lock_schema;
     faulty->driver.script = faulty_script;
     faulty->driver.reason = faulty_reason;
     faulty->driver.tidy = faulty_tidy;

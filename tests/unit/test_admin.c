@@ -71,6 +71,7 @@ static enum status watch_run(struct connection *connection, const char *sql, con
 PASS(begin, (struct connection * connection))
 PASS(lock, (struct connection * connection))
 PASS(start, (struct connection * connection, bool marked), marked)
+PASS(lock_schema, (struct connection * connection))
 PASS(keep, (struct connection * connection))
 PASS(undo, (struct connection * connection))
 PASS(send,
@@ -122,6 +123,7 @@ static struct driver watched_driver(void)
     driver.changes = watch_changes;
     driver.attend = watch_attend;
     driver.now = watch_now;
+    driver.lock_schema = watch_lock_schema;
     driver.script = watch_script;
     driver.commit = watch_commit;
     driver.rollback = watch_rollback;

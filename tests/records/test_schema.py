@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Who brings the schema up to date, with which rights, and which program may use what another one has made of it."""
+import os
+import re
+import sqlite3
+import subprocess
+import tempfile
+import unittest
+
+from daemon import GATEHOUSED, Daemon
+from gatehouse.v1 import credential_admin_pb2 as pb
+from postgres import Postgres
+
+OFF = {"http_address": ""}
+LOCK = 1195463507  # services/store/postgres.c
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/records/schema.c"), encoding="utf-8") as source:
+    VERSION = len(re.findall(r"\{\w+, \d+\}", source.read().split("steps[] = {")[1].split("};")[0] + "}"))
+
+
+def migrate(store, **settings):
+    arguments = [f"--set={key}={value}" for key, value in {"store": store, **settings}.items()]
+    return subprocess.Popen([GATEHOUSED, *arguments, "migrate"], stderr=subprocess.PIPE, text=True)
+
+
+class OnPostgres(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = Postgres()
+        cls.addClassCleanup(cls.postgres.__exit__)
+
+    def setUp(self):
+        self.store = self.postgres.new_database()
+
+    def sql(self, text):
+        return self.postgres.sql(text, self.store)
+
+    def end(self, process):
+        said = process.communicate(timeout=120)[1]
+        return process.returncode, said
+
+    def undo_the_last_step(self):
+        self.sql(f"DELETE FROM schema_version WHERE number = {VERSION}; ALTER TABLE schema_version DROP COLUMN needs")
+
+    def test_those_who_start_at_once_make_each_step_once(self):
+        for returncode, said in [self.end(process) for process in [migrate(self.store) for _ in range(6)]]:
+            self.assertEqual(returncode, 0, said)
+        self.assertEqual(self.sql("SELECT string_agg(number::text, ' ' ORDER BY number) FROM schema_version"),
+                         " ".join(str(i + 1) for i in range(VERSION)))
+
+    def test_a_step_may_take_longer_than_any_statement(self):
+        self.assertEqual(self.end(migrate(self.store))[0], 0)
+        self.undo_the_last_step()
+        holder = subprocess.Popen(["psql", "-q", "-X", "-A", "-t", self.store], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        holder.stdin.write(f"BEGIN; SELECT pg_advisory_xact_lock({LOCK}), 'held';\n")
+        holder.stdin.flush()
+        while "held" not in holder.stdout.readline():
+            pass
+        process = migrate(self.store, store_timeout_ms=1000)
+        holder.stdin.write("SELECT pg_sleep(7); COMMIT;\n")  # lock_timeout is 5 s
+        holder.stdin.close()
+        returncode, said = self.end(process)
+        self.assertEqual(returncode, 0, said)
+        holder.wait(60)
+        holder.stdout.close()
+        self.assertEqual(self.sql("SELECT max(number) FROM schema_version"), str(VERSION))
+
+    def test_a_role_that_may_only_read_and_write_rows_serves(self):
+        store = self.store.replace("user=gatehouse", "user=server")
+        self.assertEqual(self.end(migrate(self.store))[0], 0)
+        self.sql("CREATE ROLE server LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO server")
+        with Daemon({"store": store, **OFF}) as daemon:
+            token = daemon.admin_token()
+            answer = daemon.admin.ListCredentials(pb.ListCredentialsRequest(), metadata=daemon.bearer(token))
+            self.assertEqual(answer.total_size, 1)
+        self.undo_the_last_step()
+        answer = daemon.run("init", "--name", "another", check=False)
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn("gatehoused migrate", answer.stderr)
+        self.assertEqual(self.end(migrate(self.store))[0], 0)
+        self.assertEqual(daemon.run("init", "--name", "another", check=False).returncode, 0)
+
+    def test_a_program_of_the_version_before_runs_beside_the_next_and_may_be_started(self):
+        with Daemon({"store": self.store, **OFF}) as old:
+            token = old.admin_token()
+            self.sql("ALTER TABLE credential ADD COLUMN suspended BIGINT NOT NULL DEFAULT 0;"
+                     f"INSERT INTO schema_version (number, applied, needs) VALUES ({VERSION + 1}, 0, {VERSION})")
+            made = old.admin.CreateCredential(
+                pb.CreateCredentialRequest(credential=pb.Credential(name="beside"), roles=["work_creator"]),
+                metadata=old.bearer(token))
+            self.assertTrue(old.issue(made.credential.client_id, made.secret_key).access_token)
+            with Daemon({"store": self.store, **OFF}, init=False) as other:
+                answer = other.admin.ListCredentials(pb.ListCredentialsRequest(), metadata=other.bearer(token))
+                self.assertEqual(answer.total_size, 2)
+
+
+class OnSqlite(unittest.TestCase):
+    def test_what_only_adds_is_used_and_what_needs_a_newer_program_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/gatehouse.db"
+            settings = {"store": "sqlite:" + path, **OFF}
+            self.assertNotEqual(migrate(settings["store"]).wait(60), 0)  # a file is made by init
+            self.assertFalse(os.path.exists(path))
+            with Daemon(settings):
+                pass
+            with sqlite3.connect(path) as database:
+                database.execute("ALTER TABLE credential ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0")
+                database.execute("INSERT INTO schema_version (number, applied, needs) VALUES (?, 0, ?)", (VERSION + 1, VERSION))
+            database.close()
+            with Daemon(settings, init=False):
+                pass
+            with sqlite3.connect(path) as database:
+                database.execute("INSERT INTO schema_version (number, applied, needs) VALUES (?, 0, 0)", (VERSION + 2,))
+            database.close()
+            with self.assertRaisesRegex(RuntimeError, "newer than this program"):
+                Daemon(settings, init=False)
+
+
+if __name__ == "__main__":
+    unittest.main()
