@@ -185,6 +185,15 @@ static ProtobufCMessage *read_request(struct http_request *request, const Protob
     return is_read ? message : NULL;
 }
 
+/* What HTTP refuses before there is a call. */
+static void answer_not(struct http_request *request, int code, const char *reason, const char *why)
+{
+    struct call_error error = {.status = code == 405 ? STATUS_UNIMPLEMENTED : STATUS_INVALID_ARGUMENT};
+    utf8_copy(error.reason, sizeof error.reason, reason);
+    utf8_copy(error.message, sizeof error.message, why);
+    answer_error(request, code, &error);
+}
+
 static void answer_unknown_caller(struct http_request *request)
 {
     struct call_error error = {.status = STATUS_UNAUTHENTICATED, .reason = "CALLER_UNKNOWN"};
@@ -213,7 +222,7 @@ static bool start(const struct rest_options *options, struct http_request *reque
     if (!has_token)
         answer_unknown_caller(request);
     else if (!is_json)
-        answer_oauth_error(request, 415, "invalid_request", "the body must be application/json");
+        answer_not(request, 415, "UNSUPPORTED_CONTENT", "the body must be application/json");
     else if (message == NULL)
         answer_bad(request, why);
     else
@@ -231,7 +240,8 @@ bool admin_handle(const struct rest_options *options, struct http_request *reque
     if (route == NULL && allow[0] == '\0')
         return false;
     if (route == NULL) {
-        answer_method_not_allowed(request, allow);
+        http_answer_header(request, "Allow", allow);
+        answer_not(request, 405, "METHOD_NOT_ALLOWED", "this path has no such method");
         http_reply(request);
         return true;
     }

@@ -130,7 +130,7 @@ void conn_refuse(struct conn *conn, int code, const char *why)
     bufferevent_set_timeouts(conn->bev, NULL, NULL);
     conn_set_phase(conn, PHASE_REFUSED, LINGER_US);
     options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, code, why);
-    char *body = request_error_body(&scratch, code, why);
+    char *body = options_of(conn)->refusal(options_of(conn)->arg, &scratch, conn->guard.target, code, why);
     evbuffer_add_printf(bufferevent_get_output(conn->bev),
                         "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
                         "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",

@@ -36,6 +36,8 @@ struct guard {
     bool has_blank; /* an empty line has come since the last request */
     char word[48];  /* the method, an IPv6 address, a header's name, the value of one that matters, a chunk's size */
     size_t word_len;
+    char target[40]; /* how the path begins that is asked for; "" before */
+    size_t target_len;
 };
 
 /* For a connection's first byte. The limits must outlive it. */

@@ -28,6 +28,15 @@ bool guard_word_is(const struct guard *guard, const char *text)
     return guard->word_len == len && strncasecmp(guard->word, text, len) == 0;
 }
 
+/* How the path begins, which says in whose words a refusal is. */
+static void note_path(struct guard *guard, unsigned char c)
+{
+    if (guard->target_len + 1 < sizeof guard->target) {
+        guard->target[guard->target_len++] = (char)c;
+        guard->target[guard->target_len] = '\0';
+    }
+}
+
 /* What stands behind the authority. */
 static int end_authority(struct guard *guard, unsigned char c)
 {
@@ -35,6 +44,8 @@ static int end_authority(struct guard *guard, unsigned char c)
         return guard_refuse(guard, 400, "request target is no URL of a host");
     guard->word_len = 0;
     guard->state = c == ' ' ? VERSION : TARGET;
+    if (c == '/')
+        note_path(guard, c);
     return 0;
 }
 
@@ -103,9 +114,10 @@ static int absolute_target(struct guard *guard, unsigned char c)
 
 static int begin_target(struct guard *guard, unsigned char c)
 {
-    guard->word_len = 0;
+    guard->word_len = guard->target_len = 0;
+    guard->target[0] = '\0';
     if (c == '/')
-        guard->state = TARGET_SECOND;
+        note_path(guard, c), guard->state = TARGET_SECOND;
     else if (c == '*' && guard->may_have_star)
         guard->state = TARGET_STAR;
     else if (c == 'h' || c == 'H')
@@ -134,6 +146,7 @@ int guard_target(struct guard *guard, unsigned char c)
                                               : "request target begins with //");
     if (!is_path)
         return absolute_target(guard, c);
+    note_path(guard, c);
     guard->state = TARGET;
     return 0;
 }

@@ -59,6 +59,9 @@ struct http_options {
     int64_t request_timeout_us, answer_timeout_us, write_timeout_us, keep_alive_us;
     struct forwarded forwarded; /* whose word is taken for who the client is */
 
+    /* The body of a refusal that was made before there was a request, in the scratch. target: how the path begins, as
+     * far as it came. NULL: out of memory. */
+    char *(*refusal)(void *arg, struct scratch *scratch, const char *target, int code, const char *why);
     /* On a loop; must not block. Must see to it that http_reply is called once, now or later. */
     void (*handle)(void *arg, struct http_request *request);
     /* On a loop: an answer with `code` goes out. request: NULL where none was read (a refusal, a timeout). code: 0

@@ -116,6 +116,5 @@ void request_handle(struct evhttp_request *req, void *loop); /* evhttp's gencb *
 void request_send_answered(struct loop *loop);
 void request_abandon(struct http_parked *parked, int code); /* answers in the handler's place */
 void request_lose(struct http_parked *parked);              /* its connection is going */
-char *request_error_body(struct scratch *scratch, int code, const char *why);
 
 #endif

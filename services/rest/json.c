@@ -188,22 +188,46 @@ ProtobufCMessage *json_new_message(struct scratch *scratch, const ProtobufCMessa
 
 static bool read_message(struct reader *reader, const json_t *json, ProtobufCMessage *message);
 
+/* 3.0 and 1e1 are whole numbers too. Beyond 2^53 a double is not exact, and so is not taken for one. */
+static bool read_whole(struct reader *reader, double real, int64_t *ret_number)
+{
+    enum { EXACT_BITS = 53 };
+    double most = (double)(INT64_C(1) << EXACT_BITS);
+    if (!(real >= -most && real <= most))
+        return fail(reader, "is out of range");
+    *ret_number = (int64_t)real;
+    return (double)*ret_number == real || fail(reader, "is no whole number");
+}
+
+/* A text that is a JSON number. */
+static bool read_number_text(struct reader *reader, const char *text, int64_t *ret_number)
+{
+    const char *digits = text + (*text == '-'), *rest = digits + strspn(digits, "0123456789");
+    errno = 0;
+    *ret_number = strtoll(text, NULL, 10);
+    if (rest == digits)
+        return fail(reader, "is no whole number");
+    if (*rest == '\0')
+        return errno == 0 || fail(reader, "is out of range");
+    json_error_t error;
+    json_t *json = json_loads(text, JSON_DECODE_ANY, &error);
+    double real = json_is_real(json) ? json_real_value(json) : 0;
+    bool is_real = json_is_real(json);
+    json_decref(json);
+    return is_real ? read_whole(reader, real, ret_number) : fail(reader, "is no whole number");
+}
+
 /* A JSON number or text that is a whole number from least to most. */
 static bool read_integer(struct reader *reader, const json_t *json, int64_t least, int64_t most, int64_t *ret_number)
 {
-    if (json_is_integer(json)) {
+    if (json_is_integer(json))
         *ret_number = json_integer_value(json);
-    } else if (json_is_string(json)) {
-        const char *text = json_string_value(json), *digits = text + (*text == '-');
-        if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0')
-            return fail(reader, "is no whole number");
-        errno = 0;
-        *ret_number = strtoll(text, NULL, 10);
-        if (errno != 0)
-            return fail(reader, "is out of range");
-    } else {
+    else if (json_is_real(json) && !read_whole(reader, json_real_value(json), ret_number))
+        return false;
+    else if (json_is_string(json) && !read_number_text(reader, json_string_value(json), ret_number))
+        return false;
+    else if (!json_is_real(json) && !json_is_string(json))
         return fail(reader, "must be a whole number");
-    }
     return (*ret_number >= least && *ret_number <= most) || fail(reader, "is out of range");
 }
 

@@ -51,12 +51,6 @@ const char *http_reason(int code)
     return "Error";
 }
 
-char *request_error_body(struct scratch *scratch, int code, const char *why)
-{
-    return scratch_print(scratch, "{\"error\":\"%s\",\"error_description\":\"%s\"}",
-                         code >= 500 ? "server_error" : "invalid_request", why);
-}
-
 const char *http_header(const struct http_request *request, const char *name)
 {
     struct evhttp_request *req = request->parked->req;
@@ -333,7 +327,8 @@ void request_handle(struct evhttp_request *req, void *arg)
     /* Bytes behind this request were refused, and who sent them may have meant them to be part of it. */
     int code = conn->guard.code == 0 ? 503 : conn->guard.code;
     const char *why = conn->guard.code == 0 ? "out of memory" : conn->guard.why;
-    char *body = request_error_body(&parked->request.scratch, code, why);
+    const struct http_options *options = &loop->server->options;
+    char *body = options->refusal(options->arg, &parked->request.scratch, conn->guard.target, code, why);
     struct http_answer answer = {
         .code = code, .content_type = "application/json", .body = body, .body_len = body == NULL ? 0 : strlen(body)};
     parked->request.route = "other";

@@ -80,6 +80,36 @@ static const char *below_prefix(const char *path, const char *prefix)
     return path[len] == '\0' ? "/" : path + len;
 }
 
+/* Below /v1 an error is a google.rpc.Status, elsewhere OAuth's. */
+static bool is_api(const char *path)
+{
+    return path != NULL && strncmp(path, "/v1", 3) == 0 && (path[3] == '/' || path[3] == '\0' || path[3] == '?');
+}
+
+static char *refusal(void *arg, struct scratch *scratch, const char *target, int code, const char *why)
+{
+    const struct rest_server *server = arg;
+    const char *prefix = server->options.path_prefix == NULL ? "" : server->options.path_prefix;
+    if (is_api(below_prefix(target, prefix)))
+        return scratch_print(scratch, "{\"error\":{\"code\":%d,\"status\":\"%s\",\"message\":\"%s\",\"details\":[]}}",
+                             code, status_name(code >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT), why);
+    return scratch_print(scratch, "{\"error\":\"%s\",\"error_description\":\"%s\"}",
+                         code >= 500 ? "server_error" : "invalid_request", why);
+}
+
+/* A request that reaches no handler. */
+static void refuse(struct http_request *request, const char *path, int code, const char *why)
+{
+    struct call_error error = {.status = code == 404 ? STATUS_NOT_FOUND : STATUS_INVALID_ARGUMENT};
+    snprintf(error.message, sizeof error.message, "%s", why);
+    snprintf(error.reason, sizeof error.reason, "%s", code == 404 ? "NO_SUCH_PATH" : "UNSUPPORTED_CONTENT");
+    if (is_api(path))
+        answer_error(request, code, &error);
+    else
+        answer_oauth_error(request, code, "invalid_request", why);
+    http_reply(request);
+}
+
 static bool allow_origin(const struct rest_options *options, struct http_request *request)
 {
     const char *origin = http_header(request, "Origin");
@@ -122,8 +152,7 @@ static void dispatch(const struct rest_options *options, struct http_request *re
     }
     if (admin_handle(options, request, path) || console_handle(request, path))
         return;
-    answer_oauth_error(request, 404, "invalid_request", "there is no such path");
-    http_reply(request);
+    refuse(request, path, 404, "there is no such path");
 }
 
 /* Nothing here is unpacked. */
@@ -147,15 +176,13 @@ static void handle(void *arg, struct http_request *request)
         answer_preflight(request);
     } else if (!is_plain(request)) {
         http_answer_header(request, "Accept-Encoding", "identity"); /* RFC 9110, section 15.5.16 */
-        answer_oauth_error(request, 415, "invalid_request", "the body must have no content coding");
-        http_reply(request);
+        refuse(request, path, 415, "the body must have no content coding");
     } else if (path != NULL) {
         dispatch(options, request, path);
     } else if (is_metadata_of(request->path, prefix)) {
         oauth_metadata(options, request);
     } else {
-        answer_oauth_error(request, 404, "invalid_request", "there is no such path");
-        http_reply(request);
+        refuse(request, path, 404, "there is no such path");
     }
 }
 
@@ -225,6 +252,7 @@ static struct http_options make_options(const struct rest_options *options)
         .write_timeout_us = milliseconds(options->write_timeout_ms, 10000),
         .keep_alive_us = milliseconds(options->keep_alive_ms, 60000),
         .handle = handle,
+        .refusal = refusal,
         .observe = observe,
     };
 }

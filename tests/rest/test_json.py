@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON for every CredentialAdmin method."""
 import json
+import socket
 import unittest
 import urllib.parse
 
@@ -230,6 +231,28 @@ class Json(ShimTest):
             answer = self.json("GET", path, token="gate_at_nothing")
             self.reason(answer, 401, "UNAUTHENTICATED", "CALLER_UNKNOWN")
             self.assertIn('error="invalid_token"', answer.headers["WWW-Authenticate"])
+
+    def test_every_refusal_below_v1_is_a_status(self):
+        """Also what reaches no method: a path that is not there, another method, another type, and what HTTP itself refuses."""
+        bearer = {"Authorization": "Bearer " + self.admin}
+        for answer, code, status, reason in (
+                (self.json("GET", "/v1/nothing"), 404, "NOT_FOUND", "NO_SUCH_PATH"),
+                (self.json("GET", "/v1"), 404, "NOT_FOUND", "NO_SUCH_PATH"),
+                (self.json("DELETE", "/v1/credentials"), 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
+                (self.ask("POST", "/v1/credentials", "x", {**bearer, "Content-Type": "text/plain"}), 415, "INVALID_ARGUMENT",
+                 "UNSUPPORTED_CONTENT"),
+                (self.ask("POST", "/v1/credentials", "x", {**bearer, "Content-Type": "application/json", "Content-Encoding": "br"}),
+                 415, "INVALID_ARGUMENT", "UNSUPPORTED_CONTENT")):
+            self.reason(answer, code, status, reason)
+        refused = b"GET %s HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n"
+        for path, is_status in ((b"/v1/credentials", True), (b"http://x/v1/roles", True), (b"/v1?x=1", True),
+                                (b"/OAuth/Token", False), (b"/v10", False), (b"/", False)):
+            with socket.create_connection(("127.0.0.1", self.shim.http_port), 20) as peer:
+                peer.sendall(refused % path)
+                head, _, body = peer.makefile("rb").read().partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 400 "), head)
+            error = json.loads(body)["error"]
+            self.assertEqual(error["code"] if is_status else error, 400 if is_status else "invalid_request", path)
 
     def test_another_method_is_405_with_what_there_is(self):
         answer = self.json("DELETE", "/v1/credentials")

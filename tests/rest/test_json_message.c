@@ -148,13 +148,42 @@ static void what_is_wrong_is_named(void **state)
     assert_refused(update, "[]", "must be an object");
     assert_refused(update, "null", "must be an object");
     const ProtobufCMessageDescriptor *list = &gatehouse__v1__list_credentials_request__descriptor;
-    static const char *const numbers[] = {
-        "2147483648", "-2147483649", "1.5", "\"\"", "\"1x\"", "\" 1\"", "\"+1\"", "\"-\"", "\"99999999999999999999\"",
-        "true",       "[1]"};
+    static const char *const numbers[] = {"2147483648",   "-2147483649", "1.5",
+                                          "\"\"",         "\"1x\"",      "\" 1\"",
+                                          "\"+1\"",       "\"-\"",       "\"99999999999999999999\"",
+                                          "true",         "[1]",         "1e-1",
+                                          "3.25",         "\"1.5\"",     "\"1e\"",
+                                          "\"1.\"",       "\"1e1x\"",    "\"0x1\"",
+                                          "2147483648.0", "\"1 \""};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         char text[80];
         snprintf(text, sizeof text, "{\"pageSize\":%s}", numbers[i]);
         assert_refused(list, text, "pageSize: ");
+    }
+}
+
+static void a_whole_number_may_be_written_as_a_real_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int32_t number;
+    } cases[] = {{"3.0", 3},
+                 {"1e1", 10},
+                 {"\"1e1\"", 10},
+                 {"-2.5e1", -25},
+                 {"\"3.0\"", 3},
+                 {"0.0", 0},
+                 {"2147483647.0", INT32_MAX}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "{\"pageSize\":%s}", cases[i].text);
+        json_t *json = json_loads(text, 0, NULL);
+        Gatehouse__V1__ListCredentialsRequest *request =
+            (void *)json_to_message(&scratch, &gatehouse__v1__list_credentials_request__descriptor, json, why);
+        assert_non_null(request);
+        assert_int_equal(request->page_size, cases[i].number);
+        json_decref(json);
     }
 }
 
@@ -234,6 +263,7 @@ int main(void)
         cmocka_unit_test_teardown(times_are_read_in_any_zone, end),
         cmocka_unit_test_teardown(durations_have_a_sign_and_a_fraction, end),
         cmocka_unit_test_teardown(what_is_wrong_is_named, end),
+        cmocka_unit_test_teardown(a_whole_number_may_be_written_as_a_real_one, end),
         cmocka_unit_test_teardown(times_and_durations_that_are_none_are_refused, end),
         cmocka_unit_test_teardown(more_elements_than_the_maximum_are_refused, end),
         cmocka_unit_test_teardown(one_field_is_set_from_text, end),
