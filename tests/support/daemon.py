@@ -8,6 +8,7 @@
 Environment (tests/CMakeLists.txt sets it): GATEHOUSED, GATEHOUSE_COMMAND, CLOCKSHIFT, and PYTHONPATH with the stubs that
 grpc_tools makes of our .proto files. GATEHOUSE_TEST_STORE=postgresql://… runs the same on another store, GATEHOUSE_TRANSPORT=core on the other transport.
 """
+import atexit
 import mmap
 import os
 import re
@@ -44,6 +45,8 @@ class Daemon:
     def __init__(self, settings=None, clock=False, folder=None, start=True, init=True, extra=()):
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="gatehouse-test-")
+        if self.own_folder and not os.environ.get("TEST_CORES"):
+            atexit.register(shutil.rmtree, self.folder, ignore_errors=True)  # also that of one that did not start
         self.settings = {
             "store": new_store(self.folder),
             "grpc_address": "127.0.0.1:0",
@@ -146,7 +149,7 @@ class Daemon:
         if self.process and self.process.poll() is None:
             status = self.stop()
         text = self.log_text() if os.path.exists(self.log_path) else ""
-        if status or "Sanitizer" in text: # also where the test itself found nothing
+        if status or "Sanitizer" in text:  # also where the test itself found nothing
             raise AssertionError(f"gatehoused ended with {status}:\n{text[-20000:]}")
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -158,8 +161,6 @@ class Daemon:
         frames = [line for file, offset in re.findall(r"(?m)^(\S*?)\(\+(0x[0-9a-f]+)\)", said) for line in subprocess.run(
             ["addr2line", "-f", "-p", "-s", "-C", "-e", file, offset], capture_output=True, text=True).stdout.splitlines()]
         kept = f" (kept: {self.folder})" if os.environ.get("TEST_CORES") else ""
-        if not kept and self.own_folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
         return "\n   ".join([f"gatehoused died of {name}{kept}", *frames]) + f"\nits log ends:\n{text[-10000:]}"
 
     def wait_for_enter(self, kind):
