@@ -22,7 +22,8 @@ void rpc_call_init(struct rpc_call *call, struct rpc_server *server)
 {
     call->server = server;
     pthread_mutex_init(&call->lock, NULL);
-    rpc_arena_init(&call->arena, 16 * server->options.limits.max_message_bytes + 65536);
+    arena_init(&call->arena, call->arena_first, sizeof call->arena_first,
+               16 * server->options.limits.max_message_bytes + 65536);
 }
 
 void rpc_call_done(struct rpc_call *call)
@@ -83,7 +84,7 @@ void rpc_call_headers_done(struct rpc_call *call, const struct rpc_method *metho
     if (method != NULL) {
         call->base.method = method->path;
     } else {
-        const char *copy = rpc_arena_copy(&call->arena, path, path_len);
+        const char *copy = arena_try_copy(&call->arena, path, path_len);
         call->base.method = copy != NULL ? copy : "";
         (void)call_fail(&call->base, STATUS_UNIMPLEMENTED, "UNKNOWN_METHOD", "there is no such method");
     }
@@ -135,12 +136,13 @@ void rpc_call_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
         stream_message(call, bytes, len);
         return;
     }
+    ProtobufCAllocator allocator = arena_allocator(&call->arena);
     if (call->is_invoked)
         return;
     if (call->request != NULL)
         (void)call_fail(&call->base, STATUS_INVALID_ARGUMENT, "TOO_MANY_MESSAGES", "the method takes one message");
     else
-        call->request = unpack(call, &call->arena.allocator, bytes, len);
+        call->request = unpack(call, &allocator, bytes, len);
     if (call->base.error.status != STATUS_OK)
         end_early(call);
 }
@@ -228,5 +230,5 @@ void rpc_call_release(struct rpc_call *call, enum status status, int64_t now)
         call->first = message->next;
         rpc_message_free(message);
     }
-    rpc_arena_reset(&call->arena);
+    arena_done(&call->arena);
 }

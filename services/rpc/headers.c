@@ -9,7 +9,7 @@ enum { PEER_MAX = 64, TRACEPARENT_MAX = 128 }; /* version 00 has 55 characters; 
 /* A value as a string of the call's; NULL where it holds a NUL or there is no room. */
 static const char *copy_value(struct rpc_call *call, const char *value, size_t len)
 {
-    return memchr(value, '\0', len) == NULL ? rpc_arena_copy(&call->arena, value, len) : NULL;
+    return memchr(value, '\0', len) == NULL ? arena_try_copy(&call->arena, value, len) : NULL;
 }
 
 static void read_authorization(struct rpc_call *call, const char *value, size_t len)

@@ -8,11 +8,11 @@
 
 enum { IN_ARENA_MAX = 2048 };
 
-struct rpc_message *rpc_message_pack(const ProtobufCMessage *message, struct rpc_arena *arena)
+struct rpc_message *rpc_message_pack(const ProtobufCMessage *message, struct arena *arena)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     size_t size = sizeof(struct rpc_message) + RPC_PREFIX + len;
-    struct rpc_message *packed = arena != NULL && size <= IN_ARENA_MAX ? rpc_arena_alloc(arena, size) : NULL;
+    struct rpc_message *packed = arena != NULL && size <= IN_ARENA_MAX ? arena_try(arena, size) : NULL;
     bool is_in_arena = packed != NULL;
     if (!is_in_arena)
         packed = malloc(size);

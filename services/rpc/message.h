@@ -3,7 +3,7 @@
 #ifndef RPC_MESSAGE_H
 #define RPC_MESSAGE_H
 
-#include "rpc/arena.h"
+#include "base/arena.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ struct rpc_message {
 };
 
 /* A small one in the arena, where one is given, else in memory of its own. */
-struct rpc_message *rpc_message_pack(const ProtobufCMessage *message, struct rpc_arena *arena);
+struct rpc_message *rpc_message_pack(const ProtobufCMessage *message, struct arena *arena);
 void rpc_message_free(struct rpc_message *message);
 
 /* NULL: it cannot be read, or has a string that is no UTF-8. allocator: NULL for malloc. */

@@ -16,9 +16,9 @@
 #ifndef RPC_TRANSPORT_H
 #define RPC_TRANSPORT_H
 
+#include "base/arena.h"
 #include "base/certificate.h"
 #include "call/call.h"
-#include "rpc/arena.h"
 #include "rpc/message.h"
 #include "rpc/registry.h"
 #include "rpc/server.h"
@@ -91,7 +91,8 @@ struct rpc_call {
     bool is_invoked; /* the transport's thread */
     atomic_bool is_cancelled, cancel_told;
     ProtobufCMessage *request; /* the one that the handler has */
-    struct rpc_arena arena;
+    struct arena arena;        /* of the request, and of a small answer */
+    _Alignas(max_align_t) char arena_first[4096];
 
     pthread_mutex_t lock; /* guards what follows */
     struct rpc_message *first, *last;

@@ -33,7 +33,7 @@ static void read_peer(struct core_call *call)
     }
     const char *copy = NULL;
     if (start != NULL)
-        copy = rpc_arena_copy(&call->shared.arena, start, end != NULL ? (size_t)(end - start) : strlen(start));
+        copy = arena_try_copy(&call->shared.arena, start, end != NULL ? (size_t)(end - start) : strlen(start));
     call->shared.base.peer = copy != NULL ? copy : "";
     gpr_free(peer);
 }
@@ -45,7 +45,7 @@ static size_t add_names(struct core_call *call, grpc_auth_context *context, cons
     while (count < RPC_IDENTITIES_MAX && (name = grpc_auth_property_iterator_next(&names)) != NULL) {
         if (memchr(name->value, '\0', name->value_length) != NULL)
             continue; /* "admin\0.evil.example" is nobody */
-        const char *copy = rpc_arena_copy(&call->shared.arena, name->value, name->value_length);
+        const char *copy = arena_try_copy(&call->shared.arena, name->value, name->value_length);
         if (copy != NULL)
             call->identities[count++] = copy;
     }

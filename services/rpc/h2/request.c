@@ -30,7 +30,7 @@ static void read_path(struct h2_stream *stream, const char *value, size_t len)
     stream->method = rpc_registry_find(&stream->shared.server->registry, value, len);
     if (stream->method != NULL)
         return;
-    stream->path = rpc_arena_copy(&stream->shared.arena, value, len);
+    stream->path = arena_try_copy(&stream->shared.arena, value, len);
     stream->path_len = stream->path != NULL ? len : 0;
 }
 
