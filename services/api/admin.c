@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum { SHORT = 0, LONG = 1 };
-enum { AS_STORED = 0, FRESH = 1 };
 
 /* In the order of the .proto; api_new checks that it is. */
 static const struct admin_method methods[] = {
@@ -34,7 +33,7 @@ static const struct admin_method methods[] = {
     {"EndToken", end_token, SHORT, FRESH, NULL},
     {"EndTokens", end_tokens, SHORT, FRESH, NULL},
     {"GetSettings", get_settings, SHORT, AS_STORED, NULL},
-    {"UpdateSettings", update_settings, SHORT, FRESH, look_at_settings},
+    {"UpdateSettings", update_settings, SHORT, EXACT, look_at_settings},
     {"QueryUsage", query_usage, LONG, FRESH, NULL},
     {"ListAuditEvents", list_audit_events, SHORT, FRESH, NULL},
     {"VerifyAuditLog", verify_audit_log, LONG, FRESH, NULL},
@@ -188,8 +187,11 @@ static void caller_known(enum status status, struct calling *calling)
         run_done(status, admin);
         return;
     }
-    if (admin->method->is_fresh)
-        flush_begin(admin->calling.api->domain->flush, admin->contract->is_read ? FLUSH_NEWS : FLUSH_NOTED, run, admin);
+    struct flush *flush = admin->calling.api->domain->flush;
+    if (admin->method->fresh == EXACT)
+        flush_begin(flush, FLUSH_ALL, run, admin);
+    else if (admin->method->fresh == FRESH)
+        flush_begin(flush, admin->contract->is_read ? FLUSH_NEWS : FLUSH_NOTED, run, admin);
     else
         run(STATUS_OK, admin);
 }

@@ -44,8 +44,12 @@ typedef enum status admin_fn(struct admin_call *admin);
 struct admin_method {
     const char *name;
     admin_fn *fn;
-    bool is_long;  /* a read that may take minutes */
-    bool is_fresh; /* it counts uses or live tokens: what is noted in memory is stored first */
+    bool is_long; /* a read that may take minutes */
+    enum {
+        AS_STORED,
+        FRESH, /* it counts uses or live tokens: what is noted in memory is stored first */
+        EXACT, /* and uses that are not worth a write yet, too */
+    } fresh;
     /* What a write looks at that goes by more than its own rows: in a read before it, so that no other write waits. */
     admin_fn *look;
 };

@@ -26,8 +26,15 @@ static enum status add_token(const struct token_row *row, void *arg)
         listing->has_more = true;
         return STATUS_OK;
     }
-    struct token_facts facts = {
-        .key = row->key, .last_used = row->last_used, .is_narrowed = row->is_narrowed, .roles = row->roles};
+    struct memory *memory = admin->calling.api->domain->memory;
+    char api[API_MAX + 1];
+    uint32_t number = 0;
+    int64_t used = token_table_last_used(memory->tokens, &row->key, &number);
+    bool is_later = used > row->last_used; /* and not worth a write yet */
+    struct token_facts facts = {.key = row->key,
+                                .last_used = is_later ? used : row->last_used,
+                                .is_narrowed = row->is_narrowed,
+                                .roles = row->roles};
     struct credential_facts credential = {.expires = listing->credential->expires,
                                           .effective = listing->credential->effective};
     Gatehouse__V1__TokenInfo *token = arena_new(&admin->arena, Gatehouse__V1__TokenInfo);
@@ -36,9 +43,10 @@ static enum status add_token(const struct token_row *row, void *arg)
     token_key_format(&row->key, token->accessor);
     token->client_id = arena_text(&admin->arena, listing->credential->client_id);
     token->issue_time = admin_time(admin, token_key_issued(&row->key));
-    token->last_use_time = admin_time(admin, row->last_used);
+    token->last_use_time = admin_time(admin, facts.last_used);
     token->expire_time = admin_time(admin, token_expires(&facts, &credential, &listing->settings));
-    token->last_api = arena_text(&admin->arena, row->last_api);
+    bool is_known = is_later && usage_api(memory->usage, number, api);
+    token->last_api = arena_text(&admin->arena, is_known ? api : row->last_api);
     struct role_set roles = token_roles(&facts, &credential);
     token->roles = admin_role_ids(admin, &roles, &token->n_roles);
     response->tokens[response->n_tokens++] = token;

@@ -117,7 +117,7 @@ static void start_acting(struct domain *domain, const struct domain_options *opt
     int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
     int64_t interval = flush_ms < 0 ? 0 : flush_ms * 1000;
     struct group *group = domain->follow == NULL ? NULL : follow_group(domain->follow);
-    domain->flush = flush_new(domain->memory, domain->store, domain->clock, group);
+    domain->flush = flush_new(domain->memory, domain->store, domain->clock, group, interval);
     domain->reap = reap_new(domain->memory, domain->store, domain->clock, domain->follow);
     domain->introspect =
         (struct introspect){domain->memory, domain->store, domain->clock, domain->flush, domain->follow, interval};

@@ -47,6 +47,7 @@ struct flush {
     struct store *store;
     struct clock *clock;
     struct group *group; /* NULL: nobody else writes to the store */
+    int64_t interval;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_ending;                  /* a thread tells the first that it is done */
@@ -57,6 +58,7 @@ struct flush {
     struct batch *doubtful;          /* under the lock, as is what follows */
     char spent[SPENT_MAX][BATCH_ID_LEN + 1]; /* ids of batches that are stored; more are left to expire */
     size_t spent_count;
+    bool has_failed;          /* the store may have become another: whatever is in use is to be looked for in it */
     struct usage_beyond told; /* under `gathering` */
     int64_t told_at;
 };
@@ -191,6 +193,7 @@ static void has_failed(struct flushing *flushing, enum status status)
     memory_note_news(flush->memory);
     log_write(LOG_LEVEL_WARN, "flush_failed", "status", status_name(status), NULL);
     pthread_mutex_lock(&flush->lock);
+    flush->has_failed = true;
     for (; flushing != NULL; flushing = flushing->next)
         if (flushing->status == STATUS_OK)
             flushing->status = status;
@@ -453,16 +456,30 @@ static void tell_beyond(struct flush *flush)
                   "the database has taken no usage for too long; the oldest is not counted", NULL);
 }
 
-static void gather_all(struct flush *flush, struct flushing *flushing)
+static void gather_uses(struct flushing *flushing, bool is_all)
+{
+    const struct flush *flush = flushing->flush;
+    struct settings settings = memory_settings(flush->memory);
+    const struct token_gathering gathering = {.now = flushing->now,
+                                              .idle_timeout = settings.idle_timeout,
+                                              .step = settings_use_step(&settings),
+                                              .end_margin = settings_use_margin(&settings, flush->interval),
+                                              .is_all = is_all};
+    flushing->use_count = token_table_gather(flush->memory->tokens, &gathering, &flushing->uses);
+    flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));
+}
+
+static void gather_all(struct flush *flush, struct flushing *flushing, bool is_all)
 {
     struct memory *memory = flush->memory;
     memory_take_news(memory);
-    flushing->use_count = token_table_gather(memory->tokens, &flushing->uses);
-    flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));
     pthread_mutex_lock(&flush->lock);
+    is_all = is_all || flush->has_failed;
+    flush->has_failed = false;
     flushing->batches = flush->doubtful;
     flush->doubtful = NULL;
     pthread_mutex_unlock(&flush->lock);
+    gather_uses(flushing, is_all);
     gather_batches(flushing);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
     tell_beyond(flush);
@@ -482,7 +499,7 @@ static void gather(struct flush *flush, struct flushing *flushing, enum flush_ex
 {
     pthread_mutex_lock(&flush->gathering);
     if (extent != FLUSH_NEWS || memory_take_news(flush->memory))
-        gather_all(flush, flushing);
+        gather_all(flush, flushing, extent == FLUSH_ALL || flush->is_last);
     pthread_mutex_lock(&flush->lock);
     if (flush->last == NULL)
         flush->first = flushing;
@@ -555,13 +572,15 @@ void flush_wait(struct flush *flush)
     pthread_mutex_unlock(&flush->lock);
 }
 
-struct flush *flush_new(struct memory *memory, struct store *store, struct clock *clock, struct group *group)
+struct flush *flush_new(struct memory *memory, struct store *store, struct clock *clock, struct group *group,
+                        int64_t interval)
 {
     struct flush *flush = must(calloc(1, sizeof *flush));
     flush->memory = memory;
     flush->store = store;
     flush->clock = clock;
     flush->group = group;
+    flush->interval = interval;
     pthread_mutex_init(&flush->lock, NULL);
     pthread_mutex_init(&flush->gathering, NULL);
     pthread_cond_init(&flush->wake, NULL);

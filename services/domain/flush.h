@@ -10,21 +10,25 @@
 
 struct flush;
 
-/* All is borrowed. `group` is told now and then that this process is there; NULL: nobody else writes to the store. */
-struct flush *flush_new(struct memory *memory, struct store *store, struct clock *clock, struct group *group);
+/* All is borrowed. `group` is told now and then that this process is there; NULL: nobody else writes to the store.
+ * `interval`: see settings_flush_pause. */
+struct flush *flush_new(struct memory *memory, struct store *store, struct clock *clock, struct group *group,
+                        int64_t interval);
 void flush_free(struct flush *flush); /* after flush_wait; NULL is fine */
 
 /* What a flush is for. */
 enum flush_extent {
     FLUSH_NEWS,  /* a read: nothing is written unless there is something new for it (memory_note_news) */
     FLUSH_NOTED, /* a write that counts tokens: nothing is written unless anything was noted */
+    FLUSH_ALL,   /* a change of the idle timeout: with uses that are not worth a write yet (settings_use_step) */
     FLUSH_ROUND, /* every few seconds: also that this process is there, and what time has passed */
 };
 
-/* Calls done (may be NULL) when all that was noted before this call is in the store, but for refusals that are counted
- * until their minute is over (memory/audit_queue.h); not STATUS_OK: not all of it is,
- * and what is not will be stored later. More than a thousand uses are stored in parts, so that whoever issues or
- * revokes does not wait for all of them. Reads and writes that are queued from done on see what was stored. */
+/* Calls done (may be NULL) when all that was noted before this call is in the store, but for uses of tokens that are
+ * not worth a write yet (settings_use_step), and refusals that are counted until their minute is over
+ * (memory/audit_queue.h); not STATUS_OK: not all of it is, and what is not will be stored later. More than a thousand
+ * uses, or five hundred rows of usage, are stored in parts, so that whoever issues or revokes does not wait for all of
+ * them. Reads and writes that are queued from done on see what was stored. */
 void flush_begin(struct flush *flush, enum flush_extent extent, store_done_fn *done, void *arg);
 
 /* The last one: refusals that are still being counted are stored, too. */

@@ -236,7 +236,7 @@ static void use_done(enum status status, void *arg)
 static void forget(struct introspection *introspection)
 {
     const struct introspect *introspect = introspection->introspect;
-    if (token_table_last_used(introspect->memory->tokens, &introspection->key) == INT64_MIN)
+    if (token_table_last_used(introspect->memory->tokens, &introspection->key, NULL) == INT64_MIN)
         return;
     change_forget_token(introspect->memory, &introspection->key);
     flush_note_missing(introspect->flush, 1);

@@ -77,7 +77,7 @@ static enum status look_at(const struct token_row *row, const struct token_holde
     const struct credential_facts credential = {
         .epoch = holder->epoch, .expires = holder->expires, .deleted = holder->deleted};
     struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
-    int64_t used = token_table_last_used(reaping->reap->memory->tokens, &row->key);
+    int64_t used = token_table_last_used(reaping->reap->memory->tokens, &row->key, NULL);
     if (row->last_used > reaping->latest)
         reaping->ahead[reaping->ahead_count++] = row->key;
     if (used > facts.last_used)

@@ -48,7 +48,7 @@ void memory_look_row(const struct memory *memory, const struct token_facts *toke
 {
     struct directory *directory = memory->directory;
     struct token_facts *seen = &ret_view->token;
-    int64_t used = token_table_last_used(memory->tokens, &token->key);
+    int64_t used = token_table_last_used(memory->tokens, &token->key, NULL);
     ret_view->turn = directory_begin(directory);
     ret_view->settings = directory_settings(directory);
     *seen = *token;

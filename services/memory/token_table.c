@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory/token_table.h"
 
+#include "base/clock.h"
 #include "base/must.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     PARTS = 64,
-    CHUNK = 256, /* entries allocated at a time */
-    SWEEP = 32,  /* entries looked at to find one to drop */
+    CHUNK = 256,      /* entries allocated at a time */
+    SWEEP = 32,       /* entries looked at to find one to drop */
+    ROUNDS = 40,      /* looks through the table within the idle timeout */
+    ROLES_BYTES = 48, /* of a set of its own, as malloc has it */
 };
 static const uint32_t NONE = UINT32_MAX; /* no entry */
 
@@ -18,13 +22,13 @@ struct entry {
     struct token_key key;
     struct credential_entry *credential; /* NULL: free */
     int64_t last_used;
-    int64_t stored; /* last_used as the store has it; a later last_used is still to be stored */
-    struct role_set roles;
+    int64_t stored;         /* last_used as the store has it; a later last_used is still to be stored */
+    struct role_set *roles; /* if it is narrowed */
     uint32_t epoch;
     uint32_t next; /* in its bucket, or in the free list */
     uint32_t api;
-    bool is_narrowed;
     bool is_dirty;   /* in the list of what is to be gathered */
+    bool is_carried; /* its last use was gathered, and is being stored */
     bool is_recent;  /* was asked for since the sweep came by */
     bool is_clamped; /* see struct token_use */
 };
@@ -43,10 +47,14 @@ struct part {
     uint32_t dirty_count;
     uint32_t dirty_size;
     uint64_t generation;
-    int64_t latest; /* use of any of them, ever */
+    int64_t latest;    /* use of any of them, ever */
+    uint32_t looked;   /* the next to be looked at, whether it comes near its end */
+    uint32_t narrowed; /* that have roles of their own */
 };
 
 struct token_table {
+    _Atomic int64_t step, now; /* of the last gathering */
+    int64_t idle_timeout, looked_at;
     struct part parts[PARTS];
 };
 
@@ -65,12 +73,19 @@ struct token_table *token_table_new(size_t max_entries)
     return table;
 }
 
+static struct entry *entry_at(struct part *part, uint32_t index)
+{
+    return &part->chunks[index / CHUNK][index % CHUNK];
+}
+
 void token_table_free(struct token_table *table)
 {
     if (table == NULL)
         return;
     for (int i = 0; i < PARTS; i++) {
         struct part *part = &table->parts[i];
+        for (uint32_t index = 0; index < part->chunk_count * CHUNK; index++)
+            free(entry_at(part, index)->roles);
         for (uint32_t c = 0; c < part->chunk_count; c++)
             free(part->chunks[c]);
         free(part->chunks);
@@ -96,11 +111,6 @@ static uint32_t *bucket_of(struct part *part, const struct token_key *key)
     return &part->buckets[hash & part->bucket_mask];
 }
 
-static struct entry *entry_at(struct part *part, uint32_t index)
-{
-    return &part->chunks[index / CHUNK][index % CHUNK];
-}
-
 /* In constant time, as crypto_equal, but word by word and without a call. */
 static bool is_equal(const struct token_key *a, const struct token_key *b)
 {
@@ -122,6 +132,20 @@ static uint32_t find(struct part *part, const struct token_key *key)
     return index;
 }
 
+static void set_roles(struct part *part, struct entry *entry, const struct role_set *roles)
+{
+    if (roles == NULL && entry->roles != NULL) {
+        free(entry->roles);
+        entry->roles = NULL;
+        part->narrowed--;
+    } else if (roles != NULL && entry->roles == NULL) {
+        entry->roles = must(malloc(sizeof *entry->roles));
+        part->narrowed++;
+    }
+    if (roles != NULL)
+        *entry->roles = *roles;
+}
+
 static void unlink_entry(struct part *part, uint32_t index)
 {
     struct entry *entry = entry_at(part, index);
@@ -130,6 +154,7 @@ static void unlink_entry(struct part *part, uint32_t index)
         link = &entry_at(part, *link)->next;
     *link = entry->next;
     entry->credential = NULL;
+    set_roles(part, entry, NULL);
     entry->is_dirty = false;
     entry->next = part->free;
     part->free = index;
@@ -153,21 +178,37 @@ static void grow_buckets(struct part *part)
     }
 }
 
+static void mark_dirty(struct part *part, struct entry *entry, uint32_t index)
+{
+    if (entry->is_dirty)
+        return;
+    entry->is_dirty = true;
+    if (part->dirty_count == part->dirty_size) {
+        part->dirty_size = part->dirty_size == 0 ? 64 : part->dirty_size * 2;
+        part->dirty = must(realloc(part->dirty, part->dirty_size * sizeof *part->dirty));
+    }
+    part->dirty[part->dirty_count++] = index;
+}
+
 /* Drops those that were not asked for lately and whose use is stored, until there is room; gives up after a few looks,
- * and the part grows. As many as that are dropped later: one for one, it would never come back to its size. */
+ * and the part grows. As many as that are dropped later: one for one, it would never come back to its size. A use that
+ * is in the way is stored next. */
 static void sweep(struct part *part)
 {
     uint32_t total = part->chunk_count * CHUNK;
     for (int tries = 0; tries < SWEEP && part->count >= part->max; tries++) {
         uint32_t index = part->hand++ % total;
         struct entry *entry = entry_at(part, index);
-        if (entry->credential == NULL || entry->stored < entry->last_used)
+        if (entry->credential == NULL)
             continue;
-        if (entry->is_recent) {
+        if (entry->stored != entry->last_used && entry->is_carried)
+            continue;
+        if (entry->stored != entry->last_used)
+            mark_dirty(part, entry, index);
+        else if (entry->is_recent)
             entry->is_recent = false;
-            continue;
-        }
-        unlink_entry(part, index);
+        else
+            unlink_entry(part, index);
     }
 }
 
@@ -208,18 +249,6 @@ static void set_last_used(struct part *part, struct entry *entry, int64_t used, 
         part->latest = used;
 }
 
-static void mark_dirty(struct part *part, struct entry *entry, uint32_t index)
-{
-    if (entry->is_dirty)
-        return;
-    entry->is_dirty = true;
-    if (part->dirty_count == part->dirty_size) {
-        part->dirty_size = part->dirty_size == 0 ? 64 : part->dirty_size * 2;
-        part->dirty = must(realloc(part->dirty, part->dirty_size * sizeof *part->dirty));
-    }
-    part->dirty[part->dirty_count++] = index;
-}
-
 bool token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
                      uint64_t *ret_generation)
 {
@@ -234,13 +263,26 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
             .last_used = entry->last_used,
             .stored = entry->stored,
             .epoch = entry->epoch,
-            .is_narrowed = entry->is_narrowed,
-            .roles = entry->roles,
+            .is_narrowed = entry->roles != NULL,
         };
+        if (entry->roles != NULL)
+            ret_facts->roles = *entry->roles;
     }
     *ret_generation = part->generation;
     pthread_mutex_unlock(&part->lock);
     return index != NONE;
+}
+
+/* A use is worth a write at once, or when it is looked at again. At once, too, where a clock that was ahead has dated
+ * it: earlier than what is stored, it was put right here while that was on its way to the store; and one that is still
+ * ahead is put right in the store by the reaper, under which the token must not become idle. */
+static void note_unstored(struct token_table *table, struct part *part, struct entry *entry, uint32_t index)
+{
+    int64_t later = entry->last_used - entry->stored;
+    int64_t now = atomic_load_explicit(&table->now, memory_order_relaxed);
+    bool is_ahead = now != 0 && entry->last_used > now + CLOCK_TOLERANCE;
+    if (is_ahead || later < 0 || (later > 0 && later >= atomic_load_explicit(&table->step, memory_order_relaxed)))
+        mark_dirty(part, entry, index);
 }
 
 bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, uint32_t api)
@@ -253,15 +295,13 @@ bool token_table_put(struct token_table *table, const struct token_facts *facts,
         index = find(part, &facts->key);
         entry->credential = facts->credential;
         entry->epoch = (uint32_t)facts->epoch;
-        entry->is_narrowed = facts->is_narrowed;
-        entry->roles = facts->roles;
+        set_roles(part, entry, facts->is_narrowed ? &facts->roles : NULL);
         entry->is_recent = true;
         if (facts->stored > entry->stored)
             entry->stored = facts->stored;
         if (facts->last_used > entry->last_used) {
             set_last_used(part, entry, facts->last_used, api);
-            if (entry->stored < entry->last_used)
-                mark_dirty(part, entry, index);
+            note_unstored(table, part, entry, index);
         }
     }
     pthread_mutex_unlock(&part->lock);
@@ -276,7 +316,7 @@ void token_table_touch(struct token_table *table, const struct token_key *key, i
         struct entry *entry = entry_at(part, index);
         if (used >= entry->last_used) {
             set_last_used(part, entry, used, api);
-            mark_dirty(part, entry, index);
+            note_unstored(table, part, entry, index);
         }
     }
     pthread_mutex_unlock(&part->lock);
@@ -290,6 +330,7 @@ void token_table_give_back(struct token_table *table, const struct token_use *us
         if (index != NONE) {
             struct entry *entry = entry_at(part, index);
             entry->is_clamped |= uses[i].is_clamped;
+            entry->is_carried = false;
             mark_dirty(part, entry, index);
         }
         pthread_mutex_unlock(&part->lock);
@@ -303,18 +344,21 @@ void token_table_stored(struct token_table *table, const struct token_use *uses,
         uint32_t index = find(part, &uses[i].key);
         if (index != NONE) {
             struct entry *entry = entry_at(part, index);
-            if (uses[i].used > entry->stored)
+            entry->is_carried = false;
+            if (uses[i].used > entry->stored || entry->stored > entry->last_used)
                 entry->stored = uses[i].used;
         }
         pthread_mutex_unlock(&part->lock);
     }
 }
 
-int64_t token_table_last_used(struct token_table *table, const struct token_key *key)
+int64_t token_table_last_used(struct token_table *table, const struct token_key *key, uint32_t *ret_api)
 {
     struct part *part = lock_part(table, key);
     uint32_t index = find(part, key);
     int64_t used = index == NONE ? INT64_MIN : entry_at(part, index)->last_used;
+    if (ret_api != NULL && index != NONE)
+        *ret_api = entry_at(part, index)->api;
     pthread_mutex_unlock(&part->lock);
     return used;
 }
@@ -367,28 +411,74 @@ void token_table_clear(struct token_table *table)
     }
 }
 
-size_t token_table_gather(struct token_table *table, struct token_use **ret_uses)
+struct gathered {
+    struct token_use *uses;
+    size_t count, size;
+};
+
+static void gather_entry(struct gathered *gathered, struct entry *entry)
 {
-    struct token_use *uses = NULL;
-    size_t count = 0;
+    if (gathered->count == gathered->size) {
+        gathered->size = gathered->size == 0 ? 64 : gathered->size * 2;
+        gathered->uses = must(realloc(gathered->uses, gathered->size * sizeof *gathered->uses));
+    }
+    gathered->uses[gathered->count++] = (struct token_use){entry->key, entry->last_used, entry->api, entry->is_clamped};
+    entry->is_dirty = entry->is_clamped = false;
+    entry->is_carried = true;
+}
+
+/* And looks at so many entries, from where it stopped the last time. */
+static void gather_part(struct part *part, const struct token_gathering *gathering, uint32_t count,
+                        struct gathered *gathered)
+{
+    uint32_t total = part->chunk_count * CHUNK;
+    for (uint32_t d = 0; d < part->dirty_count; d++) {
+        struct entry *entry = entry_at(part, part->dirty[d]);
+        if (entry->is_dirty) /* else it was removed since */
+            gather_entry(gathered, entry);
+    }
+    part->dirty_count = 0;
+    for (uint32_t i = 0; i < count && i < total; i++) {
+        struct entry *entry = entry_at(part, part->looked++ % total);
+        if (entry->credential == NULL || entry->is_carried || entry->last_used == entry->stored)
+            continue;
+        if (gathering->is_all || entry->last_used < entry->stored ||
+            entry->last_used - entry->stored >= gathering->step ||
+            entry->stored + gathering->idle_timeout - gathering->now < gathering->end_margin)
+            gather_entry(gathered, entry);
+    }
+}
+
+enum { ALL = 1000000 };
+
+/* How much of the table is to be looked at, in millionths. Under the first part's lock. */
+static int64_t share_to_look_at(struct token_table *table, const struct token_gathering *gathering)
+{
+    int64_t elapsed = gathering->now - table->looked_at, round = gathering->idle_timeout / ROUNDS;
+    bool is_all = gathering->is_all || gathering->idle_timeout != table->idle_timeout || elapsed < 0;
+    table->looked_at = gathering->now;
+    table->idle_timeout = gathering->idle_timeout;
+    return is_all || elapsed >= round ? ALL : elapsed * ALL / round;
+}
+
+size_t token_table_gather(struct token_table *table, const struct token_gathering *gathering,
+                          struct token_use **ret_uses)
+{
+    struct gathered gathered = {0};
+    pthread_mutex_lock(&table->parts[0].lock);
+    int64_t share = share_to_look_at(table, gathering);
+    pthread_mutex_unlock(&table->parts[0].lock);
+    atomic_store_explicit(&table->step, gathering->step, memory_order_relaxed);
+    atomic_store_explicit(&table->now, gathering->now, memory_order_relaxed);
     for (int i = 0; i < PARTS; i++) {
         struct part *part = &table->parts[i];
         pthread_mutex_lock(&part->lock);
-        if (part->dirty_count > 0)
-            uses = must(realloc(uses, (count + part->dirty_count) * sizeof *uses));
-        for (uint32_t d = 0; d < part->dirty_count; d++) {
-            struct entry *entry = entry_at(part, part->dirty[d]);
-            if (!entry->is_dirty) /* removed since */
-                continue;
-            entry->is_dirty = false;
-            uses[count++] = (struct token_use){entry->key, entry->last_used, entry->api, entry->is_clamped};
-            entry->is_clamped = false;
-        }
-        part->dirty_count = 0;
+        int64_t count = ((int64_t)part->chunk_count * CHUNK * share + ALL - 1) / ALL;
+        gather_part(part, gathering, (uint32_t)count, &gathered);
         pthread_mutex_unlock(&part->lock);
     }
-    *ret_uses = uses;
-    return count;
+    *ret_uses = gathered.uses;
+    return gathered.count;
 }
 
 size_t token_table_count(struct token_table *table)
@@ -408,6 +498,7 @@ size_t token_table_bytes(struct token_table *table)
     for (int i = 0; i < PARTS; i++) {
         struct part *part = &table->parts[i];
         pthread_mutex_lock(&part->lock);
+        bytes += (size_t)part->narrowed * ROLES_BYTES;
         bytes += part->chunk_count * (CHUNK * sizeof(struct entry) + sizeof *part->chunks) +
                  (part->bucket_mask + 1) * sizeof *part->buckets + part->dirty_size * sizeof *part->dirty;
         pthread_mutex_unlock(&part->lock);

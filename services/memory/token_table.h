@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Live tokens in memory: a bounded read-through cache of the store's table, in 64 parts with a lock each. About 110
- * bytes a token (tests/bench prints it).
+ * Live tokens in memory: a bounded read-through cache of the store's table, in 64 parts with a lock each. At most 96
+ * bytes a token, and 48 more of one that was narrowed (tests/bench prints it).
  *
  * It never answers by what was: whoever ends a token removes it here after the commit and before the acknowledgement,
  * and an entry that was read from the store before a removal is not put in after it (see generation).
  *
  * The uses that it notes are not in the store yet: an entry with such a use is kept until token_table_stored says that
- * the store has it.
+ * the store has it. Not each is worth a write, see token_table_gather.
  */
 #ifndef MEMORY_TOKEN_TABLE_H
 #define MEMORY_TOKEN_TABLE_H
@@ -41,16 +41,29 @@ void token_table_remove(struct token_table *table, const struct token_key *key);
 /* Forgets everything, noted uses too (a replica that lost touch: any of it may have ended). */
 void token_table_clear(struct token_table *table);
 
-/* When it was used last, as far as is known here; INT64_MIN: it is not there. Is no reason to keep it longer. */
-int64_t token_table_last_used(struct token_table *table, const struct token_key *key);
+/* When it was used last, as far as is known here, and (unless that is NULL) by which API; INT64_MIN: it is not there.
+ * Is no reason to keep it longer. */
+int64_t token_table_last_used(struct token_table *table, const struct token_key *key, uint32_t *ret_api);
 
 /* Every last use later than `latest` becomes `now`, in memory and, by the next flush, in the store: the clock that
  * noted it was ahead. Costs next to nothing while there is none. */
 void token_table_clamp(struct token_table *table, int64_t latest, int64_t now);
 
-/* Takes out the uses noted since the last time; *ret_uses is the caller's to free. Those that could not be stored are
- * noted again by token_table_give_back; of those that were, token_table_stored is told. */
-size_t token_table_gather(struct token_table *table, struct token_use **ret_uses);
+/* Which of the uses that the store does not have are worth a write: those that are later than what it has by `step`,
+ * those of tokens whose idle time, as the store has it, ends within `end_margin`, and those of tokens whose place is
+ * wanted; or all. `now` by the same clock as uses. */
+struct token_gathering {
+    int64_t now;
+    int64_t idle_timeout;
+    int64_t step, end_margin;
+    bool is_all;
+};
+
+/* Takes them out; *ret_uses is the caller's to free. Those that could not be stored are noted again by
+ * token_table_give_back; of those that were, token_table_stored is told. The whole table is looked through in a
+ * fortieth of the idle timeout, and at once where that has changed. */
+size_t token_table_gather(struct token_table *table, const struct token_gathering *gathering,
+                          struct token_use **ret_uses);
 void token_table_give_back(struct token_table *table, const struct token_use *uses, size_t count);
 void token_table_stored(struct token_table *table, const struct token_use *uses, size_t count);
 

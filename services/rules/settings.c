@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 
-enum { FLUSHES_PER_IDLE_TIME = 8 };
+enum { FLUSHES_PER_IDLE_TIME = 8, STEPS_PER_IDLE_TIME = 20 };
 
 static int64_t max(int64_t a, int64_t b)
 {
@@ -64,4 +64,14 @@ int64_t settings_flush_pause(const struct settings *settings, int64_t interval)
 int64_t settings_store_margin(const struct settings *settings, int64_t interval)
 {
     return 2 * settings_flush_pause(settings, interval) + 2 * CLOCK_SECOND;
+}
+
+int64_t settings_use_step(const struct settings *settings)
+{
+    return settings->idle_timeout / STEPS_PER_IDLE_TIME;
+}
+
+int64_t settings_use_margin(const struct settings *settings, int64_t interval)
+{
+    return settings_store_margin(settings, interval) + 2 * settings_use_step(settings);
 }

@@ -43,4 +43,11 @@ bool settings_mend(struct settings *settings, int64_t latest, int64_t now);
 int64_t settings_flush_pause(const struct settings *settings, int64_t interval);
 int64_t settings_store_margin(const struct settings *settings, int64_t interval);
 
+/* Not each use is worth a write. One is stored when it is later than what the store has by settings_use_step, a
+ * twentieth of the idle timeout: a crash makes a token die that much early at most. Or when what the store has ends
+ * within settings_use_margin: long enough before settings_store_margin that a use rarely has to be stored before it is
+ * answered, and that nobody who asks the store finds a token idle whose last use waits here. */
+int64_t settings_use_step(const struct settings *settings);
+int64_t settings_use_margin(const struct settings *settings, int64_t interval);
+
 #endif

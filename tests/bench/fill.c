@@ -5,8 +5,9 @@
  *
  *     fill STORE CREDENTIALS OWNERS TOKENS > tokens       a token's text a line
  *
- * Credential i is named "credential i", holds work_creator, and acts for owner i % OWNERS ("owner i"), where there are
- * owners; token i is of credential i % CREDENTIALS.
+ * Each was last used five minutes ago: its next use is worth a write. Credential i is named "credential i", holds
+ * work_creator, and acts for owner i % OWNERS ("owner i"), where there are owners; token i is of credential i %
+ * CREDENTIALS.
  */
 #include "domain/credential.h"
 #include "domain/domain.h"
@@ -73,7 +74,7 @@ static enum status add_credentials(struct store_tx *tx, void *arg)
     return STATUS_OK;
 }
 
-/* Issued one after the other, a millisecond apart; used now. */
+/* Issued one after the other, a millisecond apart. */
 static enum status add_tokens(struct store_tx *tx, void *arg)
 {
     struct filling *filling = arg;
@@ -82,9 +83,9 @@ static enum status add_tokens(struct store_tx *tx, void *arg)
         struct token_row row = {
             .credential_id = filling->first_credential + i % filling->credential_count,
             .epoch = 1,
-            .last_used = filling->now,
+            .last_used = filling->now - 300 * CLOCK_SECOND,
         };
-        if (!token_text_new(filling->now - (filling->token_count - i) * 1000, crypto_random, text))
+        if (!token_text_new(filling->now - 300 * CLOCK_SECOND - (filling->token_count - i) * 1000, crypto_random, text))
             abort();
         if (!token_text_parse(text, &row.key))
             abort();

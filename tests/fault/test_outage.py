@@ -75,7 +75,8 @@ class InUse:
                 " WHERE c.name = 'in use'", (when,)).fetchone()
 
     def flush(self):
-        """Until a use of each is stored, of those that have a row."""
+        """Until a use of each is stored, of those that have a row: one that is worth a write."""
+        self.daemon.pass_time(MINUTE / 20 + 1)
         when = int(time.time() * 1_000_000) + struct.unpack("q", self.daemon.shift[:8])[0]
         self.use()
         wait_for(lambda: self.stored_before(when)[1] == 0)

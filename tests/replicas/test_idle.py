@@ -40,7 +40,14 @@ class Idle(unittest.TestCase):
         return int(self.replicas.sql("SELECT max(t.last_used) FROM token t JOIN credential c ON c.id = t.credential"
                                      " WHERE c.name = 'client'"))
 
+    def stored(self, token):
+        """The same of one token."""
+        accessor = self.one.introspect(self.caller, token, no_touch=True).accessor
+        return int(self.replicas.sql(f"SELECT last_used FROM token WHERE encode(key, 'hex') = '{accessor}'"))
+
     def use(self, daemon):
+        """A use that is worth a write."""
+        self.move(MINUTE + 1)
         before = self.stored_use()
         self.assertTrue(daemon.introspect(self.caller, self.token, api="GET /").active)
         eventually(lambda: self.stored_use() > before)
@@ -55,6 +62,27 @@ class Idle(unittest.TestCase):
             self.use(self.daemons[round_ % 3])
             for daemon in self.daemons:
                 self.assertTrue(self.look(daemon), round_)
+
+    def test_a_use_that_was_not_worth_a_write_is_stored_before_others_would_call_the_token_idle(self):
+        for daemon in self.daemons:
+            self.assertTrue(self.look(daemon))
+        issued = self.stored_use()
+        self.move(30)
+        self.assertTrue(self.one.introspect(self.caller, self.token, api="GET /").active)
+        marker = self.issue()  # another one's use, a flush later, shows that there was a flush
+        self.move(MINUTE)
+        self.one.introspect(self.caller, marker, api="GET /")
+        eventually(lambda: self.stored_use() > issued + MINUTE * 1_000_000)
+        self.assertEqual(self.stored(self.token), issued)
+        self.move(17 * MINUTE)  # 18:30 since its issue
+        self.caller = self.one.admin_token()
+        eventually(lambda: self.stored(self.token) > issued)
+        self.move(100)  # 20:10, and 19:40 since its use
+        self.caller = self.one.admin_token()
+        self.assertEqual([self.look(daemon) for daemon in self.daemons], [True] * 3)
+        self.move(30)
+        self.caller = self.one.admin_token()
+        self.assertEqual([self.look(daemon) for daemon in self.daemons], [False] * 3)
 
     def test_a_token_used_on_none_dies_on_all(self):
         for daemon in self.daemons:

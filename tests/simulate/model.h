@@ -96,7 +96,7 @@ void model_begin(struct world *world, struct sim_call *call);
 void model_end(struct world *world, struct sim_call *call);
 
 /* Uses noted before `call` began, a flush, are stored. */
-void model_flush_begins(struct world *world, int process, int64_t dates[SIM_TOKENS]);
+void model_flush_begins(struct world *world, int process, int64_t step, int64_t dates[SIM_TOKENS]);
 void model_flushed(struct world *world, const int64_t dates[SIM_TOKENS], int failovers);
 
 /* What the call may end, may be dead from now on. */

@@ -13,10 +13,11 @@ static int64_t max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-void model_flush_begins(struct world *world, int process, int64_t dates[SIM_TOKENS])
+/* A use that is not later than the stored one by a step need not be stored. */
+void model_flush_begins(struct world *world, int process, int64_t step, int64_t dates[SIM_TOKENS])
 {
     for (int i = 0; i < world->model.token_count; i++)
-        dates[i] = world->model.tokens[i].known[process];
+        dates[i] = world->model.tokens[i].known[process] - step;
 }
 
 void model_flushed(struct world *world, const int64_t dates[SIM_TOKENS], int failovers)

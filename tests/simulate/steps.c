@@ -2,6 +2,7 @@
 #include "steps.h"
 
 #include "calls.h"
+#include "facts.h"
 #include "random.h"
 
 #include <string.h>
@@ -350,6 +351,7 @@ static void start_all(struct world *world)
 static void settle(struct world *world)
 {
     world_drain(world);
+    world_advance(world, facts_idle_timeout(world) / 20 + 1); /* so that each use is worth a write */
     for (int t = 0; t < world->model.token_count; t++)
         for (int i = 0; i < world->process_count && world->model.tokens[t].is_lost; i++)
             begin(world, i, CALL_USE, t, -1);

@@ -301,7 +301,8 @@ void process_round(struct world *world, struct process *process)
     flushing->world = world;
     flushing->process = process->index;
     flushing->failovers = world->model.failovers;
-    model_flush_begins(world, process->index, flushing->dates);
+    struct settings settings = memory_settings(process->domain->memory);
+    model_flush_begins(world, process->index, settings_use_step(&settings), flushing->dates);
     world_say(world, "%d flushes and reaps", process->index);
     flush_begin(process->domain->flush, FLUSH_ROUND, flushed, flushing);
     model_reap(world, process->index);

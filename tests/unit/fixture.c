@@ -89,7 +89,7 @@ void fixture_crash(struct fixture *fixture, const char *file)
     char why[STORE_WHY_MAX] = "";
     struct token_use *uses = NULL;
     struct usage_delta *deltas = NULL;
-    token_table_gather(fixture->domain->memory->tokens, &uses);
+    token_table_gather(fixture->domain->memory->tokens, &(struct token_gathering){.is_all = true}, &uses);
     usage_gather(fixture->domain->memory->usage, clock_now(fixture->clock), &deltas);
     free(uses);
     free(deltas);

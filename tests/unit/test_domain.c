@@ -186,10 +186,11 @@ static void uses_that_could_not_be_stored_are_stored_later(void **state)
     atomic_store(&faulty.is_lasting, true); /* a flush is one commit or two, as it happens */
     assert_int_equal(flush(&fixture), STATUS_UNAVAILABLE);
     assert_true(faulty_disarm(&faulty));
+    const struct token_gathering all = {.is_all = true};
     struct token_use *uses = NULL;
     struct usage_delta *deltas = NULL;
     struct audit_event *events = NULL;
-    assert_int_equal(token_table_gather(fixture.domain->memory->tokens, &uses), 1);
+    assert_int_equal(token_table_gather(fixture.domain->memory->tokens, &all, &uses), 1);
     assert_int_equal(uses[0].used, START + 15 * MINUTE);
     token_table_touch(fixture.domain->memory->tokens, &uses[0].key, uses[0].used, uses[0].api);
     size_t count = usage_gather(fixture.domain->memory->usage, START, &deltas);

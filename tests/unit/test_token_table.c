@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 static struct credential_entry nobody;
+static const struct token_gathering all = {.is_all = true};
 
 /* A key of part number `part`, unlike any other of the process. */
 static struct token_key new_key(uint8_t part)
@@ -125,13 +126,13 @@ static void a_use_that_is_not_stored_keeps_its_entry(void **state)
     }
     assert_int_equal(token_table_count(table), USED);
     struct token_use *uses = NULL;
-    assert_int_equal(token_table_gather(table, &uses), USED);
+    assert_int_equal(token_table_gather(table, &all, &uses), USED);
     int64_t sum = 0;
     for (int i = 0; i < USED; i++)
         sum += uses[i].used - START - 1;
     assert_int_equal(sum, (int64_t)USED * (USED - 1) / 2);
     struct token_use *more = NULL;
-    assert_int_equal(token_table_gather(table, &more), 0);
+    assert_int_equal(token_table_gather(table, &all, &more), 0);
     free(more);
     put_many(table); /* while the uses are on their way to the store */
     for (int i = 0; i < USED; i++)
@@ -139,7 +140,7 @@ static void a_use_that_is_not_stored_keeps_its_entry(void **state)
     token_table_give_back(table, uses, USED); /* it failed */
     put_many(table);
     free(uses);
-    assert_int_equal(token_table_gather(table, &uses), USED);
+    assert_int_equal(token_table_gather(table, &all, &uses), USED);
     token_table_stored(table, uses, USED);
     free(uses);
     put_many(table);
@@ -162,7 +163,7 @@ static void a_later_use_is_never_replaced_by_an_earlier_one(void **state)
     assert_true(token_table_get(table, &key, &facts, &generation));
     assert_int_equal(facts.last_used, START + 10);
     struct token_use *uses = NULL;
-    assert_int_equal(token_table_gather(table, &uses), 1);
+    assert_int_equal(token_table_gather(table, &all, &uses), 1);
     assert_int_equal(uses[0].used, START + 10);
     assert_int_equal(uses[0].api, 1);
     free(uses);
@@ -182,12 +183,145 @@ static void a_removed_token_leaves_no_use_to_its_successor(void **state)
     token_table_remove(table, &first);
     assert_true(put(table, &second, START, generation_of(table, &second))); /* in the same place */
     struct token_use *uses = NULL;
-    assert_int_equal(token_table_gather(table, &uses), 0);
+    assert_int_equal(token_table_gather(table, &all, &uses), 0);
     free(uses);
     token_table_touch(table, &second, START + 2, 1);
-    assert_int_equal(token_table_gather(table, &uses), 1);
+    assert_int_equal(token_table_gather(table, &all, &uses), 1);
     assert_memory_equal(uses[0].key.bytes, second.bytes, TOKEN_KEY_BYTES);
     free(uses);
+    token_table_free(table);
+}
+
+#define IDLE (20 * MINUTE)
+#define STEP (1 * MINUTE)
+#define MARGIN (3 * MINUTE)
+
+static size_t gather_at(struct token_table *table, int64_t now, struct token_use **ret_uses)
+{
+    const struct token_gathering due = {.now = now, .idle_timeout = IDLE, .step = STEP, .end_margin = MARGIN};
+    return token_table_gather(table, &due, ret_uses);
+}
+
+static size_t count_at(struct token_table *table, int64_t now)
+{
+    struct token_use *uses = NULL;
+    size_t count = gather_at(table, now, &uses);
+    token_table_stored(table, uses, count);
+    free(uses);
+    return count;
+}
+
+static void a_use_is_stored_when_it_is_late_enough_or_the_end_is_near(void **state)
+{
+    (void)state;
+    struct token_table *table = token_table_new(100);
+    struct token_key key = new_key(0);
+    struct token_use *uses = NULL;
+    assert_int_equal(count_at(table, START), 0);
+    assert_true(put(table, &key, START, generation_of(table, &key)));
+    token_table_touch(table, &key, START + STEP - 1, 1);
+    assert_int_equal(count_at(table, START + STEP), 0);
+    token_table_touch(table, &key, START + STEP, 1);
+    assert_int_equal(count_at(table, START + STEP), 1);
+    token_table_touch(table, &key, START + STEP + STEP / 2, 2);
+    assert_int_equal(count_at(table, START + STEP + IDLE - MARGIN), 0);
+    assert_int_equal(gather_at(table, START + STEP + IDLE - MARGIN + 1 + IDLE / 40, &uses), 1);
+    assert_int_equal(uses[0].used, START + STEP + STEP / 2);
+    assert_int_equal(uses[0].api, 2);
+    assert_int_equal(count_at(table, START + 2 * IDLE), 0); /* it is being stored */
+    token_table_give_back(table, uses, 1);
+    assert_int_equal(count_at(table, START + 2 * IDLE), 1);
+    free(uses);
+    token_table_free(table);
+}
+
+static void put_and_use(struct token_table *table, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct token_key key = new_key((uint8_t)i);
+        assert_true(put(table, &key, START, generation_of(table, &key)));
+        token_table_touch(table, &key, START + 1, 1);
+    }
+}
+
+static void all_are_looked_at_within_a_fortieth_of_the_idle_timeout(void **state)
+{
+    (void)state;
+    enum { COUNT = 50000, LOOKS = 20 };
+    struct token_table *table = token_table_new(COUNT);
+    int64_t now = START + IDLE - MARGIN;
+    assert_int_equal(count_at(table, now), 0);
+    put_and_use(table, COUNT);
+    size_t found = 0, most = 0;
+    for (int i = 1; i <= LOOKS; i++) {
+        size_t count = count_at(table, now + 1 + i * (IDLE / 40 / LOOKS));
+        found += count;
+        most = count > most ? count : most;
+    }
+    assert_int_equal(found, COUNT);
+    assert_true(most < COUNT / 5); /* and not all at once */
+    token_table_free(table);
+}
+
+static void a_new_idle_timeout_is_obeyed_at_once_and_all_means_all(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    struct token_table *table = token_table_new(4 * COUNT);
+    struct token_use *uses = NULL;
+    assert_int_equal(count_at(table, START), 0);
+    put_and_use(table, COUNT);
+    assert_int_equal(count_at(table, START + STEP), 0);
+    const struct token_gathering shorter = {
+        .now = START + STEP, .idle_timeout = MARGIN, .step = STEP, .end_margin = MARGIN};
+    assert_int_equal(token_table_gather(table, &shorter, &uses), COUNT);
+    token_table_stored(table, uses, COUNT);
+    free(uses);
+    assert_int_equal(count_at(table, START + STEP), 0);
+    put_and_use(table, COUNT);
+    assert_int_equal(count_at(table, START + STEP), 0);
+    assert_int_equal(token_table_gather(table, &all, &uses), COUNT);
+    free(uses);
+    token_table_free(table);
+}
+
+static void a_use_that_takes_a_wanted_place_is_stored(void **state)
+{
+    (void)state;
+    enum { MAX = 640 };
+    struct token_table *table = token_table_new(MAX);
+    assert_int_equal(count_at(table, START), 0);
+    put_and_use(table, MAX);
+    assert_int_equal(count_at(table, START + 1), 0);
+    for (int i = 0; i < 10; i++) {
+        put_many(table);
+        count_at(table, START + 2);
+    }
+    assert_true(token_table_count(table) < 2 * MAX);
+    token_table_free(table);
+}
+
+static void roles_of_its_own_are_kept_and_freed(void **state)
+{
+    (void)state;
+    struct token_table *table = token_table_new(100);
+    struct token_facts facts = {
+        .key = new_key(0), .credential = &nobody, .last_used = START, .stored = START, .is_narrowed = true};
+    uint64_t generation = generation_of(table, &facts.key);
+    role_set_add(&facts.roles, 200);
+    size_t bytes = token_table_bytes(table);
+    assert_true(token_table_put(table, &facts, generation, 0));
+    struct token_facts found = {.is_narrowed = false};
+    assert_true(token_table_get(table, &facts.key, &found, &generation));
+    assert_true(found.is_narrowed && role_set_equal(&found.roles, &facts.roles));
+    assert_true(token_table_bytes(table) > bytes);
+    facts.is_narrowed = false;
+    assert_true(token_table_put(table, &facts, generation, 0));
+    assert_true(token_table_get(table, &facts.key, &found, &generation));
+    assert_false(found.is_narrowed);
+    facts.is_narrowed = true;
+    assert_true(token_table_put(table, &facts, generation, 0));
+    token_table_remove(table, &facts.key);
     token_table_free(table);
 }
 
@@ -202,7 +336,7 @@ static void an_entry_takes_about_as_many_bytes_as_is_said(void **state)
     }
     size_t bytes = token_table_bytes(table) / token_table_count(table);
     printf("bytes a token: %zu\n", bytes);
-    assert_in_range(bytes, 60, 130);
+    assert_in_range(bytes, 60, 96);
     token_table_free(table);
 }
 
@@ -238,7 +372,7 @@ static void *use_shared(void *arg)
         }
         if (i % 100 == 0) {
             struct token_use *uses = NULL;
-            token_table_gather(shared->table, &uses);
+            token_table_gather(shared->table, &all, &uses);
             free(uses);
         }
     }
@@ -274,6 +408,11 @@ int main(void)
         cmocka_unit_test(a_use_that_is_not_stored_keeps_its_entry),
         cmocka_unit_test(a_later_use_is_never_replaced_by_an_earlier_one),
         cmocka_unit_test(a_removed_token_leaves_no_use_to_its_successor),
+        cmocka_unit_test(a_use_is_stored_when_it_is_late_enough_or_the_end_is_near),
+        cmocka_unit_test(all_are_looked_at_within_a_fortieth_of_the_idle_timeout),
+        cmocka_unit_test(a_new_idle_timeout_is_obeyed_at_once_and_all_means_all),
+        cmocka_unit_test(a_use_that_takes_a_wanted_place_is_stored),
+        cmocka_unit_test(roles_of_its_own_are_kept_and_freed),
         cmocka_unit_test(an_entry_takes_about_as_many_bytes_as_is_said),
         cmocka_unit_test(many_threads_may_use_it),
     };
