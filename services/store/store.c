@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     GROUP_MAX = 256, /* functions in one commit: bounds how long the first of them waits for the last */
@@ -34,6 +36,9 @@ static const struct driver *const drivers[] = {&sqlite_driver, &postgres_driver}
 /* Functions in one read transaction, which keeps the database from being tidied. */
 static const size_t read_batch_max[STORE_READ_KINDS] = {32, 4, 1};
 
+/* Steps down in priority (nice): where there are fewer cores than work, a report is not what others wait for. */
+static const int read_niceness[STORE_READ_KINDS] = {0, 5, 15};
+
 struct reader {
     struct pool *pool;
     struct connection *connection;
@@ -46,6 +51,7 @@ struct pool {
     struct store *store;
     struct queue queue;
     size_t batch_max;
+    int niceness;
     struct reader *readers;
     size_t reader_count;
 };
@@ -132,6 +138,8 @@ static void *read_forever(void *arg)
     const struct driver *driver = pool->store->driver;
     bool is_ill = false;
     struct job_list jobs;
+    (void)!setpriority(PRIO_PROCESS, (id_t)gettid(),
+                       getpriority(PRIO_PROCESS, 0) + pool->niceness); /* of this thread */
     while ((jobs = queue_take(&pool->queue, pool->reader_count, pool->batch_max)).count > 0) {
         /* The state that they see is fixed after the last of them was queued: none misses a write done before. */
         bool has_begun = false;
@@ -245,7 +253,8 @@ enum status store_open_driver(const struct driver *driver, const struct store_op
     store->options = with_defaults(options);
     queue_init(&store->writes, store->options.queue_max);
     for (int kind = 0; kind < STORE_READ_KINDS; kind++) {
-        store->pools[kind] = (struct pool){.store = store, .batch_max = read_batch_max[kind]};
+        store->pools[kind] =
+            (struct pool){.store = store, .batch_max = read_batch_max[kind], .niceness = read_niceness[kind]};
         queue_init(&store->pools[kind].queue, store->options.queue_max);
     }
     queue_init(&store->completions, SIZE_MAX);

@@ -3,7 +3,7 @@
  * Fills a database that `gatehoused init` made with credentials, owners and live tokens, by the domain's own functions,
  * many to a transaction.
  *
- *     fill STORE CREDENTIALS OWNERS TOKENS > tokens       a token's text a line
+ *     fill STORE CREDENTIALS OWNERS TOKENS EVENTS > tokens       a token's text a line
  *
  * Each was last used five minutes ago: its next use is worth a write. Credential i is named "credential i", holds
  * work_creator, and acts for owner i % OWNERS ("owner i"), where there are owners; token i is of credential i %
@@ -12,6 +12,7 @@
 #include "domain/credential.h"
 #include "domain/domain.h"
 #include "domain/owner.h"
+#include "records/audit.h"
 #include "records/schema.h"
 #include "records/token.h"
 #include "records/user.h"
@@ -19,13 +20,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CREDENTIALS_AT_ONCE = 100, TOKENS_AT_ONCE = 20000 };
+enum { CREDENTIALS_AT_ONCE = 100, TOKENS_AT_ONCE = 20000, EVENTS_AT_ONCE = 2000 };
 
 struct filling {
     struct domain *domain;
     struct arena arena;
     struct work work;
-    long credential_count, owner_count, token_count;
+    long credential_count, owner_count, token_count, event_count;
     long from;
     int64_t inserted; /* the first one of this transaction */
     int64_t first_credential, now;
@@ -99,6 +100,23 @@ static enum status add_tokens(struct store_tx *tx, void *arg)
     return STATUS_OK;
 }
 
+/* Of the audit log, whose chain is whole. */
+static enum status add_events(struct store_tx *tx, void *arg)
+{
+    struct filling *filling = arg;
+    struct audit_event event = {.at = filling->now,
+                                .actor = "bench",
+                                .action = "GrantRoles",
+                                .subject = "somebody",
+                                .peer = "127.0.0.1",
+                                .request_id = "0123456789abcdef",
+                                .outcome = "OK",
+                                .detail = "work_creator"};
+    for (long i = filling->from; i < filling->from + EVENTS_AT_ONCE && i < filling->event_count; i++)
+        TRY(audit_append(tx, &event));
+    return STATUS_OK;
+}
+
 static void fill(struct filling *filling, store_fn *fn, long count, long at_once)
 {
     for (filling->from = 0; filling->from < count; filling->from += at_once) {
@@ -111,14 +129,16 @@ static void fill(struct filling *filling, store_fn *fn, long count, long at_once
 
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: fill STORE CREDENTIALS OWNERS TOKENS\n");
+    if (argc != 6) {
+        fprintf(stderr, "usage: fill STORE CREDENTIALS OWNERS TOKENS EVENTS\n");
         return 2;
     }
     char why[256];
     struct store *store;
-    struct filling filling = {
-        .credential_count = atol(argv[2]), .owner_count = atol(argv[3]), .token_count = atol(argv[4])};
+    struct filling filling = {.credential_count = atol(argv[2]),
+                              .owner_count = atol(argv[3]),
+                              .token_count = atol(argv[4]),
+                              .event_count = atol(argv[5])};
     check(store_open(&(struct store_options){.url = argv[1], .schema = &records_schema}, &store, why), why);
     check(domain_open(&(struct domain_options){.store = store, .flush_interval_ms = -1}, &filling.domain), argv[1]);
     filling.now = clock_now(filling.domain->clock);
@@ -126,6 +146,7 @@ int main(int argc, char **argv)
     fill(&filling, add_owners, filling.owner_count, CREDENTIALS_AT_ONCE);
     fill(&filling, add_credentials, filling.credential_count, CREDENTIALS_AT_ONCE);
     fill(&filling, add_tokens, filling.token_count, TOKENS_AT_ONCE);
+    fill(&filling, add_events, filling.event_count, EVENTS_AT_ONCE);
     domain_close(filling.domain);
     store_close(store);
     return 0;

@@ -158,9 +158,10 @@ def server(name, *arguments):
 
 
 class Filled(Daemon):
-    """A daemon whose database was filled before it started; on the server's core. first: another on the same store."""
+    """A daemon whose database was filled before it started; on the server's core. first: another on the same store.
+    made: is called between the two."""
 
-    def __init__(self, credentials=0, owners=0, tokens=0, cores=SERVER, first=None, **settings):
+    def __init__(self, credentials=0, owners=0, tokens=0, cores=SERVER, first=None, events=0, made=None, **settings):
         folder = tempfile.mkdtemp(prefix="gatehouse-bench-", dir=options.dir)
         if first:
             settings["store"] = first.settings["store"]
@@ -170,7 +171,9 @@ class Filled(Daemon):
         if first:
             self.client_id, self.secret_file, self.tokens = first.client_id, first.secret_file, first.tokens
         else:
-            self.tokens = program("fill", self.settings["store"], credentials, owners, tokens).split()
+            self.tokens = program("fill", self.settings["store"], credentials, owners, tokens, events).split()
+        if made:
+            made()
         begin = time.monotonic()
         self.start()
         self.start_seconds = time.monotonic() - begin
