@@ -161,6 +161,12 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
     return gatehouse;
 }
 
+int gatehouse_is_connected(struct gatehouse *gatehouse)
+{
+    return !gatehouse_process_is_forked() &&
+           grpc_channel_check_connectivity_state(gatehouse->channel, 1) == GRPC_CHANNEL_READY;
+}
+
 /* Under the lock. */
 static void cancel(struct invocation *invocation)
 {

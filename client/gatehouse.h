@@ -103,6 +103,9 @@ struct gatehouse_call {
  * no sense, options that are NULL. Free with gatehouse_close. */
 struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char error[256]);
 
+/* Is there a connection to a server now? If not, one is begun, if that was not so already; does not wait. */
+int gatehouse_is_connected(struct gatehouse *gatehouse);
+
 /* Cancels what is under way (each closure is invoked), waits for it, revokes the token that the connection got by
  * itself (for a second at most), frees. NULL is fine. From a closure it would wait for itself: the program is aborted.
  */

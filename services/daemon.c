@@ -6,12 +6,7 @@
 #include "base/log.h"
 #include "domain/flush.h"
 #include "domain/group.h"
-#include "records/schema.h"
-#include "rest/upstream.h"
-#include "store/copy.h"
 
-#include <fcntl.h>
-#include <gatehouse.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,109 +14,20 @@
 #include <unistd.h>
 
 enum {
-    SECRET_FILE_MAX = 256,
     READY_LEASES = 2, /* without word from the database: not ready any more */
 };
 
 extern const unsigned char documented_protoset[], documented_protoset_end[];
-
-/* A secret from a file, without the end of its line. */
-static bool read_secret(const char *file, char secret[static SECRET_FILE_MAX])
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, secret, SECRET_FILE_MAX - 1);
-    if (fd >= 0)
-        close(fd);
-    secret[len < 0 ? 0 : len] = '\0';
-    secret[strcspn(secret, "\r\n")] = '\0';
-    return len > 0;
-}
-
-/* libpq takes a password file only of mode 0600, which no secret that a container is given has. */
-static bool give_store_password(const struct config *config)
-{
-    char secret[SECRET_FILE_MAX];
-    if (config->store_password_file[0] == '\0')
-        return true;
-    bool is_given = read_secret(config->store_password_file, secret) && setenv("PGPASSWORD", secret, 1) == 0;
-    explicit_bzero(secret, sizeof secret);
-    if (!is_given)
-        log_write(LOG_LEVEL_ERROR, "secret_cannot_be_read", "file", config->store_password_file, NULL);
-    return is_given;
-}
-
-/* NULL: the store is no file. */
-static const char *store_path(const struct daemon *daemon)
-{
-    return strncmp(daemon->config.store, "sqlite:", 7) == 0 ? daemon->config.store + 7 : NULL;
-}
-
-/* Which brings its schema up to date. *ret_was_copy: it was a copy, which is claimed; NULL: it is left one. */
-static bool open_store(struct daemon *daemon, bool create, bool *ret_was_copy)
-{
-    if (!give_store_password(&daemon->config))
-        return false;
-    char why[256] = "", shown[512];
-    config_show_store(daemon->config.store, shown);
-    struct store_options options = {.schema = &records_schema,
-                                    .url = daemon->config.store,
-                                    .create = create,
-                                    .reply_timeout_ms = daemon->config.store_timeout_ms};
-    enum status status = store_open(&options, &daemon->store, why);
-    if (status == STATUS_OK && ret_was_copy != NULL)
-        status = copy_claim(daemon->store, ret_was_copy, why);
-    if (status != STATUS_OK)
-        log_write(LOG_LEVEL_ERROR, "store_cannot_be_opened", "store", shown, "message", why, "try",
-                  status == STATUS_NOT_FOUND ? "gatehoused init, which makes it" : NULL, NULL);
-    return status == STATUS_OK;
-}
-
-bool daemon_migrate(struct daemon *daemon)
-{
-    /* In a database elsewhere, who may make tables may make the first ones, too; a file is made by init. */
-    bool is_made = open_store(daemon, store_path(daemon) == NULL, NULL);
-    store_close(daemon->store);
-    daemon->store = NULL;
-    return is_made;
-}
-
-bool daemon_open_store(struct daemon *daemon, bool create)
-{
-    bool was_copy = false;
-    if (!open_store(daemon, create, &was_copy))
-        return false;
-    struct domain_options domain_options = {
-        .store = daemon->store,
-        .max_tokens_in_memory = (size_t)daemon->config.max_tokens_in_memory,
-        .flush_interval_ms = daemon->config.flush_interval_ms,
-        .lease_ms = daemon->config.lease_ms,
-        .is_strict = daemon->config.strict,
-        .begins_history = was_copy,
-    };
-    enum status status = domain_open(&domain_options, &daemon->domain);
-    if (status != STATUS_OK) {
-        char shown[512];
-        config_show_store(daemon->config.store, shown);
-        log_write(LOG_LEVEL_ERROR, "store_cannot_be_read", "store", shown, "status", status_name(status), NULL);
-    }
-    return status == STATUS_OK;
-}
-
-bool daemon_has_store_file(const struct daemon *daemon)
-{
-    struct stat now;
-    const struct stat *before = &daemon->store_file;
-    if (before->st_nlink == 0)
-        return true;
-    return stat(store_path(daemon), &now) == 0 && now.st_ino == before->st_ino && now.st_dev == before->st_dev;
-}
 
 bool daemon_is_ready(void *arg)
 {
     const struct daemon *daemon = arg;
     if (daemon->is_draining)
         return false;
-    return daemon->domain == NULL || follow_age(daemon->domain->follow) < READY_LEASES * daemon->config.lease_ms * 1000;
+    if (daemon->is_rest_only)
+        return remote_is_ready(&daemon->remote);
+    return local_is_open(&daemon->local) &&
+           follow_age(daemon->local.domain->follow) < READY_LEASES * daemon->config.lease_ms * 1000;
 }
 
 void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
@@ -129,8 +35,8 @@ void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
     const struct daemon *daemon = arg;
     struct clock_state state = {0};
     text[0] = '\0';
-    if (daemon->domain != NULL)
-        clock_describe(daemon->domain->clock, &state);
+    if (local_is_open(&daemon->local))
+        clock_describe(daemon->local.domain->clock, &state);
     if (state.jumped != 0 || state.ahead > CLOCK_JUMP)
         snprintf(text, READY_DETAIL_MAX, "clock: jumped by %+lld s; %lld s behind the time that Gatehouse goes by\n",
                  (long long)(state.jumped / CLOCK_SECOND), (long long)(state.ahead / CLOCK_SECOND));
@@ -140,7 +46,8 @@ void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
 static const char *find_trouble(void *arg)
 {
     const struct daemon *daemon = arg;
-    return daemon->store == NULL || store_is_writable(daemon->store) ? NULL : "the store cannot be written";
+    return !local_is_open(&daemon->local) || store_is_writable(daemon->local.store) ? NULL
+                                                                                    : "the store cannot be written";
 }
 
 static void observe(void *arg, const struct call *call, enum status status, int64_t duration_us)
@@ -169,7 +76,7 @@ static void add_certificate(struct metrics_text *text, const char *file, const c
 static void add_clock(const struct daemon *daemon, struct metrics_text *text)
 {
     struct clock_state state;
-    clock_describe(daemon->domain->clock, &state);
+    clock_describe(daemon->local.domain->clock, &state);
     metrics_put(text, "gatehouse_clock_jumps_total", "counter", "Jumps of the wall clock against CLOCK_BOOTTIME.", "",
                 (double)state.jumps);
     metrics_put(text, "gatehouse_clock_ahead_seconds", "gauge",
@@ -238,8 +145,8 @@ static void add_watch(struct daemon *daemon, struct metrics_text *text)
     static const char *const causes[] = {NULL, "cause=\"unknown_position\"", "cause=\"behind\"", "cause=\"history\""};
     struct watch_state watch;
     struct ring_state ring;
-    watch_describe(api_watch(daemon->api), &watch);
-    ring_describe(daemon->domain->memory->ring, &ring);
+    watch_describe(api_watch(daemon->local.api), &watch);
+    ring_describe(daemon->local.domain->memory->ring, &ring);
     metrics_put(text, "gatehouse_watchers", "gauge", "Caches that are told of changes (Watch).", "",
                 (double)watch.watchers);
     metrics_put(text, "gatehouse_watch_lag", "gauge", "Changes that the slowest of them has not taken yet.", "",
@@ -265,47 +172,38 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)log_dropped());
     add_certificate(text, daemon->config.http_cert, "port=\"http\"");
     add_certificate(text, daemon->config.grpc_cert, "port=\"grpc\"");
+    if (daemon->is_rest_only)
+        add_certificate(text, daemon->config.upstream_cert, "port=\"upstream\"");
     if (daemon->rpc != NULL)
         add_grpc(text, daemon->rpc);
-    if (daemon->domain == NULL)
+    if (!daemon->is_rest_only)
+        metrics_put(text, "gatehouse_store_writable", "gauge",
+                    "0: the last write could not be stored, for want of room say, or the store is waited for.", "",
+                    local_is_open(&daemon->local) && store_is_writable(daemon->local.store) ? 1 : 0);
+    if (!local_is_open(&daemon->local))
         return;
-    store_counters(daemon->store, &commits, &writes);
+    store_counters(daemon->local.store, &commits, &writes);
     metrics_put(text, "gatehouse_store_commits_total", "counter", "Commits of the database.", "", (double)commits);
     metrics_put(text, "gatehouse_store_writes_total", "counter", "Write transactions in those commits.", "",
                 (double)writes);
-    add_wal(text, store_path(daemon));
-    metrics_put(text, "gatehouse_store_writable", "gauge",
-                "0: the last write could not be stored, for want of room say.", "",
-                store_is_writable(daemon->store) ? 1 : 0);
+    add_wal(text, local_store_path(&daemon->local));
     metrics_put(text, "gatehouse_tokens_in_memory", "gauge", "Tokens in the in-memory table.", "",
-                (double)token_table_count(daemon->domain->memory->tokens));
+                (double)token_table_count(daemon->local.domain->memory->tokens));
     metrics_put(text, "gatehouse_tokens_in_memory_bytes", "gauge", "Bytes that they take.", "",
-                (double)token_table_bytes(daemon->domain->memory->tokens));
+                (double)token_table_bytes(daemon->local.domain->memory->tokens));
     metrics_put(text, "gatehouse_authentications_throttled_total", "counter",
                 "Failed authentications that were refused because there were too many.", "",
-                (double)api_throttled(daemon->api));
+                (double)api_throttled(daemon->local.api));
     metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
-                (double)directory_position(daemon->domain->memory->directory).revision);
+                (double)directory_position(daemon->local.domain->memory->directory).revision);
     metrics_put(text, "gatehouse_tokens_missing_total", "counter",
                 "Tokens that were in use and had gone from the database.", "",
-                (double)flush_tokens_missing(daemon->domain->flush));
-    add_usage(text, daemon->domain->memory->usage);
+                (double)flush_tokens_missing(daemon->local.domain->flush));
+    add_usage(text, daemon->local.domain->memory->usage);
     add_clock(daemon, text);
     add_watch(daemon, text);
-    if (daemon->domain->follow != NULL)
-        add_replica(daemon->domain->follow, text);
-}
-
-/* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it
- * is no printable text. */
-#define SHIM_IDENTITY "\001shim"
-
-static const char *const check_identities[] = {SHIM_IDENTITY, NULL};
-
-/* May whoever reaches this address introspect by a gateway's check? */
-static bool has_check(const struct config *config, const char *address)
-{
-    return config->check && (config_is_loopback(address) || config->check_off_loopback);
+    if (daemon->local.domain->follow != NULL)
+        add_replica(daemon->local.domain->follow, text);
 }
 
 static const char *or_null(const char *text)
@@ -356,10 +254,12 @@ static bool start_rpc(struct daemon *daemon)
         log_write(LOG_LEVEL_ERROR, "grpc_cannot_start", "message", why, NULL);
         return false;
     }
-    rpc_server_add(daemon->rpc, daemon->auth);
-    rpc_server_add(daemon->rpc, daemon->admin);
-    rpc_server_add(daemon->rpc, api_authorization(daemon->api));
+    rpc_server_add(daemon->rpc, &daemon->local.auth.service);
+    rpc_server_add(daemon->rpc, &daemon->local.admin.service);
+    rpc_server_add(daemon->rpc, &daemon->local.authorization.service);
     rpc_server_observe(daemon->rpc, observe, daemon);
+    daemon->is_serving = daemon_is_ready(daemon);
+    rpc_server_set_serving(daemon->rpc, daemon->is_serving);
     enum status status = rpc_server_start(daemon->rpc);
     if (status != STATUS_OK)
         log_write(LOG_LEVEL_ERROR, "grpc_cannot_listen", "address", config->grpc_address, "status", status_name(status),
@@ -386,12 +286,12 @@ static bool start_rest(struct daemon *daemon)
         .max_body_bytes = (size_t)config->http_max_body_bytes,
         .request_timeout_ms = config->http_request_timeout_ms,
         .keep_alive_ms = config->http_keep_alive_ms,
-        .auth = daemon->auth,
-        .admin = daemon->admin,
+        .auth = daemon->is_rest_only ? &daemon->remote.auth.service : &daemon->local.auth.service,
+        .admin = daemon->is_rest_only ? &daemon->remote.admin.service : &daemon->local.admin.service,
         .cors_origins = config->cors_origins,
         .trusted_proxies = config->trusted_proxies,
         .is_forwarded_rfc7239 = strcmp(config->proxy_header, "Forwarded") == 0,
-        .check_identities = has_check(config, config->http_address) ? check_identities : NULL,
+        .check_identities = local_has_check(config, config->http_address) ? local_check_identities : NULL,
         .is_ready = daemon_is_ready,
         .ready_detail = daemon_describe_clock,
         .trouble = find_trouble,
@@ -412,74 +312,12 @@ static bool start_rest(struct daemon *daemon)
     return status == STATUS_OK;
 }
 
-static void list_identities(struct daemon *daemon)
-{
-    const char **configured = daemon->config.introspect_identities;
-    size_t count = 0;
-    while (configured[count] != NULL)
-        count++;
-    daemon->introspect_identities = calloc(count + 2, sizeof *configured);
-    if (daemon->introspect_identities == NULL)
-        abort();
-    memcpy(daemon->introspect_identities, configured, count * sizeof *configured);
-    if (has_check(&daemon->config, daemon->config.http_address) ||
-        has_check(&daemon->config, daemon->config.grpc_address))
-        daemon->introspect_identities[count] = SHIM_IDENTITY;
-}
-
-static bool open_local(struct daemon *daemon)
-{
-    if (!daemon_open_store(daemon, false))
-        return false;
-    if (store_path(daemon) == NULL || stat(store_path(daemon), &daemon->store_file) != 0)
-        daemon->store_file.st_nlink = 0;
-    list_identities(daemon);
-    struct api_options api_options = {
-        .domain = daemon->domain,
-        .introspect_identities = daemon->introspect_identities,
-        .admin_identities = daemon->config.admin_identities,
-        .peer_identities = daemon->config.peer_identities,
-        .trusted_proxies = daemon->config.trusted_proxies,
-        .cache_lease_ms = daemon->config.cache_lease_ms,
-        .gateway_identities = has_check(&daemon->config, daemon->config.grpc_address) ? check_identities : NULL,
-    };
-    daemon->api = api_new(&api_options);
-    daemon->auth = api_auth_service(daemon->api);
-    daemon->admin = api_credential_admin(daemon->api);
-    return true;
-}
-
-static bool open_upstream(struct daemon *daemon)
-{
-    const struct config *config = &daemon->config;
-    char error[256] = "", secret[SECRET_FILE_MAX] = "";
-    if (config->upstream_client_id[0] != '\0' && !read_secret(config->upstream_client_secret_file, secret)) {
-        log_write(LOG_LEVEL_ERROR, "secret_cannot_be_read", "file", config->upstream_client_secret_file, NULL);
-        return false;
-    }
-    struct gatehouse_options client_options = {
-        .address = config->upstream,
-        .tls_ca_file = or_null(config->upstream_ca),
-        .tls_cert_file = or_null(config->upstream_cert),
-        .tls_key_file = or_null(config->upstream_key),
-        .client_id = or_null(config->upstream_client_id),
-        .client_secret = or_null(secret),
-    };
-    daemon->upstream = gatehouse_open(&client_options, error);
-    explicit_bzero(secret, sizeof secret);
-    if (daemon->upstream == NULL) {
-        log_write(LOG_LEVEL_ERROR, "upstream_cannot_be_used", "message", error, NULL);
-        return false;
-    }
-    daemon->auth = upstream_new(gatehouse_auth_service(daemon->upstream));
-    daemon->admin = upstream_new(gatehouse_credential_admin(daemon->upstream));
-    return daemon->auth != NULL && daemon->admin != NULL;
-}
-
 bool daemon_start(struct daemon *daemon, bool is_rest_only)
 {
+    daemon->is_rest_only = is_rest_only;
     daemon->metrics = metrics_new();
-    if (daemon->metrics == NULL || !(is_rest_only ? open_upstream(daemon) : open_local(daemon)))
+    if (daemon->metrics == NULL ||
+        !(is_rest_only ? remote_start(&daemon->remote, &daemon->config) : local_start(&daemon->local, &daemon->config)))
         return false;
     metrics_add_source(daemon->metrics, add_metrics, daemon);
     if (!is_rest_only && daemon->config.grpc_address[0] != '\0' && !start_rpc(daemon))
@@ -490,7 +328,10 @@ bool daemon_start(struct daemon *daemon, bool is_rest_only)
               log_number(daemon->rpc == NULL ? 0 : rpc_server_port(daemon->rpc)).text, "http_port",
               log_number(daemon->rest == NULL ? 0 : rest_server_port(daemon->rest)).text, "metrics_port",
               log_number(daemon->rest == NULL ? 0 : rest_server_metrics_port(daemon->rest)).text, "store",
-              is_rest_only ? "none" : "open", NULL);
+              is_rest_only                    ? "none"
+              : local_is_open(&daemon->local) ? "open"
+                                              : "away",
+              NULL);
     return true;
 }
 
@@ -508,7 +349,7 @@ static void *stop_rpc(void *arg)
     return NULL;
 }
 
-void daemon_stop(struct daemon *daemon, bool is_rest_only)
+void daemon_stop(struct daemon *daemon)
 {
     pthread_t stopping;
     daemon_begin_stop(daemon);
@@ -522,14 +363,9 @@ void daemon_stop(struct daemon *daemon, bool is_rest_only)
         stop_rpc(daemon);
     rest_server_free(daemon->rest);
     rpc_server_free(daemon->rpc);
-    if (is_rest_only) {
-        upstream_free(daemon->auth);
-        upstream_free(daemon->admin);
-    }
-    gatehouse_close(daemon->upstream);
-    api_free(daemon->api);
-    domain_close(daemon->domain);
-    store_close(daemon->store);
+    if (daemon->is_rest_only)
+        remote_stop(&daemon->remote);
+    else
+        local_stop(&daemon->local);
     metrics_free(daemon->metrics);
-    free(daemon->introspect_identities);
 }

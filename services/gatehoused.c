@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,8 @@ static void reload(struct daemon *daemon)
         reload_rpc(daemon);
     if (daemon->rest != NULL)
         rest_server_reload(daemon->rest);
+    if (daemon->is_rest_only)
+        remote_reload(&daemon->remote);
     log_write(LOG_LEVEL_INFO, "reloaded", NULL);
     tell_ready(daemon);
 }
@@ -130,7 +133,11 @@ static bool wait_for_signals(struct daemon *daemon, const sigset_t *signals)
             reload(daemon);
         else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))
             reload_rpc(daemon);
-        if (!daemon_has_store_file(daemon)) {
+        if (daemon->is_rest_only && remote_is_stale(&daemon->remote))
+            remote_reload(&daemon->remote);
+        if (atomic_load(&daemon->local.state) == LOCAL_FAILED)
+            return false; /* the log says why */
+        if (!daemon->is_rest_only && !local_has_store_file(&daemon->local)) {
             log_write(LOG_LEVEL_ERROR, "store_file_moved", "message",
                       "the database was moved away or replaced under the daemon, which ends", NULL);
             return false;
@@ -170,7 +177,7 @@ static int run(struct daemon *daemon, bool is_rest_only)
         if (is_told)
             be_lame_duck(daemon, &signals);
     }
-    daemon_stop(daemon, is_rest_only);
+    daemon_stop(daemon);
     if (is_started)
         log_write(LOG_LEVEL_INFO, "stopped", NULL);
     return is_told ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -197,11 +204,11 @@ static bool write_secret(int fd, const char *secret)
 
 static enum status create_administrator(struct daemon *daemon, const char *name, char *client_id, char *secret)
 {
-    if (!daemon_open_store(daemon, true))
+    if (!local_open_store(&daemon->local, &daemon->config, true))
         return STATUS_UNAVAILABLE;
     struct arena arena = {0};
-    struct work work = domain_work(daemon->domain, &arena, "gatehoused");
-    enum status status = administrator_create(daemon->store, &work, name, client_id, secret);
+    struct work work = domain_work(daemon->local.domain, &arena, "gatehoused");
+    enum status status = administrator_create(daemon->local.store, &work, name, client_id, secret);
     arena_done(&arena);
     if (status == STATUS_ALREADY_EXISTS)
         fprintf(stderr, "gatehoused: there is a credential named %s already; choose another by --name\n", name);
@@ -231,8 +238,7 @@ static int init(struct daemon *daemon, const struct arguments *arguments)
     if (fd >= 0)
         close(fd);
     explicit_bzero(secret, sizeof secret);
-    domain_close(daemon->domain);
-    store_close(daemon->store);
+    local_stop(&daemon->local);
     return is_made ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -310,7 +316,7 @@ static int act(struct daemon *daemon, const struct arguments *arguments)
     if (arguments->is_health)
         return ask_health(&daemon->config);
     if (arguments->is_migrate)
-        return daemon_migrate(daemon) ? EXIT_SUCCESS : EXIT_FAILURE;
+        return local_migrate(&daemon->local, &daemon->config) ? EXIT_SUCCESS : EXIT_FAILURE;
     return arguments->is_init ? init(daemon, arguments) : run(daemon, arguments->is_rest_only);
 }
 

@@ -2,6 +2,7 @@
 #include "upstream.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "call/call.h"
 
@@ -21,13 +22,36 @@ struct passage {
     ProtobufCClosure closure;
 };
 
+/* Without a reason it is not the server that says so, but gRPC core or OpenSSL, of addresses and certificates: that is
+ * for the log. */
+static const char *own_words(enum status status)
+{
+    switch ((int)status) {
+    case STATUS_UNAVAILABLE:
+        return "the server behind cannot be reached; try again";
+    case STATUS_DEADLINE_EXCEEDED:
+        return "the server behind did not answer in time";
+    case STATUS_CANCELLED:
+        return "the call was cancelled";
+    case STATUS_RESOURCE_EXHAUSTED:
+        return "this is too much for the server behind";
+    default:
+        return "the server behind gave no answer that makes sense";
+    }
+}
+
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
     struct passage *passage = closure_data;
     struct call *call = passage->call;
     if (response == NULL) {
         call->error.status = (enum status)passage->remote.status;
-        utf8_copy(call->error.message, sizeof call->error.message, passage->remote.message);
+        bool is_servers = passage->remote.reason[0] != '\0';
+        utf8_copy(call->error.message, sizeof call->error.message,
+                  is_servers ? passage->remote.message : own_words(call->error.status));
+        if (!is_servers)
+            log_write(LOG_LEVEL_WARN, "upstream_failed", "request_id", call->request_id, "status",
+                      status_name(call->error.status), "message", passage->remote.message, NULL);
         utf8_copy(call->error.reason, sizeof call->error.reason, passage->remote.reason);
         utf8_copy(call->error.field, sizeof call->error.field, passage->remote.field);
         call->error.retry_after_ms = passage->remote.retry_after_ms;

@@ -18,7 +18,7 @@ static enum status create_private(const char *path, char why[STORE_WHY_MAX])
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && errno != EEXIST) {
         snprintf(why, STORE_WHY_MAX, "the database %s cannot be made: %s", path, strerror(errno));
-        return STATUS_UNAVAILABLE;
+        return STATUS_FAILED_PRECONDITION;
     }
     if (fd >= 0)
         close(fd);
@@ -33,7 +33,7 @@ static enum status find(const char *path, bool create, char **ret_path, char why
     if (stat(path, &file) != 0) {
         bool is_absent = errno == ENOENT;
         snprintf(why, STORE_WHY_MAX, "the database %s cannot be opened: %s", path, strerror(errno));
-        return is_absent ? STATUS_NOT_FOUND : STATUS_UNAVAILABLE;
+        return is_absent ? STATUS_NOT_FOUND : STATUS_FAILED_PRECONDITION;
     }
     if (!S_ISREG(file.st_mode)) {
         snprintf(why, STORE_WHY_MAX, "the database %s is not a file", path);
@@ -43,7 +43,7 @@ static enum status find(const char *path, bool create, char **ret_path, char why
     if (*ret_path != NULL)
         return STATUS_OK;
     snprintf(why, STORE_WHY_MAX, "the database %s cannot be opened: %s", path, strerror(errno));
-    return STATUS_UNAVAILABLE;
+    return STATUS_FAILED_PRECONDITION;
 }
 
 /* For the sentence only: it may be of a daemon that has ended since. */
@@ -76,6 +76,7 @@ static enum status lock(const char *path, int *ret_fd, char why[STORE_WHY_MAX])
         *ret_fd = fd;
         return STATUS_OK;
     }
+    bool may_pass = fd >= 0 || error == ENOSPC || error == EDQUOT;
     if (fd < 0)
         snprintf(why, STORE_WHY_MAX, "the lock %s cannot be opened: %s", name, strerror(error));
     else
@@ -83,7 +84,7 @@ static enum status lock(const char *path, int *ret_fd, char why[STORE_WHY_MAX])
     if (fd >= 0)
         close(fd);
     free(name);
-    return STATUS_UNAVAILABLE;
+    return may_pass ? STATUS_UNAVAILABLE : STATUS_FAILED_PRECONDITION;
 }
 
 enum status sqlite_file_init(struct sqlite_file *file, const char *path, const struct store_options *options,
@@ -177,7 +178,7 @@ static enum status explain(const struct sqlite_file *file, sqlite3 *db, int code
             return STATUS_UNAVAILABLE;
         }
         snprintf(why, STORE_WHY_MAX, "the database %s cannot be opened: %s", file->path, detail);
-        return STATUS_UNAVAILABLE;
+        return STATUS_FAILED_PRECONDITION;
     }
 }
 

@@ -68,9 +68,9 @@ struct store_options {
 };
 
 /* Opens, checks the database's integrity, and brings its schema up to date. Otherwise there is a sentence in `why`:
- * STATUS_FAILED_PRECONDITION (newer than this program, not ours, damaged), STATUS_UNAVAILABLE (in use by another
- * daemon, locked, not writable), STATUS_NOT_FOUND (not there, and not to be made), STATUS_INVALID_ARGUMENT (no such
- * URL). */
+ * STATUS_FAILED_PRECONDITION (newer than this program, not ours, damaged, not ours to write), STATUS_UNAVAILABLE (may
+ * pass: in use by another daemon, locked, out of reach, a full disk), STATUS_NOT_FOUND (not there, and not to be made),
+ * STATUS_INVALID_ARGUMENT (no such URL). */
 enum status store_open(const struct store_options *options, struct store **ret_store, char why[256]);
 
 /* Waits until everything queued is done; what a `done` queues meanwhile is refused. NULL is fine. */

@@ -112,7 +112,7 @@ static void a_file_that_is_not_there_is_made_only_when_asked(void **state)
     (void)state;
     expect_refusal("absent.db", false, STATUS_NOT_FOUND, "No such file");
     assert_int_equal(access(test_path("absent.db"), F_OK), -1);
-    expect_refusal("no-such-folder/absent.db", true, STATUS_UNAVAILABLE, "cannot be made: No such file");
+    expect_refusal("no-such-folder/absent.db", true, STATUS_FAILED_PRECONDITION, "cannot be made: No such file");
     make("absent.db");
     assert_int_equal(access(test_path("absent.db"), F_OK), 0);
 }
@@ -279,12 +279,13 @@ static int open_as_nobody(const char *url)
     char why[STORE_WHY_MAX] = "";
     if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
         return SKIPPED;
-    if (store_open(&(struct store_options){.url = url, .schema = &records_schema}, &store, why) != STATUS_UNAVAILABLE)
+    if (store_open(&(struct store_options){.url = url, .schema = &records_schema}, &store, why) !=
+        STATUS_FAILED_PRECONDITION)
         return 1;
     return strstr(why, "cannot be written to") != NULL ? 0 : 2;
 }
 
-static void a_read_only_file_is_unavailable(void **state)
+static void a_read_only_file_is_refused(void **state)
 {
     (void)state;
     char file[200], folder[200];
@@ -411,7 +412,7 @@ int main(void)
         cmocka_unit_test(other_processes_can_read_meanwhile),
         cmocka_unit_test(a_lock_of_another_process_is_unavailable_until_it_goes),
         cmocka_unit_test(a_database_that_is_locked_at_the_start_is_unavailable),
-        cmocka_unit_test(a_read_only_file_is_unavailable),
+        cmocka_unit_test(a_read_only_file_is_refused),
         cmocka_unit_test(on_a_full_disk_nothing_is_lost_and_it_goes_on_when_there_is_room),
     };
     return cmocka_run_group_tests_name("a SQLite file", tests, NULL, NULL);
