@@ -53,16 +53,23 @@ static bool give_store_password(const struct config *config)
     return is_given;
 }
 
-/* Store and domain, or neither. UNAVAILABLE: that may pass. */
+/* Which brings its schema up to date. */
 static enum status open_store(struct local *local, bool create, char why[WHY_MAX])
 {
     const struct config *config = local->config;
-    const struct store_options store_options = {.schema = &records_schema,
-                                                .url = config->store,
-                                                .create = create,
-                                                .reply_timeout_ms = config->store_timeout_ms};
+    const struct store_options options = {.schema = &records_schema,
+                                          .url = config->store,
+                                          .create = create,
+                                          .reply_timeout_ms = config->store_timeout_ms};
+    return store_open(&options, &local->store, why);
+}
+
+/* Store and domain, or neither. UNAVAILABLE: that may pass. */
+static enum status open_domain(struct local *local, bool create, char why[WHY_MAX])
+{
+    const struct config *config = local->config;
     bool was_copy = false;
-    enum status status = store_open(&store_options, &local->store, why);
+    enum status status = open_store(local, create, why);
     if (status == STATUS_OK)
         status = copy_claim(local->store, &was_copy, why);
     const struct domain_options domain_options = {
@@ -98,9 +105,24 @@ bool local_open_store(struct local *local, const struct config *config, bool cre
     local->config = config;
     if (!give_store_password(config))
         return false;
-    enum status status = open_store(local, create, why);
+    enum status status = open_domain(local, create, why);
     if (status != STATUS_OK)
         say_failure(local, status, why);
+    return status == STATUS_OK;
+}
+
+bool local_migrate(struct local *local, const struct config *config)
+{
+    char why[WHY_MAX] = "";
+    local->config = config;
+    if (!give_store_password(config))
+        return false;
+    /* In a database elsewhere, who may make tables may make the first ones, too; a file is made by init. */
+    enum status status = open_store(local, local_store_path(local) == NULL, why);
+    if (status != STATUS_OK)
+        say_failure(local, status, why);
+    store_close(local->store);
+    local->store = NULL;
     return status == STATUS_OK;
 }
 
@@ -175,7 +197,7 @@ static void *wait_for_store(void *arg)
     enum status status = STATUS_UNAVAILABLE;
     while (status == STATUS_UNAVAILABLE && pause_for_a_while(local)) {
         memset(why, 0, sizeof why);
-        status = open_store(local, false, why);
+        status = open_domain(local, false, why);
         if (status == STATUS_UNAVAILABLE)
             say_away(local, why);
     }
@@ -209,7 +231,7 @@ bool local_start(struct local *local, const struct config *config)
     init(local, config);
     if (!give_store_password(config))
         return false;
-    enum status status = open_store(local, false, why);
+    enum status status = open_domain(local, false, why);
     if (status == STATUS_OK) {
         open_doors(local);
         return true;

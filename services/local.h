@@ -43,6 +43,9 @@ struct local {
 /* Store and domain only, at once. What is wrong is in the log. */
 bool local_open_store(struct local *local, const struct config *config, bool create);
 
+/* Brings the schema of the store up to date and closes it. False: a line in the log says why not. */
+bool local_migrate(struct local *local, const struct config *config);
+
 /* Opens all, or waits for the store from now on, in a thread: then it may be LOCAL_WAITING. False: neither makes sense,
  * and the log says why. */
 bool local_start(struct local *local, const struct config *config);
