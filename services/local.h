@@ -53,6 +53,7 @@ bool local_start(struct local *local, const struct config *config);
 /* Stops waiting; stores what is in memory; frees. Also one that was never begun. */
 void local_stop(struct local *local);
 
+/* Then store, domain and api are there, and stay. From any thread. */
 bool local_is_open(const struct local *local);
 
 /* NULL: the store is no file. */
