@@ -129,7 +129,7 @@ class Disk(unittest.TestCase):
     def test_a_newer_database_is_refused_in_a_sentence(self):
         with Daemon(OFF, start=False) as daemon:
             with sqlite3.connect(daemon.folder + "/gatehouse.db") as database:
-                database.execute("INSERT INTO schema_version VALUES (9999, 0)")
+                database.execute("INSERT INTO schema_version (number, applied) VALUES (9999, 0)")
             database.close()
             self.refused_to_start(daemon, "newer than this program")
 

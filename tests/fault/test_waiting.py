@@ -140,7 +140,7 @@ class Waiting(unittest.TestCase):
             self.assertEqual(second.stop(), 0)
             second.start()
             with sqlite3.connect(first.folder + "/gatehouse.db") as database:
-                database.execute("INSERT INTO schema_version VALUES (9999, 0)")
+                database.execute("INSERT INTO schema_version (number, applied) VALUES (9999, 0)")
             database.close()
             first.kill()
             self.assertEqual(second.process.wait(DEADLINE), 1)
