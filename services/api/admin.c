@@ -79,16 +79,44 @@ static struct audit_event describe(struct admin_call *admin, enum status outcome
     };
 }
 
+/* What methods have in common has the same name in each of their requests. */
+static const void *request_member(const ProtobufCMessage *request, const char *name)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(request->descriptor, name);
+    return field == NULL ? NULL : (const char *)request + field->offset;
+}
+
+static bool has_flag(const ProtobufCMessage *request, const char *name)
+{
+    const protobuf_c_boolean *flag = request_member(request, name);
+    return flag != NULL && *flag;
+}
+
+static const char *text_of(const ProtobufCMessage *request, const char *name)
+{
+    char *const *text = request_member(request, name);
+    return text == NULL ? "" : *text;
+}
+
+/* What each transaction of a call begins with. */
+static enum status begin_tx(struct admin_call *admin, struct store_tx *tx)
+{
+    memset(&admin->calling.call->error, 0, sizeof admin->calling.call->error); /* of an earlier try */
+    work_begin(&admin->work, tx);
+    admin->is_dry = has_flag(admin->request, "validate_only");
+    admin->is_replay = admin->is_unchanged = false;
+    admin->recent_of = 0;
+    admin->subject = admin->detail = "";
+    return admin_find_request(admin, text_of(admin->request, "request_id"));
+}
+
 static enum status run_tx(struct store_tx *tx, void *arg)
 {
     struct admin_call *admin = arg;
-    struct call *call = admin->calling.call;
-    memset(&call->error, 0, sizeof call->error); /* of an earlier try */
-    work_begin(&admin->work, tx);
-    admin->is_dry = admin->is_replay = admin->is_unchanged = false;
-    admin->recent_of = 0;
-    admin->subject = admin->detail = "";
+    TRY(begin_tx(admin, tx));
     enum status status = admin->method->fn(admin);
+    if (status == STATUS_OK && !admin->is_dry && !admin->is_replay)
+        status = admin_remember_request(admin, text_of(admin->request, "request_id"));
     if (status != STATUS_OK || admin->contract->is_read || admin->is_replay || admin->is_unchanged)
         return status;
     if (admin->is_dry)
@@ -147,10 +175,8 @@ static void submit_method(struct admin_call *admin)
 static enum status look_tx(struct store_tx *tx, void *arg)
 {
     struct admin_call *admin = arg;
-    memset(&admin->calling.call->error, 0, sizeof admin->calling.call->error);
-    work_begin(&admin->work, tx);
-    admin->subject = admin->detail = "";
-    return admin->method->look(admin);
+    TRY(begin_tx(admin, tx));
+    return admin->is_replay ? STATUS_OK : admin->method->look(admin);
 }
 
 static void look_done(enum status status, void *arg)

@@ -33,7 +33,8 @@ struct admin_call {
     int64_t recent_of; /* then: the credential whose lately used APIs the impact names; 0: of none */
     Gatehouse__V1__Impact *impact;
     int64_t looked_tokens, looked_credentials; /* what look_at_settings has counted */
-    bool is_replay;                            /* a repeated request_id: nothing was done */
+    bool is_replay;                            /* a repeated request_id: the method only answers with what there is */
+    const char *made;                          /* then: what the first one made */
     bool is_unchanged;                         /* it is as it was: no event tells of it */
     const char *subject;                       /* for the audit log: what it was done to */
     const char *detail;                        /* and what, in words */
@@ -118,10 +119,10 @@ enum status admin_keep_administrator(struct admin_call *admin);
 /* Is `field` in the mask? */
 bool admin_mask_has(const Google__Protobuf__FieldMask *mask, const char *field);
 
-/* request_id: has this been done? *ret_client_id is then what it made (in the arena), else NULL. After doing it:
- * remember. */
-enum status admin_find_request(struct admin_call *admin, const char *request_id, const char **ret_client_id);
-enum status admin_remember_request(struct admin_call *admin, const char *request_id, const char *client_id);
+/* request_id, by admin.c: has this been done? is_replay and made say so. REQUEST_ID_REUSED. After doing it: remember.
+ */
+enum status admin_find_request(struct admin_call *admin, const char *request_id);
+enum status admin_remember_request(struct admin_call *admin, const char *request_id);
 
 /* Pages (page.c). A page token holds a cursor, good for one method, filter and order, signed with the instance's key.
  */

@@ -18,6 +18,8 @@ char *admin_etag(struct admin_call *admin, int64_t version)
 
 enum status admin_check_etag(struct admin_call *admin, const char *etag, int64_t version)
 {
+    if (admin->is_replay) /* it was right when it was done */
+        return STATUS_OK;
     if (etag[0] != '\0' && strcmp(etag, admin_etag(admin, version)) != 0)
         return call_fail(admin_fails(admin), STATUS_ABORTED, "STALE_ETAG", "it was changed since it was read");
     return STATUS_OK;
@@ -39,7 +41,7 @@ enum status admin_load_living(struct admin_call *admin, const char *client_id, c
 {
     TRY(admin_load(admin, client_id, ret_credential));
     TRY(admin_check_etag(admin, etag, (*ret_credential)->version));
-    if ((*ret_credential)->deleted != 0)
+    if ((*ret_credential)->deleted != 0 && !admin->is_replay)
         return call_fail(admin_fails(admin), STATUS_FAILED_PRECONDITION, "CREDENTIAL_DELETED",
                          "the credential is deleted");
     return STATUS_OK;
@@ -276,10 +278,9 @@ static void request_digest(struct admin_call *admin, uint8_t digest[static SHA25
     crypto_sha256(bytes, len, digest);
 }
 
-enum status admin_find_request(struct admin_call *admin, const char *request_id, const char **ret_client_id)
+enum status admin_find_request(struct admin_call *admin, const char *request_id)
 {
     struct call *call = admin_fails(admin);
-    *ret_client_id = NULL;
     if (request_id[0] == '\0')
         return STATUS_OK;
     uint8_t digest[SHA256_BYTES];
@@ -290,16 +291,17 @@ enum status admin_find_request(struct admin_call *admin, const char *request_id,
         return status == STATUS_NOT_FOUND ? STATUS_OK : status;
     if (strcmp(row.method, admin->method->name) != 0 || !crypto_equal(digest, row.digest, SHA256_BYTES))
         return call_fail(call, STATUS_ABORTED, "REQUEST_ID_REUSED", "this request_id came with another request before");
-    *ret_client_id = row.client_id;
+    admin->is_replay = true;
+    admin->made = row.client_id;
     return STATUS_OK;
 }
 
-enum status admin_remember_request(struct admin_call *admin, const char *request_id, const char *client_id)
+enum status admin_remember_request(struct admin_call *admin, const char *request_id)
 {
     if (request_id[0] == '\0')
         return STATUS_OK;
     struct request_row row = {
-        .id = request_id, .actor = admin->work.actor, .method = admin->method->name, .client_id = client_id};
+        .id = request_id, .actor = admin->work.actor, .method = admin->method->name, .client_id = admin->subject};
     request_digest(admin, row.digest);
     return request_row_insert(admin->work.tx, &row, admin->work.now);
 }

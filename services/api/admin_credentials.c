@@ -32,20 +32,15 @@ enum status create_credential(struct admin_call *admin)
     const Gatehouse__V1__CreateCredentialRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__CreateCredentialResponse, gatehouse__v1__create_credential_response__init);
     struct credential *credential = arena_new(&admin->arena, struct credential);
-    const char *made_before = NULL;
     struct role_set roles;
-    TRY(admin_find_request(admin, request->request_id, &made_before));
-    if (made_before != NULL) {
-        admin->is_replay = true;
-        TRY(admin_load(admin, made_before, &credential));
+    if (admin->is_replay) {
+        TRY(admin_load(admin, admin->made, &credential));
         response->credential = admin_credential(admin, credential);
         return STATUS_OK;
     }
     TRY(read_new(admin, request, credential, &roles));
     char *secret = arena_alloc(&admin->arena, SECRET_TEXT_LEN + 1);
     TRY(name_taken(admin, credential_create(&admin->work, credential, &roles, secret)));
-    TRY(admin_remember_request(admin, request->request_id, credential->client_id));
-    admin->is_dry = request->validate_only;
     admin->subject = arena_text(&admin->arena, credential->client_id);
     admin->detail = arena_format(&admin->arena, "name: %s; roles: %s", credential->name,
                                  admin_join(admin, request->n_roles, request->roles));
@@ -85,6 +80,10 @@ enum status update_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__UpdateCredentialResponse, gatehouse__v1__update_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load_living(admin, request->credential->client_id, request->credential->etag, &credential));
+    if (admin->is_replay) {
+        response->credential = admin_credential(admin, credential);
+        return STATUS_OK;
+    }
     struct credential before = *credential;
     read_update(request, credential);
     admin_tell_text(admin, "name", before.name, credential->name);
@@ -93,7 +92,6 @@ enum status update_credential(struct admin_call *admin)
     if (admin->detail[0] != '\0')
         TRY(name_taken(admin, credential_update(&admin->work, credential)));
     TRY(admin_keep_administrator(admin));
-    admin->is_dry = request->validate_only;
     admin_tell_ended(admin);
     response->credential = admin_credential(admin, credential);
     return admin_impact(admin, credential->id, &response->impact);
@@ -105,9 +103,12 @@ enum status delete_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__DeleteCredentialResponse, gatehouse__v1__delete_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
+    if (admin->is_replay) {
+        response->credential = admin_credential(admin, credential);
+        return STATUS_OK;
+    }
     TRY(credential_delete(&admin->work, credential));
     TRY(admin_keep_administrator(admin));
-    admin->is_dry = request->validate_only;
     admin->detail =
         arena_format(&admin->arena, "name: %s; tokens ended: %" PRId64, credential->name, admin->work.tokens_ended);
     response->credential = admin_credential(admin, credential);
@@ -120,6 +121,11 @@ enum status undelete_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__UndeleteCredentialResponse, gatehouse__v1__undelete_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
+    TRY(admin_check_etag(admin, request->etag, credential->version));
+    if (admin->is_replay) {
+        response->credential = admin_credential(admin, credential);
+        return STATUS_OK;
+    }
     if (credential->deleted == 0)
         return call_fail(admin_fails(admin), STATUS_FAILED_PRECONDITION, "NOT_DELETED",
                          "the credential is not deleted");
@@ -133,22 +139,16 @@ enum status regenerate_secret(struct admin_call *admin)
     const Gatehouse__V1__RegenerateSecretRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__RegenerateSecretResponse, gatehouse__v1__regenerate_secret_response__init);
     struct credential *credential = NULL;
-    const char *made_before = NULL;
     int64_t overlap = read_duration(request->overlap, 0);
-    TRY(admin_find_request(admin, request->request_id, &made_before));
-    if (made_before != NULL) {
-        admin->is_replay = true;
-        TRY(admin_load(admin, made_before, &credential));
+    TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
+    if (admin->is_replay) {
         response->credential = admin_credential(admin, credential);
         return STATUS_OK;
     }
-    TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
     char *secret = arena_alloc(&admin->arena, SECRET_TEXT_LEN + 1);
     struct credential before = *credential;
     TRY(credential_regenerate(&admin->work, credential, overlap, secret));
     TRY(admin_keep_administrator(admin));
-    TRY(admin_remember_request(admin, request->request_id, credential->client_id));
-    admin->is_dry = request->validate_only;
     admin_tell_secrets(admin, &before, credential);
     admin_tell_duration(admin, "overlap", 0, overlap);
     admin_tell_ended(admin);
@@ -164,6 +164,11 @@ enum status end_secret(struct admin_call *admin)
     RESPOND(Gatehouse__V1__EndSecretResponse, gatehouse__v1__end_secret_response__init);
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
+    TRY(admin_check_etag(admin, request->etag, credential->version));
+    if (admin->is_replay) {
+        response->credential = admin_credential(admin, credential);
+        return STATUS_OK;
+    }
     struct credential before = *credential;
     enum status status = credential_end_secret(&admin->work, credential, request->secret_id);
     if (status == STATUS_NOT_FOUND)
@@ -181,6 +186,8 @@ static enum status change_roles(struct admin_call *admin, const char *client_id,
 {
     struct role_set roles, before, none = {0};
     TRY(admin_load_living(admin, client_id, etag, ret_credential));
+    if (admin->is_replay)
+        return STATUS_OK;
     TRY(admin_read_roles(admin, count, ids, is_grant, &roles));
     before = (*ret_credential)->granted;
     TRY(credential_change_roles(&admin->work, *ret_credential, is_grant ? &roles : &none, is_grant ? &none : &roles));
@@ -195,7 +202,6 @@ enum status grant_roles(struct admin_call *admin)
     RESPOND(Gatehouse__V1__GrantRolesResponse, gatehouse__v1__grant_roles_response__init);
     struct credential *credential = NULL;
     TRY(change_roles(admin, request->client_id, request->etag, request->n_roles, request->roles, true, &credential));
-    admin->is_dry = request->validate_only;
     response->credential = admin_credential(admin, credential);
     return admin_impact(admin, credential->id, &response->impact);
 }
@@ -207,7 +213,6 @@ enum status revoke_roles(struct admin_call *admin)
     struct credential *credential = NULL;
     TRY(change_roles(admin, request->client_id, request->etag, request->n_roles, request->roles, false, &credential));
     TRY(admin_keep_administrator(admin));
-    admin->is_dry = request->validate_only;
     response->credential = admin_credential(admin, credential);
     return admin_impact(admin, credential->id, &response->impact);
 }

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static Gatehouse__V1__Role *make_role(struct admin_call *admin, const struct role *role)
@@ -24,14 +25,22 @@ static Gatehouse__V1__Role *make_role(struct admin_call *admin, const struct rol
 struct role_listing {
     struct admin_call *admin;
     bool shows_retired;
+    int64_t after, last; /* numbers: of the last one of the page before, and of this one */
+    size_t size;
+    bool has_more;
     Gatehouse__V1__ListRolesResponse *response;
 };
 
 static enum status add_role(const struct role *role, void *arg)
 {
     struct role_listing *listing = arg;
-    if (listing->shows_retired || !role->is_retired)
-        listing->response->roles[listing->response->n_roles++] = make_role(listing->admin, role);
+    if ((role->is_retired && !listing->shows_retired) || role->number <= listing->after)
+        return STATUS_OK;
+    listing->has_more = listing->response->n_roles == listing->size;
+    if (listing->has_more)
+        return STATUS_OK;
+    listing->last = role->number;
+    listing->response->roles[listing->response->n_roles++] = make_role(listing->admin, role);
     return STATUS_OK;
 }
 
@@ -39,9 +48,18 @@ enum status list_roles(struct admin_call *admin)
 {
     const Gatehouse__V1__ListRolesRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__ListRolesResponse, gatehouse__v1__list_roles_response__init);
-    response->roles = arena_array(&admin->arena, Gatehouse__V1__Role *, ROLES_MAX);
-    struct role_listing listing = {admin, request->show_retired, response};
-    return role_row_list(admin->work.tx, add_role, &listing);
+    const char *query = request->show_retired ? "retired" : "", *cursor = NULL;
+    struct role_listing listing = {admin, request->show_retired, -1, -1, ROLES_MAX, false, response};
+    TRY(page_read(admin, request->page_token, query, &cursor));
+    if (cursor[0] != '\0')
+        listing.after = strtoll(cursor, NULL, 10);
+    if (request->page_size > 0 && request->page_size < ROLES_MAX)
+        listing.size = (size_t)request->page_size;
+    response->roles = arena_array(&admin->arena, Gatehouse__V1__Role *, listing.size);
+    TRY(role_row_list(admin->work.tx, add_role, &listing));
+    if (listing.has_more)
+        response->next_page_token = page_make(admin, query, arena_format(&admin->arena, "%" PRId64, listing.last));
+    return STATUS_OK;
 }
 
 static void read_texts(const Gatehouse__V1__Role *wanted, struct role *role)
@@ -49,25 +67,6 @@ static void read_texts(const Gatehouse__V1__Role *wanted, struct role *role)
     snprintf(role->name, sizeof role->name, "%s", wanted->name);
     snprintf(role->group, sizeof role->group, "%s", wanted->group);
     snprintf(role->description, sizeof role->description, "%s", wanted->description);
-}
-
-enum status create_role(struct admin_call *admin)
-{
-    const Gatehouse__V1__CreateRoleRequest *request = (const void *)admin->request;
-    RESPOND(Gatehouse__V1__CreateRoleResponse, gatehouse__v1__create_role_response__init);
-    struct call *call = admin_fails(admin);
-    struct role *role = arena_new(&admin->arena, struct role);
-    admin->subject = request->role->role_id;
-    snprintf(role->id, sizeof role->id, "%s", request->role->role_id);
-    read_texts(request->role, role);
-    enum status status = role_row_insert(admin->work.tx, role, admin->work.now);
-    if (status == STATUS_ALREADY_EXISTS)
-        return call_fail(call, status, "ROLE_EXISTS", "there is a role %s", role->id);
-    if (status == STATUS_RESOURCE_EXHAUSTED)
-        return call_fail(call, status, "TOO_MANY_ROLES", "there are %d roles already", ROLES_MAX);
-    TRY(status);
-    response->role = make_role(admin, role);
-    return work_change_role(&admin->work, role);
 }
 
 struct role_search {
@@ -84,6 +83,39 @@ static enum status match_role(const struct role *role, void *arg)
         search->is_found = true;
     }
     return STATUS_OK;
+}
+
+static enum status load_role(struct admin_call *admin, const char *id, struct role *role)
+{
+    struct role_search search = {id, role, false};
+    TRY(role_row_list(admin->work.tx, match_role, &search));
+    if (!search.is_found)
+        return call_fail(admin_fails(admin), STATUS_NOT_FOUND, "NO_SUCH_ROLE", "there is no role %s", id);
+    return STATUS_OK;
+}
+
+enum status create_role(struct admin_call *admin)
+{
+    const Gatehouse__V1__CreateRoleRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__CreateRoleResponse, gatehouse__v1__create_role_response__init);
+    struct call *call = admin_fails(admin);
+    struct role *role = arena_new(&admin->arena, struct role);
+    admin->subject = request->role->role_id;
+    if (admin->is_replay) {
+        TRY(load_role(admin, request->role->role_id, role));
+        response->role = make_role(admin, role);
+        return STATUS_OK;
+    }
+    snprintf(role->id, sizeof role->id, "%s", request->role->role_id);
+    read_texts(request->role, role);
+    enum status status = role_row_insert(admin->work.tx, role, admin->work.now);
+    if (status == STATUS_ALREADY_EXISTS)
+        return call_fail(call, status, "ROLE_EXISTS", "there is a role %s", role->id);
+    if (status == STATUS_RESOURCE_EXHAUSTED)
+        return call_fail(call, status, "TOO_MANY_ROLES", "there are %d roles already", ROLES_MAX);
+    TRY(status);
+    response->role = make_role(admin, role);
+    return work_change_role(&admin->work, role);
 }
 
 static enum status read_role_update(struct admin_call *admin, const Gatehouse__V1__UpdateRoleRequest *request,
@@ -114,14 +146,14 @@ enum status update_role(struct admin_call *admin)
 {
     const Gatehouse__V1__UpdateRoleRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__UpdateRoleResponse, gatehouse__v1__update_role_response__init);
-    struct call *call = admin_fails(admin);
     struct role *role = arena_new(&admin->arena, struct role);
     admin->subject = request->role->role_id;
-    struct role_search search = {request->role->role_id, role, false};
-    TRY(role_row_list(admin->work.tx, match_role, &search));
-    if (!search.is_found)
-        return call_fail(call, STATUS_NOT_FOUND, "NO_SUCH_ROLE", "there is no role %s", request->role->role_id);
+    TRY(load_role(admin, request->role->role_id, role));
     TRY(admin_check_etag(admin, request->role->etag, role->version));
+    if (admin->is_replay) {
+        response->role = make_role(admin, role);
+        return STATUS_OK;
+    }
     struct role before = *role;
     TRY(read_role_update(admin, request, role));
     admin_tell_text(admin, "name", before.name, role->name);
@@ -175,6 +207,11 @@ enum status set_user_roles(struct admin_call *admin)
     struct user user;
     bool is_known = false;
     admin->subject = request->user;
+    if (admin->is_replay) {
+        TRY(load_user(admin, request->user, &user));
+        response->user = make_user(admin, &user);
+        return admin_impact(admin, 0, &response->impact);
+    }
     TRY(admin_read_roles(admin, request->n_roles, request->roles, false, &roles));
     TRY(find_user(admin, request->user, &user, &is_known));
     if (request->etag[0] != '\0')
@@ -182,7 +219,6 @@ enum status set_user_roles(struct admin_call *admin)
     if (!is_known || !role_set_equal(&user.has, &roles))
         TRY(user_set_roles(&admin->work, request->user, &roles));
     TRY(admin_keep_administrator(admin));
-    admin->is_dry = request->validate_only;
     struct role_set before = user.has;
     TRY(load_user(admin, request->user, &user));
     admin_tell_roles(admin, &before, &user.has);
@@ -209,11 +245,12 @@ enum status delete_user(struct admin_call *admin)
     RESPOND(Gatehouse__V1__DeleteUserResponse, gatehouse__v1__delete_user_response__init);
     struct user user;
     admin->subject = request->user;
+    if (admin->is_replay)
+        return admin_impact(admin, 0, &response->impact);
     TRY(load_user(admin, request->user, &user));
     TRY(admin_check_etag(admin, request->etag, user.version));
     TRY(user_delete(&admin->work, request->user));
     TRY(admin_keep_administrator(admin));
-    admin->is_dry = request->validate_only;
     admin_tell_roles(admin, &user.has, &(struct role_set){0});
     admin_tell_ended(admin);
     admin->is_unchanged = false;

@@ -92,6 +92,8 @@ enum status end_token(struct admin_call *admin)
         return STATUS_INTERNAL; /* the contract's pattern is that of an accessor */
     bool was_live = false;
     admin->subject = request->accessor;
+    if (admin->is_replay)
+        return admin_impact(admin, 0, &response->impact);
     TRY(revoke_token(&admin->work, &key, &was_live));
     admin->work.tokens_ended = admin->work.credentials_affected = was_live;
     return admin_impact(admin, 0, &response->impact);
@@ -103,8 +105,10 @@ enum status end_tokens(struct admin_call *admin)
     RESPOND(Gatehouse__V1__EndTokensResponse, gatehouse__v1__end_tokens_response__init);
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
+    TRY(admin_check_etag(admin, request->etag, credential->version));
+    if (admin->is_replay)
+        return admin_impact(admin, 0, &response->impact);
     TRY(credential_end_tokens(&admin->work, credential));
-    admin->is_dry = request->validate_only;
     admin->detail = arena_format(&admin->arena, "tokens ended: %" PRId64, admin->work.tokens_ended);
     return admin_impact(admin, credential->id, &response->impact);
 }
@@ -184,12 +188,16 @@ enum status look_at_settings(struct admin_call *admin)
 
 enum status update_settings(struct admin_call *admin)
 {
-    const Gatehouse__V1__UpdateSettingsRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__UpdateSettingsResponse, gatehouse__v1__update_settings_response__init);
     struct work *work = &admin->work;
     struct settings before, next;
-    TRY(next_settings(admin, &before, &next));
     admin->subject = "settings";
+    if (admin->is_replay) {
+        TRY(setting_load(work->tx, &next));
+        response->settings = make_settings(admin, &next);
+        return admin_impact(admin, 0, &response->impact);
+    }
+    TRY(next_settings(admin, &before, &next));
     admin_tell_duration(admin, "idle_session_timeout", before.idle_timeout, next.idle_timeout);
     admin_tell_duration(admin, "max_token_life", before.max_token_life, next.max_token_life);
     admin_tell_number(admin, "max_tokens_per_credential", before.max_tokens, next.max_tokens);
@@ -202,7 +210,6 @@ enum status update_settings(struct admin_call *admin)
         TRY(setting_save(work->tx, &next));
         TRY(work_change_settings(work, &next));
     }
-    admin->is_dry = request->validate_only;
     response->settings = make_settings(admin, &next);
     return admin_impact(admin, 0, &response->impact);
 }

@@ -13,6 +13,7 @@ from gatehouse.v1 import credential_admin_pb2, options_pb2
 from google.api import annotations_pb2, field_behavior_pb2
 from google.protobuf.json_format import MessageToDict
 
+SOME = {"credential": "name", "role": "retired", "settings": "usage_retention"}  # a part that can be changed
 SPECIAL = ("google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask")
 
 
@@ -64,6 +65,7 @@ def fill(message):
         elif field.message_type is not None and field.message_type.full_name == "google.protobuf.FieldMask":
             message.update_mask.paths.append("etag")  # replaced by what is changed
         elif is_message(field):
+            getattr(message, field.name).SetInParent()
             fill(getattr(message, field.name))
         elif field.type == field.TYPE_STRING:
             setattr(message, field.name, text_of(rule.string))
@@ -150,10 +152,9 @@ def cases(request, descriptor, above=()):
                     inner = getattr(inner, name)
                 put(inner, field.name, value)
                 if hasattr(changed, "update_mask"):
-                    named = field.name if field.name not in ("client_id", "role_id", "etag") else "name"
-                    changed.update_mask.paths[:] = [named if above else "name" if hasattr(inner, "credential") else "retired"]
-                    if "settings" in above + (path[0],) and named in ("name", "etag"):
-                        changed.update_mask.paths[:] = ["usage_retention"]
+                    some = next(name for part, name in SOME.items() if hasattr(changed, part))
+                    is_changed = above and field.name not in ("client_id", "role_id", "etag")
+                    changed.update_mask.paths[:] = [field.name if is_changed else some]
                 yield ".".join(path), changed, is_wrong, value
 
 
