@@ -107,17 +107,26 @@ char *arena_text(struct arena *arena, const char *text)
     return memcpy(arena_alloc(arena, size), text, size);
 }
 
+char *arena_copy(struct arena *arena, const void *bytes, size_t len)
+{
+    return must(arena_try_copy(arena, bytes, len));
+}
+
 char *arena_format(struct arena *arena, const char *format, ...)
 {
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    va_copy(again, args);
+    size_t room = (size_t)(arena->end - arena->at);
+    int len = vsnprintf(arena->at, room, format, args);
     if (len < 0)
         abort();
-    char *text = arena_alloc(arena, (size_t)len + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)len + 1, format, args);
+    if ((size_t)len >= room && room > 0)
+        explicit_bzero(arena->at, room);              /* what did not fit may be of a secret */
+    char *text = arena_alloc(arena, (size_t)len + 1); /* where it stands already, if it fitted */
+    if (*text == '\0')
+        vsnprintf(text, (size_t)len + 1, format, again);
+    va_end(again);
     va_end(args);
     return text;
 }

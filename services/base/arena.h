@@ -33,8 +33,9 @@ char *arena_try_copy(struct arena *arena, const void *bytes, size_t len);
 /* For protobuf-c, which fails cleanly then; what it takes lives as long as the rest. */
 ProtobufCAllocator arena_allocator(struct arena *arena);
 
-/* A copy of `text`; NULL gives "". */
+/* Copies: of `text`, where NULL gives ""; of `len` bytes, with a NUL behind. */
 char *arena_text(struct arena *arena, const char *text);
+char *arena_copy(struct arena *arena, const void *bytes, size_t len);
 /* What printf would print. */
 char *arena_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -17,7 +17,7 @@ static const struct contract_method *find(const struct contract *contract, struc
     allow[0] = '\0';
     for (size_t i = 0; i < contract->count; i++) {
         const struct contract_method *method = &contract->methods[i];
-        if (method->path == NULL || !path_fits(&request->scratch, method->path, path, captured))
+        if (method->path == NULL || !path_fits(&request->arena, method->path, path, captured))
             continue;
         bool is_get = strcmp(method->verb, "GET") == 0;
         if (strcmp(method->verb, request->method) == 0 || (is_get && strcmp(request->method, "HEAD") == 0))
@@ -44,13 +44,13 @@ static ProtobufCMessage *read_body(struct http_request *request, const ProtobufC
 {
     json_error_t error;
     if (request->body_len == 0)
-        return json_new_message(&request->scratch, descriptor);
+        return json_new_message(&request->arena, descriptor);
     json_t *json = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL) {
         snprintf(why, JSON_WHY_MAX, "the body is no JSON: line %d, column %d", error.line, error.column);
         return NULL;
     }
-    ProtobufCMessage *message = json_to_message(&request->scratch, descriptor, json, why);
+    ProtobufCMessage *message = json_to_message(&request->arena, descriptor, json, why);
     json_decref(json);
     return message;
 }
@@ -65,9 +65,7 @@ static bool fail_field(const char *field, const char *fault, char why[static JSO
 static bool read_query(struct http_request *request, ProtobufCMessage *message, char why[static JSON_WHY_MAX])
 {
     const char *broken = "";
-    struct form *form = scratch_alloc(&request->scratch, sizeof *form);
-    if (form == NULL)
-        return false;
+    struct form *form = arena_alloc(&request->arena, sizeof *form);
     if (!form_parse_any(form, request->query, strlen(request->query), &broken)) {
         snprintf(why, JSON_WHY_MAX, "query: %s", broken);
         return false;
@@ -75,7 +73,7 @@ static bool read_query(struct http_request *request, ProtobufCMessage *message, 
     for (size_t i = 0; i < form->count; i++)
         if (form->fields[i].fault != NULL)
             return fail_field(form->fields[i].name, form->fields[i].fault, why);
-        else if (!json_set_text(&request->scratch, message, form->fields[i].name, form->fields[i].value, why))
+        else if (!json_set_text(&request->arena, message, form->fields[i].name, form->fields[i].value, why))
             return false;
     return true;
 }
@@ -86,7 +84,7 @@ static bool set_captured(struct http_request *request, struct path_captured *cap
     for (size_t i = 0; i < captured->count; i++) {
         if (!path_decode(captured->values[i]))
             return fail_field(captured->fields[i], "is not well encoded, or has a control character", why);
-        if (!json_set_text(&request->scratch, message, captured->fields[i], captured->values[i], why))
+        if (!json_set_text(&request->arena, message, captured->fields[i], captured->values[i], why))
             return false;
     }
     return true;
@@ -103,7 +101,7 @@ static bool fail_precondition(struct call_error *error)
     return false;
 }
 
-const char *admin_etag_field(struct scratch *scratch, const struct contract_method *route,
+const char *admin_etag_field(struct arena *arena, const struct contract_method *route,
                              const ProtobufCMessageDescriptor *descriptor)
 {
     if (strchr(route->path, '{') == NULL && strcmp(route->verb, "POST") == 0)
@@ -114,7 +112,7 @@ const char *admin_etag_field(struct scratch *scratch, const struct contract_meth
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
         if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
             protobuf_c_message_descriptor_get_field_by_name(field->descriptor, "etag") != NULL)
-            return scratch_print(scratch, "%s.etag", field->name);
+            return arena_format(arena, "%s.etag", field->name);
     }
     return NULL;
 }
@@ -134,11 +132,11 @@ static bool set_precondition(struct exchange *exchange, const struct contract_me
         return true; /* what is not there is NOT_FOUND */
     if (len < 3 || len > TAG_MAX || given[0] != '"' || strchr(given + 1, '"') != given + len - 1)
         return fail_precondition(error); /* weak ones never match; of several we could ask for one only */
-    const char *tag = exchange->if_match = scratch_copy(&request->scratch, given + 1, len - 2);
-    if (tag == NULL || strcmp(route->verb, "GET") == 0)
-        return tag != NULL; /* compared when it is there */
-    const char *field = admin_etag_field(&request->scratch, route, message->descriptor);
-    return (field != NULL && json_set_text(&request->scratch, message, field, tag, why)) || fail_precondition(error);
+    const char *tag = exchange->if_match = arena_copy(&request->arena, given + 1, len - 2);
+    if (strcmp(route->verb, "GET") == 0)
+        return true; /* compared when it is there */
+    const char *field = admin_etag_field(&request->arena, route, message->descriptor);
+    return (field != NULL && json_set_text(&request->arena, message, field, tag, why)) || fail_precondition(error);
 }
 
 /* The entity tag of what is answered: its own, or of the one thing in it. */
@@ -169,7 +167,7 @@ static void answer_message(struct exchange *exchange, const ProtobufCMessage *re
         return;
     }
     if (etag != NULL)
-        http_answer_header(request, "ETag", scratch_print(&request->scratch, "\"%s\"", etag));
+        http_answer_header(request, "ETag", arena_format(&request->arena, "\"%s\"", etag));
     if (response == NULL)
         answer_status(request, &exchange->call.error);
     else

@@ -52,7 +52,7 @@ static char *called_api(struct http_request *request, const char *appended)
     if (appended != NULL) { /* and nothing of the client's headers counts */
         char called[GATEWAY_API_SIZE];
         gateway_api(request->method, appended, called);
-        return scratch_copy(&request->scratch, called, strlen(called));
+        return arena_copy(&request->arena, called, strlen(called));
     }
     const char *method = http_header(request, "X-Original-Method"), *uri = http_header(request, "X-Original-URI");
     if (method == NULL)
@@ -61,16 +61,15 @@ static char *called_api(struct http_request *request, const char *appended)
         uri = http_header(request, "X-Forwarded-Uri");
     char api[GATEWAY_API_SIZE];
     gateway_api(method, uri, api);
-    return scratch_copy(&request->scratch, api, strlen(api));
+    return arena_copy(&request->arena, api, strlen(api));
 }
 
 static bool read_roles(struct http_request *request, Gatehouse__V1__IntrospectRequest *message)
 {
     const char *why = "";
-    struct form *form = scratch_alloc(&request->scratch, sizeof *form);
-    message->required_roles = scratch_alloc(&request->scratch, ROLES_MAX * sizeof *message->required_roles);
-    if (form == NULL || message->required_roles == NULL ||
-        !form_parse(form, request->query, strlen(request->query), &why))
+    struct form *form = arena_alloc(&request->arena, sizeof *form);
+    message->required_roles = arena_alloc(&request->arena, ROLES_MAX * sizeof *message->required_roles);
+    if (!form_parse(form, request->query, strlen(request->query), &why))
         return false;
     for (size_t i = 0; i < form->count; i++) {
         if (strcmp(form->fields[i].name, "role") != 0 || message->n_required_roles == ROLES_MAX)
@@ -89,9 +88,7 @@ static bool start_check(const struct rest_options *options, struct http_request 
         return false;
     }
     struct exchange *exchange = exchange_new(options, request);
-    Gatehouse__V1__IntrospectRequest *message = scratch_alloc(&request->scratch, sizeof *message);
-    if (exchange == NULL || message == NULL)
-        return false;
+    Gatehouse__V1__IntrospectRequest *message = arena_alloc(&request->arena, sizeof *message);
     gatehouse__v1__introspect_request__init(message);
     if (appended == NULL && !read_roles(request, message)) { /* else the query is the client's */
         answer_oauth_error(request, 400, "invalid_request", "the query is role=… only");
@@ -149,8 +146,8 @@ static char *review_token(struct http_request *request)
     if (json_unpack(json, "{s:s, s:s, s:{s:s%}}", "apiVersion", &version, "kind", &kind, "spec", "token", &token,
                     &token_len) == 0 &&
         strcmp(version, "authentication.k8s.io/v1") == 0 && strcmp(kind, "TokenReview") == 0)
-        copy = utf8_is_text(token, token_len) ? scratch_copy(&request->scratch, token, token_len)
-                                              : scratch_copy(&request->scratch, "?", 1); /* none of ours */
+        copy = utf8_is_text(token, token_len) ? arena_copy(&request->arena, token, token_len)
+                                              : arena_copy(&request->arena, "?", 1); /* none of ours */
     json_decref(json);
     return copy;
 }
@@ -162,17 +159,15 @@ static bool start_review(const struct rest_options *options, struct http_request
         return false;
     }
     struct exchange *exchange = exchange_new(options, request);
-    Gatehouse__V1__IntrospectRequest *message = scratch_alloc(&request->scratch, sizeof *message);
+    Gatehouse__V1__IntrospectRequest *message = arena_alloc(&request->arena, sizeof *message);
     char *token = review_token(request), api[] = "kubernetes TokenReview";
     if (token == NULL) {
         answer_oauth_error(request, 400, "invalid_request", "the body is no TokenReview of authentication.k8s.io/v1");
         return false;
     }
-    if (exchange == NULL || message == NULL)
-        return false;
     gatehouse__v1__introspect_request__init(message);
     message->token = token;
-    message->api = scratch_copy(&request->scratch, api, sizeof api - 1);
+    message->api = arena_copy(&request->arena, api, sizeof api - 1);
     exchange->call.authorization = NULL;
     exchange->call.identities = options->check_identities;
     exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_review);

@@ -122,7 +122,7 @@ static struct evhttp_connection *find_evcon(struct bufferevent *bev)
  * bytes unread, would reset the connection and the answer with it. Only while no request of it is under way. */
 void conn_refuse(struct conn *conn, int code, const char *why)
 {
-    struct scratch scratch = {0};
+    struct arena arena = {0};
     if (conn->evcon == NULL)
         conn->evcon = find_evcon(conn->bev);
     bufferevent_setcb(conn->bev, throw_away, refusal_written, refused_ended, conn);
@@ -130,12 +130,12 @@ void conn_refuse(struct conn *conn, int code, const char *why)
     bufferevent_set_timeouts(conn->bev, NULL, NULL);
     conn_set_phase(conn, PHASE_REFUSED, LINGER_US);
     options_of(conn)->observe(options_of(conn)->arg, NULL, conn->peer, code, why);
-    char *body = options_of(conn)->refusal(options_of(conn)->arg, &scratch, conn->guard.target, code, why);
+    char *body = options_of(conn)->refusal(options_of(conn)->arg, &arena, conn->guard.target, code, why);
     evbuffer_add_printf(bufferevent_get_output(conn->bev),
                         "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
                         "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
                         code, http_reason(code), body == NULL ? 0 : strlen(body), body == NULL ? "" : body);
-    scratch_done(&scratch);
+    arena_done(&arena);
     bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
 }
 

@@ -94,9 +94,7 @@ static void answer_with_slash(struct http_request *request)
     request->answer.code = 308;
     if (segment == NULL)
         return;
-    char *location = scratch_print(&request->scratch, "./%s/", segment + 1);
-    if (location != NULL)
-        http_answer_header(request, "Location", location);
+    http_answer_header(request, "Location", arena_format(&request->arena, "./%s/", segment + 1));
 }
 
 static bool ends_with_slash(const char *path)

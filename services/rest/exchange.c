@@ -52,9 +52,7 @@ static bool is_traceparent(const char *text)
 struct exchange *exchange_new(const struct rest_options *options, struct http_request *request)
 {
     static const char *const nobody[] = {NULL};
-    struct exchange *exchange = scratch_alloc(&request->scratch, sizeof *exchange);
-    if (exchange == NULL)
-        return NULL;
+    struct exchange *exchange = arena_alloc(&request->arena, sizeof *exchange);
     exchange->options = options;
     exchange->request = request;
     exchange->call.authorization = http_header_copy(request, "Authorization");
@@ -100,10 +98,9 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
     const ProtobufCMethodDescriptor *found = protobuf_c_service_descriptor_get_method_by_name(descriptor, method);
     if (found == NULL)
         abort(); /* a route that names no method of ours */
-    char *path = scratch_alloc(&exchange->request->scratch, strlen(descriptor->name) + strlen(method) + 3);
-    if (path != NULL)
-        stpcpy(stpcpy(stpcpy(stpcpy(path, "/"), descriptor->name), "/"), method);
-    exchange->call.method = path == NULL ? "" : path;
+    char *path = arena_alloc(&exchange->request->arena, strlen(descriptor->name) + strlen(method) + 3);
+    stpcpy(stpcpy(stpcpy(stpcpy(path, "/"), descriptor->name), "/"), method);
+    exchange->call.method = path;
     exchange->answer = answer;
     exchange->request->data = exchange; /* it is logged as a call */
     service->invoke(service, (unsigned)(found - descriptor->methods), message, answered, &exchange->call);
@@ -128,22 +125,22 @@ void answer_empty(struct http_request *request, int code)
 void answer_text(struct http_request *request, int code, const char *text)
 {
     answer_empty(request, code);
-    char *copy = scratch_copy(&request->scratch, text, strlen(text));
+    char *copy = arena_copy(&request->arena, text, strlen(text));
     request->answer.content_type = "text/plain; charset=utf-8";
     request->answer.body = copy;
-    request->answer.body_len = copy == NULL ? 0 : strlen(copy);
+    request->answer.body_len = strlen(copy);
 }
 
 /* Prints it once where it is not long, as most answers are. */
-static char *print_json(struct scratch *scratch, const json_t *json, size_t *ret_len)
+static char *print_json(struct arena *arena, const json_t *json, size_t *ret_len)
 {
     size_t size = USUAL_JSON;
-    char *text = scratch_alloc(scratch, size + 1);
-    size_t len = text == NULL ? 0 : json_dumpb(json, text, size, JSON_COMPACT);
+    char *text = arena_alloc(arena, size + 1);
+    size_t len = json_dumpb(json, text, size, JSON_COMPACT);
     if (len > size) {
         size = len;
-        text = scratch_alloc(scratch, size + 1);
-        len = text == NULL ? 0 : json_dumpb(json, text, size, JSON_COMPACT);
+        text = arena_alloc(arena, size + 1);
+        len = json_dumpb(json, text, size, JSON_COMPACT);
     }
     *ret_len = len;
     return len == 0 || len > size ? NULL : text;
@@ -160,17 +157,15 @@ void answer_json_text(struct http_request *request, int code, const char *text)
 void answer_json(struct http_request *request, int code, json_t *json)
 {
     size_t len = 0;
-    char *text = json == NULL ? NULL : print_json(&request->scratch, json, &len);
+    char *text = json == NULL ? NULL : print_json(&request->arena, json, &len);
     json_decref(json);
     answer_json_text(request, code, text);
 }
 
-char *answer_quote(struct scratch *scratch, const char *text)
+char *answer_quote(struct arena *arena, const char *text)
 {
     size_t len = strlen(text);
-    char *quoted = scratch_alloc(scratch, 6 * len + 3), *to = quoted;
-    if (quoted == NULL)
-        return NULL;
+    char *quoted = arena_alloc(arena, 6 * len + 3), *to = quoted;
     *to++ = '"';
     for (size_t i = 0, step; i < len; i += step) {
         unsigned char c = (unsigned char)text[i];
@@ -286,24 +281,24 @@ void answer_challenge(struct http_request *request, const char *error)
 }
 
 /* Fields are called as JSON calls them: "credential.expireTime", and so at the beginning of the message. */
-static struct call_error in_json(struct scratch *scratch, const struct call_error *error)
+static struct call_error in_json(struct arena *arena, const struct call_error *error)
 {
     struct call_error result = *error;
     size_t len = strlen(error->field);
-    char *field = len == 0 ? NULL : json_camel(scratch, error->field);
-    if (field == NULL)
+    if (len == 0)
         return result;
+    char *field = json_camel(arena, error->field);
     utf8_copy(result.field, sizeof result.field, field);
     if (strncmp(error->message, error->field, len) == 0) {
-        char *message = scratch_print(scratch, "%s%s", field, error->message + len);
-        utf8_copy(result.message, sizeof result.message, message == NULL ? "" : message);
+        char *message = arena_format(arena, "%s%s", field, error->message + len);
+        utf8_copy(result.message, sizeof result.message, message);
     }
     return result;
 }
 
 void answer_error(struct http_request *request, int code, const struct call_error *given)
 {
-    const struct call_error in_names_of_json = in_json(&request->scratch, given), *error = &in_names_of_json;
+    const struct call_error in_names_of_json = in_json(&request->arena, given), *error = &in_names_of_json;
     answer_json(request, code,
                 json_pack("{s:{s:i, s:s, s:s, s:o}}", "error", "code", code, "status", status_name(error->status),
                           "message", error->message, "details", make_details(error)));

@@ -25,13 +25,13 @@ struct exchange {
     bool has_client;      /* the caller showed client ID and secret key, not a bearer token */
     bool used_basic;      /* for the challenge of a 401 */
     const char *if_match; /* the entity tag that the request is conditional on, "*" for any; NULL: it is not */
-    void *data;           /* the route's own, in the request's scratch */
+    void *data;           /* the route's own, in the request's arena */
 };
 
-/* In the request's scratch; passes on Authorization, traceparent, x-request-id. NULL: out of memory. */
+/* In the request's arena; passes on Authorization, traceparent, x-request-id. */
 struct exchange *exchange_new(const struct rest_options *options, struct http_request *request);
 
-/* Calls a method by its name. The message lives in the request's scratch. */
+/* Calls a method by its name. The message lives in the request's arena. */
 void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const char *method,
                      const ProtobufCMessage *message, exchange_answer_fn *answer);
 
@@ -43,7 +43,7 @@ void answer_text(struct http_request *request, int code, const char *text);
 
 /* A text as a JSON string, for answers that are too frequent for a tree to be made of each. NULL: out of memory, or no
  * UTF-8. */
-char *answer_quote(struct scratch *scratch, const char *text);
+char *answer_quote(struct arena *arena, const char *text);
 void answer_empty(struct http_request *request, int code);
 
 /* {"error": …, "error_description": …} (RFC 6749, section 5.2). A 401 without a challenge of its own gets Basic's. */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "listen.h"
+#include "wiping.h"
 
 #include <errno.h>
 #include <signal.h>

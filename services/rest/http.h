@@ -6,10 +6,10 @@
 #ifndef REST_HTTP_H
 #define REST_HTTP_H
 
+#include "base/arena.h"
 #include "base/status.h"
 #include "forwarded.h"
 #include "guard.h"
-#include "scratch.h"
 #include "tls.h"
 
 #include <stdbool.h>
@@ -43,7 +43,7 @@ struct http_request {
     bool is_tls;
     int64_t start;    /* CLOCK_MONOTONIC, microseconds: when it was read whole */
     int64_t deadline; /* by when to answer */
-    struct scratch scratch;
+    struct arena arena;
     struct http_answer answer;
     const char *route; /* set by the handler, a constant: for the log and metrics */
     void *data;        /* the handler's own */
@@ -59,9 +59,9 @@ struct http_options {
     int64_t request_timeout_us, answer_timeout_us, write_timeout_us, keep_alive_us;
     struct forwarded forwarded; /* whose word is taken for who the client is */
 
-    /* The body of a refusal that was made before there was a request, in the scratch. target: how the path begins, as
+    /* The body of a refusal that was made before there was a request, in the arena. target: how the path begins, as
      * far as it came. NULL: out of memory. */
-    char *(*refusal)(void *arg, struct scratch *scratch, const char *target, int code, const char *why);
+    char *(*refusal)(void *arg, struct arena *arena, const char *target, int code, const char *why);
     /* On a loop; must not block. Must see to it that http_reply is called once, now or later. */
     void (*handle)(void *arg, struct http_request *request);
     /* On a loop: an answer with `code` goes out. request: NULL where none was read (a refusal, a timeout). code: 0

@@ -20,7 +20,7 @@ static void *member(const ProtobufCMessage *message, unsigned offset)
 
 /* Writing */
 
-static json_t *from_message(struct scratch *scratch, const ProtobufCMessage *message);
+static json_t *from_message(struct arena *arena, const ProtobufCMessage *message);
 
 static json_t *from_enum(const ProtobufCEnumDescriptor *descriptor, int number)
 {
@@ -28,14 +28,14 @@ static json_t *from_enum(const ProtobufCEnumDescriptor *descriptor, int number)
     return value == NULL ? json_integer(number) : json_string(value->name);
 }
 
-static json_t *from_int64(struct scratch *scratch, const char *format, uint64_t number)
+static json_t *from_int64(struct arena *arena, const char *format, uint64_t number)
 {
-    char *text = scratch_print(scratch, format, number);
+    char *text = arena_format(arena, format, number);
     return text == NULL ? NULL : json_string(text);
 }
 
 /* One value at `value`, which has the field's C type. */
-static json_t *from_value(struct scratch *scratch, const ProtobufCFieldDescriptor *field, const void *value)
+static json_t *from_value(struct arena *arena, const ProtobufCFieldDescriptor *field, const void *value)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_INT32:
@@ -48,10 +48,10 @@ static json_t *from_value(struct scratch *scratch, const ProtobufCFieldDescripto
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return from_int64(scratch, "%" PRId64, (uint64_t)*(const int64_t *)value);
+        return from_int64(arena, "%" PRId64, (uint64_t)*(const int64_t *)value);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return from_int64(scratch, "%" PRIu64, *(const uint64_t *)value);
+        return from_int64(arena, "%" PRIu64, *(const uint64_t *)value);
     case PROTOBUF_C_TYPE_FLOAT:
         return json_real((double)*(const float *)value);
     case PROTOBUF_C_TYPE_DOUBLE:
@@ -63,7 +63,7 @@ static json_t *from_value(struct scratch *scratch, const ProtobufCFieldDescripto
     case PROTOBUF_C_TYPE_STRING:
         return json_string(*(char *const *)value);
     case PROTOBUF_C_TYPE_MESSAGE:
-        return from_message(scratch, *(ProtobufCMessage *const *)value);
+        return from_message(arena, *(ProtobufCMessage *const *)value);
     case PROTOBUF_C_TYPE_BYTES:
         break; /* no message of ours has bytes */
     }
@@ -107,46 +107,45 @@ static bool is_default(const ProtobufCFieldDescriptor *field, const void *value)
     return memcmp(value, zeros, size_of(field->type)) == 0;
 }
 
-static json_t *from_repeated(struct scratch *scratch, const ProtobufCMessage *message,
+static json_t *from_repeated(struct arena *arena, const ProtobufCMessage *message,
                              const ProtobufCFieldDescriptor *field)
 {
     json_t *array = json_array();
     size_t count = *(size_t *)member(message, field->quantifier_offset);
     const char *values = *(char **)member(message, field->offset);
     for (size_t i = 0; i < count; i++)
-        if (json_array_append_new(array, from_value(scratch, field, values + i * size_of(field->type))) != 0) {
+        if (json_array_append_new(array, from_value(arena, field, values + i * size_of(field->type))) != 0) {
             json_decref(array);
             return NULL;
         }
     return array;
 }
 
-static bool add_field(struct scratch *scratch, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+static bool add_field(struct arena *arena, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                       json_t *object)
 {
     json_t *value = NULL;
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         if (*(size_t *)member(message, field->quantifier_offset) == 0)
             return true;
-        value = from_repeated(scratch, message, field);
+        value = from_repeated(arena, message, field);
     } else {
         if (is_default(field, member(message, field->offset)))
             return true;
-        value = from_value(scratch, field, member(message, field->offset));
+        value = from_value(arena, field, member(message, field->offset));
     }
-    char *name = json_camel(scratch, field->name);
-    return name != NULL && json_object_set_new(object, name, value) == 0;
+    return json_object_set_new(object, json_camel(arena, field->name), value) == 0;
 }
 
-static json_t *from_message(struct scratch *scratch, const ProtobufCMessage *message)
+static json_t *from_message(struct arena *arena, const ProtobufCMessage *message)
 {
     if (json_is_special(message->descriptor)) {
-        char *text = json_special_format(scratch, message);
+        char *text = json_special_format(arena, message);
         return text == NULL ? NULL : json_string(text);
     }
     json_t *object = json_object();
     for (unsigned i = 0; object != NULL && i < message->descriptor->n_fields; i++)
-        if (!add_field(scratch, message, &message->descriptor->fields[i], object)) {
+        if (!add_field(arena, message, &message->descriptor->fields[i], object)) {
             json_decref(object);
             return NULL;
         }
@@ -155,16 +154,16 @@ static json_t *from_message(struct scratch *scratch, const ProtobufCMessage *mes
 
 json_t *json_from_message(const ProtobufCMessage *message)
 {
-    struct scratch scratch = {0};
-    json_t *json = from_message(&scratch, message);
-    scratch_done(&scratch);
+    struct arena arena = {0};
+    json_t *json = from_message(&arena, message);
+    arena_done(&arena);
     return json;
 }
 
 /* Reading */
 
 struct reader {
-    struct scratch *scratch;
+    struct arena *arena;
     char *why;
     char path[JSON_WHY_MAX / 2]; /* where we are */
     int depth;
@@ -178,11 +177,10 @@ static bool fail(struct reader *reader, const char *what)
     return false;
 }
 
-ProtobufCMessage *json_new_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor)
+ProtobufCMessage *json_new_message(struct arena *arena, const ProtobufCMessageDescriptor *descriptor)
 {
-    ProtobufCMessage *message = scratch_alloc(scratch, descriptor->sizeof_message);
-    if (message != NULL)
-        protobuf_c_message_init(descriptor, message);
+    ProtobufCMessage *message = arena_alloc(arena, descriptor->sizeof_message);
+    protobuf_c_message_init(descriptor, message);
     return message;
 }
 
@@ -251,20 +249,18 @@ static bool read_text(struct reader *reader, const json_t *json, char **ret_text
 {
     if (!json_is_string(json))
         return fail(reader, "must be text");
-    *ret_text = scratch_copy(reader->scratch, json_string_value(json), json_string_length(json));
-    return *ret_text != NULL || fail(reader, "out of memory");
+    *ret_text = arena_copy(reader->arena, json_string_value(json), json_string_length(json));
+    return true;
 }
 
 static bool read_submessage(struct reader *reader, const ProtobufCMessageDescriptor *descriptor, const json_t *json,
                             ProtobufCMessage **ret_message)
 {
     if (*ret_message == NULL)
-        *ret_message = json_new_message(reader->scratch, descriptor);
-    if (*ret_message == NULL)
-        return fail(reader, "out of memory");
+        *ret_message = json_new_message(reader->arena, descriptor);
     if (!json_is_special(descriptor))
         return read_message(reader, json, *ret_message);
-    if (!json_is_string(json) || !json_special_parse(reader->scratch, json_string_value(json), *ret_message))
+    if (!json_is_string(json) || !json_special_parse(reader->arena, json_string_value(json), *ret_message))
         return fail(reader, "is not of its form (RFC 3339 time, duration such as \"90s\", or list of fields)");
     return true;
 }
@@ -312,12 +308,11 @@ static char *extend(struct reader *reader, ProtobufCMessage *message, const Prot
     size_t *present = member(message, field->quantifier_offset);
     char **values = member(message, field->offset);
     size_t size = size_of(field->type);
-    char *larger =
-        *present + count > REPEATED_MAX ? NULL : scratch_alloc(reader->scratch, (*present + count) * size + 1);
-    if (larger == NULL) {
+    if (*present + count > REPEATED_MAX) {
         fail(reader, "has too many elements");
         return NULL;
     }
+    char *larger = arena_alloc(reader->arena, (*present + count) * size);
     if (*present > 0)
         memcpy(larger, *values, *present * size);
     *values = larger;
@@ -342,7 +337,7 @@ static bool read_repeated(struct reader *reader, const ProtobufCFieldDescriptor 
 static const ProtobufCFieldDescriptor *find_field(struct reader *reader, const ProtobufCMessageDescriptor *descriptor,
                                                   const char *name)
 {
-    char *snake = strlen(name) > 64 ? NULL : json_snake(reader->scratch, name);
+    char *snake = strlen(name) > 64 ? NULL : json_snake(reader->arena, name);
     return snake == NULL ? NULL : protobuf_c_message_descriptor_get_field_by_name(descriptor, snake);
 }
 
@@ -386,15 +381,13 @@ static bool read_message(struct reader *reader, const json_t *json, ProtobufCMes
     return true;
 }
 
-ProtobufCMessage *json_to_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor,
-                                  const json_t *json, char why[static JSON_WHY_MAX])
+ProtobufCMessage *json_to_message(struct arena *arena, const ProtobufCMessageDescriptor *descriptor, const json_t *json,
+                                  char why[static JSON_WHY_MAX])
 {
-    struct reader reader = {.scratch = scratch, .why = why};
-    ProtobufCMessage *message = json_new_message(scratch, descriptor);
+    struct reader reader = {.arena = arena, .why = why};
+    ProtobufCMessage *message = json_new_message(arena, descriptor);
     why[0] = '\0';
-    if (message == NULL)
-        fail(&reader, "out of memory");
-    return message != NULL && read_message(&reader, json, message) ? message : NULL;
+    return read_message(&reader, json, message) ? message : NULL;
 }
 
 static bool is_same(const ProtobufCFieldDescriptor *field, const void *before, const void *after)
@@ -431,14 +424,14 @@ static bool set_field(struct reader *reader, ProtobufCMessage *message, const Pr
     return is_set;
 }
 
-bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const char *path, const char *text,
+bool json_set_text(struct arena *arena, ProtobufCMessage *message, const char *path, const char *text,
                    char why[static JSON_WHY_MAX])
 {
-    struct reader reader = {.scratch = scratch, .why = why};
+    struct reader reader = {.arena = arena, .why = why};
     why[0] = '\0';
     utf8_copy(reader.path, sizeof reader.path, path);
     size_t len = strcspn(path, ".");
-    char *name = scratch_copy(scratch, path, len);
+    char *name = arena_copy(arena, path, len);
     const ProtobufCFieldDescriptor *field = name == NULL ? NULL : find_field(&reader, message->descriptor, name);
     if (field == NULL)
         return fail(&reader, "there is no such parameter");
@@ -448,6 +441,6 @@ bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const cha
         return fail(&reader, "there is no such parameter");
     ProtobufCMessage **inner = member(message, field->offset);
     if (*inner == NULL)
-        *inner = json_new_message(scratch, field->descriptor);
-    return *inner != NULL && json_set_text(scratch, *inner, path + len + 1, text, why);
+        *inner = json_new_message(arena, field->descriptor);
+    return json_set_text(arena, *inner, path + len + 1, text, why);
 }

@@ -7,7 +7,7 @@
 #ifndef REST_JSON_H
 #define REST_JSON_H
 
-#include "scratch.h"
+#include "base/arena.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -18,17 +18,17 @@ enum { JSON_WHY_MAX = 160, JSON_DEPTH_MAX = 8 };
  * The caller frees it by json_decref. */
 json_t *json_from_message(const ProtobufCMessage *message);
 
-/* In the scratch. NULL: `why` says what is wrong and where ("credential.expireTime: …"). */
-ProtobufCMessage *json_to_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor,
-                                  const json_t *json, char why[static JSON_WHY_MAX]);
+/* In the arena. NULL: `why` says what is wrong and where ("credential.expireTime: …"). */
+ProtobufCMessage *json_to_message(struct arena *arena, const ProtobufCMessageDescriptor *descriptor, const json_t *json,
+                                  char why[static JSON_WHY_MAX]);
 
 /* Sets one field from text, as from a query or a path: "page_size" or "pageSize", or "credential.client_id". A repeated
  * field takes one element more each time. false: why; also where the field has another value already, for then the
  * path, the query and the body disagree. */
-bool json_set_text(struct scratch *scratch, ProtobufCMessage *message, const char *path, const char *text,
+bool json_set_text(struct arena *arena, ProtobufCMessage *message, const char *path, const char *text,
                    char why[static JSON_WHY_MAX]);
 
-/* A message of zeros. NULL: out of memory. */
-ProtobufCMessage *json_new_message(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor);
+/* An empty message. */
+ProtobufCMessage *json_new_message(struct arena *arena, const ProtobufCMessageDescriptor *descriptor);
 
 #endif

@@ -20,22 +20,21 @@ bool json_is_special(const ProtobufCMessageDescriptor *descriptor)
            descriptor == &google__protobuf__field_mask__descriptor;
 }
 
-char *json_camel(struct scratch *scratch, const char *snake)
+char *json_camel(struct arena *arena, const char *snake)
 {
-    char *camel = scratch_copy(scratch, snake, strlen(snake));
+    char *camel = arena_copy(arena, snake, strlen(snake));
     char *to = camel;
-    for (const char *from = snake; camel != NULL && *from != '\0'; from++)
+    for (const char *from = snake; *from != '\0'; from++)
         *to++ = (char)(*from == '_' && from[1] != '\0' ? toupper((unsigned char)*++from) : *from);
-    if (camel != NULL)
-        *to = '\0';
+    *to = '\0';
     return camel;
 }
 
-char *json_snake(struct scratch *scratch, const char *camel)
+char *json_snake(struct arena *arena, const char *camel)
 {
-    char *snake = scratch_alloc(scratch, 2 * strlen(camel) + 1);
+    char *snake = arena_alloc(arena, 2 * strlen(camel) + 1);
     char *to = snake;
-    for (; snake != NULL && *camel != '\0'; camel++) {
+    for (; *camel != '\0'; camel++) {
         if (isupper((unsigned char)*camel))
             *to++ = '_';
         *to++ = (char)tolower((unsigned char)*camel);
@@ -55,7 +54,7 @@ static void format_fraction(int nanos, char text[static 12])
         snprintf(text, 12, ".%03d", nanos / 1000000);
 }
 
-static char *format_timestamp(struct scratch *scratch, const Google__Protobuf__Timestamp *timestamp)
+static char *format_timestamp(struct arena *arena, const Google__Protobuf__Timestamp *timestamp)
 {
     char seconds[40], fraction[12];
     struct tm parts;
@@ -64,31 +63,28 @@ static char *format_timestamp(struct scratch *scratch, const Google__Protobuf__T
         return NULL; /* a year that no int holds */
     strftime(seconds, sizeof seconds, "-%m-%dT%H:%M:%S", &parts);
     format_fraction(timestamp->nanos, fraction);
-    return scratch_print(scratch, "%04d%s%sZ", parts.tm_year + 1900, seconds,
-                         fraction); /* %Y would write 1, not 0001 */
+    return arena_format(arena, "%04d%s%sZ", parts.tm_year + 1900, seconds, fraction); /* %Y would write 1, not 0001 */
 }
 
-static char *format_mask(struct scratch *scratch, const Google__Protobuf__FieldMask *mask)
+static char *format_mask(struct arena *arena, const Google__Protobuf__FieldMask *mask)
 {
-    char *text = scratch_copy(scratch, "", 0);
-    for (size_t i = 0; text != NULL && i < mask->n_paths; i++) {
-        char *path = json_camel(scratch, mask->paths[i]);
-        text = path == NULL ? NULL : scratch_print(scratch, "%s%s%s", text, i == 0 ? "" : ",", path);
-    }
+    char *text = arena_copy(arena, "", 0);
+    for (size_t i = 0; i < mask->n_paths; i++)
+        text = arena_format(arena, "%s%s%s", text, i == 0 ? "" : ",", json_camel(arena, mask->paths[i]));
     return text;
 }
 
-char *json_special_format(struct scratch *scratch, const ProtobufCMessage *message)
+char *json_special_format(struct arena *arena, const ProtobufCMessage *message)
 {
     if (message->descriptor == &google__protobuf__timestamp__descriptor)
-        return format_timestamp(scratch, (const Google__Protobuf__Timestamp *)message);
+        return format_timestamp(arena, (const Google__Protobuf__Timestamp *)message);
     if (message->descriptor == &google__protobuf__field_mask__descriptor)
-        return format_mask(scratch, (const Google__Protobuf__FieldMask *)message);
+        return format_mask(arena, (const Google__Protobuf__FieldMask *)message);
     const Google__Protobuf__Duration *duration = (const Google__Protobuf__Duration *)message;
     char fraction[12];
     format_fraction(abs(duration->nanos), fraction);
     bool is_small_negative = duration->seconds == 0 && duration->nanos < 0;
-    return scratch_print(scratch, "%s%" PRId64 "%ss", is_small_negative ? "-" : "", duration->seconds, fraction);
+    return arena_format(arena, "%s%" PRId64 "%ss", is_small_negative ? "-" : "", duration->seconds, fraction);
 }
 
 /* "." and one to nine digits, or nothing; *text moves past them. */
@@ -172,30 +168,28 @@ static bool parse_duration(const char *text, Google__Protobuf__Duration *duratio
     return is_good && strcmp(text, "s") == 0;
 }
 
-static bool parse_mask(struct scratch *scratch, const char *text, Google__Protobuf__FieldMask *mask)
+static bool parse_mask(struct arena *arena, const char *text, Google__Protobuf__FieldMask *mask)
 {
     mask->n_paths = 0;
-    mask->paths = scratch_alloc(scratch, PATHS_MAX * sizeof *mask->paths);
-    for (const char *at = text; *at != '\0' && mask->paths != NULL;) {
+    mask->paths = arena_alloc(arena, PATHS_MAX * sizeof *mask->paths);
+    for (const char *at = text; *at != '\0';) {
         size_t len = strcspn(at, ",");
-        char *path = scratch_copy(scratch, at, len);
-        char *snake = path == NULL ? NULL : json_snake(scratch, path);
-        char *camel = snake == NULL ? NULL : json_camel(scratch, snake);
-        char *again = camel == NULL ? NULL : json_snake(scratch, camel);
+        char *snake = json_snake(arena, arena_copy(arena, at, len));
+        char *again = json_snake(arena, json_camel(arena, snake));
         /* "a__b" and the like would not come back as they went: no name of a field is so. */
-        if (again == NULL || len == 0 || strcmp(again, snake) != 0 || mask->n_paths == PATHS_MAX)
+        if (len == 0 || strcmp(again, snake) != 0 || mask->n_paths == PATHS_MAX)
             return false;
         mask->paths[mask->n_paths++] = snake;
         at += len + (at[len] == ',');
     }
-    return mask->paths != NULL;
+    return true;
 }
 
-bool json_special_parse(struct scratch *scratch, const char *text, ProtobufCMessage *message)
+bool json_special_parse(struct arena *arena, const char *text, ProtobufCMessage *message)
 {
     if (message->descriptor == &google__protobuf__timestamp__descriptor)
         return parse_timestamp(text, (Google__Protobuf__Timestamp *)message);
     if (message->descriptor == &google__protobuf__field_mask__descriptor)
-        return parse_mask(scratch, text, (Google__Protobuf__FieldMask *)message);
+        return parse_mask(arena, text, (Google__Protobuf__FieldMask *)message);
     return parse_duration(text, (Google__Protobuf__Duration *)message);
 }

@@ -3,21 +3,21 @@
 #ifndef REST_JSON_SPECIAL_H
 #define REST_JSON_SPECIAL_H
 
-#include "scratch.h"
+#include "base/arena.h"
 
 #include <stdbool.h>
 
 /* Has the message a form of its own in JSON (Timestamp, Duration, FieldMask)? */
 bool json_is_special(const ProtobufCMessageDescriptor *descriptor);
 
-/* Its text; NULL: out of memory. */
-char *json_special_format(struct scratch *scratch, const ProtobufCMessage *message);
+/* Its text; NULL: it is a time of a year that cannot be written. */
+char *json_special_format(struct arena *arena, const ProtobufCMessage *message);
 
 /* Fills the message in; false: the text is none. */
-bool json_special_parse(struct scratch *scratch, const char *text, ProtobufCMessage *message);
+bool json_special_parse(struct arena *arena, const char *text, ProtobufCMessage *message);
 
-/* expire_time to expireTime, and back; NULL: out of memory. */
-char *json_camel(struct scratch *scratch, const char *snake);
-char *json_snake(struct scratch *scratch, const char *camel);
+/* expire_time to expireTime, and back. */
+char *json_camel(struct arena *arena, const char *snake);
+char *json_snake(struct arena *arena, const char *camel);
 
 #endif

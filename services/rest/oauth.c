@@ -20,14 +20,6 @@ struct oauth {
     bool used_basic;
 };
 
-static void *take(struct http_request *request, size_t size)
-{
-    void *memory = scratch_alloc(&request->scratch, size);
-    if (memory == NULL)
-        answer_oauth_error(request, 503, "temporarily_unavailable", "out of memory");
-    return memory;
-}
-
 /* What each endpoint knows. What it does not know is ignored, however often it stands (RFC 6749, section 3.2). */
 static const char *const token_names[] = {"grant_type", "client_id", "client_secret", "scope", NULL};
 static const char *const introspect_names[] = {"token", "token_type_hint", "client_id", "client_secret", "api", NULL};
@@ -60,8 +52,8 @@ static bool check_form(struct http_request *request, const struct form *form, co
         const struct form_field *field = form_find(form, *names);
         if (field == NULL || field->fault == NULL || strncmp(*names, "token", 5) == 0)
             continue;
-        const char *why = scratch_print(&request->scratch, "%s %s", *names, field->fault);
-        answer_oauth_error(request, 400, "invalid_request", why == NULL ? field->fault : why);
+        answer_oauth_error(request, 400, "invalid_request",
+                           arena_format(&request->arena, "%s %s", *names, field->fault));
         return false;
     }
     return true;
@@ -94,8 +86,8 @@ static struct oauth *read_form(struct http_request *request, const char *const *
         answer_oauth_error(request, 413, "invalid_request", "the form is too large");
         return NULL;
     }
-    struct oauth *oauth = take(request, sizeof *oauth);
-    if (oauth == NULL || !check_query(request, &oauth->form, names))
+    struct oauth *oauth = arena_alloc(&request->arena, sizeof *oauth);
+    if (!check_query(request, &oauth->form, names))
         return NULL;
     if (!form_parse_any(&oauth->form, request->body, request->body_len, &why)) {
         answer_oauth_error(request, 400, "invalid_request", why);
@@ -175,36 +167,37 @@ static void answer_failed(struct exchange *exchange)
     answer_oauth_error(request, code, error_name(exchange), error->message);
 }
 
-static char *join(struct scratch *scratch, size_t count, char *const *words)
+static char *join(struct arena *arena, size_t count, char *const *words)
 {
     size_t size = 1;
     for (size_t i = 0; i < count; i++)
         size += strlen(words[i]) + 1;
-    char *text = scratch_alloc(scratch, size), *to = text;
-    for (size_t i = 0; text != NULL && i < count; i++)
+    char *text = arena_alloc(arena, size), *to = text;
+    for (size_t i = 0; i < count; i++)
         to = stpcpy(i == 0 ? to : stpcpy(to, " "), words[i]);
     return text;
 }
 
 /* `,"name":"value"`; "" where there is none, NULL where it cannot be said. */
-static const char *member(struct scratch *scratch, const char *name, const char *value)
+static const char *member(struct arena *arena, const char *name, const char *value)
 {
     if (value == NULL)
         return NULL;
-    const char *quoted = answer_quote(scratch, value);
-    char *text = quoted == NULL ? NULL : scratch_alloc(scratch, strlen(name) + strlen(quoted) + sizeof ",\"\":");
-    if (text != NULL)
-        stpcpy(stpcpy(stpcpy(stpcpy(text, ",\""), name), "\":"), quoted);
+    const char *quoted = answer_quote(arena, value);
+    if (quoted == NULL)
+        return NULL;
+    char *text = arena_alloc(arena, strlen(name) + strlen(quoted) + sizeof ",\"\":");
+    stpcpy(stpcpy(stpcpy(stpcpy(text, ",\""), name), "\":"), quoted);
     return text;
 }
 
-static const char *number(struct scratch *scratch, const char *name, const int64_t *value)
+static const char *number(struct arena *arena, const char *name, const int64_t *value)
 {
-    return value == NULL ? "" : scratch_print(scratch, ",\"%s\":%lld", name, (long long)*value);
+    return value == NULL ? "" : arena_format(arena, ",\"%s\":%lld", name, (long long)*value);
 }
 
 /* An object of a first member and these; any of them NULL: NULL. */
-static char *object(struct scratch *scratch, const char *first, const char *const *members, size_t count)
+static char *object(struct arena *arena, const char *first, const char *const *members, size_t count)
 {
     size_t size = strlen(first) + 3;
     for (size_t i = 0; i < count; i++) {
@@ -212,11 +205,10 @@ static char *object(struct scratch *scratch, const char *first, const char *cons
             return NULL;
         size += strlen(members[i]);
     }
-    char *text = scratch_alloc(scratch, size), *to = text == NULL ? NULL : stpcpy(stpcpy(text, "{"), first);
-    for (size_t i = 0; text != NULL && i < count; i++)
+    char *text = arena_alloc(arena, size), *to = stpcpy(stpcpy(text, "{"), first);
+    for (size_t i = 0; i < count; i++)
         to = stpcpy(to, members[i]);
-    if (text != NULL)
-        stpcpy(to, "}");
+    stpcpy(to, "}");
     return text;
 }
 
@@ -229,13 +221,13 @@ static void answer_token(struct exchange *exchange, const ProtobufCMessage *mess
         answer_failed(exchange);
         return;
     }
-    struct scratch *scratch = &exchange->request->scratch;
+    struct arena *arena = &exchange->request->arena;
     int64_t expires_in = token->expires_in == NULL ? 0 : token->expires_in->seconds;
-    const char *const members[] = {member(scratch, "access_token", token->access_token),
-                                   number(scratch, "expires_in", &expires_in),
-                                   member(scratch, "scope", join(scratch, token->n_scopes, token->scopes))};
-    const char *type = member(scratch, "token_type", token->token_type);
-    answer_json_text(exchange->request, 200, type == NULL ? NULL : object(scratch, type + 1, members, 3));
+    const char *const members[] = {member(arena, "access_token", token->access_token),
+                                   number(arena, "expires_in", &expires_in),
+                                   member(arena, "scope", join(arena, token->n_scopes, token->scopes))};
+    const char *type = member(arena, "token_type", token->token_type);
+    answer_json_text(exchange->request, 200, type == NULL ? NULL : object(arena, type + 1, members, 3));
 }
 
 static bool is_scope_token(const char *text, size_t len)
@@ -253,19 +245,18 @@ static bool read_scopes(struct http_request *request, const struct oauth *oauth,
     const char *scope = form_get(&oauth->form, "scope");
     if (scope == NULL)
         return true;
-    message->scopes = take(request, SCOPES_MAX * sizeof *message->scopes);
-    for (const char *at = scope; message->scopes != NULL; at++) {
+    message->scopes = arena_alloc(&request->arena, SCOPES_MAX * sizeof *message->scopes);
+    for (const char *at = scope;; at++) {
         size_t len = strcspn(at, " ");
         if (len == 0 || message->n_scopes == SCOPES_MAX || !is_scope_token(at, len)) {
             answer_oauth_error(request, 400, "invalid_scope", "scope is role ids with one space between them");
             return false;
         }
-        message->scopes[message->n_scopes++] = scratch_copy(&request->scratch, at, len);
+        message->scopes[message->n_scopes++] = arena_copy(&request->arena, at, len);
         at += len;
         if (*at == '\0')
             return true;
     }
-    return false;
 }
 
 static bool check_grant(struct http_request *request, const struct oauth *oauth)
@@ -290,9 +281,7 @@ static bool start_token(const struct rest_options *options, struct http_request 
     if (oauth == NULL || !read_client(request, oauth, false) || !check_grant(request, oauth))
         return false;
     struct exchange *exchange = exchange_new(options, request);
-    Gatehouse__V1__IssueTokenRequest *message = take(request, sizeof *message);
-    if (exchange == NULL || message == NULL)
-        return false;
+    Gatehouse__V1__IssueTokenRequest *message = arena_alloc(&request->arena, sizeof *message);
     gatehouse__v1__issue_token_request__init(message);
     if (!read_scopes(request, oauth, message))
         return false;
@@ -323,20 +312,20 @@ static void answer_introspect(struct exchange *exchange, const ProtobufCMessage 
         answer_json_text(exchange->request, 200, "{\"active\":false}");
         return;
     }
-    struct scratch *scratch = &exchange->request->scratch;
+    struct arena *arena = &exchange->request->arena;
     const int64_t *expires = token->expire_time == NULL ? NULL : &token->expire_time->seconds;
     const int64_t *issued = token->issue_time == NULL ? NULL : &token->issue_time->seconds; /* of another version */
     const char *const members[] = {
-        member(scratch, "scope", join(scratch, token->n_roles, token->roles)),
-        member(scratch, "client_id", token->client_id),
+        member(arena, "scope", join(arena, token->n_roles, token->roles)),
+        member(arena, "client_id", token->client_id),
         ",\"token_type\":\"Bearer\"",
-        member(scratch, "sub", token->owner[0] == '\0' ? token->client_id : token->owner),
-        member(scratch, "client_name", token->credential_name),
-        number(scratch, "exp", expires),
-        number(scratch, "iat", issued),
+        member(arena, "sub", token->owner[0] == '\0' ? token->client_id : token->owner),
+        member(arena, "client_name", token->credential_name),
+        number(arena, "exp", expires),
+        number(arena, "iat", issued),
     };
     answer_json_text(exchange->request, 200,
-                     object(scratch, "\"active\":true", members, sizeof members / sizeof members[0]));
+                     object(arena, "\"active\":true", members, sizeof members / sizeof members[0]));
 }
 
 /* RFC 7662, section 2.1: a bearer token of its own, or client ID and secret key as at the token endpoint. */
@@ -361,9 +350,7 @@ static bool start_introspect(const struct rest_options *options, struct http_req
     if (token == NULL)
         return false;
     struct exchange *exchange = exchange_new(options, request);
-    Gatehouse__V1__IntrospectRequest *message = take(request, sizeof *message);
-    if (exchange == NULL || message == NULL)
-        return false;
+    Gatehouse__V1__IntrospectRequest *message = arena_alloc(&request->arena, sizeof *message);
     gatehouse__v1__introspect_request__init(message);
     message->token = (char *)(uintptr_t)token;
     message->api = (char *)(uintptr_t)or_empty(form_get(&oauth->form, "api"));
@@ -402,9 +389,7 @@ static bool start_revoke(const struct rest_options *options, struct http_request
     if (token == NULL)
         return false;
     struct exchange *exchange = exchange_new(options, request);
-    Gatehouse__V1__RevokeRequest *message = take(request, sizeof *message);
-    if (exchange == NULL || message == NULL)
-        return false;
+    Gatehouse__V1__RevokeRequest *message = arena_alloc(&request->arena, sizeof *message);
     if (oauth->client_id[0] == '\0' && exchange->call.authorization == NULL) {
         answer_oauth_error(request, 401, "invalid_client", "the client must authenticate");
         return false;
@@ -440,19 +425,18 @@ void oauth_metadata(const struct rest_options *options, struct http_request *req
         return;
     }
     const char *host = http_header(request, "Host");
-    char *url = options->public_url != NULL
-                    ? scratch_print(&request->scratch, "%s", options->public_url)
-                    : scratch_print(&request->scratch, "http%s://%s%s", request->is_tls ? "s" : "", or_empty(host),
-                                    or_empty(options->path_prefix));
-    char *token = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Token", url);
-    char *introspect = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Introspect", url);
-    char *revoke = url == NULL ? NULL : scratch_print(&request->scratch, "%s/OAuth/Revoke", url);
+    char *url = options->public_url != NULL ? arena_format(&request->arena, "%s", options->public_url)
+                                            : arena_format(&request->arena, "http%s://%s%s", request->is_tls ? "s" : "",
+                                                           or_empty(host), or_empty(options->path_prefix));
+    char *token = arena_format(&request->arena, "%s/OAuth/Token", url);
+    char *introspect = arena_format(&request->arena, "%s/OAuth/Introspect", url);
+    char *revoke = arena_format(&request->arena, "%s/OAuth/Revoke", url);
     answer_json(request, 200,
-                json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s, s], s:[s, s, s], s:[s, s], s:[]}", "issuer", or_empty(url),
-                          "token_endpoint", or_empty(token), "introspection_endpoint", or_empty(introspect),
-                          "revocation_endpoint", or_empty(revoke), "grant_types_supported", "client_credentials",
-                          "token_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
-                          "introspection_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
+                json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s, s], s:[s, s, s], s:[s, s], s:[]}", "issuer", url,
+                          "token_endpoint", token, "introspection_endpoint", introspect, "revocation_endpoint", revoke,
+                          "grant_types_supported", "client_credentials", "token_endpoint_auth_methods_supported",
+                          "client_secret_basic", "client_secret_post", "introspection_endpoint_auth_methods_supported",
+                          "client_secret_basic", "client_secret_post",
                           "Bearer", /* and not at revocation's, which has names of client authentication only */
                           "revocation_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post",
                           "response_types_supported"));

@@ -22,7 +22,7 @@ extern const char openapi_fixed[], openapi_fixed_end[];
 
 /* What the document is made of. */
 struct making {
-    struct scratch scratch;
+    struct arena arena;
     struct comments *comments;
     const struct contract *admin;
     json_t *document, *schemas;
@@ -137,7 +137,7 @@ static json_t *of_field(struct making *making, const ProtobufCMessageDescriptor 
     }
     if (rules != NULL && rules->is_output)
         json_object_set_new(schema, "readOnly", json_true());
-    char *name = scratch_print(&making->scratch, "%s.%s", message->name, field->name);
+    char *name = arena_format(&making->arena, "%s.%s", message->name, field->name);
     if (name != NULL)
         add_comment(making, schema, name, false);
     return schema;
@@ -155,14 +155,14 @@ static void describe(struct making *making, const ProtobufCMessageDescriptor *de
     add_comment(making, schema, descriptor->name, false);
     for (unsigned i = 0; i < descriptor->n_fields; i++)
         json_object_set_new(
-            properties, json_camel(&making->scratch, descriptor->fields[i].name),
+            properties, json_camel(&making->arena, descriptor->fields[i].name),
             of_field(making, descriptor, &descriptor->fields[i], rules == NULL ? NULL : &rules->fields[i]));
 }
 
 /* Is it in the path, by itself? */
 static bool is_in_path(struct making *making, const struct contract_method *method, const char *field)
 {
-    char *place = scratch_print(&making->scratch, "{%s}", field);
+    char *place = arena_format(&making->arena, "{%s}", field);
     return place != NULL && strstr(method->path, place) != NULL;
 }
 
@@ -173,7 +173,7 @@ static void add_body(struct making *making, const struct contract_method *method
     json_t *schema = json_object_get(making->schemas, input->descriptor->short_name);
     json_t *required = json_array();
     for (size_t i = 0; i < input->count; i++) {
-        const char *name = json_camel(&making->scratch, input->fields[i].field->name);
+        const char *name = json_camel(&making->arena, input->fields[i].field->name);
         if (is_in_path(making, method, input->fields[i].field->name))
             json_object_del(json_object_get(schema, "properties"), name);
         else if (input->fields[i].is_required || input->fields[i].min_items > 0)
@@ -229,15 +229,15 @@ static json_t *parameters(struct making *making, const struct contract_method *m
         const struct contract_field *field = &method->input->fields[i];
         if (!is_in_path(making, method, field->field->name))
             json_array_append_new(
-                list, parameter(making, method->input, field, json_camel(&making->scratch, field->field->name), false));
+                list, parameter(making, method->input, field, json_camel(&making->arena, field->field->name), false));
     }
     return list;
 }
 
 /* "{credential.client_id}" is "{client_id}" here: two templates that differ in a name only are one to OpenAPI. */
-static char *template(struct scratch *scratch, const char *path)
+static char *template(struct arena *arena, const char *path)
 {
-    char *result = scratch_copy(scratch, path, strlen(path));
+    char *result = arena_copy(arena, path, strlen(path));
     char *brace = result == NULL ? NULL : strchr(result, '{');
     char *dot = brace == NULL ? NULL : strchr(brace, '.');
     if (dot != NULL)
@@ -270,19 +270,19 @@ static void add_operation(struct making *making, size_t index)
     const struct contract_method *method = &making->admin->methods[index];
     const ProtobufCMessageDescriptor *output = making->admin->service->methods[index].output;
     json_t *paths = json_object_get(making->document, "paths");
-    char *path = template(&making->scratch, method->path), *verb = scratch_print(&making->scratch, "%s", method->verb);
+    char *path = template(&making->arena, method->path), *verb = arena_format(&making->arena, "%s", method->verb);
     for (char *c = verb; c != NULL && *c != '\0'; c++)
         *c = (char)(*c | 0x20);
     if (path == NULL || verb == NULL)
         return;
     json_t *operation = json_pack("{s:s, s:[s], s:[{s:[]}]}", "operationId", method->name, "tags",
                                   making->admin->service->short_name, "security", "bearer");
-    char *name = scratch_print(&making->scratch, "%s.%s", making->admin->service->name, method->name);
+    char *name = arena_format(&making->arena, "%s.%s", making->admin->service->name, method->name);
     if (name != NULL)
         add_comment(making, operation, name, true);
     json_t *list = parameters(making, method);
     if (method->is_read ? has_etag(output)
-                        : admin_etag_field(&making->scratch, method, method->input->descriptor) != NULL)
+                        : admin_etag_field(&making->arena, method, method->input->descriptor) != NULL)
         json_array_append_new(list, of_kind("parameters/", "IfMatch"));
     json_object_set_new(operation, "parameters", list);
     if (method->has_body)
@@ -361,7 +361,7 @@ struct openapi *openapi_new(const struct rest_options *options)
         openapi->text = json_dumps(making.document, JSON_COMPACT);
     json_decref(making.document);
     comments_free(making.comments);
-    scratch_done(&making.scratch);
+    arena_done(&making.arena);
     if (openapi == NULL || openapi->text == NULL) {
         openapi_free(openapi);
         return NULL;

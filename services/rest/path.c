@@ -17,7 +17,7 @@ static size_t place_len(const char *path, bool is_before_verb)
     return colon == NULL ? 0 : (size_t)(colon - path);
 }
 
-bool path_fits(struct scratch *scratch, const char *pattern, const char *path, struct path_captured *captured)
+bool path_fits(struct arena *arena, const char *pattern, const char *path, struct path_captured *captured)
 {
     captured->count = 0;
     while (*pattern != '\0') {
@@ -31,11 +31,8 @@ bool path_fits(struct scratch *scratch, const char *pattern, const char *path, s
         size_t len = place_len(path, *after == ':');
         if (len == 0 || captured->count == PATH_PLACES_MAX)
             return false;
-        char *value = scratch_copy(scratch, path, len);
-        if (value == NULL)
-            return false;
         snprintf(captured->fields[captured->count], PATH_FIELD_MAX, "%.*s", (int)name_len - 1, pattern + 1);
-        captured->values[captured->count++] = value;
+        captured->values[captured->count++] = arena_copy(arena, path, len);
         path += len;
         pattern = after;
     }

@@ -3,7 +3,7 @@
 #ifndef REST_PATH_H
 #define REST_PATH_H
 
-#include "scratch.h"
+#include "base/arena.h"
 
 #include <stdbool.h>
 
@@ -16,8 +16,8 @@ struct path_captured {
 };
 
 /* Does the path fit the pattern? A place takes one segment, not empty; before a verb (":end") it ends at the last
- * colon. The values are copies in the scratch. false: no, or out of memory. */
-bool path_fits(struct scratch *scratch, const char *pattern, const char *path, struct path_captured *captured);
+ * colon. The values are copies in the arena. False: no. */
+bool path_fits(struct arena *arena, const char *pattern, const char *path, struct path_captured *captured);
 
 /* Decodes one value in place. false: broken, or no UTF-8 text. */
 bool path_decode(char *value);

@@ -60,7 +60,7 @@ const char *http_header(const struct http_request *request, const char *name)
 const char *http_header_copy(struct http_request *request, const char *name)
 {
     const char *value = http_header(request, name);
-    return value == NULL ? NULL : scratch_copy(&request->scratch, value, strlen(value));
+    return value == NULL ? NULL : arena_copy(&request->arena, value, strlen(value));
 }
 
 void http_answer_header(struct http_request *request, const char *name, const char *value)
@@ -71,11 +71,8 @@ void http_answer_header(struct http_request *request, const char *name, const ch
     for (const char *c = value; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             return;
-    const char *copy = scratch_copy(&request->scratch, value, strlen(value));
-    if (copy == NULL)
-        return;
     answer->headers[answer->header_count].name = name;
-    answer->headers[answer->header_count++].value = copy;
+    answer->headers[answer->header_count++].value = arena_copy(&request->arena, value, strlen(value));
 }
 
 bool http_is_gone(const struct http_request *request)
@@ -86,7 +83,7 @@ bool http_is_gone(const struct http_request *request)
 static void parked_free(struct http_parked *parked)
 {
     struct http_server *server = parked->loop->server;
-    scratch_done(&parked->request.scratch);
+    arena_done(&parked->request.arena);
     free(parked);
     pthread_mutex_lock(&server->lock);
     if (--server->outstanding == 0)
@@ -226,17 +223,16 @@ static void find_peer(struct http_parked *parked)
         forwarded_find(forwarded, lines, count, parked->peer);
 }
 
-static bool split_target(struct http_request *request, const char *target)
+static void split_target(struct http_request *request, const char *target)
 {
     if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
         const char *host = strchr(target, ':') + 3;
         target = host + strcspn(host, "/?");
     }
     size_t len = strcspn(target, "?");
-    request->path = scratch_copy(&request->scratch, len == 0 ? "/" : target, len == 0 ? 1 : len);
+    request->path = arena_copy(&request->arena, len == 0 ? "/" : target, len == 0 ? 1 : len);
     const char *query = target[len] == '?' ? target + len + 1 : "";
-    request->query = scratch_copy(&request->scratch, query, strlen(query));
-    return request->path != NULL && request->query != NULL;
+    request->query = arena_copy(&request->arena, query, strlen(query));
 }
 
 static const char *method_name(struct evhttp_request *req)
@@ -263,7 +259,7 @@ static const char *method_name(struct evhttp_request *req)
     return "OTHER"; /* the guard lets none of these through */
 }
 
-static bool fill(struct http_parked *parked)
+static void fill(struct http_parked *parked)
 {
     struct http_request *request = &parked->request;
     struct evbuffer *body = evhttp_request_get_input_buffer(parked->req);
@@ -271,9 +267,8 @@ static bool fill(struct http_parked *parked)
     request->parked = parked;
     request->method = method_name(parked->req);
     request->body_len = evbuffer_get_length(body);
-    request->body = scratch_alloc(&request->scratch, request->body_len + 1);
-    if (request->body == NULL || !split_target(request, evhttp_request_get_uri(parked->req)))
-        return false;
+    request->body = arena_alloc(&request->arena, request->body_len + 1);
+    split_target(request, evhttp_request_get_uri(parked->req));
     evbuffer_remove(body, request->body, request->body_len);
     find_peer(parked);
     request->peer = parked->peer;
@@ -282,7 +277,6 @@ static bool fill(struct http_parked *parked)
     request->deadline = request->start + options->answer_timeout_us;
     request->route = "other";
     request->answer.code = 500;
-    return true;
 }
 
 static void handle(struct http_parked *parked)
@@ -320,15 +314,16 @@ void request_handle(struct evhttp_request *req, void *arg)
     parked->conn = conn;
     parked->req = req;
     conn->current = parked;
-    if (conn->guard.code == 0 && fill(parked)) {
+    if (conn->guard.code == 0) {
+        fill(parked);
         handle(parked);
         return;
     }
     /* Bytes behind this request were refused, and who sent them may have meant them to be part of it. */
-    int code = conn->guard.code == 0 ? 503 : conn->guard.code;
-    const char *why = conn->guard.code == 0 ? "out of memory" : conn->guard.why;
+    int code = conn->guard.code;
+    const char *why = conn->guard.why;
     const struct http_options *options = &loop->server->options;
-    char *body = options->refusal(options->arg, &parked->request.scratch, conn->guard.target, code, why);
+    char *body = options->refusal(options->arg, &parked->request.arena, conn->guard.target, code, why);
     struct http_answer answer = {
         .code = code, .content_type = "application/json", .body = body, .body_len = body == NULL ? 0 : strlen(body)};
     parked->request.route = "other";

@@ -7,6 +7,7 @@
 #include "console.h"
 #include "openapi.h"
 #include "routes.h"
+#include "wiping.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +32,8 @@ static void answer_ready(const struct rest_options *options, struct http_request
     if (options->ready_detail != NULL)
         options->ready_detail(options->is_ready_arg, detail);
     answer_text(request, is_ready ? 200 : 503,
-                scratch_print(&request->scratch, "%s%s%s\n%s", is_ready ? "ok" : "not ready",
-                              trouble == NULL ? "" : ", but ", trouble == NULL ? "" : trouble, detail));
+                arena_format(&request->arena, "%s%s%s\n%s", is_ready ? "ok" : "not ready",
+                             trouble == NULL ? "" : ", but ", trouble == NULL ? "" : trouble, detail));
 }
 
 static void serve_health(const struct rest_options *options, struct http_request *request)
@@ -86,15 +87,15 @@ static bool is_api(const char *path)
     return path != NULL && strncmp(path, "/v1", 3) == 0 && (path[3] == '/' || path[3] == '\0' || path[3] == '?');
 }
 
-static char *refusal(void *arg, struct scratch *scratch, const char *target, int code, const char *why)
+static char *refusal(void *arg, struct arena *arena, const char *target, int code, const char *why)
 {
     const struct rest_server *server = arg;
     const char *prefix = server->options.path_prefix == NULL ? "" : server->options.path_prefix;
     if (is_api(below_prefix(target, prefix)))
-        return scratch_print(scratch, "{\"error\":{\"code\":%d,\"status\":\"%s\",\"message\":\"%s\",\"details\":[]}}",
-                             code, status_name(code >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT), why);
-    return scratch_print(scratch, "{\"error\":\"%s\",\"error_description\":\"%s\"}",
-                         code >= 500 ? "server_error" : "invalid_request", why);
+        return arena_format(arena, "{\"error\":{\"code\":%d,\"status\":\"%s\",\"message\":\"%s\",\"details\":[]}}",
+                            code, status_name(code >= 500 ? STATUS_UNAVAILABLE : STATUS_INVALID_ARGUMENT), why);
+    return arena_format(arena, "{\"error\":\"%s\",\"error_description\":\"%s\"}",
+                        code >= 500 ? "server_error" : "invalid_request", why);
 }
 
 /* A request that reaches no handler. */

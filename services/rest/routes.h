@@ -15,9 +15,9 @@ route_fn check_bearer, token_review;
 route_fn openapi_describe;
 /* admin.c. `path` is below the prefix, "/v1/…". false: there is no such path. */
 bool admin_handle(const struct rest_options *options, struct http_request *request, const char *path);
-/* "etag", or "credential.etag": the field of the request that makes it conditional, in the scratch. NULL: it has none.
+/* "etag", or "credential.etag": the field of the request that makes it conditional, in the arena. NULL: it has none.
  */
-const char *admin_etag_field(struct scratch *scratch, const struct contract_method *route,
+const char *admin_etag_field(struct arena *arena, const struct contract_method *route,
                              const ProtobufCMessageDescriptor *descriptor);
 
 #endif

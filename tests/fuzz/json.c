@@ -14,12 +14,12 @@ static char *format(const ProtobufCMessage *message)
     return text;
 }
 
-static ProtobufCMessage *read(struct scratch *scratch, const ProtobufCMessageDescriptor *descriptor, const char *text,
+static ProtobufCMessage *read(struct arena *arena, const ProtobufCMessageDescriptor *descriptor, const char *text,
                               size_t len)
 {
     char why[JSON_WHY_MAX];
     json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-    ProtobufCMessage *message = json == NULL ? NULL : json_to_message(scratch, descriptor, json, why);
+    ProtobufCMessage *message = json == NULL ? NULL : json_to_message(arena, descriptor, json, why);
     json_decref(json);
     return message;
 }
@@ -27,20 +27,20 @@ static ProtobufCMessage *read(struct scratch *scratch, const ProtobufCMessageDes
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const ProtobufCServiceDescriptor *admin = &gatehouse__v1__credential_admin__descriptor;
-    struct scratch scratch = {0};
+    struct arena arena = {0};
     if (size == 0)
         return 0;
     const ProtobufCMessageDescriptor *descriptor = admin->methods[data[0] % admin->n_methods].input;
-    ProtobufCMessage *message = read(&scratch, descriptor, (const char *)data + 1, size - 1);
+    ProtobufCMessage *message = read(&arena, descriptor, (const char *)data + 1, size - 1);
     char *text = message == NULL ? NULL : format(message);
     if (text != NULL) {
-        ProtobufCMessage *again = read(&scratch, descriptor, text, strlen(text));
+        ProtobufCMessage *again = read(&arena, descriptor, text, strlen(text));
         char *text_again = again == NULL ? NULL : format(again);
         if (text_again == NULL || strcmp(text, text_again) != 0)
             abort();
         free(text_again);
     }
     free(text);
-    scratch_done(&scratch);
+    arena_done(&arena);
     return 0;
 }

@@ -12,14 +12,14 @@
 
 #include <cmocka.h>
 
-static struct scratch scratch;
+static struct arena arena;
 static char why[JSON_WHY_MAX];
 
 static void *read(const ProtobufCMessageDescriptor *descriptor, const char *text)
 {
     json_t *json = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
     assert_non_null(json);
-    ProtobufCMessage *message = json_to_message(&scratch, descriptor, json, why);
+    ProtobufCMessage *message = json_to_message(&arena, descriptor, json, why);
     json_decref(json);
     assert_true((message == NULL) == (why[0] != '\0'));
     return message;
@@ -38,7 +38,7 @@ static void assert_written(const ProtobufCMessage *message, const char *expected
 static int end(void **state)
 {
     (void)state;
-    scratch_done(&scratch);
+    arena_done(&arena);
     return 0;
 }
 
@@ -180,7 +180,7 @@ static void a_whole_number_may_be_written_as_a_real_one(void **state)
         snprintf(text, sizeof text, "{\"pageSize\":%s}", cases[i].text);
         json_t *json = json_loads(text, 0, NULL);
         Gatehouse__V1__ListCredentialsRequest *request =
-            (void *)json_to_message(&scratch, &gatehouse__v1__list_credentials_request__descriptor, json, why);
+            (void *)json_to_message(&arena, &gatehouse__v1__list_credentials_request__descriptor, json, why);
         assert_non_null(request);
         assert_int_equal(request->page_size, cases[i].number);
         json_decref(json);
@@ -227,7 +227,7 @@ static void more_elements_than_the_maximum_are_refused(void **state)
     json_t *roles = json_array(), *json = json_pack("{s:o}", "roles", roles);
     for (int i = 0; i < 1025; i++)
         json_array_append_new(roles, json_string("r"));
-    assert_null(json_to_message(&scratch, &gatehouse__v1__grant_roles_request__descriptor, json, why));
+    assert_null(json_to_message(&arena, &gatehouse__v1__grant_roles_request__descriptor, json, why));
     assert_non_null(strstr(why, "roles: "));
     json_decref(json);
 }
@@ -236,21 +236,21 @@ static void one_field_is_set_from_text(void **state)
 {
     (void)state;
     const ProtobufCMessageDescriptor *descriptor = &gatehouse__v1__query_usage_request__descriptor;
-    ProtobufCMessage *usage = json_new_message(&scratch, descriptor);
-    assert_true(json_set_text(&scratch, usage, "clientId", "a", why));
-    assert_true(json_set_text(&scratch, usage, "group_by", "USAGE_GROUPING_DAY", why));
-    assert_true(json_set_text(&scratch, usage, "groupBy", "USAGE_GROUPING_API", why));
-    assert_true(json_set_text(&scratch, usage, "order_by_uses", "true", why));
-    assert_true(json_set_text(&scratch, usage, "startTime", "2030-01-01T00:00:00Z", why));
+    ProtobufCMessage *usage = json_new_message(&arena, descriptor);
+    assert_true(json_set_text(&arena, usage, "clientId", "a", why));
+    assert_true(json_set_text(&arena, usage, "group_by", "USAGE_GROUPING_DAY", why));
+    assert_true(json_set_text(&arena, usage, "groupBy", "USAGE_GROUPING_API", why));
+    assert_true(json_set_text(&arena, usage, "order_by_uses", "true", why));
+    assert_true(json_set_text(&arena, usage, "startTime", "2030-01-01T00:00:00Z", why));
     assert_written(usage, "{\"clientId\":\"a\",\"startTime\":\"2030-01-01T00:00:00Z\",\"groupBy\":"
                           "[\"USAGE_GROUPING_DAY\",\"USAGE_GROUPING_API\"],\"orderByUses\":true}");
-    assert_false(json_set_text(&scratch, usage, "order_by_uses", "yes", why));
-    assert_false(json_set_text(&scratch, usage, "page_size", "x", why));
-    assert_false(json_set_text(&scratch, usage, "nonsense", "x", why));
-    assert_false(json_set_text(&scratch, usage, "client_id.x", "x", why));
-    assert_false(json_set_text(&scratch, usage, "", "x", why));
-    ProtobufCMessage *update = json_new_message(&scratch, &gatehouse__v1__update_credential_request__descriptor);
-    assert_true(json_set_text(&scratch, update, "credential.client_id", "a", why));
+    assert_false(json_set_text(&arena, usage, "order_by_uses", "yes", why));
+    assert_false(json_set_text(&arena, usage, "page_size", "x", why));
+    assert_false(json_set_text(&arena, usage, "nonsense", "x", why));
+    assert_false(json_set_text(&arena, usage, "client_id.x", "x", why));
+    assert_false(json_set_text(&arena, usage, "", "x", why));
+    ProtobufCMessage *update = json_new_message(&arena, &gatehouse__v1__update_credential_request__descriptor);
+    assert_true(json_set_text(&arena, update, "credential.client_id", "a", why));
     assert_written(update, "{\"credential\":{\"clientId\":\"a\"}}");
 }
 

@@ -64,6 +64,23 @@ static void protobuf_c_is_refused_cleanly_at_the_limit(void **state)
     arena_done(&arena);
 }
 
+/* Each time a little longer, so that some fit where they are printed, some not, and one nearly. */
+static void what_is_printed_is_whole_wherever_the_block_ends(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    char *texts[300];
+    for (int i = 0; i < 300; i++) {
+        texts[i] = arena_format(&arena, "%0*d", i + 1, i);
+        assert_true(is_zero(arena.at, (size_t)(arena.end - arena.at)));
+    }
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(strlen(texts[i]), i + 1);
+        assert_int_equal(atoi(texts[i]), i < 1 ? 0 : i);
+    }
+    arena_done(&arena);
+}
+
 static void nothing_is_something_too(void **state)
 {
     (void)state;
@@ -72,6 +89,7 @@ static void nothing_is_something_too(void **state)
     assert_string_equal(arena_text(&arena, NULL), "");
     assert_string_equal(arena_try_copy(&arena, "abc", 2), "ab");
     assert_string_equal(arena_format(&arena, "%s %d", "a", 1), "a 1");
+    assert_string_equal(arena_format(&arena, "%s", ""), "");
     arena_done(&arena);
     arena_done(&arena);
 }
@@ -82,6 +100,7 @@ int main(void)
         cmocka_unit_test(the_callers_block_is_used_up_first_and_wiped_for_the_next),
         cmocka_unit_test(at_the_limit_there_is_no_more_and_after_the_end_there_is_again),
         cmocka_unit_test(protobuf_c_is_refused_cleanly_at_the_limit),
+        cmocka_unit_test(what_is_printed_is_whole_wherever_the_block_ends),
         cmocka_unit_test(nothing_is_something_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
