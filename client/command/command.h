@@ -75,6 +75,7 @@ enum exit_code audit_list(struct context *context);
 enum exit_code audit_verify(struct context *context);
 enum exit_code top_run(struct context *context);
 enum exit_code admin_backup(struct context *context);
+enum exit_code admin_check(struct context *context);
 enum exit_code admin_copy(struct context *context);
 enum exit_code admin_clock(struct context *context);
 enum exit_code completion_print(struct context *context);

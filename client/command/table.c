@@ -78,6 +78,8 @@ const struct command commands[] = {
 
     {"admin backup", admin_backup, "FILE", "Back up a SQLite database, while the daemon runs",
      OPTIONS(OPTION_FROM, OPTION_OVERWRITE), 1, 1},
+    {"admin check", admin_check, "STORE", "Check that a SQLite database is whole, while the daemon runs",
+     OPTIONS(OPTION_END), 1, 1},
     {"admin copy", admin_copy, "", "Move an installation to another store, such as from SQLite to PostgreSQL",
      OPTIONS(OPTION_FROM, OPTION_TO), 0, 0},
     {"admin clock", admin_clock, "STORE", "Show the time that a store remembers, or lower one that a wrong clock left",

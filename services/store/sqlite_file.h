@@ -12,6 +12,7 @@ struct sqlite_file {
     char *path; /* without links */
     int lock;   /* a descriptor */
     int busy_timeout_ms;
+    int64_t checked_wholly; /* see struct store_options */
 };
 
 /* Finds the file, or makes an empty one that only its owner can read where the options say so. Takes the lock that says
@@ -35,7 +36,8 @@ bool sqlite_file_is_backed_up(const struct sqlite_file *file);
 enum status sqlite_file_identify(const struct sqlite_file *file, struct sqlite3 *db, bool create,
                                  char why[STORE_WHY_MAX]);
 
-/* Is it Gatehouse's and undamaged? An empty file becomes Gatehouse's, if `create` says so. */
+/* Is it Gatehouse's and, as far as a look in passing tells where it is large, undamaged? An empty file becomes
+ * Gatehouse's, if `create` says so. */
 enum status sqlite_file_check(const struct sqlite_file *file, bool create, char why[STORE_WHY_MAX]);
 
 /* A handle with all settings made. */

@@ -64,6 +64,7 @@ struct store_options {
     int readers;                       /* reading connections of each kind of read; 0: 2 */
     size_t queue_max;         /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
     int64_t busy_timeout_ms;  /* how long to wait for a lock that another process holds, or to connect; 0: 2,000 */
+    int64_t checked_wholly;   /* a file of at most so many bytes is read wholly at the opening; 0: 64 MiB */
     int64_t reply_timeout_ms; /* how long a database elsewhere may take for one statement; 0: 10,000 */
 };
 

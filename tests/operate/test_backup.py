@@ -170,6 +170,23 @@ class Backup(unittest.TestCase):
         self.fails(REFUSED, "the database is damaged, and so would be the backup", "--from=sqlite:" + path, self.file)
         self.assertFalse([name for name in os.listdir(self.folder) if name.startswith("backup")])
 
+    def test_a_check_reads_all_of_it_while_the_daemon_runs(self):
+        path = self.folder + "/source"
+        with Daemon({**OFF, "store": "sqlite:" + path}) as daemon:
+            answer = gatehouse("admin", "check", "sqlite:" + path)
+            self.assertEqual((answer.returncode, answer.stderr), (DONE, ""))
+            daemon.admin_token()
+        fill(path, 20_000)
+        self.assertEqual(gatehouse("admin", "check", "sqlite:" + path).returncode, DONE)
+        with open(path, "r+b") as file:  # a page of tokens
+            file.seek(os.path.getsize(path) * 3 // 4 // 4096 * 4096)
+            file.write(os.urandom(4096))
+        answer = gatehouse("admin", "check", "sqlite:" + path)
+        self.assertEqual((answer.returncode, answer.stdout), (REFUSED, ""))
+        self.assertRegex(answer.stderr, "^gatehouse admin check: .*is damaged")
+        self.assertEqual(gatehouse("admin", "check", "postgresql:///gatehouse").returncode, USAGE)
+        self.assertEqual(gatehouse("admin", "check", "sqlite:" + path + "-not-there").returncode, REFUSED)
+
     def test_a_command_line_that_makes_no_sense(self):
         self.fails(USAGE, "--from=sqlite:FILE", self.file)
         self.fails(USAGE, "pg_dump", "--from=postgresql:///gatehouse", self.file)

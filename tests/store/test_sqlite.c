@@ -3,6 +3,8 @@
 #include "records/schema.h"
 #include "support.h"
 
+#include "store/sqlite_check.h"
+
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -183,6 +185,32 @@ static void a_truncated_database_is_refused(void **state)
     make("short.db");
     assert_int_equal(truncate(test_path("short.db"), 4096 * 3), 0);
     expect_refusal("short.db", false, STATUS_FAILED_PRECONDITION, "is damaged");
+}
+
+/* One that takes long to be read: what is seen of it in passing. */
+static void a_large_database_is_looked_at_in_passing(void **state)
+{
+    (void)state;
+    static const char garbage[4096] = {[10] = 'x', [2000] = 'y'};
+    struct store *store = NULL;
+    char why[STORE_WHY_MAX] = "";
+    const struct store_options options = {.url = url_of("large.db"), .schema = &records_schema, .checked_wholly = 1};
+    make("large.db");
+    run_on_file("large.db",
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+                " INSERT INTO change_log (revision, kind, at, subject) SELECT i, 1, 1, zeroblob(100) FROM n");
+    long size = size_of("large.db");
+    assert_true(size > 100 * 4096);
+    put_file("large.db", size - 20 * 4096, garbage, sizeof garbage);
+    expect_refusal("large.db", false, STATUS_FAILED_PRECONDITION, "is damaged");
+    assert_int_equal(store_open(&options, &store, why), STATUS_OK); /* it was not read */
+    store_close(store);
+    const struct sqlite_check_options check = {.path = test_path("large.db")};
+    assert_int_equal(sqlite_check(&check, why), STATUS_FAILED_PRECONDITION);
+    assert_non_null(strstr(why, "is damaged"));
+    assert_int_equal(truncate(test_path("large.db"), size / 2 / 4096 * 4096), 0);
+    assert_int_equal(store_open(&options, &store, why), STATUS_FAILED_PRECONDITION);
+    assert_non_null(strstr(why, "is damaged"));
 }
 
 static void a_database_whose_making_was_interrupted_is_finished(void **state)
@@ -406,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_newer_database_is_refused_and_left_alone),
         cmocka_unit_test(a_damaged_database_is_refused),
         cmocka_unit_test(a_truncated_database_is_refused),
+        cmocka_unit_test(a_large_database_is_looked_at_in_passing),
         cmocka_unit_test(a_database_whose_making_was_interrupted_is_finished),
         cmocka_unit_test(a_second_daemon_is_refused),
         cmocka_unit_test(a_killed_daemon_leaves_the_database_free),
