@@ -71,7 +71,9 @@ function readError(code, body) {
   for (const detail of error?.details ?? []) {
     reason ||= detail.reason ?? "";
     for (const violation of detail.fieldViolations ?? [])
-      fields[nameOf(violation.field)] = sentence(`${violation.description ?? ""}`.replace(violation.field + " ", "it "));
+      fields[nameOf(violation.field)] = sentence(
+        `${violation.description ?? ""}`.replace(violation.field + " ", "it "),
+      );
   }
   if (reason === "NAME_TAKEN") fields.name = words.NAME_TAKEN;
   const message = words[reason] ?? sentence(error?.message ?? `The server answered ${code}`);
