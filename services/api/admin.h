@@ -55,7 +55,8 @@ struct admin_method {
     admin_fn *look;
 };
 
-/* admin_credentials.c, admin_list.c, admin_roles.c, admin_tokens.c, admin_usage.c */
+/* admin_credentials.c, admin_list.c, admin_secrets.c, admin_roles.c, admin_users.c, admin_tokens.c, admin_settings.c,
+ * admin_usage.c, admin_audit.c */
 admin_fn create_credential, get_credential, list_credentials, update_credential, delete_credential, undelete_credential;
 admin_fn regenerate_secret, end_secret, grant_roles, revoke_roles;
 admin_fn list_roles, create_role, update_role;
@@ -64,7 +65,7 @@ admin_fn list_tokens, end_token, end_tokens;
 admin_fn get_settings, update_settings, look_at_settings;
 admin_fn query_usage, list_audit_events, verify_audit_log;
 
-/* What several of them need (admin_common.c). */
+/* What several of them need (admin_check.c, admin_answer.c). */
 
 /* The response of `type` in the arena, as the method's answer. */
 #define RESPOND(type, init) \

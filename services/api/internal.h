@@ -124,8 +124,17 @@ bool current_wait(struct api *api, bool is_always, store_done_fn *done, void *ar
 void current_invoke(struct api *api, bool is_always, invoke_fn *invoke, ProtobufCService *service, unsigned method,
                     const ProtobufCMessage *request, ProtobufCClosure closure, void *closure_data);
 
-/* auth_issue.c, auth_revoke.c. Another status than OK: refused before anything was begun; the closure was not called.
+/* AuthService's: which method is which follows from their order in the .proto. */
+enum { METHOD_ISSUE_TOKEN, METHOD_INTROSPECT, METHOD_BATCH_INTROSPECT, METHOD_REVOKE, METHOD_WATCH };
+
+/* What a method's request must be. */
+const struct contract_message *auth_contract(const struct api *api, unsigned method);
+
+/* auth_introspect.c, auth_issue.c, auth_revoke.c. Another status than OK: refused before anything was begun; the
+ * closure was not called.
  */
+enum status auth_introspect(struct api *api, struct call *call, const ProtobufCMessage *request, bool is_batch,
+                            ProtobufCClosure closure);
 enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse__V1__IssueTokenRequest *request,
                              ProtobufCClosure closure);
 enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CredentialAdmin: the audit log. */
+#include "api/admin.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct audit_listing {
+    struct admin_call *admin;
+    int size;
+    bool has_more;
+    Gatehouse__V1__ListAuditEventsResponse *response;
+};
+
+static enum status add_event(const struct audit_event *event, void *arg)
+{
+    struct audit_listing *listing = arg;
+    struct arena *arena = &listing->admin->arena;
+    if (listing->response->n_events == (size_t)listing->size) {
+        listing->has_more = true;
+        return STATUS_OK;
+    }
+    Gatehouse__V1__AuditEvent *message = arena_new(arena, Gatehouse__V1__AuditEvent);
+    gatehouse__v1__audit_event__init(message);
+    message->sequence = event->sequence;
+    message->event_time = admin_time(listing->admin, event->at);
+    message->actor = arena_text(arena, event->actor);
+    message->action = arena_text(arena, event->action);
+    message->subject = arena_text(arena, event->subject);
+    message->peer = arena_text(arena, event->peer);
+    message->request_id = arena_text(arena, event->request_id);
+    message->outcome = arena_text(arena, event->outcome);
+    message->detail = arena_text(arena, event->detail);
+    struct token_key hash;
+    static_assert(sizeof hash.bytes == SHA256_BYTES);
+    memcpy(hash.bytes, event->hash, SHA256_BYTES);
+    message->hash = arena_alloc(arena, TOKEN_ACCESSOR_LEN + 1);
+    token_key_format(&hash, message->hash);
+    listing->response->events[listing->response->n_events++] = message;
+    return STATUS_OK;
+}
+
+static const char *spell(struct arena *arena, const char *name)
+{
+    if (strlen(name) > CLIENT_ID_TEXT_MAX)
+        return name;
+    char *spelled = arena_alloc(arena, CLIENT_ID_TEXT_MAX + 1);
+    client_id_spell(name, spelled);
+    return spelled;
+}
+
+static enum status read_audit_filter(struct admin_call *admin, const char *text, struct audit_filter *ret_filter)
+{
+    static const char *const allowed[] = {
+        "actor=", "action=", "subject=", "peer=", "outcome=", "time<", "time>", "detail:", NULL};
+    enum { NAMES = 2 }; /* of those below, which may be client IDs */
+    struct filter filter;
+    struct call *call = admin_fails(admin);
+    TRY(filter_parse(call, &admin->arena, text, allowed, &filter));
+    const struct {
+        const char *field;
+        const char **value;
+    } texts[] = {
+        {"actor", &ret_filter->actor}, {"subject", &ret_filter->subject}, {"action", &ret_filter->action},
+        {"peer", &ret_filter->peer},   {"outcome", &ret_filter->outcome}, {"detail", &ret_filter->detail},
+    };
+    for (size_t i = 0; i < filter.count; i++) {
+        const struct filter_term *term = &filter.terms[i];
+        for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++)
+            if (strcmp(term->field, texts[j].field) == 0)
+                *texts[j].value = j < NAMES ? spell(&admin->arena, term->value) : term->value;
+        int64_t *time = term->op == '<' ? &ret_filter->before : &ret_filter->after;
+        if (strcmp(term->field, "time") == 0 && !filter_time(term->value, time))
+            return call_fail_field(call, "filter", "INVALID_FIELD", "filter: time wants a time of RFC 3339");
+    }
+    return STATUS_OK;
+}
+
+enum status list_audit_events(struct admin_call *admin)
+{
+    const Gatehouse__V1__ListAuditEventsRequest *request = (const void *)admin->request;
+    RESPOND(Gatehouse__V1__ListAuditEventsResponse, gatehouse__v1__list_audit_events_response__init);
+    struct audit_listing listing = {.admin = admin, .response = response};
+    struct audit_filter filter = {.after = INT64_MIN, .before = INT64_MAX, .below = INT64_MAX};
+    const char *cursor = NULL;
+    listing.size = page_size(request->page_size);
+    TRY(read_audit_filter(admin, request->filter, &filter));
+    TRY(page_read(admin, request->page_token, request->filter, &cursor));
+    if (cursor[0] != '\0')
+        filter.below = strtoll(cursor, NULL, 10);
+    filter.limit = listing.size + 1;
+    response->events = arena_array(&admin->arena, Gatehouse__V1__AuditEvent *, (size_t)listing.size);
+    TRY(audit_list(admin->work.tx, &filter, add_event, &listing));
+    if (listing.has_more)
+        response->next_page_token =
+            page_make(admin, request->filter,
+                      arena_format(&admin->arena, "%" PRId64, response->events[response->n_events - 1]->sequence));
+    return STATUS_OK;
+}
+
+enum status verify_audit_log(struct admin_call *admin)
+{
+    RESPOND(Gatehouse__V1__VerifyAuditLogResponse, gatehouse__v1__verify_audit_log_response__init);
+    TRY(audit_verify(admin->work.tx, &response->events_checked, &response->first_broken_sequence));
+    response->intact = response->first_broken_sequence == 0;
+    return STATUS_OK;
+}
