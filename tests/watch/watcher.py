@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of AuthService.Watch, as a test wants one: it says what it is told to, and keeps what it hears."""
-import os
 import queue
 import threading
 
@@ -10,7 +9,6 @@ from gatehouse.v1 import auth_pb2 as auth, auth_pb2_grpc
 
 from daemon import DEADLINE, Daemon
 
-SHARED = "GATEHOUSE_TEST_STORE" in os.environ
 TOKEN, CREDENTIAL, ALL = 1, 2, 3  # WatchEventKind
 UNKNOWN, BEHIND, HISTORY = 1, 2, 3  # WatchResetCause
 
@@ -30,6 +28,7 @@ class Watcher:
         # Of its own, so that it can be cut; and who does not read has no more room than HTTP/2 gives at first.
         self.channel = daemon.open_channel(() if reads else (("grpc.http2.bdp_probe", 0),))
         self.requests, self.heard, self.number = queue.Queue(), queue.Queue(), 0
+        self.is_replica = daemon.settings["store"].startswith("postgresql:")
         self.position, self.events, self.resets = None, [], []
         self.call = auth_pb2_grpc.AuthServiceStub(self.channel).Watch(
             iter(self.requests.get, None), metadata=Daemon.bearer(token) if token else ())
@@ -86,7 +85,7 @@ class Watcher:
     def reach(self, position):
         """Reads on until it has come so far. On one server every acknowledged change comes before the next pong; of several,
         each hears of its own by the log, as of the others'."""
-        if not SHARED:
+        if not self.is_replica:
             self.ping()
             assert self.position.revision >= position.revision, (self.position, position)
         while self.position.revision < position.revision:
