@@ -77,6 +77,7 @@ static enum status open_domain(struct local *local, bool create, char why[WHY_MA
         .max_tokens_in_memory = (size_t)config->max_tokens_in_memory,
         .flush_interval_ms = config->flush_interval_ms,
         .lease_ms = config->lease_ms,
+        .cache_lease_ms = config->cache_lease_ms,
         .is_strict = config->strict,
         .begins_history = was_copy,
     };
@@ -152,7 +153,6 @@ static void open_doors(struct local *local)
         .admin_identities = config->admin_identities,
         .peer_identities = config->peer_identities,
         .trusted_proxies = config->trusted_proxies,
-        .cache_lease_ms = config->cache_lease_ms,
         .gateway_identities = local_has_check(config, config->grpc_address) ? local_check_identities : NULL,
     };
     local->api = api_new(&options);

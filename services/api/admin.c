@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/admin.h"
+#include "api/everywhere.h"
 #include "api/watch.h"
 #include "base/log.h"
 #include "base/must.h"
@@ -38,18 +39,20 @@ static const struct admin_method methods[] = {
     {"ListAuditEvents", list_audit_events, SHORT, FRESH, NULL},
     {"VerifyAuditLog", verify_audit_log, LONG, FRESH, NULL},
 };
-enum { METHOD_COUNT = sizeof methods / sizeof methods[0], DEFAULT_CACHE_LEASE_MS = 1000 };
+enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
-/* Every response to a change has a field for it. */
+/* A field that many messages have, by the same name and type; NULL: this one has not. */
+static void *find_field(const ProtobufCMessage *message, const char *name)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+    return field == NULL ? NULL : (char *)(uintptr_t)message + field->offset;
+}
+
 static void add_position(struct admin_call *admin)
 {
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(admin->response->descriptor, "position");
-    if (field == NULL || admin->is_dry || admin->work.position.revision == 0)
-        return;
-    Gatehouse__V1__Position *message = arena_new(&admin->arena, Gatehouse__V1__Position);
-    *(Gatehouse__V1__Position **)((char *)admin->response + field->offset) =
-        answer_position(message, admin->work.position);
+    Gatehouse__V1__Position **field = find_field(admin->response, "position");
+    if (field != NULL && !admin->is_dry && admin->work.position.revision > 0)
+        *field = answer_position(arena_new(&admin->arena, Gatehouse__V1__Position), admin->work.position);
 }
 
 static void answer(struct admin_call *admin, enum status status)
@@ -144,6 +147,30 @@ static void recent_done(enum status status, void *arg)
     answer(arg, status);
 }
 
+/* everywhere */
+
+static bool is_everywhere(const struct admin_call *admin)
+{
+    const protobuf_c_boolean *field = find_field(admin->request, "everywhere");
+    return field != NULL && *field && !admin->is_dry;
+}
+
+/* What had ended before is to be obeyed everywhere, too. */
+static struct position known_position(const struct admin_call *admin)
+{
+    return admin->work.position.revision > 0 ? admin->work.position
+                                             : ring_position(admin->calling.api->domain->memory->ring);
+}
+
+static void obeyed_everywhere(enum status status, int64_t took, void *arg)
+{
+    struct admin_call *admin = arg;
+    Google__Protobuf__Duration **field = find_field(admin->response, "everywhere_after");
+    if (status == STATUS_OK && field != NULL)
+        *field = admin_duration(admin, took);
+    answer(admin, everywhere_check(admin->calling.call, status));
+}
+
 static void run_done(enum status status, void *arg)
 {
     struct admin_call *admin = arg;
@@ -162,6 +189,8 @@ static void run_done(enum status status, void *arg)
     }
     if (status == STATUS_OK && admin->recent_of != 0)
         submit(admin, STORE_READ_ADMIN, recent_tx, recent_done);
+    else if (status == STATUS_OK && is_everywhere(admin))
+        everywhere_wait(admin->calling.api, known_position(admin), obeyed_everywhere, admin);
     else
         answer(admin, status);
 }
@@ -279,8 +308,7 @@ struct api *api_new(const struct api_options *options)
     take_proxies(api, options->trusted_proxies);
     api->auth_contract = contract_new(api->auth.descriptor);
     api->admin_contract = contract_new(api->admin.descriptor);
-    int64_t lease_ms = options->cache_lease_ms == 0 ? DEFAULT_CACHE_LEASE_MS : options->cache_lease_ms;
-    api->watch = watch_new(api, lease_ms * 1000);
+    api->watch = watch_new(api, options->domain->cache_lease);
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||
             strcmp(api->admin.descriptor->methods[i].name, methods[i].name) != 0)

@@ -19,7 +19,6 @@ struct api_options {
     /* Who is believed whom it calls for (struct call, told_peer): by name, or by address or network (all are valid). */
     const char *const *peer_identities;
     const char *const *trusted_proxies;
-    int64_t cache_lease_ms; /* for how long caches that watch may answer from memory; 0: 1,000 */
 };
 
 /* What the options name must outlive it. No call may be under way at api_free. */

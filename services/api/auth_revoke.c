@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Revoke: by the client that a token was issued to, its bearer, or an administrator. */
+#include "api/everywhere.h"
 #include "api/internal.h"
 #include "base/must.h"
 #include "domain/revoke.h"
@@ -16,7 +17,8 @@ struct revoking {
     struct token_key key;
     bool has_client; /* it authenticated as `client` */
     struct client client;
-    bool is_own; /* the token is the caller's */
+    bool is_own;  /* the token is the caller's */
+    int64_t took; /* to be obeyed everywhere */
 };
 
 /* An administrator ended somebody's token. That a client ends its own is no event. */
@@ -64,6 +66,9 @@ static void answer_revoking(struct revoking *revoking, enum status status)
 {
     Gatehouse__V1__RevokeResponse response = GATEHOUSE__V1__REVOKE_RESPONSE__INIT;
     Gatehouse__V1__Position position;
+    Google__Protobuf__Duration took;
+    if (revoking->request->everywhere)
+        response.everywhere_after = answer_duration(&took, revoking->took);
     struct call *call = revoking->calling.call;
     if (status == STATUS_PERMISSION_DENIED && call->error.status == STATUS_OK) {
         status = call_fail(call, status, "NOT_YOUR_TOKEN", "the token was issued to another client");
@@ -79,12 +84,22 @@ static void answer_revoking(struct revoking *revoking, enum status status)
     free(revoking);
 }
 
+static void obeyed_everywhere(enum status status, int64_t took, void *arg)
+{
+    struct revoking *revoking = arg;
+    revoking->took = took;
+    answer_revoking(revoking, everywhere_check(revoking->calling.call, status));
+}
+
 static void revoke_done(enum status status, void *arg)
 {
     struct revoking *revoking = arg;
     if (status == STATUS_OK)
         work_apply(&revoking->work);
-    answer_revoking(revoking, status);
+    if (status == STATUS_OK && revoking->request->everywhere)
+        everywhere_wait(revoking->calling.api, revoking->work.position, obeyed_everywhere, revoking);
+    else
+        answer_revoking(revoking, status);
 }
 
 static void revoke_allowed(struct revoking *revoking)

@@ -21,7 +21,8 @@ enum { EVENTS_MAX = 128 }; /* in a message, which is 16 KiB then */
 #define USE_MOST (10 * CLOCK_SECOND) /* between two uses of the caller's token by a stream that pings */
 #define REST_LEAST (2 * CLOCK_SECOND / 1000)
 #define REST_MOST (CLOCK_SECOND / 10)
-#define SPREAD (CLOCK_SECOND / 200) /* at a drain, between one client's return and the next's */
+#define SPREAD (CLOCK_SECOND / 200)    /* at a drain, between one client's return and the next's */
+#define LEASE_MOST (10 * CLOCK_SECOND) /* of any process, whatever its setting */
 #define PING_COST (CLOCK_SECOND / WATCH_PINGS)
 
 /* One stream. Whoever works on it holds a reference; the call ends when nobody does. */
@@ -41,6 +42,8 @@ struct watcher {
 
     pthread_mutex_t lock; /* guards what follows */
     bool has_begun;       /* the first answer was given */
+    int64_t begun;        /* when */
+    int64_t reached;      /* the revision that the cache has obeyed, as its last ping says */
     bool is_over;
     struct ring_cursor cursor;
     struct position position; /* where the cursor is */
@@ -59,9 +62,13 @@ struct watch {
     struct api *api;
     struct ring *ring;
     int64_t lease;
+    int64_t started;
+    _Atomic size_t wait_count;
     pthread_mutex_t lock; /* guards what follows; is taken before a watcher's, if both are */
     struct watcher *watchers;
     size_t count;
+    struct watch_wait *waits;
+    int64_t lapsed; /* when the last stream ended whose client may still hold a lease */
     bool is_running;
     pthread_t thread;
     _Atomic bool is_stopping;
@@ -105,7 +112,7 @@ static void take_out(struct watcher *watcher)
 {
     struct watch *watch = watcher->watch;
     pthread_mutex_lock(&watcher->lock);
-    bool is_first = !watcher->is_over;
+    bool is_first = !watcher->is_over, has_lease = watcher->has_begun;
     watcher->is_over = true;
     pthread_mutex_unlock(&watcher->lock);
     if (!is_first)
@@ -113,6 +120,8 @@ static void take_out(struct watcher *watcher)
     pthread_mutex_lock(&watch->lock);
     HASH_DEL(watch->watchers, watcher);
     watch->count--;
+    if (has_lease)
+        watch->lapsed = clock_steady(watch->api->domain->clock);
     pthread_mutex_unlock(&watch->lock);
     release(watcher);
 }
@@ -377,14 +386,75 @@ static void rest(int64_t took)
         ;
 }
 
+/* Waiting for all */
+
+/* E1: a ping says what its cache has obeyed. Who had a lease and has none of these streams now may hold it still, and
+ * so may who was granted one by the process before this one. Under the lock. */
+static bool have_all_reached(struct watch *watch, const struct watch_wait *wait)
+{
+    if (watch->lapsed + watch->lease > wait->begun || watch->started + LEASE_MOST > wait->begun)
+        return false;
+    for (struct watcher *watcher = watch->watchers; watcher != NULL; watcher = watcher->hh.next) {
+        pthread_mutex_lock(&watcher->lock);
+        bool is_behind = watcher->has_begun && watcher->begun <= wait->begun && watcher->reached < wait->revision;
+        pthread_mutex_unlock(&watcher->lock);
+        if (is_behind)
+            return false;
+    }
+    return true;
+}
+
+/* Those that are over. */
+static struct watch_wait *take_waits(struct watch *watch)
+{
+    struct watch_wait *over = NULL;
+    pthread_mutex_lock(&watch->lock);
+    int64_t now = clock_steady(watch->api->domain->clock);
+    for (struct watch_wait **at = &watch->waits; *at != NULL;) {
+        struct watch_wait *wait = *at;
+        if (now >= wait->deadline || (wait->is_for_all && have_all_reached(watch, wait))) {
+            *at = wait->next;
+            wait->next = over;
+            over = wait;
+            atomic_fetch_sub(&watch->wait_count, 1);
+        } else {
+            at = &wait->next;
+        }
+    }
+    pthread_mutex_unlock(&watch->lock);
+    return over;
+}
+
+static void end_waits(struct watch *watch)
+{
+    for (struct watch_wait *wait = take_waits(watch), *next; wait != NULL; wait = next) {
+        next = wait->next;
+        wait->done(wait);
+    }
+}
+
+/* By clock_monotonic: when there is something to do, whatever comes. */
+static int64_t next_round(struct watch *watch)
+{
+    int64_t pause = SWEEP;
+    pthread_mutex_lock(&watch->lock);
+    int64_t now = clock_steady(watch->api->domain->clock);
+    for (const struct watch_wait *wait = watch->waits; wait != NULL; wait = wait->next)
+        if (wait->deadline - now < pause)
+            pause = wait->deadline > now ? wait->deadline - now : 0;
+    pthread_mutex_unlock(&watch->lock);
+    return clock_monotonic() + pause;
+}
+
 static void *serve_forever(void *arg)
 {
     struct watch *watch = arg;
     uint64_t seen = 0;
     while (!atomic_load(&watch->is_stopping)) {
-        ring_wait(watch->ring, &seen, clock_monotonic() + SWEEP);
+        ring_wait(watch->ring, &seen, next_round(watch));
         int64_t begin = clock_monotonic();
         serve_all(watch);
+        end_waits(watch);
         rest(clock_monotonic() - begin);
     }
     return NULL;
@@ -422,6 +492,7 @@ static void answer_first(enum status status, void *arg)
     else if (!watcher->is_over)
         tell_reset(watcher, GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_UNKNOWN_POSITION, &lease);
     watcher->has_begun = true;
+    watcher->begun = clock_steady(watch->api->domain->clock);
     pthread_mutex_unlock(&watcher->lock);
     watcher->call->stream->read_next(watcher->call);
     serve(watcher);
@@ -594,13 +665,21 @@ static bool is_too_fast(struct watcher *watcher, int64_t now)
 
 static void ping(struct watcher *watcher, const Gatehouse__V1__WatchPing *message)
 {
-    int64_t now = clock_steady(watcher->watch->api->domain->clock);
+    struct watch *watch = watcher->watch;
+    int64_t now = clock_steady(watch->api->domain->clock);
+    bool has_reached = message->reached != NULL &&
+                       ring_find(watch->ring, (struct position){message->reached->revision,
+                                                                message->reached->change_id}) == RING_HAS_IT;
     pthread_mutex_lock(&watcher->lock);
+    if (has_reached)
+        watcher->reached = message->reached->revision;
     bool is_fast = is_too_fast(watcher, now);
     watcher->ping_number = message->number;
     watcher->pinged = now;
     pthread_mutex_unlock(&watcher->lock);
-    atomic_fetch_add(&watcher->watch->pings, 1);
+    atomic_fetch_add(&watch->pings, 1);
+    if (has_reached && atomic_load(&watch->wait_count) > 0)
+        ring_wake(watch->ring);
     if (is_fast) {
         end_failed(watcher, STATUS_RESOURCE_EXHAUSTED, "TOO_MANY_PINGS", "more than 64 pings a second");
         release(watcher);
@@ -643,6 +722,8 @@ struct watch *watch_new(struct api *api, int64_t lease)
     watch->api = api;
     watch->ring = api->domain->memory->ring;
     watch->lease = lease;
+    watch->started = clock_steady(api->domain->clock);
+    watch->lapsed = INT64_MIN / 2;
     pthread_mutex_init(&watch->lock, NULL);
     return watch;
 }
@@ -657,6 +738,21 @@ void watch_free(struct watch *watch)
         pthread_join(watch->thread, NULL);
     pthread_mutex_destroy(&watch->lock);
     free(watch);
+}
+
+void watch_wait(struct watch *watch, struct watch_wait *wait)
+{
+    if (wait->is_for_all) {
+        int64_t own = wait->begun + watch->lease, before = watch->started + LEASE_MOST;
+        wait->deadline = own > before ? own : before;
+    }
+    pthread_mutex_lock(&watch->lock);
+    start_thread(watch);
+    wait->next = watch->waits;
+    watch->waits = wait;
+    atomic_fetch_add(&watch->wait_count, 1);
+    pthread_mutex_unlock(&watch->lock);
+    ring_wake(watch->ring);
 }
 
 void watch_describe(struct watch *watch, struct watch_state *ret_state)

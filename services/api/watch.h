@@ -29,6 +29,20 @@ void watch_free(struct watch *watch); /* when the streams have ended; NULL is fi
 enum status watch_message(struct watch *watch, struct call *call, const Gatehouse__V1__WatchRequest *request,
                           ProtobufCClosure closure);
 
+/* What is waited for: until `deadline`; or, is_for_all (E1, where this process alone serves), until every cache has
+ * obeyed `revision` and all before it, which were in the ring at `begun`. */
+struct watch_wait {
+    bool is_for_all;
+    int64_t revision;
+    int64_t begun;
+    int64_t deadline; /* clock_steady, as begun; set by watch_wait where it is for all */
+    void (*done)(struct watch_wait *wait);
+    struct watch_wait *next;
+};
+
+/* Calls done later, on the watch's thread. `wait` stays the caller's, and where it is, until then. */
+void watch_wait(struct watch *watch, struct watch_wait *wait);
+
 /* For metrics. */
 struct watch_state {
     size_t watchers;

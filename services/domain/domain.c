@@ -9,7 +9,7 @@
 #include "records/role.h"
 #include "store/floor.h"
 
-enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000 };
+enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000, DEFAULT_CACHE_LEASE_MS = 1000 };
 #define SAID_REST (24 * 3600 * CLOCK_SECOND)
 
 struct opening {
@@ -106,8 +106,10 @@ static enum status start_following(struct domain *domain, const struct domain_op
     if (!store_is_shared(domain->store))
         return STATUS_OK;
     int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
-    const struct follow_options follow_options = {
-        .lease = lease_ms * 1000, .is_strict = options->is_strict, .confirmed = confirmed};
+    const struct follow_options follow_options = {.lease = lease_ms * 1000,
+                                                  .cache_lease = domain->cache_lease,
+                                                  .is_strict = options->is_strict,
+                                                  .confirmed = confirmed};
     domain->follow = follow_new(domain->memory, domain->store, domain->clock, &follow_options);
     return follow_start(domain->follow);
 }
@@ -132,6 +134,7 @@ enum status domain_open(const struct domain_options *options, struct domain **re
 {
     struct domain *domain = must(calloc(1, sizeof *domain));
     domain->store = options->store;
+    domain->cache_lease = (options->cache_lease_ms == 0 ? DEFAULT_CACHE_LEASE_MS : options->cache_lease_ms) * 1000;
     domain->memory = memory_new(options->max_tokens_in_memory == 0 ? DEFAULT_TOKENS : options->max_tokens_in_memory);
     domain->clock = options->clock;
     int64_t confirmed = 0;

@@ -9,6 +9,7 @@
 #include "domain/work.h"
 
 struct domain {
+    int64_t cache_lease; /* microseconds */
     struct store *store;
     struct clock *clock;
     struct memory *memory;
@@ -28,6 +29,7 @@ struct domain_options {
     size_t max_tokens_in_memory; /* 0: 2,000,000 */
     int64_t flush_interval_ms;   /* 0: 2,000; -1: no threads, see background.h (tests) */
     int64_t lease_ms;            /* see follow.h; 0: 1,000 */
+    int64_t cache_lease_ms;      /* for how long caches that watch may answer from memory; 0: 1,000 */
     bool is_strict;
     bool begins_history; /* the store is a copy that is taken into use: nothing that knew the source may follow it */
 };

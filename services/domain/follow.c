@@ -303,7 +303,7 @@ struct follow *follow_new(struct memory *memory, struct store *store, struct clo
     follow->clock = clock;
     follow->options = *options;
     follow->confirmed = options->confirmed;
-    follow->group = group_new(clock, options->lease);
+    follow->group = group_new(clock, options->lease, options->cache_lease);
     pthread_mutex_init(&follow->lock, NULL);
     pthread_mutex_init(&follow->refresh_lock, NULL);
     return follow;

@@ -23,7 +23,8 @@ struct follow;
 struct group;
 
 struct follow_options {
-    int64_t lease; /* microseconds */
+    int64_t lease;       /* microseconds */
+    int64_t cache_lease; /* of caches that this process tells of changes */
     bool is_strict;
     int64_t confirmed; /* memory holds the state of a read that began after this (clock_steady) */
 };

@@ -15,7 +15,7 @@
 struct group {
     struct clock *clock;
     int64_t id;
-    int64_t own_lease;
+    struct process_leases leases;
     pthread_mutex_t lock;
     int64_t said;         /* the last time that the others know of; clock_steady */
     int64_t first;        /* id of any, the least */
@@ -23,11 +23,12 @@ struct group {
     int64_t longest_seen; /* when it was as long as that; clock_steady */
 };
 
-struct group *group_new(struct clock *clock, int64_t lease)
+struct group *group_new(struct clock *clock, int64_t lease, int64_t cache_lease)
 {
     struct group *group = must(calloc(1, sizeof *group));
     group->clock = clock;
-    group->own_lease = group->longest = lease;
+    group->leases = (struct process_leases){lease, cache_lease};
+    group->longest = lease;
     group->said = -GONE;
     crypto_random(&group->id, sizeof group->id);
     pthread_mutex_init(&group->lock, NULL);
@@ -83,7 +84,7 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
     TRY(store_now(tx, &now));
     if (now == INT64_MAX)
         now = clock_now(group->clock);
-    TRY(process_row_say(tx, group->id, group->own_lease, now));
+    TRY(process_row_say(tx, group->id, &group->leases, now));
     TRY(process_row_expire(tx, now - GONE));
     TRY(process_row_longest(tx, &ret_word->longest));
     return process_row_first(tx, &ret_word->first);
@@ -106,5 +107,5 @@ void group_said(struct group *group, const struct group_word *word)
 
 enum status group_leave(struct group *group, struct store_tx *tx)
 {
-    return process_row_remove(tx, group->id);
+    return process_row_leave(tx, group->id);
 }

@@ -15,8 +15,9 @@
 
 struct group;
 
-struct group *group_new(struct clock *clock, int64_t lease); /* the lease in microseconds; the clock is borrowed */
-void group_free(struct group *group);                        /* NULL is fine */
+/* The leases in microseconds: its own, and that of caches that it tells of changes. The clock is borrowed. */
+struct group *group_new(struct clock *clock, int64_t lease, int64_t cache_lease);
+void group_free(struct group *group); /* NULL is fine */
 
 /* Is it time to say again that this process is there? */
 bool group_is_due(struct group *group);
@@ -32,7 +33,7 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
 /* The transaction of group_say was committed. */
 void group_said(struct group *group, const struct group_word *word);
 
-/* Takes it out again: this process serves no more. */
+/* This process serves no more. That it was there stays known for as long as caches may go by what it told them. */
 enum status group_leave(struct group *group, struct store_tx *tx);
 
 /* Do the others count on this process's lease still? */

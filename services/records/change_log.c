@@ -34,6 +34,17 @@ enum status change_log_last(struct store_tx *tx, struct position *ret_position)
                      ret_position);
 }
 
+enum status change_log_find(struct store_tx *tx, struct position *position)
+{
+    struct position found = {0};
+    TRY(store_run(tx, "SELECT revision, change_id FROM change_log WHERE revision = $1", read_position, &found,
+                  store_int(position->revision)));
+    if (found.revision != position->revision)
+        return position->revision == 0 ? STATUS_OK : STATUS_NOT_FOUND;
+    *position = found;
+    return STATUS_OK;
+}
+
 struct listing {
     change_each_fn *each;
     void *arg;

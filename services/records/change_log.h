@@ -27,6 +27,9 @@ enum status change_log_append(struct store_tx *tx, const struct change_row *row,
 /* The last change; revision 0: the log is empty. */
 enum status change_log_last(struct store_tx *tx, struct position *ret_position);
 
+/* The change of position->revision: sets the change id that it has. NOT_FOUND: there is none. */
+enum status change_log_find(struct store_tx *tx, struct position *position);
+
 /* From this revision on, in order. */
 typedef enum status change_each_fn(const struct change_row *row, void *arg);
 enum status change_log_read(struct store_tx *tx, int64_t from, change_each_fn *each, void *arg);

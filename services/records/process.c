@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/process.h"
 
-enum status process_row_say(struct store_tx *tx, int64_t id, int64_t lease, int64_t seen)
+enum status process_row_say(struct store_tx *tx, int64_t id, const struct process_leases *leases, int64_t seen)
 {
     return store_send(tx,
-                      "INSERT INTO process (id, lease, seen) VALUES ($1, $2, $3)"
-                      " ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, seen = excluded.seen",
-                      store_int(id), store_int(lease), store_int(seen));
+                      "INSERT INTO process (id, lease, cache_lease, seen) VALUES ($1, $2, $3, $4)"
+                      " ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, cache_lease = excluded.cache_lease,"
+                      " seen = excluded.seen",
+                      store_int(id), store_int(leases->own), store_int(leases->cache), store_int(seen));
 }
 
 enum status process_row_expire(struct store_tx *tx, int64_t before)
@@ -19,12 +20,17 @@ enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease)
     return store_run(tx, "SELECT max(lease) FROM process", store_read_int, ret_lease);
 }
 
-enum status process_row_first(struct store_tx *tx, int64_t *ret_id)
+enum status process_row_longest_cache(struct store_tx *tx, int64_t *ret_lease)
 {
-    return store_run(tx, "SELECT min(id) FROM process", store_read_int, ret_id);
+    return store_run(tx, "SELECT max(cache_lease) FROM process", store_read_int, ret_lease);
 }
 
-enum status process_row_remove(struct store_tx *tx, int64_t id)
+enum status process_row_first(struct store_tx *tx, int64_t *ret_id)
 {
-    return store_send(tx, "DELETE FROM process WHERE id = $1", store_int(id));
+    return store_run(tx, "SELECT min(id) FROM process WHERE lease > 0", store_read_int, ret_id);
+}
+
+enum status process_row_leave(struct store_tx *tx, int64_t id)
+{
+    return store_send(tx, "UPDATE process SET lease = 0 WHERE id = $1", store_int(id));
 }

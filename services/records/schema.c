@@ -107,7 +107,11 @@ static const char fifth[] = "CREATE TABLE token_count ("
 /* What store/schema.h says of steps. */
 static const char sixth[] = "ALTER TABLE schema_version ADD COLUMN needs BIGINT NOT NULL DEFAULT 0;";
 
-static const struct store_step steps[] = {{first, 0}, {second, 0}, {third, 0}, {fourth, 0}, {fifth, 0}, {sixth, 0}};
+/* For so long may caches answer from memory that this process tells of changes. */
+static const char seventh[] = "ALTER TABLE process ADD COLUMN cache_lease BIGINT NOT NULL DEFAULT 0;";
+
+static const struct store_step steps[] = {{first, 0}, {second, 0}, {third, 0},  {fourth, 0},
+                                          {fifth, 0}, {sixth, 0},  {seventh, 0}};
 
 static const struct store_table tables[] = {
     {"instance", 1, 2, {{"name", 't'}, {"value", 'b'}}},

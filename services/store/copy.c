@@ -115,7 +115,7 @@ static enum status count_processes(struct store_tx *tx, void *arg)
 {
     int64_t now = 0;
     TRY(store_now(tx, &now));
-    return store_run(tx, "SELECT count(*) FROM process WHERE seen > $1", keep_number, arg,
+    return store_run(tx, "SELECT count(*) FROM process WHERE seen > $1 AND lease > 0", keep_number, arg,
                      store_int(now - PROCESS_GONE));
 }
 

@@ -138,7 +138,7 @@ static void of_several_processes_one_removes(void **state)
     (void)state;
     struct fixture fixture;
     fixture_open(&fixture, "group.db", NULL);
-    struct group *one = group_new(fixture.clock, CLOCK_SECOND), *other = group_new(fixture.clock, CLOCK_SECOND);
+    struct group *one = group_new(fixture.clock, CLOCK_SECOND, 0), *other = group_new(fixture.clock, CLOCK_SECOND, 0);
     assert_false(group_is_first(one)); /* it has not said that it is there */
     tell(&fixture, one);
     assert_true(group_is_first(one));

@@ -329,6 +329,8 @@ class Life(Case):
 
 
 class Slow(Case):
+    SETTINGS = {"grpc_answer_timeout_ms": "600000"}  # on PostgreSQL it takes longer than a peer may keep its window closed
+
     def memory(self):
         with open(f"/proc/{self.daemon.process.pid}/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))  # KiB
