@@ -94,9 +94,26 @@ bool change_is_unasked(const struct context *context)
            option_value(&context->arguments, OPTION_DRY_RUN) != NULL;
 }
 
+void change_ask_everywhere(const struct context *context, void *request)
+{
+    protobuf_c_boolean *everywhere = message_member(request, "everywhere");
+    *everywhere = option_value(&context->arguments, OPTION_EVERYWHERE) != NULL;
+}
+
+void change_tell_everywhere(const void *response)
+{
+    Google__Protobuf__Duration **after = message_member(response, "everywhere_after");
+    if (after == NULL || *after == NULL)
+        return;
+    int64_t milliseconds = (*after)->seconds * 1000 + (*after)->nanos / 1000000;
+    fprintf(stderr, "In force everywhere after %" PRId64 " ms: no server and no cache calls active what has ended.\n",
+            milliseconds);
+}
+
 void change_print(const struct context *context, const void *response, const char *subject, const struct view *view)
 {
     json_t *whole = json_from_message(response);
+    change_tell_everywhere(response);
     if (context->format == OUTPUT_JSON) {
         output_json(whole);
     } else {
@@ -147,6 +164,7 @@ static enum exit_code confirm(struct context *context, const struct change *chan
 enum exit_code change_confirm(struct context *context, const struct change *change, bool *ret_is_agreed)
 {
     protobuf_c_boolean *validate_only = message_member(change->request, "validate_only");
+    change_ask_everywhere(context, change->request);
     bool is_dry_run = option_value(&context->arguments, OPTION_DRY_RUN) != NULL;
     enum exit_code code = EXIT_DONE;
     if (is_dry_run || option_value(&context->arguments, OPTION_YES) == NULL) {

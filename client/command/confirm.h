@@ -31,6 +31,10 @@ enum exit_code change_confirm(struct context *context, const struct change *chan
 /* Runs it as --dry-run and --yes say, asks where it must, prints the answer. */
 enum exit_code change_run(struct context *context, const struct change *change);
 
+/* --everywhere: into the request, and what became of it, on standard error. */
+void change_ask_everywhere(const struct context *context, void *request);
+void change_tell_everywhere(const void *response);
+
 /* Prints a change's response: the subject with "tokens_ended" beside its fields, or in JSON all of it. */
 void change_print(const struct context *context, const void *response, const char *subject, const struct view *view);
 

@@ -45,6 +45,8 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
       "Repeating the command with the same ID makes nothing twice") \
     X(ETAG, "etag", 0, "ETAG", COMPLETE_NOTHING, "Change it only if it still is as read") \
     X(DRY_RUN, "dry-run", 'n', NULL, COMPLETE_NOTHING, "Say what would happen, and change nothing") \
+    X(EVERYWHERE, "everywhere", 0, NULL, COMPLETE_NOTHING, \
+      "Wait until no server and no cache calls active what this ends, and say how long that took") \
     X(YES, "yes", 'y', NULL, COMPLETE_NOTHING, "Do not ask; for scripts") \
     X(OVERLAP, "overlap", 0, "DURATION", COMPLETE_NOTHING, \
       "How long the secret key before lives on, at most 30d (default: it ends at once, and with it all tokens)") \

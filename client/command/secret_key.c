@@ -28,6 +28,7 @@ static enum exit_code regenerate(struct context *context, const Gatehouse__V1__R
         return context->exit_code;
     }
     enum exit_code code = credential_print_secret(context, file, response, &regenerated_view);
+    change_tell_everywhere(response);
     explicit_bzero(response->secret_key, strlen(response->secret_key));
     return code;
 }

@@ -137,9 +137,11 @@ enum exit_code token_revoke(struct context *context)
     if (token == NULL)
         return context->exit_code;
     request.token = token;
+    change_ask_everywhere(context, &request);
     MESSAGE_FREE void *response = revoke(context, &request);
     if (response == NULL)
         return context->exit_code;
+    change_tell_everywhere(response);
     json_t *answer = text_must(json_pack("{s:b}", "revoked", true));
     output_record(context, answer, &view);
     json_decref(answer);
@@ -166,6 +168,7 @@ enum exit_code token_end(struct context *context)
 {
     Gatehouse__V1__EndTokenRequest request = GATEHOUSE__V1__END_TOKEN_REQUEST__INIT;
     request.accessor = context->arguments.rest[0];
+    change_ask_everywhere(context, &request);
     MESSAGE_FREE void *response = admin_invoke(context, "EndToken", &request);
     if (response == NULL)
         return context->exit_code;

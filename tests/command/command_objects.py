@@ -360,6 +360,24 @@ class Tokens(Case):
         self.assertFalse(any(self.is_active(path) for path in paths))
         self.ok("token", "end-all", name)  # nothing ends, nothing is asked
 
+    def test_everywhere_says_how_long_it_took_and_nothing_does_so_without(self):
+        name, client_id, secret = self.create()
+        told = r"^In force everywhere after \d+ ms: "
+        _, path = self.token(client_id, secret)
+        accessor = self.ok("token", "list", name, "-o", "value").split()[0]
+        for command in (["token", "end", accessor], ["token", "revoke", "--token-file", path],
+                        ["token", "end-all", name, "--yes"], ["credential", "revoke", name, "work_creator", "--yes"],
+                        ["credential", "grant", name, "work_creator", "--yes"],
+                        ["secret", "regenerate", name, "--yes"], ["user", "set-roles", random_name("user"), "work_creator", "--yes"],
+                        ["settings", "set", "usage_retention=400d", "--yes"], ["credential", "delete", name, "--yes"]):
+            if command[:2] == ["token", "end"]:
+                self.assertEqual(run(*command).stderr, "")
+            answer = run(*command, "--everywhere")
+            self.assertEqual(answer.returncode, DONE, answer.stderr)
+            self.assertRegex(answer.stderr, "(?m)" + told)
+        answer = run("settings", "set", "usage_retention=400d", "--yes", "--everywhere", "-o", "json")
+        self.assertRegex(json.loads(answer.stdout)["everywhere_after"], r"s$")
+
     def test_a_command_leaves_no_live_token_behind(self):
         name, client_id, secret = self.create(roles="user_manager")
         caller = {"GATEHOUSE_CLIENT_ID": client_id, "GATEHOUSE_CLIENT_SECRET_FILE": secret}
