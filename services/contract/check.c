@@ -243,10 +243,10 @@ static bool check_message(const struct checking *at, const struct contract_messa
                           const ProtobufCMessage *message, const Google__Protobuf__FieldMask *mask, bool is_partial)
 {
     for (size_t i = 0; i < rules->count; i++) {
-        struct checking inner = {at, &rules->fields[i], at->violation, is_partial};
-        const ProtobufCFieldDescriptor *field = inner.field->field;
-        if (inner.field->is_output || is_elsewhere(field, message))
+        const ProtobufCFieldDescriptor *field = rules->fields[i].field;
+        if (rules->fields[i].is_free || is_elsewhere(field, message))
             continue;
+        struct checking inner = {at, &rules->fields[i], at->violation, is_partial};
         bool is_whole = !is_partial || inner.field->is_identifier || is_named(mask, field->name);
         if (field->label == PROTOBUF_C_LABEL_REPEATED
                 ? !check_repeated(&inner, rules, message, is_whole)

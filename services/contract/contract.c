@@ -198,6 +198,17 @@ static bool has_fields(const ProtobufCMessageDescriptor *descriptor)
            descriptor != &google__protobuf__field_mask__descriptor;
 }
 
+static bool is_free(const struct contract_field *field)
+{
+    if (field->is_output)
+        return true;
+    if (field->field->type == PROTOBUF_C_TYPE_MESSAGE || field->is_required || field->is_identifier)
+        return false;
+    return !field->is_one_line && !field->is_readable && !field->is_named && !field->has_range &&
+           field->min_items == 0 && field->max_items == 0 && field->min_len == 0 && field->max_len == 0 &&
+           field->max_bytes == 0 && field->regex == NULL;
+}
+
 static void note_mask(struct contract_message *message)
 {
     for (size_t i = 0; i < message->count; i++) {
@@ -233,6 +244,7 @@ static struct contract_message *add_message(struct contract *contract, const fil
                 read_field(field, described->field[j]);
         if (field->field->type == PROTOBUF_C_TYPE_MESSAGE && !field->is_output && has_fields(field->field->descriptor))
             field->message = add_message(contract, set, field->field->descriptor);
+        field->is_free = is_free(field);
     }
     note_mask(message);
     return message;

@@ -22,6 +22,7 @@ struct contract_field {
     struct contract_message *message; /* of a field that is a message with fields of its own, else NULL */
     bool is_required;                 /* not empty, not absent */
     bool is_output;                   /* not read in a request */
+    bool is_free;                     /* there is nothing to check */
     bool is_identifier;               /* says which, in a change; not itself changed */
     bool is_one_line, is_readable, is_named, has_range;
     bool is_apart;                 /* an entry that breaks its rules fails alone: whoever answers it checks it */
