@@ -12,6 +12,9 @@
  * The messages are what protobuf-c makes of gatehouse/v1/auth.proto and gatehouse/v1/credential_admin.proto, which
  * say of each field what it means and of each call how it may fail.
  *
+ * A program runs with the library that it was built with: the messages' structs are the program's and the library's,
+ * and grow with the contract. One that was built with another contract is not started.
+ *
  * Threads: everything here may be called from any thread, but gatehouse_close only when no other uses the connection
  * any more. A connection has one thread of its own.
  * Processes: fork first, then open. In a child that was forked while a connection was open, gRPC core cannot be used

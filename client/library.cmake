@@ -4,8 +4,13 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(map ${CMAKE_CURRENT_SOURCE_DIR}/libgatehouse.map)
-add_library(gatehouse_shared SHARED $<TARGET_OBJECTS:gatehouse_client>)
+set(map ${CMAKE_CURRENT_BINARY_DIR}/libgatehouse.map)
+add_custom_command(
+  OUTPUT ${map}
+  COMMAND ${CMAKE_COMMAND} -DTEMPLATE=${CMAKE_CURRENT_SOURCE_DIR}/libgatehouse.map.in -DOUTPUT=${map}
+          -DCONTRACT_FILE=${PROJECT_BINARY_DIR}/proto/gatehouse.protoset -P ${CMAKE_CURRENT_SOURCE_DIR}/map.cmake
+  DEPENDS libgatehouse.map.in map.cmake protosets VERBATIM)
+add_library(gatehouse_shared SHARED $<TARGET_OBJECTS:gatehouse_client> ${map})
 set_target_properties(gatehouse_shared PROPERTIES OUTPUT_NAME gatehouse EXPORT_NAME gatehouse VERSION ${PROJECT_VERSION}
   SOVERSION 0 LINK_DEPENDS ${map})
 # The two archives by themselves: what else is in services/ is none of the library's.

@@ -56,7 +56,8 @@ class Contents(unittest.TestCase):
 
     def test_the_library_shows_its_functions_and_its_stubs_and_nothing_else(self):
         lines = run(["nm", "--dynamic", "--defined-only", self.library])[1].splitlines()
-        shown = {line.split()[2].partition("@")[0] for line in lines} - {"GATEHOUSE_0"}
+        shown = {line.split()[2].partition("@")[0] for line in lines}
+        shown = {name for name in shown if not re.fullmatch("GATEHOUSE_0_[0-9a-f]{8}", name)}
         with open(self.folder + "/libgatehouse-dev/usr/include/gatehouse/gatehouse.h") as file:
             declared = set(re.findall(r"(?m)^[^/* \n][^*\n]*?\*?\b(gatehouse_[a-z_]+)\(", file.read()))
         self.assertEqual({name for name in shown if "__" not in name}, declared)
