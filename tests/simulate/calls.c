@@ -2,6 +2,7 @@
 #include "calls.h"
 
 #include "facts.h"
+#include "random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,6 +251,20 @@ static void answered(const ProtobufCMessage *message, void *closure_data)
     free(call);
 }
 
+/* A call's is_cancelled. */
+static bool has_left(const struct call *of)
+{
+    struct sim_call *call = (struct sim_call *)(uintptr_t)of;
+    if (call->patience > 1)
+        call->patience--;
+    return call->patience == 1;
+}
+
+void call_loses_patience(struct sim_call *call)
+{
+    call->patience = 1 + random_below(4);
+}
+
 struct sim_call *call_make(struct world *world, int process, enum call_kind kind, int token, int credential)
 {
     static const char *const identities[] = {"simulator", NULL};
@@ -258,7 +273,8 @@ struct sim_call *call_make(struct world *world, int process, enum call_kind kind
     struct sim_call *call = calloc(1, sizeof *call);
     if (call == NULL)
         abort();
-    call->call = (struct call){.method = names[kind], .peer = "", .identities = identities, .deadline = INT64_MAX};
+    call->call = (struct call){
+        .method = names[kind], .peer = "", .identities = identities, .deadline = INT64_MAX, .is_cancelled = has_left};
     call->world = world;
     call->process = &world->processes[process];
     call->incarnation = call->process->incarnation;

@@ -41,6 +41,7 @@ struct sim_call {
     int64_t value;         /* EXPIRY: the date; SETTINGS: the idle timeout */
     struct arena arena;
     bool is_dropped;                     /* its process has died */
+    int patience;                        /* its caller leaves when it was asked so often whether it waits; 0: never */
     void (*then)(struct sim_call *call); /* told of the answer, too; NULL: nobody */
     void *data;
 
@@ -70,6 +71,9 @@ struct sim_call {
 
 /* What happens when it is answered is the model's. NULL: the process is down. */
 struct sim_call *call_make(struct world *world, int process, enum call_kind kind, int token, int credential);
+/* Its caller leaves, sooner or later. */
+void call_loses_patience(struct sim_call *call);
+
 void call_begin(struct sim_call *call);
 
 /* Was the clock of its process left alone since it began? Else nothing is known of dates. */

@@ -314,7 +314,7 @@ static void end_question(struct world *world, struct sim_call *call)
 {
     struct sim_token *token = &world->model.tokens[call->token];
     if (call->status != STATUS_OK) {
-        if (call->status != STATUS_UNAVAILABLE)
+        if (call->status != STATUS_UNAVAILABLE && (call->status != STATUS_CANCELLED || call->patience == 0))
             world_fail(world, "Introspect at %d: %s", call->process->index, status_name(call->status));
         return;
     }

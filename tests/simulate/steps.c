@@ -63,11 +63,18 @@ static int any_process(struct world *world)
     return random_below(world->process_count);
 }
 
+static void begin_call(struct sim_call *call)
+{
+    if (!call->world->is_settling && random_chance(5))
+        call_loses_patience(call);
+    call_begin(call);
+}
+
 static void begin(struct world *world, int process, enum call_kind kind, int token, int credential)
 {
     struct sim_call *call = call_make(world, process, kind, token, credential);
     if (call != NULL)
-        call_begin(call);
+        begin_call(call);
 }
 
 /* Recent ones more often: they live. */
@@ -128,7 +135,7 @@ static void change(struct world *world)
     call->role = kind == CALL_SET_USER ? random_below(1 << SIM_ROLES) : random_below(SIM_ROLES);
     if (kind == CALL_EXPIRY && !random_chance(30))
         call->value = world->time + (random_chance(25) ? -CLOCK_SECOND : random_between(1, 90) * MINUTE);
-    call_begin(call);
+    begin_call(call);
 }
 
 static void settings(struct world *world)
@@ -138,7 +145,7 @@ static void settings(struct world *world)
     if (call == NULL)
         return;
     call->value = minutes[random_below(4)] * MINUTE;
-    call_begin(call);
+    begin_call(call);
 }
 
 /* Time */
@@ -350,6 +357,7 @@ static void start_all(struct world *world)
 
 static void settle(struct world *world)
 {
+    world->is_settling = true;
     world_drain(world);
     world_advance(world, facts_idle_timeout(world) / 20 + 1); /* so that each use is worth a write */
     for (int t = 0; t < world->model.token_count; t++)

@@ -39,7 +39,8 @@ struct world {
     const char *without; /* names of steps that are not taken; NULL: none */
     int process_count;
     bool is_shared, is_strict;
-    int64_t lease; /* the longest of any */
+    bool is_settling; /* nobody leaves any more */
+    int64_t lease;    /* the longest of any */
     size_t max_tokens;
     void (*intrude)(struct world *world); /* begins a call while another is held up */
 
