@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "connection.h"
 #include "json.h"
@@ -9,7 +10,10 @@
 #include "time_format.h"
 #include "usage.h"
 
-enum { TABLE_LIMIT = 100 }; /* the log has no end; its newest part is what one looks for */
+enum {
+    TABLE_LIMIT = 100, /* the log has no end; its newest part is what one looks for */
+    VERIFIED_AT_ONCE = 100000,
+};
 
 static const struct view events_view = {
     .columns =
@@ -74,10 +78,37 @@ enum exit_code audit_list(struct context *context)
     return pages_print(context, &pages);
 }
 
-enum exit_code audit_verify(struct context *context)
+/* Part by part, so that no call takes long and no administrator waits for it. NULL: it failed. */
+static Gatehouse__V1__VerifyAuditLogResponse *verify_all(struct context *context)
 {
     Gatehouse__V1__VerifyAuditLogRequest request = GATEHOUSE__V1__VERIFY_AUDIT_LOG_REQUEST__INIT;
-    MESSAGE_FREE Gatehouse__V1__VerifyAuditLogResponse *response = admin_invoke(context, "VerifyAuditLog", &request);
+    TEXT_FREE char *token = text_copy("");
+    int64_t checked = 0;
+    request.page_size = VERIFIED_AT_ONCE;
+    for (;;) {
+        request.page_token = token;
+        Gatehouse__V1__VerifyAuditLogResponse *response = admin_invoke(context, "VerifyAuditLog", &request);
+        if (response == NULL)
+            return NULL;
+        checked += response->events_checked;
+        response->events_checked = checked;
+        text_free(&token);
+        token = text_copy(response->next_page_token);
+        if (token[0] == '\0') {
+            if (checked > VERIFIED_AT_ONCE && isatty(STDERR_FILENO))
+                fprintf(stderr, "\r\033[K");
+            response->total_size = 0; /* it was for this */
+            return response;
+        }
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "\r%" PRId64 " of %" PRId64 "\033[K", checked, response->total_size);
+        protobuf_c_message_free_unpacked(&response->base, NULL);
+    }
+}
+
+enum exit_code audit_verify(struct context *context)
+{
+    MESSAGE_FREE Gatehouse__V1__VerifyAuditLogResponse *response = verify_all(context);
     if (response == NULL)
         return context->exit_code;
     json_t *answer = json_from_message(&response->base);

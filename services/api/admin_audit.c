@@ -99,10 +99,46 @@ enum status list_audit_events(struct admin_call *admin)
     return STATUS_OK;
 }
 
+/* "sequence:hash", of the last event that fitted. */
+static char *write_place(struct admin_call *admin, const struct audit_place *place)
+{
+    struct token_key hash;
+    char text[TOKEN_ACCESSOR_LEN + 1];
+    memcpy(hash.bytes, place->hash, SHA256_BYTES);
+    token_key_format(&hash, text);
+    return arena_format(&admin->arena, "%" PRId64 ":%s", place->sequence, text);
+}
+
+static bool read_place(const char *cursor, struct audit_place *ret_place)
+{
+    struct token_key hash;
+    char *end = NULL;
+    *ret_place = (struct audit_place){.sequence = 0};
+    if (cursor[0] == '\0')
+        return true;
+    ret_place->sequence = strtoll(cursor, &end, 10);
+    if (*end != ':' || !token_key_parse(end + 1, &hash))
+        return false;
+    memcpy(ret_place->hash, hash.bytes, SHA256_BYTES);
+    return true;
+}
+
 enum status verify_audit_log(struct admin_call *admin)
 {
+    const Gatehouse__V1__VerifyAuditLogRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__VerifyAuditLogResponse, gatehouse__v1__verify_audit_log_response__init);
-    TRY(audit_verify(admin->work.tx, &response->events_checked, &response->first_broken_sequence));
-    response->intact = response->first_broken_sequence == 0;
+    struct audit_place place;
+    struct audit_verdict verdict;
+    const char *cursor = NULL;
+    TRY(page_read(admin, request->page_token, "", &cursor));
+    if (!read_place(cursor, &place))
+        return STATUS_INTERNAL;
+    TRY(audit_verify(admin->work.tx, request->page_size, &place, &verdict));
+    response->events_checked = verdict.checked;
+    response->first_broken_sequence = verdict.broken;
+    response->intact = verdict.broken == 0;
+    response->total_size = verdict.last;
+    if (!verdict.is_end && response->intact)
+        response->next_page_token = page_make(admin, "", write_place(admin, &place));
     return STATUS_OK;
 }

@@ -83,41 +83,45 @@ enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, a
 enum { VERIFY_ROWS = 10000 }; /* of one statement */
 
 struct verifying {
-    uint8_t before[SHA256_BYTES];
+    struct audit_place *place;
+    struct audit_verdict *verdict;
     int64_t seen; /* of this statement */
-    int64_t checked;
-    int64_t broken;
 };
 
 static enum status verify_event(const struct audit_event *event, void *arg)
 {
     struct verifying *verifying = arg;
+    struct audit_place *place = verifying->place;
+    struct audit_verdict *verdict = verifying->verdict;
     uint8_t hash[SHA256_BYTES];
     verifying->seen++;
-    if (verifying->broken != 0)
+    if (verdict->broken != 0)
         return STATUS_OK;
-    audit_hash(event, verifying->before, hash);
-    verifying->checked++;
-    if (event->sequence != verifying->checked || !crypto_equal(hash, event->hash, SHA256_BYTES))
-        verifying->broken = verifying->checked;
-    memcpy(verifying->before, event->hash, SHA256_BYTES);
+    audit_hash(event, place->hash, hash);
+    verdict->checked++;
+    place->sequence++;
+    if (event->sequence != place->sequence || !crypto_equal(hash, event->hash, SHA256_BYTES))
+        verdict->broken = place->sequence;
+    memcpy(place->hash, event->hash, SHA256_BYTES);
     return STATUS_OK;
 }
 
-enum status audit_verify(struct store_tx *tx, int64_t *ret_checked, int64_t *ret_broken)
+enum status audit_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
+                         struct audit_verdict *ret_verdict)
 {
-    struct verifying verifying = {.broken = 0};
+    struct verifying verifying = {place, ret_verdict, 0};
     struct listing listing = {verify_event, &verifying};
-    int64_t last = 0;
-    do {
+    *ret_verdict = (struct audit_verdict){.broken = 0};
+    TRY(counter_last(tx, "audit", &ret_verdict->last));
+    while (!ret_verdict->is_end && ret_verdict->broken == 0 && (most == 0 || ret_verdict->checked < most)) {
+        int64_t left = most == 0 ? VERIFY_ROWS : most - ret_verdict->checked;
+        int64_t rows = left < VERIFY_ROWS ? left : VERIFY_ROWS;
         verifying.seen = 0;
         TRY(store_run(tx, "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2",
-                      read_event, &listing, store_int(verifying.checked), store_int(VERIFY_ROWS)));
-    } while (verifying.seen == VERIFY_ROWS && verifying.broken == 0);
-    TRY(counter_last(tx, "audit", &last));
-    if (verifying.broken == 0 && verifying.checked != last) /* the newest ones were removed */
-        verifying.broken = verifying.checked + 1;
-    *ret_checked = verifying.checked;
-    *ret_broken = verifying.broken;
+                      read_event, &listing, store_int(place->sequence), store_int(rows)));
+        ret_verdict->is_end = verifying.seen < rows || place->sequence == ret_verdict->last;
+    }
+    if (ret_verdict->is_end && ret_verdict->broken == 0 && place->sequence != ret_verdict->last)
+        ret_verdict->broken = place->sequence + 1; /* the newest ones were removed */
     return STATUS_OK;
 }

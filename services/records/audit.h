@@ -21,7 +21,21 @@ struct audit_filter {
 typedef enum status audit_each_fn(const struct audit_event *event, void *arg);
 enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg);
 
-/* *ret_broken: the first sequence at which the chain does not fit; 0: it is intact. */
-enum status audit_verify(struct store_tx *tx, int64_t *ret_checked, int64_t *ret_broken);
+/* Where a check of the chain is: behind the event `sequence`, which has this hash; 0: at the beginning. */
+struct audit_place {
+    int64_t sequence;
+    uint8_t hash[SHA256_BYTES];
+};
+
+struct audit_verdict {
+    int64_t checked; /* events */
+    int64_t broken;  /* the first sequence at which the chain does not fit; 0: it is intact so far */
+    int64_t last;    /* the sequence of the newest event */
+    bool is_end;     /* it was reached */
+};
+
+/* Checks at most `most` events (0: all), and moves the place behind them. */
+enum status audit_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
+                         struct audit_verdict *ret_verdict);
 
 #endif

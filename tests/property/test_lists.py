@@ -257,8 +257,19 @@ class Audit(AdminTest):
             daemon.start()
             answer = daemon.admin.VerifyAuditLog(pb.VerifyAuditLogRequest(),
                                                  metadata=Daemon.bearer(daemon.admin_token()))
+            self.assertEqual(self.verify_by_parts(daemon), (answer.intact, answer.first_broken_sequence))
             daemon.admin.ListAuditEvents(pb.ListAuditEventsRequest(), metadata=Daemon.bearer(daemon.admin_token()))
             return answer.intact, answer.first_broken_sequence
+
+    def verify_by_parts(self, daemon):
+        token, bearer = "", Daemon.bearer(daemon.admin_token())
+        while True:
+            answer = daemon.admin.VerifyAuditLog(pb.VerifyAuditLogRequest(page_size=3, page_token=token), metadata=bearer)
+            self.assertLessEqual(answer.events_checked, 3)
+            self.assertGreaterEqual(answer.total_size, 10)
+            token = answer.next_page_token
+            if not token:
+                return answer.intact, answer.first_broken_sequence
 
     @looks_into_sqlite
     def test_an_untouched_log_is_intact(self):

@@ -13,21 +13,33 @@ static enum status append(struct store_tx *tx, void *arg)
     return audit_append(tx, &event);
 }
 
-struct verdict {
-    int64_t checked, broken;
+struct part {
+    int64_t most;
+    struct audit_place place;
+    struct audit_verdict verdict;
 };
 
 static enum status verify(struct store_tx *tx, void *arg)
 {
-    struct verdict *verdict = arg;
-    return audit_verify(tx, &verdict->checked, &verdict->broken);
+    struct part *part = arg;
+    return audit_verify(tx, part->most, &part->place, &part->verdict);
+}
+
+/* By parts of so many events (0: of all), each of which goes on where the one before it has ended. */
+static int64_t verify_by(struct fixture *fixture, int64_t most)
+{
+    struct part part = {.most = most};
+    do {
+        assert_int_equal(store_read_wait(fixture->store, verify, &part), STATUS_OK);
+        assert_true(most == 0 || part.verdict.checked <= most);
+    } while (!part.verdict.is_end && part.verdict.broken == 0);
+    return part.verdict.broken;
 }
 
 static void expect_broken(struct fixture *fixture, int64_t want)
 {
-    struct verdict verdict = {0};
-    assert_int_equal(store_read_wait(fixture->store, verify, &verdict), STATUS_OK);
-    assert_int_equal(verdict.broken, want);
+    for (int64_t most = 0; most <= 7; most++)
+        assert_int_equal(verify_by(fixture, most), want);
 }
 
 static enum status shift_time(struct store_tx *tx, void *arg)

@@ -2,7 +2,7 @@
 // Who did what, to what, when, from where, and how it ended.
 import { h } from "preact";
 import { useState } from "preact/hooks";
-import { quoted } from "../api.js";
+import { quoted, withQuery } from "../api.js";
 import { count, fromInput, isClientId, plural } from "../format.js";
 import { useWork } from "../load.js";
 import { usePages } from "../pages.js";
@@ -175,20 +175,35 @@ export function AuditScreen() {
   );
 }
 
+/**
+ * Part by part: a long log is checked while others ask for other things, and one sees how far it is.
+ * @param {(text: string) => void} say
+ */
+async function verify(say) {
+  let checked = 0;
+  let pageToken = "";
+  for (;;) {
+    const part = await call("GET", withQuery("v1/audit:verify", { pageSize: 100000, pageToken }));
+    checked += Number(part.eventsChecked);
+    pageToken = String(part.nextPageToken ?? "");
+    if (!pageToken) return { ...part, eventsChecked: String(checked) };
+    say(`${count(checked)} of ${count(part.totalSize)}`);
+  }
+}
+
 /** Has anybody altered the log? */
 function Verify() {
   const { isBusy, error, run } = useWork();
+  const [progress, say] = useState("");
   const [result, setResult] = useState(/** @type {any} */ (undefined));
   return h(
     "div",
     { class: "verify" },
-    h(
-      Button,
-      { icon: "check", isBusy, onClick: () => run(async () => setResult(await call("GET", "v1/audit:verify"))) },
-      "Verify",
-    ),
+    h(Button, { icon: "check", isBusy, onClick: () => run(async () => setResult(await verify(say))) }, "Verify"),
+    isBusy && progress,
     h(ErrorNotice, { error }),
-    result &&
+    !isBusy &&
+      result &&
       h(
         Notice,
         { kind: result.intact ? "info" : "bad" },
