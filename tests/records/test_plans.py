@@ -70,15 +70,29 @@ ROWS = {
 COUNTS = {"credential": 20000, "secret": 30000, "user_account": 4000, "user_role": 16000, "credential_role": 80000,
           "token": 100000, "usage": 150000, "audit": 50000, "request": 5000, "change_log": 20000, "process": 3, "role": 30,
           "token_count": 10000}
-COLUMNS = {"change_log": "revision, kind, subject, at, change_id", "request": "id, actor, method, digest, response, at"}
+# Those that ROWS gives; what was added since has a default.
+COLUMNS = {
+    "credential": "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by",
+    "secret": "id, credential, digest, hint, created, ends, last_used",
+    "user_account": "id, created, updated, version, deleted",
+    "user_role": "user_id, role, granted, revoked",
+    "credential_role": "credential, role, granted, granted_by, revoked, revoked_by",
+    "token": "key, credential, epoch, last_used, roles, last_api",
+    "usage": "credential, api, hour, allowed, denied, first_used, last_used",
+    "audit": "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash",
+    "request": "id, actor, method, digest, response, at",
+    "change_log": "revision, kind, subject, at, change_id",
+    "process": "id, lease, seen",
+    "token_count": "credential, epoch, version, live, counted",
+    "role": "id, number, name, role_group, description, created, retired, version",
+}
 
 
 def fill(blob):
-    """Set by set; the order of the columns is the tables' own."""
+    """Set by set."""
     for table, count in COUNTS.items():
-        columns = f" ({COLUMNS[table]})" if table in COLUMNS else ""
         rows = ROWS[table].format(blob=blob)
-        yield (f"INSERT INTO {table}{columns} WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+        yield (f"INSERT INTO {table} ({COLUMNS[table]}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
                f" WHERE i < {count}) {rows} FROM n")
 
 
