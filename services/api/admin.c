@@ -125,7 +125,7 @@ static enum status run_tx(struct store_tx *tx, void *arg)
     if (admin->is_dry)
         return STATUS_CANCELLED; /* so that nothing of it remains; run_done knows */
     struct audit_event event = describe(admin, STATUS_OK);
-    return audit_append(tx, &event);
+    return audit_row_append(tx, &event);
 }
 
 static void submit(struct admin_call *admin, enum store_kind kind, store_fn *fn, store_done_fn *done)

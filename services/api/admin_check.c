@@ -26,7 +26,7 @@ enum status admin_load(struct admin_call *admin, const char *client_id, struct c
     char *spelled = arena_alloc(&admin->arena, CLIENT_ID_TEXT_MAX + 1);
     client_id_spell(client_id, spelled);
     admin->subject = client_id = spelled;
-    enum status status = credential_load(admin->work.tx, &admin->arena, client_id, admin->work.now, ret_credential);
+    enum status status = credential_row_load(admin->work.tx, &admin->arena, client_id, admin->work.now, ret_credential);
     if (status == STATUS_NOT_FOUND)
         return call_fail(admin_fails(admin), status, "NO_SUCH_CREDENTIAL", "there is no such credential");
     return status;

@@ -237,7 +237,8 @@ static enum status fill(struct listing *listing, Gatehouse__V1__ListCredentialsR
     for (size_t i = 0; i < listing->count; i++) {
         struct arena arena = {0};
         struct credential *credential = NULL;
-        enum status status = credential_load_id(admin->work.tx, &arena, listing->ids[i], admin->work.now, &credential);
+        enum status status =
+            credential_row_load_id(admin->work.tx, &arena, listing->ids[i], admin->work.now, &credential);
         if (status == STATUS_OK)
             response->credentials[response->n_credentials++] = admin_credential(admin, credential);
         arena_done(&arena);

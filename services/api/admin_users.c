@@ -17,7 +17,7 @@ static Gatehouse__V1__User *make_user(struct admin_call *admin, const struct use
 
 static enum status load_user(struct admin_call *admin, const char *id, struct user *user)
 {
-    enum status status = user_load(admin->work.tx, id, user);
+    enum status status = user_row_load(admin->work.tx, id, user);
     if (status == STATUS_NOT_FOUND)
         return call_fail(admin_fails(admin), status, "NO_SUCH_USER", "there is no such user");
     return status;
@@ -27,7 +27,7 @@ static enum status load_user(struct admin_call *admin, const char *id, struct us
 static enum status find_user(struct admin_call *admin, const char *id, struct user *ret_user, bool *ret_known)
 {
     *ret_user = (struct user){.id = id};
-    enum status status = user_load(admin->work.tx, id, ret_user);
+    enum status status = user_row_load(admin->work.tx, id, ret_user);
     *ret_known = status == STATUS_OK;
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
@@ -139,7 +139,7 @@ enum status list_users(struct admin_call *admin)
     response->users = arena_array(&admin->arena, Gatehouse__V1__User *, (size_t)size);
     for (size_t i = 0; i < listing->count && i < (size_t)size; i++) {
         struct user user;
-        TRY(user_load(admin->work.tx, listing->ids[i], &user));
+        TRY(user_row_load(admin->work.tx, listing->ids[i], &user));
         response->users[response->n_users++] = make_user(admin, &user);
     }
     if (listing->count > (size_t)size)

@@ -27,15 +27,15 @@ static enum status audit_revocation(struct revoking *revoking, struct store_tx *
     const struct call *call = revoking->calling.call;
     char accessor[TOKEN_ACCESSOR_LEN + 1];
     token_key_format(&revoking->key, accessor);
-    return audit_append(tx, &(struct audit_event){
-                                .at = revoking->work.now,
-                                .actor = revoking->work.actor,
-                                .action = "Revoke",
-                                .subject = accessor,
-                                .peer = call->peer,
-                                .request_id = call->request_id,
-                                .outcome = status_name(STATUS_OK),
-                            });
+    return audit_row_append(tx, &(struct audit_event){
+                                    .at = revoking->work.now,
+                                    .actor = revoking->work.actor,
+                                    .action = "Revoke",
+                                    .subject = accessor,
+                                    .peer = call->peer,
+                                    .request_id = call->request_id,
+                                    .outcome = status_name(STATUS_OK),
+                                });
 }
 
 static enum status revoke_tx(struct store_tx *tx, void *arg)

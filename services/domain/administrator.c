@@ -64,14 +64,14 @@ static enum status create_first(struct store_tx *tx, void *arg)
     credential->owner = "";
     TRY(credential_create(work, credential, &roles, first->secret));
     snprintf(first->client_id, CLIENT_ID_LEN + 1, "%s", credential->client_id);
-    return audit_append(tx, &(struct audit_event){
-                                .at = work->now,
-                                .actor = work->actor,
-                                .action = "CreateCredential",
-                                .subject = credential->client_id,
-                                .outcome = status_name(STATUS_OK),
-                                .detail = "the first administrator",
-                            });
+    return audit_row_append(tx, &(struct audit_event){
+                                    .at = work->now,
+                                    .actor = work->actor,
+                                    .action = "CreateCredential",
+                                    .subject = credential->client_id,
+                                    .outcome = status_name(STATUS_OK),
+                                    .detail = "the first administrator",
+                                });
 }
 
 enum status administrator_create(struct store *store, struct work *work, const char *name,

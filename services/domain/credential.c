@@ -82,7 +82,7 @@ enum status credential_create(struct work *work, struct credential *credential, 
             TRY(credential_role_grant(work->tx, credential->id, grant));
         }
     TRY(add_secret(work, credential, secret));
-    TRY(credential_load_owner(work->tx, credential));
+    TRY(credential_row_load_owner(work->tx, credential));
     return work_change_credential(work, credential_facts_new(credential));
 }
 
@@ -90,9 +90,9 @@ enum status credential_update(struct work *work, struct credential *credential)
 {
     struct arena arena = {0};
     struct credential *before = NULL;
-    enum status status = credential_load_id(work->tx, &arena, credential->id, work->now, &before);
+    enum status status = credential_row_load_id(work->tx, &arena, credential->id, work->now, &before);
     if (status == STATUS_OK)
-        status = credential_load_owner(work->tx, credential);
+        status = credential_row_load_owner(work->tx, credential);
     if (status == STATUS_OK) {
         /* What was expired stays dead when the date moves on; what expires by this edit is counted. */
         enum credential_state was = state_of(work, before), is = state_of(work, credential);

@@ -133,7 +133,7 @@ static enum status store_batch(struct store_tx *tx, const struct batch *batch, s
         TRY(credential_row_store_use(tx, delta->credential_id, delta->last_used));
     }
     for (size_t i = 0; i < batch->event_count; i++)
-        TRY(audit_append(tx, &batch->events[i]));
+        TRY(audit_row_append(tx, &batch->events[i]));
     return STATUS_OK;
 }
 

@@ -58,7 +58,7 @@ static enum status insert_tx(struct store_tx *tx, void *arg)
     if (issuing->is_full) /* which is to be stored */
         return STATUS_OK;
     TRY(token_row_insert(tx, row, directory_client_id(issuing->client.entry), &issuing->inserted));
-    return issuing->event != NULL && issuing->inserted > 0 ? audit_append(tx, issuing->event) : STATUS_OK;
+    return issuing->event != NULL && issuing->inserted > 0 ? audit_row_append(tx, issuing->event) : STATUS_OK;
 }
 
 /* A store_done_fn: what others did is known. */

@@ -209,7 +209,7 @@ static enum status load_credential(struct store_tx *tx, struct news *news, const
 {
     struct arena arena = {0};
     struct credential *credential = NULL;
-    enum status status = credential_load(tx, &arena, client_id, news->now, &credential);
+    enum status status = credential_row_load(tx, &arena, client_id, news->now, &credential);
     if (status == STATUS_OK)
         add_facts(news, credential);
     arena_done(&arena);

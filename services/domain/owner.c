@@ -55,7 +55,7 @@ static enum status follow_owner(struct work *work, const char *owner, const stru
     for (size_t i = 0; i < owned.count; i++) {
         struct arena arena = {0};
         struct credential *credential = NULL;
-        enum status status = credential_load_id(work->tx, &arena, owned.ids[i], work->now, &credential);
+        enum status status = credential_row_load_id(work->tx, &arena, owned.ids[i], work->now, &credential);
         if (status == STATUS_OK) {
             /* It was loaded after the owner's roles were stored. */
             struct administrator_state was = administrator_state(work, credential), is = was;
@@ -89,8 +89,8 @@ static enum status save(struct work *work, const struct user *before, bool is_de
 enum status user_set_roles(struct work *work, const char *id, const struct role_set *roles)
 {
     struct user before;
-    TRY(user_load_any(work->tx, id, &before));
-    TRY(user_load_roles(work->tx, id, &before.has, &before.had, NULL));
+    TRY(user_row_load_any(work->tx, id, &before));
+    TRY(user_row_load_roles(work->tx, id, &before.has, &before.had, NULL));
     bool is_living = before.version != 0 && before.deleted == 0;
     if (is_living && role_set_equal(&before.has, roles))
         return STATUS_OK;
@@ -101,7 +101,7 @@ enum status user_set_roles(struct work *work, const char *id, const struct role_
 enum status user_delete(struct work *work, const char *id)
 {
     struct user before;
-    TRY(user_load(work->tx, id, &before));
+    TRY(user_row_load(work->tx, id, &before));
     TRY(save(work, &before, true));
     return write_roles(work, &before, &(struct role_set){0});
 }

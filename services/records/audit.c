@@ -20,7 +20,7 @@ static enum status read_hash(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-enum status audit_append(struct store_tx *tx, struct audit_event *event)
+enum status audit_row_append(struct store_tx *tx, struct audit_event *event)
 {
     uint8_t before[SHA256_BYTES] = {0};
     TRY(counter_next(tx, "audit", &event->sequence));

@@ -7,7 +7,7 @@
 #include "store/store.h"
 
 /* Gives it its place in the chain. */
-enum status audit_append(struct store_tx *tx, struct audit_event *event);
+enum status audit_row_append(struct store_tx *tx, struct audit_event *event);
 
 struct audit_filter {
     const char *actor, *action, *subject, *peer, *outcome; /* NULL: any */

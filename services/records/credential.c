@@ -70,12 +70,12 @@ static enum status read_secret(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-enum status credential_load_owner(struct store_tx *tx, struct credential *credential)
+enum status credential_row_load_owner(struct store_tx *tx, struct credential *credential)
 {
     credential->owner_has = credential->owner_had = (struct role_set){0};
     if (credential->owner[0] != '\0')
-        TRY(user_load_roles(tx, credential->owner, &credential->owner_has, &credential->owner_had,
-                            credential->owner_revoked));
+        TRY(user_row_load_roles(tx, credential->owner, &credential->owner_has, &credential->owner_had,
+                                credential->owner_revoked));
     credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
     return STATUS_OK;
 }
@@ -94,7 +94,7 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
                   " WHERE credential = $1 AND ends <> 1 /* SECRET_ENDS_NOW */"
                   " ORDER BY (ends = 0 OR ends > $2) DESC, id DESC",
                   read_secret, loading, store_int(credential->id), store_int(loading->now)));
-    TRY(credential_load_owner(tx, credential));
+    TRY(credential_row_load_owner(tx, credential));
     *ret_credential = credential;
     return STATUS_OK;
 }
@@ -102,8 +102,8 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
 #define CREDENTIAL_COLUMNS \
     "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by"
 
-enum status credential_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
-                            struct credential **ret_credential)
+enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
+                                struct credential **ret_credential)
 {
     struct loading loading = {.arena = arena, .now = now};
     TRY(store_run(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE client_id = $1", read_credential, &loading,
@@ -111,8 +111,8 @@ enum status credential_load(struct store_tx *tx, struct arena *arena, const char
     return load_parts(tx, &loading, ret_credential);
 }
 
-enum status credential_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
-                               struct credential **ret_credential)
+enum status credential_row_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
+                                   struct credential **ret_credential)
 {
     struct loading loading = {.arena = arena, .now = now};
     TRY(store_run(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id = $1", read_credential, &loading,

@@ -52,13 +52,13 @@ struct credential {
 };
 
 /* NOT_FOUND: no such credential. Strings live in the arena. `now`: which secrets have ended. */
-enum status credential_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
-                            struct credential **ret_credential);
-enum status credential_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
-                               struct credential **ret_credential);
+enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
+                                struct credential **ret_credential);
+enum status credential_row_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
+                                   struct credential **ret_credential);
 
 /* What its owner has and had, and so what it carries; anew when its owner has changed. */
-enum status credential_load_owner(struct store_tx *tx, struct credential *credential);
+enum status credential_row_load_owner(struct store_tx *tx, struct credential *credential);
 
 /* The orders of a list. Where the values are equal, by id. */
 enum credential_order {

@@ -19,8 +19,8 @@ static enum status read_role(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-enum status user_load_roles(struct store_tx *tx, const char *id, struct role_set *ret_has, struct role_set *ret_had,
-                            int64_t *revoked)
+enum status user_row_load_roles(struct store_tx *tx, const char *id, struct role_set *ret_has, struct role_set *ret_had,
+                                int64_t *revoked)
 {
     *ret_has = *ret_had = (struct role_set){0};
     struct roles_of roles = {ret_has, ret_had, revoked};
@@ -39,21 +39,21 @@ static enum status read_user(const struct store_row *row, void *arg)
 
 static enum status load_parts(struct store_tx *tx, struct user *user)
 {
-    TRY(user_load_roles(tx, user->id, &user->has, &user->had, NULL));
+    TRY(user_row_load_roles(tx, user->id, &user->has, &user->had, NULL));
     return store_run(tx, "SELECT count(*) FROM credential WHERE owner = $1 AND deleted = 0", store_read_int,
                      &user->credential_count, store_text(user->id));
 }
 
-enum status user_load_any(struct store_tx *tx, const char *id, struct user *ret_user)
+enum status user_row_load_any(struct store_tx *tx, const char *id, struct user *ret_user)
 {
     *ret_user = (struct user){.id = id};
     return store_run(tx, "SELECT created, updated, version, deleted FROM user_account WHERE id = $1", read_user,
                      ret_user, store_text(id));
 }
 
-enum status user_load(struct store_tx *tx, const char *id, struct user *ret_user)
+enum status user_row_load(struct store_tx *tx, const char *id, struct user *ret_user)
 {
-    TRY(user_load_any(tx, id, ret_user));
+    TRY(user_row_load_any(tx, id, ret_user));
     if (ret_user->version == 0 || ret_user->deleted != 0)
         return STATUS_NOT_FOUND;
     return load_parts(tx, ret_user);

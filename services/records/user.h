@@ -18,14 +18,14 @@ struct user {
 };
 
 /* revoked: for each role of ret_had, since when; ROLES_MAX entries. A user that is not known has and had none. */
-enum status user_load_roles(struct store_tx *tx, const char *id, struct role_set *ret_has, struct role_set *ret_had,
-                            int64_t *revoked);
+enum status user_row_load_roles(struct store_tx *tx, const char *id, struct role_set *ret_has, struct role_set *ret_had,
+                                int64_t *revoked);
 
 /* NOT_FOUND: no such user, or deleted. `id` is borrowed. */
-enum status user_load(struct store_tx *tx, const char *id, struct user *ret_user);
+enum status user_row_load(struct store_tx *tx, const char *id, struct user *ret_user);
 
 /* The row alone, also of a deleted one. version 0: there is none. `id` is borrowed. */
-enum status user_load_any(struct store_tx *tx, const char *id, struct user *ret_user);
+enum status user_row_load_any(struct store_tx *tx, const char *id, struct user *ret_user);
 
 /* Its version and whether it is deleted; made if it is not there. */
 enum status user_row_save(struct store_tx *tx, const struct user *user, int64_t now);

@@ -6,7 +6,7 @@
 #include "base/crypto.h"
 
 struct audit_event {
-    int64_t sequence; /* given by audit_append */
+    int64_t sequence; /* given by audit_row_append */
     int64_t at;
     const char *actor;
     const char *action;
@@ -15,7 +15,7 @@ struct audit_event {
     const char *request_id;
     const char *outcome;
     const char *detail;
-    uint8_t hash[SHA256_BYTES]; /* given by audit_append */
+    uint8_t hash[SHA256_BYTES]; /* given by audit_row_append */
 };
 
 /* What event->hash must be after an event whose hash is `before` (zeros: it is the first). */

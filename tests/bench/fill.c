@@ -113,7 +113,7 @@ static enum status add_events(struct store_tx *tx, void *arg)
                                 .outcome = "OK",
                                 .detail = "work_creator"};
     for (long i = filling->from; i < filling->from + EVENTS_AT_ONCE && i < filling->event_count; i++)
-        TRY(audit_append(tx, &event));
+        TRY(audit_row_append(tx, &event));
     return STATUS_OK;
 }
 

@@ -10,7 +10,7 @@ static struct audit_event event_of(const char *action, const char *detail)
 static enum status append(struct store_tx *tx, void *arg)
 {
     struct audit_event event = event_of("Act", arg);
-    return audit_append(tx, &event);
+    return audit_row_append(tx, &event);
 }
 
 struct part {

@@ -80,7 +80,7 @@ static void *ask(void *arg)
 static enum status end_all(struct work *work, void *arg)
 {
     struct credential *credential = NULL;
-    TRY(credential_load_id(work->tx, work->arena, *(int64_t *)arg, work->now, &credential));
+    TRY(credential_row_load_id(work->tx, work->arena, *(int64_t *)arg, work->now, &credential));
     return credential_end_tokens(work, credential);
 }
 
@@ -433,7 +433,7 @@ static enum status regenerate(struct work *work, void *arg)
     const struct secrets *secrets = arg;
     char secret[SECRET_TEXT_LEN + 1];
     struct credential *credential = NULL;
-    TRY(credential_load_id(work->tx, work->arena, secrets->credential_id, work->now, &credential));
+    TRY(credential_row_load_id(work->tx, work->arena, secrets->credential_id, work->now, &credential));
     return credential_regenerate(work, credential, 0, secret);
 }
 
@@ -503,7 +503,7 @@ static enum status compare_all(struct store_tx *tx, void *arg)
     assert_int_equal(count, 60);
     for (size_t i = 0; i < count; i++) {
         struct credential *credential = NULL;
-        TRY(credential_load_id(tx, &fixture->arena, all[i]->id, now, &credential));
+        TRY(credential_row_load_id(tx, &fixture->arena, all[i]->id, now, &credential));
         struct credential_facts *single = credential_facts_new(credential);
         assert_same(all[i], single);
         credential_facts_free(single);

@@ -160,7 +160,7 @@ static enum status end_all(struct work *work, void *arg)
 {
     struct credential *loaded = NULL;
     (void)arg;
-    TRY(credential_load_id(work->tx, work->arena, credential->id, work->now, &loaded));
+    TRY(credential_row_load_id(work->tx, work->arena, credential->id, work->now, &loaded));
     return credential_end_tokens(work, loaded);
 }
 

@@ -216,7 +216,7 @@ static struct loading {
 static enum status load_tx(struct store_tx *tx, void *arg)
 {
     struct loading *one = arg;
-    return credential_load_id(tx, &one->fixture->arena, one->id, START, &one->credential);
+    return credential_row_load_id(tx, &one->fixture->arena, one->id, START, &one->credential);
 }
 
 /* As it is stored. */
