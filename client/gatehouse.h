@@ -27,7 +27,11 @@
 #ifndef GATEHOUSE_H
 #define GATEHOUSE_H
 
+/* Generated: of a oneof protobuf-c makes an unnamed union, which C has since C11 only. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
 #include <gatehouse/v1/auth.pb-c.h>
+#pragma GCC diagnostic pop
 #include <google/protobuf/duration.pb-c.h>
 #include <google/protobuf/field_mask.pb-c.h>
 #include <google/protobuf/timestamp.pb-c.h>
