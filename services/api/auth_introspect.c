@@ -128,8 +128,7 @@ static struct introspecting *introspecting_new(struct api *api)
     struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
     if (introspecting == NULL)
         introspecting = must(malloc(sizeof *introspecting));
-    introspecting->violations = NULL;
-    introspecting->failure = STATUS_OK;
+    memset(introspecting, 0, sizeof *introspecting); /* all of it: what is not set below is no */
     return introspecting;
 }
 
@@ -363,7 +362,7 @@ enum status auth_introspect(struct api *api, struct call *call, const ProtobufCM
     introspecting->is_batch = is_batch;
     introspecting->count = count;
     introspecting->questions =
-        is_batch ? must(malloc(count * sizeof *introspecting->questions)) : &introspecting->single;
+        is_batch ? must(calloc(count, sizeof *introspecting->questions)) : &introspecting->single;
     for (size_t i = 0; i < count; i++)
         introspection_init(&introspecting->questions[i]);
     const Gatehouse__V1__IntrospectRequest *single = (const Gatehouse__V1__IntrospectRequest *)request;

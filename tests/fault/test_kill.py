@@ -104,7 +104,7 @@ class Kill(unittest.TestCase):
         caller = daemon.admin_token()
         for texts, is_live in ((load.live, True), (load.dead, False)):
             for some in self.in_batches(list(texts)):
-                requests = [auth_pb2.IntrospectRequest(token=text, no_touch=True) for text in some]
+                requests = [auth_pb2.BatchIntrospectEntry(token=text, no_touch=True) for text in some]
                 answer = daemon.auth.BatchIntrospect(auth_pb2.BatchIntrospectRequest(requests=requests),
                                                      metadata=Daemon.bearer(caller))
                 self.assertEqual([r.active for r in answer.responses], [is_live] * len(some))

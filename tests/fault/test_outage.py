@@ -49,7 +49,7 @@ class InUse:
     def ask(self, tokens, **fields):
         states = []
         for i in range(0, len(tokens), 100):
-            some = [auth.IntrospectRequest(token=token, **fields) for token in tokens[i:i + 100]]
+            some = [auth.BatchIntrospectEntry(token=token, **fields) for token in tokens[i:i + 100]]
             states += [answer.active for answer in self.daemon.auth.BatchIntrospect(
                 auth.BatchIntrospectRequest(requests=some), metadata=Daemon.bearer(self.caller), timeout=60).responses]
         return states

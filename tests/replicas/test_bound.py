@@ -146,7 +146,7 @@ class Load:
             tokens = rng.sample(tokens, min(len(tokens), 60))
             if not tokens:
                 continue
-            request = auth.BatchIntrospectRequest(requests=[auth.IntrospectRequest(token=token.text) for token in tokens])
+            request = auth.BatchIntrospectRequest(requests=[auth.BatchIntrospectEntry(token=token.text) for token in tokens])
             states = [(token, token.ended) for token in tokens]
             sent = time.monotonic()
             answer = self.call(rng, lambda daemon: daemon.auth.BatchIntrospect(

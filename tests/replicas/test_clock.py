@@ -40,7 +40,7 @@ class Ahead(unittest.TestCase):
         return self.one.issue(client.credential.client_id, client.secret_key).access_token
 
     def live(self, daemon, api="GET /"):
-        requests = [auth.IntrospectRequest(token=token, api=api) for token in self.tokens]
+        requests = [auth.BatchIntrospectEntry(token=token, api=api) for token in self.tokens]
         answer = daemon.auth.BatchIntrospect(auth.BatchIntrospectRequest(requests=requests),
                                              metadata=Daemon.bearer(self.caller), timeout=60)
         return [response.active for response in answer.responses].count(True)
