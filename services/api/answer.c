@@ -72,6 +72,7 @@ void answer_failure(struct call *call, enum status status)
     case STATUS_ABORTED:
     case STATUS_UNIMPLEMENTED:
     case STATUS_INTERNAL:
+    case STATUS_CONFLICT:
     case STATUS_UNAUTHENTICATED:
         break;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How every function that can fail says so. The numbers are gRPC's (google.rpc.Code). */
+/* How every function that can fail says so. The numbers are gRPC's (google.rpc.Code), but for CONFLICT, which never
+ * leaves the store (store/driver.h). */
 #ifndef STATUS_H
 #define STATUS_H
 
@@ -18,7 +19,8 @@
     X(UNIMPLEMENTED, 12) \
     X(INTERNAL, 13) \
     X(UNAVAILABLE, 14) \
-    X(UNAUTHENTICATED, 16)
+    X(UNAUTHENTICATED, 16) \
+    X(CONFLICT, 100)
 
 #define STATUS_ENUM(name, number) STATUS_##name = (number),
 enum [[nodiscard]] status { STATUS_LIST(STATUS_ENUM) };

@@ -237,6 +237,7 @@ static int code_of(enum status status)
     case STATUS_CANCELLED:
     case STATUS_UNKNOWN:
     case STATUS_INTERNAL:
+    case STATUS_CONFLICT:
         break;
     }
     return 500;

@@ -3,7 +3,7 @@
  * What a backend implements. Everything that is the same for all of them (the queues, the threads, the group commit,
  * the migrations) lies above this line; whatever only one database knows lies below it.
  *
- * A connection is used by one thread at a time. Statuses: as in store.h, and STATUS_ABORTED: the transaction is lost
+ * A connection is used by one thread at a time. Statuses: as in store.h, and STATUS_CONFLICT: the transaction is lost
  * through nobody's fault (a conflict with another replica); roll back and call its functions again.
  */
 #ifndef STORE_DRIVER_H
@@ -57,7 +57,7 @@ struct driver {
 
     /* Several functions in one transaction: start, the function, then keep or undo.
      * keep: where marked, waits for its statements and returns their error.
-     * undo: takes back what was done since start; STATUS_ABORTED where only a mark would have made that possible;
+     * undo: takes back what was done since start; STATUS_CONFLICT where only a mark would have made that possible;
      *       another error where the transaction as a whole is lost. */
     enum status (*start)(struct connection *connection, bool marked);
     enum status (*keep)(struct connection *connection);

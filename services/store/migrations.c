@@ -112,8 +112,8 @@ enum status migrations_apply(struct connection *connection, const struct store_s
     int64_t version = 0;
     enum status status = in_transaction(connection, schema, look, &version);
     while (status == STATUS_OK && version < (int64_t)schema->steps_count) {
-        status = STATUS_ABORTED;
-        for (int tries = 0; status == STATUS_ABORTED && tries < TRIES_MAX; tries++)
+        status = STATUS_CONFLICT;
+        for (int tries = 0; status == STATUS_CONFLICT && tries < TRIES_MAX; tries++)
             status = in_transaction(connection, schema, make_step, &version);
     }
     if (status != STATUS_OK) {

@@ -42,7 +42,7 @@ static enum status blame(const struct postgres_connection *connection, enum stat
 {
     bool is_outage = status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN;
     bool is_anybodys = connection->is_shared && !connection->is_marked && !connection->link.is_own_failure;
-    return status != STATUS_OK && connection->link.failed != STATUS_OK && is_anybodys && !is_outage ? STATUS_ABORTED
+    return status != STATUS_OK && connection->link.failed != STATUS_OK && is_anybodys && !is_outage ? STATUS_CONFLICT
                                                                                                     : status;
 }
 
@@ -78,7 +78,7 @@ static enum status postgres_commit(struct connection *base)
     if (link->is_severed || link->is_warned)
         return STATUS_UNKNOWN;
     if (status == STATUS_OK && !link->is_committed)
-        status = STATUS_ABORTED;
+        status = STATUS_CONFLICT;
     connection->is_begun = status != STATUS_OK;
     return blame(connection, status);
 }
@@ -125,7 +125,7 @@ static enum status postgres_undo(struct connection *base)
     if (!connection->is_begun || !link_is_open(link))
         return STATUS_UNAVAILABLE;
     if (!connection->is_marked)
-        return connection->has_sent || link->failed != STATUS_OK ? STATUS_ABORTED : STATUS_OK;
+        return connection->has_sent || link->failed != STATUS_OK ? STATUS_CONFLICT : STATUS_OK;
     (void)!link_wait(link, NULL, NULL); /* its errors are what is undone */
     if (!link_is_open(link))
         return STATUS_UNAVAILABLE;

@@ -98,7 +98,7 @@ static enum status classify(const struct link *link, const char *state)
         return STATUS_ALREADY_EXISTS;
     /* A conflict, a deadlock; a table or a column that another replica made at the same moment. */
     if (is_class(state, "40001") || is_class(state, "40P01") || is_class(state, "42P07") || is_class(state, "42701"))
-        return STATUS_ABORTED;
+        return STATUS_CONFLICT;
     if (is_class(state, "08P01")) /* the parameters do not fit the statement */
         return STATUS_INTERNAL;
     if (is_class(state, "25006")) /* read only: our own transaction, or the server since a failover */
@@ -360,7 +360,7 @@ static void take_result(struct link *link, PGresult *result, const struct awaite
     case PGRES_PIPELINE_SYNC:
         break;
     case PGRES_PIPELINE_ABORTED: /* because of one before it */
-        note_failure(link, STATUS_ABORTED, awaited, false);
+        note_failure(link, STATUS_CONFLICT, awaited, false);
         break;
     default:
         note_failure(link, status_of(link, result), awaited, is_last);

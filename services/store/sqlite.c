@@ -310,7 +310,7 @@ static enum status sqlite_undo(struct connection *base)
         return run_plain(connection, "RELEASE function");
     }
     bool has_changed = sqlite3_total_changes64(connection->db) != connection->changes_at_start;
-    return has_changed ? STATUS_ABORTED : STATUS_OK;
+    return has_changed ? STATUS_CONFLICT : STATUS_OK;
 }
 
 /* SQLite's progress handler, on the thread that runs the statement: not 0 ends it. */

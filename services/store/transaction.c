@@ -101,8 +101,8 @@ static enum status call_sharing(struct connection *connection, struct job *job, 
     job->status = call(&tx, job);
     if (job->status == STATUS_OK)
         job->status = tx.failed = driver->keep(connection);
-    if (tx.failed == STATUS_ABORTED) /* not the function's own STATUS_ABORTED: a conflict */
-        return STATUS_ABORTED;
+    if (tx.failed == STATUS_CONFLICT)
+        return STATUS_CONFLICT;
     return job->status == STATUS_OK ? STATUS_OK : driver->undo(connection);
 }
 
@@ -169,12 +169,12 @@ static bool is_outage(enum status status)
 
 static enum status write_alone(struct connection *connection, struct job *job, uint64_t *commits, uint64_t *writes)
 {
-    enum status status = STATUS_ABORTED;
-    for (int tries = 0; status == STATUS_ABORTED && tries < CONFLICTS_MAX; tries++) {
+    enum status status = STATUS_CONFLICT;
+    for (int tries = 0; status == STATUS_CONFLICT && tries < CONFLICTS_MAX; tries++) {
         job->status = STATUS_OK;
         status = attempt_alone(connection, job);
     }
-    if (status == STATUS_ABORTED)
+    if (status == STATUS_CONFLICT)
         status = STATUS_UNAVAILABLE;
     if (job->status == STATUS_OK || is_outage(status))
         job->status = status;
@@ -234,7 +234,7 @@ enum status transaction_read(struct connection *connection, struct job *job, boo
         driver->rollback(connection);
         *has_begun = false;
     }
-    if (tx.failed == STATUS_ABORTED)
+    if (tx.failed == STATUS_CONFLICT)
         job->status = tx.failed = STATUS_UNAVAILABLE;
     return is_outage(tx.failed) ? tx.failed : STATUS_OK;
 }

@@ -125,7 +125,7 @@ static void a_conflict_anywhere_in_a_write_is_tried_again(void **state)
     int64_t times = 0;
     assert_int_equal(store_write_wait(fixture->store, fill, fixture), STATUS_OK);
     for (int n = 1; has_failed; n++) {
-        faulty_arm(&fixture->faulty, n, FAULTY_ANY, STATUS_ABORTED);
+        faulty_arm(&fixture->faulty, n, FAULTY_ANY, STATUS_CONFLICT);
         assert_int_equal(store_write_wait(fixture->store, transfer, fixture), STATUS_OK);
         has_failed = faulty_disarm(&fixture->faulty);
         times++;
@@ -143,7 +143,7 @@ static void a_conflict_anywhere_in_a_group_is_tried_again(void **state)
     int n = 1;
     for (; has_failed && n < CALLS_MAX; n++) {
         struct pending pending[SHARING];
-        write_in_one_group(fixture, pending, n, FAULTY_ANY, STATUS_ABORTED);
+        write_in_one_group(fixture, pending, n, FAULTY_ANY, STATUS_CONFLICT);
         int64_t sum = sum_of_done(pending);
         has_failed = faulty_disarm(&fixture->faulty);
         assert_int_equal(sum, 0x3f - 4);
@@ -154,12 +154,28 @@ static void a_conflict_anywhere_in_a_group_is_tried_again(void **state)
     assert_in_range(n, 20, CALLS_MAX - 1);
 }
 
+static enum status abort_itself(struct store_tx *tx, void *arg)
+{
+    (void)tx;
+    ++*(int *)arg;
+    return STATUS_ABORTED;
+}
+
+static void what_a_function_calls_aborted_is_no_conflict(void **state)
+{
+    struct fixture *fixture = *state;
+    int times = 0;
+    assert_int_equal(store_write_wait(fixture->store, abort_itself, &times), STATUS_ABORTED);
+    assert_int_equal(store_read_wait(fixture->store, abort_itself, &times), STATUS_ABORTED);
+    assert_int_equal(times, 2);
+}
+
 static void a_conflict_without_end_is_unavailable(void **state)
 {
     struct fixture *fixture = *state;
     atomic_store(&fixture->faulty.is_lasting, true);
     assert_int_equal(store_write_wait(fixture->store, fill, fixture), STATUS_OK);
-    faulty_arm(&fixture->faulty, 1, FAULTY_COMMIT, STATUS_ABORTED);
+    faulty_arm(&fixture->faulty, 1, FAULTY_COMMIT, STATUS_CONFLICT);
     assert_int_equal(store_write_wait(fixture->store, transfer, fixture), STATUS_UNAVAILABLE);
     assert_true(faulty_disarm(&fixture->faulty));
     assert_int_equal(counter_read(fixture->store, fixture->other), 0);
@@ -197,6 +213,7 @@ int main(void)
         TEST(a_group_of_which_any_call_fails_has_the_effects_it_reports),
         TEST(a_conflict_anywhere_in_a_write_is_tried_again),
         TEST(a_conflict_anywhere_in_a_group_is_tried_again),
+        TEST(what_a_function_calls_aborted_is_no_conflict),
         TEST(a_conflict_without_end_is_unavailable),
         TEST(a_commit_that_nobody_knows_about_is_unknown_and_not_tried_again),
     };
