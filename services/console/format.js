@@ -45,6 +45,10 @@ export function ago(time) {
 /** "1200s" to 1200. @param {string | undefined} duration */
 export const seconds = (duration) => (duration ? Number.parseFloat(duration) : 0);
 
+/** "everywhere, after 3 ms". @param {{ everywhereAfter?: string }} answer to a change that was asked for everywhere */
+export const everywhere = ({ everywhereAfter }) =>
+  `everywhere, after ${count(Math.round(seconds(everywhereAfter) * 1000))} ms`;
+
 /** @type {[string, number][]} */
 const spans = [
   ["day", 86_400],

@@ -317,5 +317,7 @@ test("a credential is deleted once its name was typed, and brought back", async 
 test("the last administrator is not deleted by mistake, and it is said why", async () => {
   await open("administrator");
   await button("Delete").click();
-  await dialog(page).getByText("This is the last credential with the role User Manager.").waitFor();
+  await dialog(page)
+    .getByText("This is the last credential with the role User Manager and a secret key that works")
+    .waitFor();
 });

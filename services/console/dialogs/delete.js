@@ -3,7 +3,7 @@
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { ApiError, withQuery } from "../api.js";
-import { seconds, span } from "../format.js";
+import { everywhere, seconds, span } from "../format.js";
 import { useLoad, useWork } from "../load.js";
 import { Button, ErrorNotice } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
@@ -23,8 +23,8 @@ export function DeleteDialog({ credential, onClose, onDone }) {
     if (typed.trim() !== credential.name.trim())
       return setError(new ApiError(400, "", "", { name: "This is not its name." }));
     return run(async () => {
-      await call("DELETE", withQuery(path, { etag: credential.etag }));
-      say(`${credential.name} is deleted.`);
+      const answer = await call("DELETE", withQuery(path, { etag: credential.etag, everywhere: true }));
+      say(`${credential.name} is deleted ${everywhere(answer)}.`);
       onDone();
       onClose();
     });

@@ -7,6 +7,7 @@ import { DeleteDialog } from "../dialogs/delete.js";
 import { EditDialog, RoleNote } from "../dialogs/edit.js";
 import { ConfirmDialog } from "../dialogs/impact.js";
 import { RegenerateDialog } from "../dialogs/regenerate.js";
+import { everywhere } from "../format.js";
 import { catalogue, noteNames, roleName, useLoad, useWork } from "../load.js";
 import { usePages } from "../pages.js";
 import {
@@ -281,10 +282,14 @@ function SessionsCard({ credential }) {
 function EndSessions({ path, ending, onClose, onDone }) {
   const isAll = ending === "all";
   /** @param {boolean} validateOnly */
-  const endAll = (validateOnly) => call("POST", `${path}:endTokens`, { body: { validateOnly }, isRepeatable: true });
+  const endAll = (validateOnly) =>
+    call("POST", `${path}:endTokens`, { body: { validateOnly, everywhere: !validateOnly }, isRepeatable: true });
   async function onDo() {
-    await (isAll ? endAll(false) : call("POST", `v1/tokens/${ending}:end`, { body: {}, isRepeatable: true }));
-    say(isAll ? "All its sessions have ended." : "The session has ended.");
+    const body = { everywhere: true };
+    const answer = await (isAll
+      ? endAll(false)
+      : call("POST", `v1/tokens/${ending}:end`, { body, isRepeatable: true }));
+    say(`${isAll ? "All its sessions have ended" : "The session has ended"} ${everywhere(answer)}.`);
     onDone();
   }
   return h(
