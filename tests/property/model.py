@@ -192,8 +192,10 @@ class Model:
             token.apis = token.apis | token.stored_apis
 
     def flushed(self):
+        """A use that is not later than the stored one by a twentieth of the idle timeout need not be stored."""
         for token in self.tokens:
-            token.stored, token.stored_apis = token.used, set(token.apis)
+            token.stored = Span(max(token.stored.lo, token.used.lo - self.settings.idle // 20), token.used.hi)
+            token.stored_apis = token.stored_apis | token.apis
 
     # Changes. Each says what it ends; with is_dry it only says so.
 
