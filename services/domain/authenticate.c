@@ -8,11 +8,12 @@ static bool is_right(struct directory *directory, const struct attempt *attempt,
                      const uint8_t digest[static SHA256_BYTES], int64_t now, struct client *ret_client)
 {
     static const struct credential_facts nobody = {.secret_count = 0};
+    static const struct secret_facts none = {.id = 0};
     struct credential_entry *entry = directory_find(directory, attempt->client_id);
     const struct credential_facts *facts = entry == NULL ? &nobody : directory_facts(entry);
     bool has_secret = false;
     for (int i = 0; i < SECRETS_MAX; i++) { /* each is compared, also one that is not there: equal work */
-        const struct secret_facts *secret = &facts->secrets[i];
+        const struct secret_facts *secret = i < facts->secret_count ? &facts->secrets[i] : &none;
         bool is_equal = crypto_equal(digest, secret->digest, SHA256_BYTES);
         if (is_equal && i < facts->secret_count && !secret_has_ended(secret->ends, now)) {
             has_secret = true;

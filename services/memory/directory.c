@@ -313,6 +313,7 @@ static struct credential_entry *find_same(struct directory *directory, const str
 
 void directory_put_credential(struct directory *directory, struct credential_facts *facts)
 {
+    facts = credential_facts_pack(facts);
     directory_lock(directory);
     credential_index_make_room(&directory->by_id, &directory->bin);
     credential_index_make_room(&directory->by_client_id, &directory->bin);
@@ -440,6 +441,8 @@ static void replace_roles(struct directory *directory, const struct directory_co
 
 void directory_replace(struct directory *directory, const struct directory_content *content)
 {
+    for (size_t i = 0; i < content->facts_count; i++)
+        content->facts[i] = credential_facts_pack(content->facts[i]);
     directory_lock(directory);
     write_begin(directory); /* all at once: what was before and what is now do not go together */
     purge_absent(directory, content);

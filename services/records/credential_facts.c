@@ -10,7 +10,7 @@
 
 struct credential_facts *credential_facts_new(const struct credential *credential)
 {
-    struct credential_facts *facts = must(calloc(1, sizeof *facts));
+    struct credential_facts *facts = credential_facts_make();
     facts->id = credential->id;
     memcpy(facts->client_id, credential->client_id, sizeof facts->client_id);
     facts->name = must_copy(credential->name);
@@ -43,7 +43,7 @@ struct loading {
 static enum status read_facts(const struct store_row *row, void *arg)
 {
     struct loading *loading = arg;
-    struct credential_facts *facts = must(calloc(1, sizeof *facts));
+    struct credential_facts *facts = credential_facts_make();
     if (loading->count == loading->size) {
         loading->size = loading->size == 0 ? 256 : loading->size * 2;
         loading->facts = must(realloc(loading->facts, loading->size * sizeof *loading->facts));

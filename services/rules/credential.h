@@ -6,6 +6,8 @@
 #include "base/crypto.h"
 #include "rules/role.h"
 
+#include <stdbool.h>
+
 enum {
     CLIENT_ID_LEN = 36,
     CLIENT_ID_BYTES = 16,
@@ -33,12 +35,19 @@ struct credential_facts {
     int64_t version;
     struct role_set granted;
     struct role_set effective;
-    struct secret_facts secrets[SECRETS_MAX];
-    int secret_count;
     int64_t last_used; /* as the store has it */
+    int secret_count;
+    bool is_packed;                /* see credential_facts_pack */
+    struct secret_facts secrets[]; /* at most SECRETS_MAX */
 };
 
-/* Frees one that was malloc'ed, and its texts. NULL is fine. */
+/* An empty one, to be filled, with room for all secret keys; its texts are to be malloc'ed. */
+struct credential_facts *credential_facts_make(void);
+
+/* The same in one piece that is no larger than it must be; `facts` is freed. There may be a million. */
+struct credential_facts *credential_facts_pack(struct credential_facts *facts);
+
+/* Frees one of either kind, and its texts. NULL is fine. */
 void credential_facts_free(struct credential_facts *facts);
 
 enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED };
