@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts nginx, Caddy or Apache with the configuration in deploy/gateways, before a backend that says what reached it."""
+"""Starts nginx, Caddy, HAProxy or Apache with the configuration in deploy/gateways, before a backend that says what reached it."""
 import http.server
 import json
 import os

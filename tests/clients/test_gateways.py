@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configurations of deploy/gateways, in the real nginx, Caddy and Apache, over HTTP and over TLS to Gatehouse."""
+"""The configurations of deploy/gateways, in the real nginx, Caddy, HAProxy and Apache, over HTTP and over TLS to Gatehouse."""
 import http.client
 import json
 import os
@@ -175,6 +175,20 @@ class Caddy(Gateways, TlsTest):
 
 
 class CaddyTls(Caddy):
+    tls = True
+
+
+class Haproxy(Gateways, TlsTest):
+    tls = False
+    file = "haproxy.cfg"
+    code_without_gatehouse = 503
+    arguments = ["/usr/sbin/haproxy", "-db", "-f"]
+    changes = [("/etc/haproxy/haproxy.lua", os.path.join(CONFIGURATIONS, "haproxy.lua"))]
+    tls_changes = [("http://127.0.0.1", "https://127.0.0.1"), ("# setenv", "setenv"), ("# httpclient.ssl.verify", "httpclient.ssl.verify"),
+                   ("# httpclient.ssl.ca-file", "httpclient.ssl.ca-file")]
+
+
+class HaproxyTls(Haproxy):
     tls = True
 
 

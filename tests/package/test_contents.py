@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in the packages."""
+import json
+import os
 import re
 import tempfile
 import unittest
@@ -45,6 +47,34 @@ class Contents(unittest.TestCase):
         with open(every, "w") as file:
             file.write(re.sub(r"(?m)^#(\w+ = )", r"\1", text))
         run([root + "/usr/sbin/gatehoused", "--config", every, "--check-config"])
+
+    def test_built_again_elsewhere_they_are_the_same_bytes(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        run([SOURCE + "/deploy/package/build", folder], timeout=800)
+        for name in ("gatehouse", "libgatehouse0", "libgatehouse-dev"):
+            again = f"{folder}/packages/{os.path.basename(self.files[name])}"
+            self.assertEqual(run(["sha256sum", again])[1].split()[0], run(["sha256sum", self.files[name]])[1].split()[0], name)
+
+    def test_the_bill_of_materials_names_what_is_in_them(self):
+        with open(self.folder + "/gatehouse/usr/share/doc/gatehouse/gatehouse.cdx.json") as file:
+            bom = json.load(file)
+        self.assertEqual((bom["bomFormat"], bom["specVersion"]), ("CycloneDX", "1.5"))
+        parts = {part["name"]: part for part in bom["components"]}
+        self.assertEqual(len(parts), len(bom["components"]))
+        libraries = {name for package in ("gatehouse", "libgatehouse0") for name in packages.dependencies(self.files[package])}
+        libraries = {name for name in libraries if name.startswith("lib")} - {"libgatehouse0"}
+        self.assertGreater(len(libraries), 10)
+        self.assertLessEqual(libraries, set(parts))
+        for name in libraries:
+            self.assertEqual(parts[name]["version"], run(["dpkg-query", "-W", "-f", "${Version}\n", name])[1].split()[0])
+        with open(SOURCE + "/services/console/package.json") as file:
+            bundled = json.load(file)["dependencies"]
+        self.assertLessEqual(set(bundled), set(parts))
+        self.assertNotIn("esbuild", parts)
+        for part in parts.values():
+            self.assertRegex(part["purl"], r"^pkg:(deb/debian|npm)/.+@.+")
+        self.assertEqual({each["ref"] for each in bom["dependencies"]},
+                         {part["bom-ref"] for part in parts.values()} | {bom["metadata"]["component"]["bom-ref"]})
 
     def test_every_option_of_the_daemon_is_in_its_manual(self):
         manual = self.folder + "/gatehouse/usr/share/man/man8/gatehoused.8.gz"
