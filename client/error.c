@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include "base/utf8.h"
+
 #include <google/rpc/error_details.pb-c.h>
 #include <google/rpc/status.pb-c.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@ void gatehouse_error_set(struct gatehouse_call *call, enum gatehouse_status stat
     call->reason[0] = call->field[0] = '\0';
     call->retry_after_ms = 0;
     snprintf(call->message, sizeof call->message, "%s", message);
+    utf8_trim(call->message);
 }
 
 void gatehouse_error_copy(struct gatehouse_call *to, const struct gatehouse_call *from)

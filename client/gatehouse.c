@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gatehouse.h"
+#include "base/utf8.h"
 #include "internal.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
@@ -132,7 +133,8 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
     }
     const char *address = options->address != NULL ? options->address : default_address;
     if (!is_address(address)) {
-        snprintf(error, 256, "\"%.200s\" is not an address; expected host:port", address);
+        snprintf(error, 256, "\"%.*s\" is not an address; expected host:port", (int)utf8_fitting(address, 200),
+                 address);
         return NULL;
     }
     if ((options->client_id == NULL) != (options->client_secret == NULL)) {

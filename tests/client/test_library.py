@@ -194,6 +194,12 @@ class Library(unittest.TestCase):
         with Driver(self.daemon, *administrator) as driver:
             self.assertEqual(driver.ask("expire", self.third_party[0], "4102444800"), "expires 4102444800")
 
+    def test_what_it_says_is_cut_between_characters(self):
+        done = subprocess.run([DRIVER], capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL, check=False,
+                              env={**os.environ, "ADDRESS": "x" + 200 * "\u00e4"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('\u00e4" is not an address', done.stderr.decode())  # strictly
+
     def test_two_connections_know_nothing_of_each_other(self):
         other = self.client("other server", "resource_server")
         with Driver(self.daemon, *self.server) as driver:
