@@ -15,7 +15,7 @@ set_target_properties(gatehouse_shared PROPERTIES OUTPUT_NAME gatehouse EXPORT_N
   SOVERSION 0 LINK_DEPENDS ${map})
 # The two archives by themselves: what else is in services/ is none of the library's.
 add_dependencies(gatehouse_shared contract protosets)
-target_link_libraries(gatehouse_shared PRIVATE flags $<TARGET_FILE:contract> $<TARGET_FILE:protosets> proto ${GRPC_LIBRARY} ${GPR_LIBRARY}
+target_link_libraries(gatehouse_shared PRIVATE flags $<TARGET_FILE:contract> $<TARGET_FILE:protosets> $<TARGET_FILE:base> proto ${GRPC_LIBRARY} ${GPR_LIBRARY}
   INTERFACE $<BUILD_INTERFACE:PkgConfig::PROTOBUFC> $<INSTALL_INTERFACE:gatehouse::protobuf-c>)
 target_link_options(gatehouse_shared PRIVATE LINKER:--version-script=${map}
   LINKER:--undefined=grpc__health__v1__health__descriptor) # not used by the library itself
