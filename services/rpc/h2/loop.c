@@ -281,6 +281,7 @@ void h2_loop_done(struct h2_loop *loop)
         next = stream->next_idle;
         h2_stream_free(stream);
     }
+    h2_pool_done(&loop->pool);
     h2_timers_done(&loop->timers);
     close(loop->epoll_fd);
     close(loop->event_fd);

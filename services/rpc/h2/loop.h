@@ -13,6 +13,7 @@
 #include "base/peers.h"
 #include "rpc/h2/limits.h"
 #include "rpc/h2/listen.h"
+#include "rpc/h2/pool.h"
 #include "rpc/h2/timer.h"
 #include "rpc/h2/tls.h"
 #include "rpc/transport.h"
@@ -60,6 +61,7 @@ struct h2_loop {
     unsigned orders;         /* that were obeyed */
     unsigned tls_generation; /* by which its peers were looked at */
     uint8_t *input, *output;
+    struct h2_pool pool; /* of its sessions */
 
     _Atomic(struct h2_stream *) posted; /* any thread */
     atomic_uint conn_count;             /* read by the loop that accepts */

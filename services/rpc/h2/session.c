@@ -228,7 +228,8 @@ void h2_session_begin(struct h2_conn *conn)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->max_header_bytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
-    if (nghttp2_session_server_new2(&conn->session, server->callbacks, conn, server->option) != 0)
+    nghttp2_mem mem = h2_pool_mem(&conn->loop->pool); /* nghttp2 keeps a copy */
+    if (nghttp2_session_server_new3(&conn->session, server->callbacks, conn, server->option, &mem) != 0)
         abort();
     nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
     nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
