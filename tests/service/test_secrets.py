@@ -1,12 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """No secret key and no token is anywhere but in the answer that it was made for: a whole run is searched for all of them."""
 import glob
+import json
 import os
+import re
+import time
 import unittest
+import urllib.parse
+import urllib.request
 
-from daemon import Daemon, auth_pb2, error_of
+from daemon import DEADLINE, TRANSPORT, Daemon, auth_pb2, error_of
 from gatehouse.v1 import credential_admin_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
+
+
+def search_memory(pid, needles):
+    """Which of them are in the process's memory, and where."""
+    found = {}
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for begin, end, mode, name in re.findall(r"(?m)^(\w+)-(\w+) (\S+) \S+ \S+ \S+ *(.*)$", maps.read()):
+            if "r" not in mode or name.startswith("[v"):
+                continue
+            memory.seek(int(begin, 16))
+            try:
+                data = memory.read(int(end, 16) - int(begin, 16))
+            except OSError:
+                continue  # gone meanwhile
+            for needle, text in needles.items():
+                at = data.find(text)
+                if at >= 0:
+                    found.setdefault(needle, []).append((hex(int(begin, 16) + at), name or "heap", data[max(0, at - 40):at]))
+    return found
 
 
 class Secrets(unittest.TestCase):
@@ -44,6 +68,27 @@ class Secrets(unittest.TestCase):
                     self.assertNotIn(secret.encode(), content, name)
                     self.assertNotIn(secret[8:40].encode(), content, name)
             self.assertIn(b"auth_invalid_client", places["log"])
+
+    @unittest.skipIf(TRANSPORT == "core", "gRPC core keeps copies of its own")
+    @unittest.skipIf(os.geteuid() != 0, "only root reads another process's memory")
+    def test_what_was_asked_and_answered_is_wiped(self):
+        with Daemon({"flush_interval_ms": "20"}) as daemon:
+            token = daemon.admin_token()
+            made = daemon.create(token, "wiped")
+            text = daemon.issue(made.credential.client_id, made.secret_key).access_token
+            daemon.introspect(token, text, api="GET /x")
+            form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": made.credential.client_id,
+                                           "client_secret": made.secret_key}).encode()
+            with urllib.request.urlopen(daemon.http + "/OAuth/Token", form, timeout=60) as answer:
+                by_http = json.load(answer)["access_token"]
+            secrets = {"token": token, "secret key": made.secret_key, "another's token": text, "token by HTTP": by_http}
+            needles = {name: secret[8:40].encode() for name, secret in secrets.items()}
+            end, found = time.monotonic() + DEADLINE, needles
+            while found and time.monotonic() < end:  # what is on its way is wiped when it has arrived
+                found = search_memory(daemon.process.pid, needles)
+            self.assertEqual(found, {})
+            # And the search finds what is there.
+            self.assertEqual(set(search_memory(daemon.process.pid, {"name": b"gatehoused"})), {"name"})
 
     def test_there_is_no_core_file(self):
         with Daemon({"http_address": ""}) as daemon:

@@ -2,6 +2,7 @@
 #include "rpc/h2/conn.h"
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "rpc/h2/stream.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ enum {
     LINGER_MS = 1000, /* to let the peer read our last word: a socket closed with something unread resets it */
     READS = 4,        /* a turn, of what TLS gives at once */
     ROUNDS = 8,       /* of output a turn */
+    FRAME_TYPE = 3,   /* where it is in a frame */
     DRAIN_MS = 1000,  /* for the answer to the PING */
     TELL_BYTES = 65536,
 };
@@ -109,6 +111,16 @@ void h2_conn_unref(struct h2_conn *conn)
         h2_conn_settle(conn);
 }
 
+static void drop_pending(struct h2_conn *conn)
+{
+    h2_conn_let_go(conn, conn->pending_len);
+    if (conn->pending != NULL)
+        crypto_wipe(conn->pending, conn->pending_len);
+    free(conn->pending);
+    conn->pending = NULL;
+    conn->pending_len = 0;
+}
+
 /* nghttp2 does not tell of the streams that a session had. */
 static void end_session(struct h2_conn *conn)
 {
@@ -116,10 +128,7 @@ static void end_session(struct h2_conn *conn)
         h2_stream_closed(conn->streams);
     nghttp2_session_del(conn->session);
     conn->session = NULL;
-    h2_conn_let_go(conn, conn->pending_len);
-    free(conn->pending);
-    conn->pending = NULL;
-    conn->pending_len = 0;
+    drop_pending(conn);
 }
 
 void h2_conn_close(struct h2_conn *conn)
@@ -263,10 +272,7 @@ static bool write_pending(struct h2_conn *conn)
         h2_conn_schedule(conn);
         return false;
     }
-    h2_conn_let_go(conn, conn->pending_len);
-    free(conn->pending);
-    conn->pending = NULL;
-    conn->pending_len = 0;
+    drop_pending(conn);
     return true;
 }
 
@@ -279,6 +285,9 @@ static size_t gather(struct h2_conn *conn)
     ssize_t piece_len;
     while (len + H2_PIECE_MAX <= H2_OUTPUT && (piece_len = nghttp2_session_mem_send(conn->session, &piece)) > 0) {
         memcpy(output + len, piece, (size_t)piece_len);
+        if (piece[FRAME_TYPE] ==
+            NGHTTP2_DATA) /* in nghttp2's frame buffer, which it writes anew: an answer may be a secret */
+            crypto_wipe((void *)(uintptr_t)piece, (size_t)piece_len);
         len += (size_t)piece_len;
     }
     return len;
@@ -306,12 +315,14 @@ void h2_conn_flush(struct h2_conn *conn)
         if (len == 0)
             break;
         ssize_t sent = write_all(conn, conn->loop->output, len);
+        if (sent >= 0 && (size_t)sent < len)
+            set_pending(conn, conn->loop->output + sent, len - (size_t)sent);
+        crypto_wipe(conn->loop->output, len); /* tokens, secret keys */
         if (sent < 0) {
             h2_conn_close(conn);
             return;
         }
         if ((size_t)sent < len) {
-            set_pending(conn, conn->loop->output + sent, len - (size_t)sent);
             h2_conn_schedule(conn);
             h2_conn_settle(conn);
             return;
@@ -339,7 +350,9 @@ static void read_open(struct h2_conn *conn)
             return;
         conn->read_at = loop->now;
         conn->pinged_at = 0;
-        if (!h2_session_feed(conn, loop->input, (size_t)len) || (conn->ssl == NULL && len < H2_INPUT))
+        bool is_well = h2_session_feed(conn, loop->input, (size_t)len);
+        crypto_wipe(loop->input, (size_t)len);
+        if (!is_well || (conn->ssl == NULL && len < H2_INPUT))
             return;
     }
 }
