@@ -3,6 +3,7 @@
 #include "gatehouse.h"
 
 #include <echo.pb-c.h>
+#include <fcntl.h>
 #include <gatehouse/v1/auth.pb-c.h>
 #include <grpc/health/v1/health.pb-c.h>
 #include <pthread.h>
@@ -35,8 +36,8 @@ static void server_begin(struct fixture *fixture, const char *address, const cha
     snprintf(key, sizeof key, "%s/server.key", certificates != NULL ? certificates : "");
     snprintf(ca, sizeof ca, "%s/ca.pem", certificates != NULL ? certificates : "");
     int in[2], out[2];
-    assert_int_equal(pipe(in), 0);
-    assert_int_equal(pipe(out), 0);
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0); /* a second server does not keep the first one's open */
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     fixture->pid = fork();
     if (fixture->pid == 0) {
         dup2(in[0], STDIN_FILENO);
@@ -226,15 +227,25 @@ static Echo__V1__EchoResponse *invoke_flaky(struct gatehouse *gatehouse, const c
     return (Echo__V1__EchoResponse *)gatehouse_invoke(echo_service(gatehouse), method, &request.base, call);
 }
 
+/* Of a method that may be retried. */
+static Gatehouse__V1__IntrospectRequest flaky_introspection(const char *key, const char *times)
+{
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    request.token = (char *)(uintptr_t)key;
+    request.api = (char *)(uintptr_t)times;
+    return request;
+}
+
 static void an_idempotent_call_that_is_unavailable_is_tried_again(void **state)
 {
     struct gatehouse *gatehouse = open_with(*state, (struct gatehouse_options){.timeout_ms = 30000});
     struct gatehouse_call call = {0};
-    Echo__V1__EchoResponse *response = invoke_flaky(gatehouse, "GetFlaky", "again", 3, &call);
+    Gatehouse__V1__IntrospectRequest request = flaky_introspection("again", "3");
+    Gatehouse__V1__IntrospectResponse *response = gatehouse_introspect(gatehouse, &request, &call);
     assert_non_null(response);
     assert_int_equal(call.status, GATEHOUSE_OK);
     assert_string_equal(call.reason, "");
-    free_echo(response);
+    gatehouse__v1__introspect_response__free_unpacked(response, NULL);
     gatehouse_close(gatehouse);
 }
 
@@ -254,7 +265,8 @@ static void retries_end_at_last(void **state)
     struct gatehouse *gatehouse = open_with(*state, (struct gatehouse_options){.timeout_ms = 30000});
     Echo__V1__GetCountsResponse *before = get_counts(gatehouse);
     struct gatehouse_call call = {0};
-    assert_null(invoke_flaky(gatehouse, "GetFlaky", "never", 1000, &call));
+    Gatehouse__V1__IntrospectRequest request = flaky_introspection("never", "1000");
+    assert_null(gatehouse_introspect(gatehouse, &request, &call));
     assert_int_equal(call.status, GATEHOUSE_UNAVAILABLE);
     Echo__V1__GetCountsResponse *after = get_counts(gatehouse);
     assert_int_equal(after->flaky - before->flaky, 6);
@@ -268,7 +280,8 @@ static void retries_keep_within_the_deadline(void **state)
     struct gatehouse *gatehouse = open_with(*state, (struct gatehouse_options){0});
     struct gatehouse_call call = {.timeout_ms = 250};
     int64_t start = now_ms();
-    assert_null(invoke_flaky(gatehouse, "GetFlaky", "short", 1000, &call));
+    Gatehouse__V1__IntrospectRequest request = flaky_introspection("short", "1000");
+    assert_null(gatehouse_introspect(gatehouse, &request, &call));
     assert_true(call.status == GATEHOUSE_UNAVAILABLE || call.status == GATEHOUSE_DEADLINE_EXCEEDED);
     assert_in_range(now_ms() - start, 0, 2000);
     gatehouse_close(gatehouse);
@@ -297,8 +310,11 @@ static void a_restart_of_the_server_is_ridden_out(void **state)
     memcpy(address, server.address, sizeof address);
     server_end(&server);
     server_begin(&server, address, NULL);
-    counts = get_counts(gatehouse); /* the connection is broken, and the call is idempotent */
-    protobuf_c_message_free_unpacked(&counts->base, NULL);
+    Gatehouse__V1__IntrospectRequest request = flaky_introspection("restart", "0");
+    struct gatehouse_call call = {0};
+    Gatehouse__V1__IntrospectResponse *response = gatehouse_introspect(gatehouse, &request, &call);
+    assert_non_null(response); /* the connection is broken, and the call is idempotent */
+    gatehouse__v1__introspect_response__free_unpacked(response, NULL);
     gatehouse_close(gatehouse);
     server_end(&server);
 }
@@ -433,11 +449,10 @@ static void a_call_that_waits_for_its_next_attempt_can_be_cancelled(void **state
     struct gatehouse *gatehouse = open_with(*state, (struct gatehouse_options){.timeout_ms = 120000});
     sem_t done;
     sem_init(&done, 0, 0);
-    Echo__V1__FlakyRequest request = ECHO__V1__FLAKY_REQUEST__INIT;
-    request.key = (char[]){"cancel"};
-    request.times = 1000;
+    Gatehouse__V1__IntrospectRequest request = flaky_introspection("cancel", "1000");
     struct counted call = {.done = &done};
-    echo__v1__echo_service__get_flaky(echo_service(gatehouse), &request, (Echo__V1__EchoResponse_Closure)count, &call);
+    gatehouse__v1__auth_service__introspect(gatehouse_auth_service(gatehouse), &request,
+                                            (Gatehouse__V1__IntrospectResponse_Closure)count, &call);
     Echo__V1__GetCountsResponse *between = get_counts(gatehouse);
     protobuf_c_message_free_unpacked(&between->base, NULL);
     gatehouse_call_cancel(&call.call);

@@ -347,19 +347,25 @@ static void fail(const Echo__V1__FailRequest *request, ProtobufCClosure closure,
     closure(NULL, call); /* "silent": without a word, which is a bug of the handler's */
 }
 
-static void flaky(struct test_server *server, const Echo__V1__FlakyRequest *request, ProtobufCClosure closure,
-                  struct call *call)
+/* Does it fail this time? */
+static bool is_flaky(struct test_server *server, const char *key, int times)
 {
     pthread_mutex_lock(&server->lock);
     server->flaky++;
     size_t i = 0;
-    while (i < FLAKY_KEYS - 1 && server->flaky_key[i][0] != '\0' && strcmp(server->flaky_key[i], request->key) != 0)
+    while (i < FLAKY_KEYS - 1 && server->flaky_key[i][0] != '\0' && strcmp(server->flaky_key[i], key) != 0)
         i++;
-    snprintf(server->flaky_key[i], sizeof server->flaky_key[i], "%s", request->key);
-    bool fails = server->flaky_failed[i] < request->times;
+    snprintf(server->flaky_key[i], sizeof server->flaky_key[i], "%s", key);
+    bool fails = server->flaky_failed[i] < times;
     server->flaky_failed[i] += fails;
     pthread_mutex_unlock(&server->lock);
-    if (fails) {
+    return fails;
+}
+
+static void flaky(struct test_server *server, const Echo__V1__FlakyRequest *request, ProtobufCClosure closure,
+                  struct call *call)
+{
+    if (is_flaky(server, request->key, request->times)) {
         (void)call_fail_retry(call, STATUS_UNAVAILABLE, "FLAKY", 20, "not now");
         closure(NULL, call);
     } else {
@@ -441,12 +447,27 @@ static void issue_token(struct test_server *server, const Gatehouse__V1__IssueTo
     closure(&response.base, call);
 }
 
+/* As often as `api` says. */
+static void introspect(struct test_server *server, const Gatehouse__V1__IntrospectRequest *request,
+                       ProtobufCClosure closure, struct call *call)
+{
+    Gatehouse__V1__IntrospectResponse response = GATEHOUSE__V1__INTROSPECT_RESPONSE__INIT;
+    bool fails = is_flaky(server, request->token, atoi(request->api));
+    if (fails)
+        (void)call_fail_retry(call, STATUS_UNAVAILABLE, "FLAKY", 20, "not now");
+    closure(fails ? NULL : &response.base, call);
+}
+
 static void invoke_auth(ProtobufCService *service, unsigned index, const ProtobufCMessage *request,
                         ProtobufCClosure closure, void *data)
 {
     struct test_server *server = (struct test_server *)((char *)service - offsetof(struct test_server, auth));
     if (strcmp(service->descriptor->methods[index].name, "IssueToken") == 0) {
         issue_token(server, (const Gatehouse__V1__IssueTokenRequest *)request, closure, data);
+        return;
+    }
+    if (strcmp(service->descriptor->methods[index].name, "Introspect") == 0) {
+        introspect(server, (const Gatehouse__V1__IntrospectRequest *)request, closure, data);
         return;
     }
     (void)call_fail(data, STATUS_UNIMPLEMENTED, "FAKE", "a fake");
