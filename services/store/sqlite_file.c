@@ -215,9 +215,7 @@ static int configure(sqlite3 *db, bool writes, int busy_timeout_ms)
     return sqlite3_exec(db,
                         writes ? "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536;"
                                  "PRAGMA journal_size_limit = 33554432"
-                               : "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384;"
-                                 /* Of a table that fits into no cache, a page costs no call and no copy. */
-                                 "PRAGMA mmap_size = 2147418112",
+                               : "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384",
                         NULL, NULL, NULL);
 }
 
