@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One stream of Watch: its life, what it is told, and whether its caller still may. */
+#include "api/watcher.h"
+
+#include "base/crypto.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENTS_MAX = 128 }; /* in a message, which is 16 KiB then */
+#define USE_MOST (10 * CLOCK_SECOND) /* between two uses of the caller's token by a stream that pings */
+
+/* References */
+
+struct watcher *watcher_find(struct watch *watch, const struct call *call)
+{
+    struct watcher *watcher = NULL;
+    pthread_mutex_lock(&watch->lock);
+    HASH_FIND_PTR(watch->watchers, &call, watcher);
+    if (watcher != NULL)
+        watcher->references++;
+    pthread_mutex_unlock(&watch->lock);
+    return watcher;
+}
+
+void watcher_hold(struct watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->watch->lock);
+    watcher->references++;
+    pthread_mutex_unlock(&watcher->watch->lock);
+}
+
+void watcher_release(struct watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->watch->lock);
+    bool is_last = --watcher->references == 0;
+    pthread_mutex_unlock(&watcher->watch->lock);
+    if (!is_last)
+        return;
+    watcher->closure(NULL, watcher->call);
+    pthread_mutex_destroy(&watcher->lock);
+    free(watcher);
+}
+
+/* It ends as what stands in its call says, OK if nothing does: only the first who says so is heard. */
+void watcher_take_out(struct watcher *watcher)
+{
+    struct watch *watch = watcher->watch;
+    pthread_mutex_lock(&watcher->lock);
+    bool is_first = !watcher->is_over, has_lease = watcher->has_begun;
+    watcher->is_over = true;
+    pthread_mutex_unlock(&watcher->lock);
+    if (!is_first)
+        return;
+    pthread_mutex_lock(&watch->lock);
+    HASH_DEL(watch->watchers, watcher);
+    watch->count--;
+    if (has_lease)
+        watch->lapsed = clock_steady(watch->api->domain->clock);
+    pthread_mutex_unlock(&watch->lock);
+    watcher_release(watcher);
+}
+
+void watcher_fail(struct watcher *watcher, enum status status, const char *reason, const char *message)
+{
+    pthread_mutex_lock(&watcher->lock);
+    if (!watcher->is_over)
+        (void)!call_fail(watcher->call, status, reason, "%s", message);
+    pthread_mutex_unlock(&watcher->lock);
+    watcher_take_out(watcher);
+}
+
+void watcher_fail_unavailable(struct watcher *watcher, const char *reason, int64_t retry_ms, const char *message)
+{
+    pthread_mutex_lock(&watcher->lock);
+    if (!watcher->is_over)
+        (void)!call_fail_retry(watcher->call, STATUS_UNAVAILABLE, reason, retry_ms, message);
+    pthread_mutex_unlock(&watcher->lock);
+    watcher_take_out(watcher);
+}
+
+/* Telling; under the watcher's lock. */
+
+static void tell(struct watcher *watcher, Gatehouse__V1__WatchResponse *response)
+{
+    Gatehouse__V1__Position position;
+    response->position = answer_position(&position, watcher->position);
+    watcher->closure(&response->base, watcher->call);
+}
+
+void watcher_tell_reset(struct watcher *watcher, Gatehouse__V1__WatchResetCause cause, Google__Protobuf__Duration *lease)
+{
+    Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
+    Gatehouse__V1__WatchReset reset = GATEHOUSE__V1__WATCH_RESET__INIT;
+    reset.cause = cause;
+    response.kind_case = GATEHOUSE__V1__WATCH_RESPONSE__KIND_RESET;
+    response.reset = &reset;
+    response.lease = lease;
+    tell(watcher, &response);
+    atomic_fetch_add(&watcher->watch->resets[cause], 1);
+    watcher->must_check = true; /* what ended the caller's right may be among what is not told */
+    if (watcher->has_ping)      /* W6: its pong comes after the reset, and behind nothing that is no more */
+        watcher->ping_target = watcher->position.revision;
+}
+
+void watcher_tell_resumed(struct watcher *watcher, Google__Protobuf__Duration *lease)
+{
+    Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
+    Gatehouse__V1__WatchResumed resumed = GATEHOUSE__V1__WATCH_RESUMED__INIT;
+    response.kind_case = GATEHOUSE__V1__WATCH_RESPONSE__KIND_RESUMED;
+    response.resumed = &resumed;
+    response.lease = lease;
+    tell(watcher, &response);
+    atomic_fetch_add(&watcher->watch->resumed, 1);
+}
+
+struct event_message {
+    Gatehouse__V1__WatchEvent event;
+    Gatehouse__V1__Position position;
+    char accessor[TOKEN_ACCESSOR_LEN + 1];
+};
+
+static void make_event(struct event_message *message, struct ring_event *from)
+{
+    Gatehouse__V1__WatchEvent *event = &message->event;
+    gatehouse__v1__watch_event__init(event);
+    event->position = answer_position(&message->position, from->position);
+    event->kind = GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_ALL;
+    if (from->kind == RING_TOKEN) {
+        event->kind = GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_TOKEN;
+        token_key_format(&from->token, message->accessor);
+        event->accessor = message->accessor;
+    } else if (from->kind == RING_CREDENTIAL) {
+        event->kind = GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_CREDENTIAL;
+        event->client_id = from->client_id;
+    }
+}
+
+static bool concerns_caller(const struct watcher *watcher, const struct ring_event *event)
+{
+    switch (event->kind) {
+    case RING_TOKEN:
+        return crypto_equal(event->token.bytes, watcher->token.bytes, TOKEN_KEY_BYTES);
+    case RING_CREDENTIAL:
+        return strcmp(event->client_id, watcher->client_id) == 0;
+    case RING_PURGE:
+    case RING_ALL:
+        break;
+    }
+    return true;
+}
+
+static void tell_events(struct watcher *watcher, struct ring_event *events, size_t count)
+{
+    Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
+    Gatehouse__V1__WatchEvents list = GATEHOUSE__V1__WATCH_EVENTS__INIT;
+    struct event_message messages[EVENTS_MAX];
+    Gatehouse__V1__WatchEvent *each[EVENTS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        make_event(&messages[i], &events[i]);
+        each[i] = &messages[i].event;
+        watcher->must_check = watcher->must_check || concerns_caller(watcher, &events[i]);
+    }
+    list.n_events = count;
+    list.events = each;
+    response.kind_case = GATEHOUSE__V1__WATCH_RESPONSE__KIND_EVENTS;
+    response.events = &list;
+    tell(watcher, &response);
+}
+
+static void tell_pong(struct watcher *watcher)
+{
+    Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
+    Gatehouse__V1__WatchPong pong = GATEHOUSE__V1__WATCH_PONG__INIT;
+    pong.number = watcher->ping_number;
+    response.kind_case = GATEHOUSE__V1__WATCH_RESPONSE__KIND_PONG;
+    response.pong = &pong;
+    tell(watcher, &response);
+    watcher->has_ping = false;
+}
+
+/* What is new since, one message; false: nothing. */
+static bool tell_more(struct watcher *watcher)
+{
+    struct ring_event events[EVENTS_MAX];
+    size_t count = 0;
+    enum ring_cause cause = RING_IS_CUT;
+    switch (ring_read(watcher->watch->ring, &watcher->cursor, &watcher->position, events, EVENTS_MAX, &count, &cause)) {
+    case RING_NOTHING_NEW:
+        return false;
+    case RING_EVENTS_READ:
+        tell_events(watcher, events, count);
+        return true;
+    case RING_WAS_RESTARTED:
+        watcher_tell_reset(watcher,
+                   cause == RING_IS_OF_ANOTHER_HISTORY ? GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_HISTORY
+                                                       : GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_BEHIND,
+                   NULL);
+        return true;
+    case RING_WAS_LOST:
+        watcher_tell_reset(watcher, GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_BEHIND, NULL);
+        return true;
+    }
+    return false;
+}
+
+/* The caller's right */
+
+static void right_known(enum status status, struct calling *calling)
+{
+    struct watcher *watcher = (struct watcher *)calling;
+    const struct caller *caller = &calling->caller;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->is_checking = false;
+    pthread_mutex_unlock(&watcher->lock);
+    bool has_ended = status == STATUS_OK && !caller->may_introspect; /* what cannot be asked now is asked again soon */
+    if (has_ended && caller->is_known)
+        watcher_fail(watcher, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
+                   "the caller lacks the role " ROLE_RESOURCE_SERVER " now");
+    else if (has_ended)
+        watcher_fail(watcher, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN", "the caller's token has ended");
+    watcher_release(watcher);
+}
+
+/* Under the watcher's lock: a stream that pings keeps its token alive, one that has fallen silent does not. */
+static bool is_use_due(struct watcher *watcher, int64_t now)
+{
+    struct settings settings = memory_settings(watcher->watch->api->domain->memory);
+    int64_t interval = settings.idle_timeout / 10 < USE_MOST ? settings.idle_timeout / 10 : USE_MOST;
+    bool is_due = watcher->pinged > watcher->used && now - watcher->used >= interval;
+    if (is_due)
+        watcher->used = now;
+    return is_due;
+}
+
+/* With the reference of whoever calls it, which becomes right_known's. */
+static void check_right(struct watcher *watcher)
+{
+    struct api *api = watcher->watch->api;
+    int64_t now = clock_steady(api->domain->clock);
+    pthread_mutex_lock(&watcher->lock);
+    watcher->checked = now;
+    watcher->calling.is_look = !is_use_due(watcher, now);
+    pthread_mutex_unlock(&watcher->lock);
+    caller_resolve(&watcher->calling, api, watcher->call, right_known);
+}
+
+/* Serving: from any thread that holds a reference */
+
+void watcher_serve(struct watcher *watcher)
+{
+    const struct call_stream *stream = watcher->call->stream;
+    bool reads = false, checks = false;
+    pthread_mutex_lock(&watcher->lock);
+    bool is_served = watcher->has_begun && !watcher->is_over;
+    while (is_served && stream->has_room(watcher->call) && tell_more(watcher))
+        ;
+    /* W7: behind every event and reset up to where the process was when the ping came in. */
+    if (is_served && watcher->has_ping && watcher->cursor.revision >= watcher->ping_target &&
+        stream->has_room(watcher->call)) {
+        tell_pong(watcher);
+        reads = true;
+    }
+    if (is_served && watcher->must_check && watcher->has_token && !watcher->is_checking) {
+        watcher->must_check = false;
+        watcher->is_checking = checks = true;
+    }
+    pthread_mutex_unlock(&watcher->lock);
+    if (reads)
+        stream->read_next(watcher->call);
+    if (checks) {
+        watcher_hold(watcher);
+        check_right(watcher);
+    }
+}
