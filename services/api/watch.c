@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SWEEP CLOCK_SECOND           /* between two looks at the caller's right */
+#define SWEEP CLOCK_SECOND /* between two looks at the caller's right */
 #define REST_LEAST (2 * CLOCK_SECOND / 1000)
 #define REST_MOST (CLOCK_SECOND / 10)
 

@@ -2,15 +2,15 @@
 /* What the client of a stream of Watch says: begin, and pings. */
 #include "api/watcher.h"
 
-#include "base/must.h"
 #include "base/crypto.h"
+#include "base/must.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define AGE_LEAST (600 * CLOCK_SECOND)
 #define AGE_SPREAD (180 * CLOCK_SECOND)
-#define SPREAD (CLOCK_SECOND / 200)    /* at a drain, between one client's return and the next's */
+#define SPREAD (CLOCK_SECOND / 200) /* at a drain, between one client's return and the next's */
 #define PING_COST (CLOCK_SECOND / WATCH_PINGS)
 
 /* The first message */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 128 }; /* in a message, which is 16 KiB then */
+enum { EVENTS_MAX = 128 };           /* in a message, which is 16 KiB then */
 #define USE_MOST (10 * CLOCK_SECOND) /* between two uses of the caller's token by a stream that pings */
 
 /* References */
@@ -88,7 +88,8 @@ static void tell(struct watcher *watcher, Gatehouse__V1__WatchResponse *response
     watcher->closure(&response->base, watcher->call);
 }
 
-void watcher_tell_reset(struct watcher *watcher, Gatehouse__V1__WatchResetCause cause, Google__Protobuf__Duration *lease)
+void watcher_tell_reset(struct watcher *watcher, Gatehouse__V1__WatchResetCause cause,
+                        Google__Protobuf__Duration *lease)
 {
     Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
     Gatehouse__V1__WatchReset reset = GATEHOUSE__V1__WATCH_RESET__INIT;
@@ -193,9 +194,10 @@ static bool tell_more(struct watcher *watcher)
         return true;
     case RING_WAS_RESTARTED:
         watcher_tell_reset(watcher,
-                   cause == RING_IS_OF_ANOTHER_HISTORY ? GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_HISTORY
-                                                       : GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_BEHIND,
-                   NULL);
+                           cause == RING_IS_OF_ANOTHER_HISTORY
+                               ? GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_HISTORY
+                               : GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_BEHIND,
+                           NULL);
         return true;
     case RING_WAS_LOST:
         watcher_tell_reset(watcher, GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_BEHIND, NULL);
@@ -216,7 +218,7 @@ static void right_known(enum status status, struct calling *calling)
     bool has_ended = status == STATUS_OK && !caller->may_introspect; /* what cannot be asked now is asked again soon */
     if (has_ended && caller->is_known)
         watcher_fail(watcher, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
-                   "the caller lacks the role " ROLE_RESOURCE_SERVER " now");
+                     "the caller lacks the role " ROLE_RESOURCE_SERVER " now");
     else if (has_ended)
         watcher_fail(watcher, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN", "the caller's token has ended");
     watcher_release(watcher);

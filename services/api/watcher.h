@@ -76,7 +76,8 @@ void watcher_fail(struct watcher *watcher, enum status status, const char *reaso
 void watcher_fail_unavailable(struct watcher *watcher, const char *reason, int64_t retry_ms, const char *message);
 
 /* The first answer (W4). Under the watcher's lock. */
-void watcher_tell_reset(struct watcher *watcher, Gatehouse__V1__WatchResetCause cause, Google__Protobuf__Duration *lease);
+void watcher_tell_reset(struct watcher *watcher, Gatehouse__V1__WatchResetCause cause,
+                        Google__Protobuf__Duration *lease);
 void watcher_tell_resumed(struct watcher *watcher, Google__Protobuf__Duration *lease);
 
 /* All that is new and fits: events, resets, the pong that is due. */

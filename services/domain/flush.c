@@ -3,44 +3,20 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "domain/flush_batch.h"
 #include "memory/change.h"
-#include "records/audit.h"
 #include "records/credential.h"
-#include "records/request.h"
 #include "records/token.h"
-#include "records/usage.h"
 #include "store/floor.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
     USES_AT_ONCE = 1000, /* in one transaction: what is issued or revoked meanwhile waits for it */
-    ROWS_AT_ONCE = 500,  /* of usage: these wait for nobody's writes, and on a shared store all replicas' for them */
-    BATCH_ID_LEN = 32,
-    SPENT_MAX = 8,
 };
 #define TOLD_EVERY (60 * CLOCK_SECOND)
-static const char batch_actor[] = "gatehoused", batch_method[] = "flush";
-
-/* What is added to what the store has, and must not be added twice: it goes with its id, which is left in the store
- * (table `request`) until a later batch takes it out. If nobody can say whether a batch was committed, it is kept, and
- * tried again with the same id. */
-struct batch {
-    struct batch *next;
-    char id[BATCH_ID_LEN + 1];
-    bool is_doubtful; /* it may be stored already */
-    bool is_first;    /* of its flush: what is not added goes with it */
-    struct usage_delta *deltas;
-    size_t delta_count;
-    struct arena arena; /* of the events */
-    struct audit_event *events;
-    size_t event_count;
-    char spent[SPENT_MAX][BATCH_ID_LEN + 1]; /* ids that this one takes out */
-    size_t spent_count;
-};
 
 struct flush {
     struct memory *memory;
@@ -55,8 +31,8 @@ struct flush {
     pthread_mutex_t gathering;       /* held while one gathers, outside the lock */
     bool is_last;                    /* no other will gather */
     _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
-    struct batch *doubtful;          /* under the lock, as is what follows */
-    char spent[SPENT_MAX][BATCH_ID_LEN + 1]; /* ids of batches that are stored; more are left to expire */
+    struct flush_batch *doubtful;    /* under the lock, as is what follows */
+    char spent[FLUSH_BATCH_SPENT][FLUSH_BATCH_ID_LEN + 1]; /* ids of batches that are stored; more are left to expire */
     size_t spent_count;
     bool has_failed;          /* the store may have become another: whatever is in use is to be looked for in it */
     struct usage_beyond told; /* under `gathering` */
@@ -77,8 +53,8 @@ struct flushing {
     size_t use_count, stored; /* so many of them are */
     struct token_use *unsure; /* those that changed no row */
     size_t unsure_count;
-    bool *is_missing;      /* and of these, have no row */
-    struct batch *batches; /* that are not stored yet; the first of them is under way */
+    bool *is_missing;            /* and of these, have no row */
+    struct flush_batch *batches; /* that are not stored yet; the first of them is under way */
     struct secret_use *secrets;
     size_t secret_count;
     struct group *group; /* that is told that this process is there; NULL: not now */
@@ -118,35 +94,6 @@ static enum status flush_uses_tx(struct store_tx *tx, void *arg)
     return STATUS_OK;
 }
 
-static enum status store_batch(struct store_tx *tx, const struct batch *batch, struct usage *usage, int64_t now)
-{
-    const struct request_row mark = {.id = batch->id, .actor = batch_actor, .method = batch_method, .client_id = ""};
-    TRY(request_row_insert(tx, &mark, now));
-    for (size_t i = 0; i < batch->spent_count; i++)
-        TRY(request_row_remove(tx, batch_actor, batch->spent[i]));
-    for (size_t i = 0; i < batch->delta_count; i++) {
-        const struct usage_delta *delta = &batch->deltas[i];
-        char api[API_MAX + 1];
-        if (!usage_api(usage, delta->api, api))
-            return STATUS_INTERNAL; /* the delta holds its name */
-        TRY(usage_row_add(tx, delta, api));
-        TRY(credential_row_store_use(tx, delta->credential_id, delta->last_used));
-    }
-    for (size_t i = 0; i < batch->event_count; i++)
-        TRY(audit_row_append(tx, &batch->events[i]));
-    return STATUS_OK;
-}
-
-static enum status is_stored(struct store_tx *tx, const struct batch *batch, bool *ret_is_stored)
-{
-    struct arena arena = {0};
-    struct request_row mark = {.id = batch->id, .actor = batch_actor};
-    enum status status = request_row_load(tx, &arena, &mark);
-    arena_done(&arena);
-    *ret_is_stored = status == STATUS_OK;
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-}
-
 /* What is the same however often it is stored. */
 static enum status store_rest(struct store_tx *tx, struct flushing *flushing)
 {
@@ -160,20 +107,13 @@ static enum status store_rest(struct store_tx *tx, struct flushing *flushing)
 static enum status batch_tx(struct store_tx *tx, void *arg)
 {
     struct flushing *flushing = arg;
-    const struct batch *batch = flushing->batches;
+    const struct flush_batch *batch = flushing->batches;
     bool is_done = batch->delta_count + batch->event_count == 0;
     if (batch->is_doubtful)
-        TRY(is_stored(tx, batch, &is_done));
+        TRY(flush_batch_is_stored(tx, batch, &is_done));
     if (!is_done)
-        TRY(store_batch(tx, batch, flushing->flush->memory->usage, flushing->now));
+        TRY(flush_batch_store(tx, batch, flushing->flush->memory->usage, flushing->now));
     return batch->is_first ? store_rest(tx, flushing) : STATUS_OK;
-}
-
-static void batch_free(struct batch *batch)
-{
-    free(batch->deltas);
-    arena_done(&batch->arena);
-    free(batch);
 }
 
 static void flushing_free(struct flushing *flushing)
@@ -240,7 +180,7 @@ static void give_back_secrets(struct flushing *flushing)
 }
 
 /* It is not stored. If that is sure, it is in memory again, and added to what is counted there. */
-static void give_back_batch(struct flushing *flushing, struct batch *batch)
+static void give_back_batch(struct flushing *flushing, struct flush_batch *batch)
 {
     struct flush *flush = flushing->flush;
     if (batch->is_first)
@@ -255,20 +195,20 @@ static void give_back_batch(struct flushing *flushing, struct batch *batch)
     }
     usage_give_back(flush->memory->usage, batch->deltas, batch->delta_count);
     audit_queue_give_back(flush->memory->audit, batch->events, batch->event_count);
-    batch_free(batch);
+    flush_batch_free(batch);
 }
 
-static void batch_stored(struct flushing *flushing, struct batch *batch)
+static void batch_stored(struct flushing *flushing, struct flush_batch *batch)
 {
     struct flush *flush = flushing->flush;
     if (batch->is_first && flushing->group != NULL)
         group_said(flushing->group, &flushing->word);
     usage_stored(flush->memory->usage, batch->deltas, batch->delta_count);
     pthread_mutex_lock(&flush->lock);
-    if (batch->delta_count + batch->event_count > 0 && flush->spent_count < SPENT_MAX)
+    if (batch->delta_count + batch->event_count > 0 && flush->spent_count < FLUSH_BATCH_SPENT)
         memcpy(flush->spent[flush->spent_count++], batch->id, sizeof batch->id);
     pthread_mutex_unlock(&flush->lock);
-    batch_free(batch);
+    flush_batch_free(batch);
 }
 
 static void begin_batch(struct flushing *flushing);
@@ -277,7 +217,7 @@ static void begin_batch(struct flushing *flushing);
 static void batch_done(enum status status, void *arg)
 {
     struct flushing *flushing = arg;
-    struct batch *batch = flushing->batches;
+    struct flush_batch *batch = flushing->batches;
     flushing->batches = batch->next;
     if (status == STATUS_OK) {
         batch_stored(flushing, batch);
@@ -299,7 +239,7 @@ static void batch_done(enum status status, void *arg)
 static void begin_batch(struct flushing *flushing)
 {
     struct flush *flush = flushing->flush;
-    struct batch *batch = flushing->batches;
+    struct flush_batch *batch = flushing->batches;
     pthread_mutex_lock(&flush->lock);
     memcpy(batch->spent, flush->spent, sizeof batch->spent);
     batch->spent_count = flush->spent_count;
@@ -398,44 +338,6 @@ static int compare_uses(const void *a, const void *b)
     return key_a[i] - key_b[i];
 }
 
-static struct batch *batch_new(const struct usage_delta *deltas, size_t count)
-{
-    struct batch *batch = must(calloc(1, sizeof *batch));
-    uint8_t bytes[BATCH_ID_LEN / 2];
-    crypto_random(bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(batch->id + 2 * i, 3, "%02x", bytes[i]);
-    batch->deltas = must(malloc((count + 1) * sizeof *deltas));
-    if (count > 0)
-        memcpy(batch->deltas, deltas, count * sizeof *deltas);
-    batch->delta_count = count;
-    return batch;
-}
-
-/* Behind those that are in doubt: at least one, with which the rest goes. */
-static void gather_batches(struct flushing *flushing)
-{
-    struct memory *memory = flushing->flush->memory;
-    struct usage_delta *deltas = NULL;
-    struct batch **link = &flushing->batches;
-    while (*link != NULL)
-        link = &(*link)->next;
-    size_t count = usage_gather(memory->usage, flushing->now, &deltas), at = 0;
-    do {
-        size_t most = count - at < ROWS_AT_ONCE ? count - at : ROWS_AT_ONCE;
-        *link = batch_new(deltas + at, most);
-        if (at == 0) {
-            (*link)->is_first = true;
-            (*link)->event_count =
-                audit_queue_gather(memory->audit, &(*link)->arena, clock_steady(flushing->flush->clock),
-                                   flushing->flush->is_last, &(*link)->events);
-        }
-        link = &(*link)->next;
-        at += most;
-    } while (at < count);
-    free(deltas);
-}
-
 /* Now and then: what met a bound is not what it should be. */
 static void tell_beyond(struct flush *flush)
 {
@@ -480,14 +382,14 @@ static void gather_all(struct flush *flush, struct flushing *flushing, bool is_a
     flush->doubtful = NULL;
     pthread_mutex_unlock(&flush->lock);
     gather_uses(flushing, is_all);
-    gather_batches(flushing);
+    flush_batch_gather(memory, flushing->now, clock_steady(flush->clock), flush->is_last, &flushing->batches);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
     tell_beyond(flush);
 }
 
 static bool is_empty(const struct flushing *flushing)
 {
-    for (const struct batch *batch = flushing->batches; batch != NULL; batch = batch->next)
+    for (const struct flush_batch *batch = flushing->batches; batch != NULL; batch = batch->next)
         if (batch->delta_count > 0 || batch->event_count > 0)
             return false;
     return flushing->use_count == 0 && flushing->secret_count == 0;
@@ -526,9 +428,9 @@ static void mend_memory(struct flush *flush, enum flush_extent extent)
 static void end_empty(struct flushing *flushing)
 {
     while (flushing->batches != NULL) {
-        struct batch *batch = flushing->batches;
+        struct flush_batch *batch = flushing->batches;
         flushing->batches = batch->next;
-        batch_free(batch);
+        flush_batch_free(batch);
     }
     flushing->to_do = 1;
     one_done(flushing);
@@ -596,9 +498,9 @@ void flush_free(struct flush *flush)
 {
     if (flush == NULL)
         return;
-    for (struct batch *batch = flush->doubtful, *next; batch != NULL; batch = next) {
+    for (struct flush_batch *batch = flush->doubtful, *next; batch != NULL; batch = next) {
         next = batch->next;
-        batch_free(batch);
+        flush_batch_free(batch);
     }
     pthread_cond_destroy(&flush->wake);
     pthread_mutex_destroy(&flush->gathering);
