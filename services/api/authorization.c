@@ -203,7 +203,7 @@ void authorization_invoke(ProtobufCService *service, unsigned method, const Prot
                           ProtobufCClosure closure, void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, authorization));
-    struct arena arena = {NULL};
+    struct arena arena = {0};
     struct checking *checking = arena_new(&arena, struct checking);
     (void)method; /* there is one */
     checking->call = *(struct call *)closure_data;

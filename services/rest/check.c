@@ -22,7 +22,7 @@ static void challenge(struct http_request *request, int code, const char *error)
 static void answer_check(struct exchange *exchange, const ProtobufCMessage *message)
 {
     struct http_request *request = exchange->request;
-    struct arena arena = {NULL};
+    struct arena arena = {0};
     struct gateway_verdict verdict = gateway_judge(&exchange->call.error, (const void *)message, true, &arena);
     if (verdict.code == 0)
         answer_status(request, &exchange->call.error);

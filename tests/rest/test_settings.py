@@ -84,7 +84,13 @@ class Settings(ShimTest):
         with contextlib.ExitStack() as stack:
             for number in range(100):
                 stack.enter_context(self.connect(f"127.0.0.{10 + number // 15}"))
-            self.assertEqual(self.ask("GET", "/Auth/livez").code, 200)
+            for number in range(5):  # on a loaded machine it may be looked at before it has said anything
+                try:
+                    self.assertEqual(self.ask("GET", "/Auth/livez").code, 200)
+                    return
+                except http.client.RemoteDisconnected:
+                    pass
+            self.fail("it was never taken in")
 
     def test_a_peer_is_whom_a_trusted_proxy_names(self):
         for source, peer in (("127.0.0.2", "192.0.2.77"), ("127.0.0.4", "127.0.0.4")):
