@@ -125,7 +125,7 @@ static bool check_duration(const struct checking *at, const Google__Protobuf__Du
         return is_one || fail(at, "is no duration");
     bool is_within = is_one && duration->nanos >= 0 && compare_duration(duration, rules->least) >= 0 &&
                      compare_duration(duration, rules->most) <= 0;
-    return is_within || fail(at, "must be from %g to %lld seconds", (double)rules->least / NANOSECONDS,
+    return is_within || fail(at, "must be from %g to %lld seconds", (double)rules->least / (double)NANOSECONDS,
                              (long long)(rules->most / NANOSECONDS));
 }
 

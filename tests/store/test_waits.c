@@ -62,7 +62,7 @@ static void what_nobody_waits_for_any_more_is_not_begun(void **state)
         for (int d = 0; d < held; d++)
             door_hold(&doors[d], store, kinds[i]);
         struct pending left, late, kept;
-        struct asker leaver = {STATUS_OK}, latecomer = {STATUS_OK}, keeper = {STATUS_OK};
+        struct asker leaver = {.says = STATUS_OK}, latecomer = {.says = STATUS_OK}, keeper = {.says = STATUS_OK};
         pending_init(&left, NULL, 0, STATUS_OK);
         pending_init(&late, NULL, 0, STATUS_OK);
         pending_init(&kept, NULL, 0, STATUS_OK);
@@ -86,7 +86,7 @@ static void nothing_is_written_for_whoever_has_left(void **state)
     struct store *store = *state;
     struct door door;
     struct pending pending;
-    struct asker asker = {STATUS_OK};
+    struct asker asker = {.says = STATUS_OK};
     char *name = new_name();
     door_hold(&door, store, STORE_WRITE);
     pending_init(&pending, name, 1, STATUS_OK);
@@ -113,7 +113,7 @@ static enum status leave_and_write(struct store_tx *tx, void *arg)
 static void a_write_that_has_begun_is_carried_out(void **state)
 {
     struct store *store = *state;
-    struct leaving leaving = {.asker = {STATUS_OK}};
+    struct leaving leaving = {.asker = {.says = STATUS_OK}};
     char *name = new_name();
     pending_init(&leaving.pending, name, 1, STATUS_OK);
     submit(store, STORE_WRITE, leave_and_write, &leaving.pending, &leaving.asker);
