@@ -11,8 +11,9 @@
 static const uint8_t *next_file(const uint8_t *at, const uint8_t *end, const uint8_t **ret_bytes, size_t *ret_len)
 {
     size_t len = 0;
-    if (at == end || *at++ != 0x0a)
+    if (at == end || *at != 0x0a)
         return NULL;
+    at++;
     for (unsigned shift = 0;; shift += 7) {
         if (at == end || shift > 28)
             return NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/timer.h"
 
+#include "base/must.h"
+
 #include <stdlib.h>
 
 static void put(struct h2_timers *timers, size_t place, struct h2_timer *timer)
@@ -35,9 +37,7 @@ void h2_timer_set(struct h2_timers *timers, struct h2_timer *timer, int64_t due)
     }
     if (timers->count + 1 >= timers->room) {
         timers->room = timers->room == 0 ? 64 : 2 * timers->room;
-        timers->heap = realloc(timers->heap, timers->room * sizeof(struct h2_timer *));
-        if (timers->heap == NULL)
-            abort();
+        timers->heap = must(realloc(timers->heap, timers->room * sizeof(struct h2_timer *)));
     }
     sift(timers, ++timers->count, timer);
 }
