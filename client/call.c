@@ -92,7 +92,7 @@ void gatehouse_invocation_finish(struct invocation *invocation, ProtobufCMessage
     pthread_mutex_unlock(&gatehouse->lock);
     grpc_slice_unref(invocation->request);
     invocation->closure(response, invocation->closure_data);
-    if (response != NULL && !invocation->gives_response)
+    if (response != NULL && !(invocation->how & INVOKE_GIVES_RESPONSE))
         protobuf_c_message_free_unpacked(response, NULL);
     pthread_mutex_lock(&gatehouse->lock);
     list_remove(&gatehouse->running, invocation);
@@ -193,10 +193,10 @@ static grpc_slice pack(const ProtobufCMessage *message)
 }
 
 void gatehouse_invocation_start(struct remote_service *service, unsigned method, const ProtobufCMessage *request,
-                                ProtobufCClosure closure, struct gatehouse_call *call, void *closure_data,
-                                bool gives_response)
+                                ProtobufCClosure closure, struct gatehouse_call *call, void *closure_data, unsigned how)
 {
     struct gatehouse *gatehouse = service->owner;
+    call->is_from_memory = 0;
     if (gatehouse_process_is_forked()) {
         gatehouse_error_set(call, GATEHOUSE_FAILED_PRECONDITION, GATEHOUSE_FORKED);
         closure(NULL, closure_data);
@@ -218,7 +218,7 @@ void gatehouse_invocation_start(struct remote_service *service, unsigned method,
     invocation->method = method;
     invocation->closure = closure;
     invocation->closure_data = closure_data;
-    invocation->gives_response = gives_response;
+    invocation->how = how;
     invocation->is_renewal = call == &gatehouse->renewal;
     invocation->request = pack(request);
     int64_t timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : gatehouse->timeout_ms;
@@ -234,7 +234,8 @@ void gatehouse_invocation_start(struct remote_service *service, unsigned method,
 
 static ProtobufCMessage *unpack(const struct invocation *invocation)
 {
-    const ProtobufCMessageDescriptor *type = invocation->service->base.descriptor->methods[invocation->method].output;
+    const ProtobufCMessageDescriptor *type =
+        invocation->service->service.base.descriptor->methods[invocation->method].output;
     grpc_byte_buffer_reader reader;
     if (invocation->response == NULL || !grpc_byte_buffer_reader_init(&reader, invocation->response))
         return NULL;
@@ -288,7 +289,8 @@ static bool backoff(struct invocation *invocation, gpr_timespec *ret_wake)
     const struct gatehouse_call *user = invocation->user;
     struct gatehouse *gatehouse = invocation->owner;
     bool is_idempotent = invocation->service->methods[invocation->method].is_idempotent || invocation->is_renewal;
-    if (user->status != GATEHOUSE_UNAVAILABLE || !is_idempotent || invocation->attempts >= ATTEMPTS_MAX)
+    if (user->status != GATEHOUSE_UNAVAILABLE || !is_idempotent || invocation->how & INVOKE_ONCE ||
+        invocation->attempts >= ATTEMPTS_MAX)
         return false;
     int64_t wait_ms = BACKOFF_MS << (invocation->attempts - 1);
     wait_ms = wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection's thread: what comes out of the completion queue, and those calls whose time has come. */
+#include "cache.h"
 #include "internal.h"
 
 #include <grpc/support/time.h>
@@ -70,6 +71,8 @@ static void *run(void *data)
     gatehouse_process_own_thread();
     for (;;) {
         gpr_timespec next = run_due(gatehouse);
+        if (gatehouse->cache != NULL)
+            next = gpr_time_min(next, gatehouse_cache_run(gatehouse->cache));
         grpc_event event = grpc_completion_queue_next(gatehouse->queue, next, NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;

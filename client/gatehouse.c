@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gatehouse.h"
 #include "base/utf8.h"
+#include "cache.h"
 #include "internal.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_TIMEOUT_MS = 10000 };
+enum { DEFAULT_TIMEOUT_MS = 10000, LEASE_LEAST_MS = 50, LEASE_MOST_MS = 10000 };
 
 static const char default_address[] = "127.0.0.1:50051";
 
@@ -38,8 +39,7 @@ static grpc_arg string_arg(const char *key, const char *value)
     return (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)key, .value.string = (char *)(uintptr_t)value};
 }
 
-static grpc_channel *create_channel(const char *address, const struct gatehouse_options *options,
-                                    grpc_channel_credentials *credentials)
+grpc_channel *gatehouse_channel_new(const struct gatehouse *gatehouse)
 {
     grpc_arg args[13];
     size_t count = 0;
@@ -54,10 +54,10 @@ static grpc_channel *create_channel(const char *address, const struct gatehouse_
     args[count++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
     args[count++] = integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0);
     args[count++] = string_arg(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "gatehouse-c/" GATEHOUSE_VERSION);
-    if (options->tls_server_name != NULL)
-        args[count++] = string_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, options->tls_server_name);
+    if (gatehouse->server_name != NULL)
+        args[count++] = string_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, gatehouse->server_name);
     grpc_channel_args all = {.num_args = count, .args = args};
-    return grpc_channel_create(address, credentials, &all);
+    return grpc_channel_create(gatehouse->address, gatehouse->credentials, &all);
 }
 
 static char *copy(const char *text)
@@ -76,7 +76,9 @@ static void connection_free(struct gatehouse *gatehouse)
     }
     if (gatehouse->wake_call != NULL)
         grpc_call_unref(gatehouse->wake_call);
+    gatehouse_cache_free(gatehouse->cache);
     grpc_channel_destroy(gatehouse->channel);
+    grpc_channel_credentials_release(gatehouse->credentials);
     grpc_completion_queue_destroy(gatehouse->queue);
     for (struct remote_service *service = gatehouse->others, *next; service != NULL; service = next) {
         next = service->next;
@@ -84,6 +86,8 @@ static void connection_free(struct gatehouse *gatehouse)
     }
     gatehouse_remote_service_free(gatehouse->auth);
     gatehouse_remote_service_free(gatehouse->admin);
+    free(gatehouse->address);
+    free(gatehouse->server_name);
     gatehouse_token_wipe(gatehouse->client_id);
     gatehouse_token_wipe(gatehouse->client_secret);
     gatehouse_token_wipe(gatehouse->token);
@@ -93,6 +97,7 @@ static void connection_free(struct gatehouse *gatehouse)
     gatehouse_process_end();
 }
 
+/* The credentials are the connection's from now on. */
 static struct gatehouse *connect_with(const char *address, const struct gatehouse_options *options,
                                       grpc_channel_credentials *credentials)
 {
@@ -103,7 +108,10 @@ static struct gatehouse *connect_with(const char *address, const struct gatehous
     clock_gettime(CLOCK_MONOTONIC, &now);
     pthread_mutex_init(&gatehouse->lock, NULL);
     pthread_cond_init(&gatehouse->changed, NULL);
-    gatehouse->channel = create_channel(address, options, credentials);
+    gatehouse->address = copy(address);
+    gatehouse->server_name = copy(options->tls_server_name);
+    gatehouse->credentials = credentials;
+    gatehouse->channel = gatehouse_channel_new(gatehouse);
     gatehouse->queue = grpc_completion_queue_create_for_next(NULL);
     gatehouse->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
     gatehouse->random = (uint32_t)now.tv_nsec;
@@ -115,6 +123,7 @@ static struct gatehouse *connect_with(const char *address, const struct gatehous
     gatehouse->wake_call = grpc_channel_create_registered_call(gatehouse->channel, NULL, 0, gatehouse->queue,
                                                                gatehouse->auth->methods[0].handle,
                                                                gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    gatehouse->cache = gatehouse_cache_new(gatehouse, options);
     return gatehouse;
 }
 
@@ -145,6 +154,11 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
         snprintf(error, 256, "the access token holds characters that no token has");
         return NULL;
     }
+    if (options->cache_lease_ms != 0 &&
+        (options->cache_lease_ms < LEASE_LEAST_MS || options->cache_lease_ms > LEASE_MOST_MS)) {
+        snprintf(error, 256, "cache_lease_ms must be from %d to %d", LEASE_LEAST_MS, LEASE_MOST_MS);
+        return NULL;
+    }
     gatehouse_process_begin();
     grpc_channel_credentials *credentials = gatehouse_credentials_new(options, error);
     if (credentials == NULL) {
@@ -152,7 +166,6 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
         return NULL;
     }
     struct gatehouse *gatehouse = connect_with(address, options, credentials);
-    grpc_channel_credentials_release(credentials);
     if (!gatehouse_run(gatehouse)) {
         snprintf(error, 256, "no thread can be started");
         grpc_completion_queue_shutdown(gatehouse->queue);
@@ -185,6 +198,7 @@ void gatehouse_close(struct gatehouse *gatehouse)
         fprintf(stderr, "libgatehouse: gatehouse_close was called from a closure\n");
         abort();
     }
+    gatehouse_cache_close(gatehouse->cache);
     pthread_mutex_lock(&gatehouse->lock);
     gatehouse->is_closing = true;
     for (struct invocation *one = gatehouse->running.first; one != NULL; one = one->next)
@@ -218,21 +232,24 @@ void gatehouse_call_cancel(struct gatehouse_call *call)
 
 ProtobufCService *gatehouse_auth_service(struct gatehouse *gatehouse)
 {
-    return &gatehouse->auth->base;
+    if (gatehouse->cache != NULL)
+        return &gatehouse_cache_service(gatehouse->cache)->base;
+    return &gatehouse->auth->service.base;
 }
 
 ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse)
 {
-    return &gatehouse->admin->base;
+    return &gatehouse->admin->service.base;
 }
 
 ProtobufCService *gatehouse_service(struct gatehouse *gatehouse, const ProtobufCServiceDescriptor *descriptor)
 {
     if (gatehouse_process_is_forked())
-        return &gatehouse_remote_service_new(gatehouse, descriptor)->base; /* refuses each call; nobody frees it */
+        return &gatehouse_remote_service_new(gatehouse, descriptor)
+                    ->service.base; /* refuses each call; nobody frees it */
     pthread_mutex_lock(&gatehouse->lock);
     struct remote_service *service = gatehouse->others;
-    while (service != NULL && service->base.descriptor != descriptor)
+    while (service != NULL && service->service.base.descriptor != descriptor)
         service = service->next;
     if (service == NULL) {
         service = gatehouse_remote_service_new(gatehouse, descriptor);
@@ -240,5 +257,5 @@ ProtobufCService *gatehouse_service(struct gatehouse *gatehouse, const ProtobufC
         gatehouse->others = service;
     }
     pthread_mutex_unlock(&gatehouse->lock);
-    return &service->base;
+    return &service->service.base;
 }

@@ -81,7 +81,10 @@ struct gatehouse_options {
     const char *client_secret;   /* that one has died (a call that fails by it is retried once);
                                   * close revokes it */
     int64_t timeout_ms;          /* of each call that names none; default 10,000 */
-    uintptr_t reserved[4];       /* zero: room for what comes without a new SONAME */
+    size_t cache_entries;        /* introspections to be remembered (see "The cache" below); 0: none */
+    int64_t cache_lease_ms;      /* for so long, without news from the server, does an answer from memory stand: 50 to
+                                  * 10,000; default 1,000. The server may grant less (its cache_lease_ms) */
+    uintptr_t reserved[2];       /* zero: room for what comes without a new SONAME */
 };
 
 /* One call: what it wants beside its request, and what became of it. All zero is good. May be used again, for one call
@@ -103,7 +106,8 @@ struct gatehouse_call {
     void *internal;        /* the library's own while the call lasts */
     const char *peer;      /* set by the caller: the IP address for which it calls, which a server that is told to
                               believes (peer_identities, trusted_proxies); NULL: none */
-    uintptr_t reserved[3]; /* zero */
+    int is_from_memory;    /* set by the library: the answer is the cache's; the server was not asked */
+    uintptr_t reserved[2]; /* zero */
 };
 
 /* Does not wait for the server. NULL: error (may be NULL) says why: a file that cannot be read, an address that makes
@@ -113,9 +117,9 @@ struct gatehouse *gatehouse_open(const struct gatehouse_options *options, char e
 /* Is there a connection to a server now? If not, one is begun, if that was not so already; does not wait. */
 int gatehouse_is_connected(struct gatehouse *gatehouse);
 
-/* Cancels what is under way (each closure is invoked), waits for it, revokes the token that the connection got by
- * itself (for a second at most), frees. NULL is fine. From a closure it would wait for itself: the program is aborted.
- */
+/* With a cache, reports the uses that the server has not been told (for a second at most). Cancels what is under way
+ * (each closure is invoked), waits for it, revokes the token that the connection got by itself (for a second at most),
+ * frees. NULL is fine. From a closure it would wait for itself: the program is aborted. */
 void gatehouse_close(struct gatehouse *gatehouse);
 
 /* AuthService, waited for. The answer is the caller's, to be freed with its own function (such as
@@ -144,8 +148,8 @@ enum gatehouse_status gatehouse_revoke(struct gatehouse *gatehouse, const Gateho
  * closure_data of a stub is a struct gatehouse_call, or a struct that begins with one. It and its strings must live
  * until the closure was invoked; the request is read before the stub returns. The closure gets the response, valid
  * until it returns, or NULL and a status. It runs on a thread of the library, and so must not block; or, where the call
- * cannot even begin, on the caller's, before the stub returns. It may make further calls by stubs; the functions that
- * wait give GATEHOUSE_FAILED_PRECONDITION there. */
+ * cannot even begin or the cache has the answer, on the caller's, before the stub returns. It may make further calls by
+ * stubs; the functions that wait give GATEHOUSE_FAILED_PRECONDITION there. */
 ProtobufCService *gatehouse_auth_service(struct gatehouse *gatehouse);
 ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse);
 
@@ -166,6 +170,42 @@ void gatehouse_field_mask_init(Google__Protobuf__FieldMask *mask);
 
 /* Cancels a call that is under way; its closure is still invoked, with GATEHOUSE_CANCELLED if this came in time. */
 void gatehouse_call_cancel(struct gatehouse_call *call);
+
+/* The cache (options.cache_entries). Introspections are answered from this process's memory while that is certainly
+ * current, and a token that ends is forgotten at once: the server tells it by AuthService.Watch, on a TCP connection of
+ * its own. A change that the server has acknowledged is obeyed here at the latest `lease_ms` (of replicas) and
+ * cache_lease_ms later, whatever fails; ordinarily within milliseconds. Where that cannot be proved, the server is
+ * asked; where it cannot be asked, the call fails (GATEHOUSE_UNAVAILABLE). client/README.md has the rules.
+ *
+ * Introspect goes through it, by gatehouse_introspect, gatehouse_invoke and the stubs, unless the request says who
+ * calls (client_id; call->authorization, call->peer), reports uses of its own (use_count, used_ago) or breaks a rule of
+ * the .proto. BatchIntrospect asks the server. The connection's caller must hold resource_server. An answer from memory
+ * is what the server said, with `allowed` and `missing_roles` of this request; its expire_time is of then, and its
+ * valid_for what is left of it. Only what is active is remembered. Revoke by this connection takes the token out.
+ *
+ * Each answer from memory, unless the request says no_touch, is a use of the token. The server is told of it after a
+ * tenth of the idle timeout, or 10 seconds if that is sooner: last use, counts and the idle timeout are right, that
+ * much later. gatehouse_close reports the rest; a process that is killed loses at most those of one such interval.
+ * Until then the text of a used token is in memory. A child of fork() has no cache. */
+struct gatehouse_cache_stats {
+    uint64_t entries;                /* now */
+    uint64_t hits, misses;           /* answered from memory; by the server */
+    uint64_t passed;                 /* not for the cache; see above */
+    uint64_t kept, removed, evicted; /* answers: taken in; ended by events; out of room */
+    uint64_t events;                 /* heard */
+    uint64_t streams;                /* begun */
+    uint64_t resets_unknown_position, resets_behind, resets_history; /* WatchResetCause */
+    uint64_t uses_unreported;                                        /* now; of those under way too */
+    uint64_t uses_lost;                                              /* that the server has not taken */
+    uint64_t pings_unanswered;                                       /* now: of this stream */
+    int64_t pong_age_ms; /* since the last ping that was answered was sent; -1: none was */
+    int64_t lease_ms;    /* that the server has granted; 0: none yet */
+    int is_trusted;      /* are there answers from memory now? */
+    uint64_t reserved[8];
+};
+
+/* All zero without a cache. */
+void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_stats *ret_stats);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -21,8 +21,25 @@ struct remote_method {
     bool is_issue;      /* IssueToken, which takes no token */
 };
 
-struct remote_service {
+struct service;
+
+enum {
+    INVOKE_GIVES_RESPONSE = 1, /* the closure owns the response */
+    INVOKE_ONCE = 2
+}; /* not tried again, whatever its method allows */
+
+/* A call of a stub, or one that is waited for. */
+typedef void service_start_fn(struct service *service, unsigned method, const ProtobufCMessage *request,
+                              ProtobufCClosure closure, struct gatehouse_call *call, void *closure_data, unsigned how);
+
+/* What the library hands out as a service: the channel's, or the cache's in front of it. */
+struct service {
     ProtobufCService base; /* first: what the stubs are called on */
+    service_start_fn *start;
+};
+
+struct remote_service {
+    struct service service; /* first */
     struct gatehouse *owner;
     struct remote_service *next;
     struct remote_method methods[];
@@ -53,8 +70,8 @@ struct invocation {
     unsigned method;
     ProtobufCClosure closure;
     void *closure_data;
-    bool gives_response; /* the closure owns the response */
-    bool is_renewal;     /* the library's own IssueToken */
+    unsigned how;
+    bool is_renewal; /* the library's own IssueToken */
     grpc_slice request;
     gpr_timespec deadline;
     unsigned attempts;
@@ -71,13 +88,16 @@ struct invocation_list {
 };
 
 struct gatehouse {
+    char *address, *server_name;
+    grpc_channel_credentials *credentials;
     grpc_channel *channel;
     grpc_completion_queue *queue;
     pthread_t thread;
     int64_t timeout_ms;
     char *client_id, *client_secret;
     struct remote_service *auth, *admin;
-    uint32_t random; /* of the connection's thread */
+    struct cache *cache; /* NULL: none is wanted */
+    uint32_t random;     /* of the connection's thread */
     struct tag woken;
     struct gatehouse_call renewal;  /* the IssueToken that is under way */
     struct gatehouse_call farewell; /* the Revoke of its token, while it is closed */
@@ -96,7 +116,7 @@ struct gatehouse {
 /* call.c: one call */
 void gatehouse_invocation_start(struct remote_service *service, unsigned method, const ProtobufCMessage *request,
                                 ProtobufCClosure closure, struct gatehouse_call *call, void *closure_data,
-                                bool gives_response);
+                                unsigned how);
 /* Goes on with one that slept. */
 void gatehouse_invocation_attempt(struct invocation *invocation);
 /* Ends it with what stands in its call. */
@@ -121,6 +141,9 @@ void gatehouse_process_own_thread(void); /* this thread is a connection's, and r
 /* Is this thread a connection's? Waiting on it for an answer would last for ever. */
 bool gatehouse_process_is_own_thread(void);
 
+/* gatehouse.c: one more channel to the same server */
+grpc_channel *gatehouse_channel_new(const struct gatehouse *gatehouse);
+
 /* channel.c: the connection's thread */
 bool gatehouse_run(struct gatehouse *gatehouse);
 /* Makes the connection's thread look at the sleepers. Under the lock. */
@@ -143,6 +166,7 @@ void gatehouse_error_copy(struct gatehouse_call *to, const struct gatehouse_call
 void gatehouse_error_read_details(struct gatehouse_call *call, const uint8_t *bytes, size_t len);
 
 /* service.c */
+struct service gatehouse_service_of(const ProtobufCServiceDescriptor *descriptor, service_start_fn *start);
 struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
                                                     const ProtobufCServiceDescriptor *descriptor);
 void gatehouse_remote_service_free(struct remote_service *service);

@@ -7,11 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
-                   ProtobufCClosure closure, void *closure_data)
+static void invoke(ProtobufCService *base, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                   void *closure_data)
 {
-    gatehouse_invocation_start((struct remote_service *)service, method, request, closure, closure_data, closure_data,
-                               false);
+    struct service *service = (struct service *)base;
+    service->start(service, method, request, closure, closure_data, closure_data, 0);
+}
+
+struct service gatehouse_service_of(const ProtobufCServiceDescriptor *descriptor, service_start_fn *start)
+{
+    return (struct service){.base = {.descriptor = descriptor, .invoke = invoke}, .start = start};
+}
+
+static void start(struct service *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                  struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    gatehouse_invocation_start((struct remote_service *)service, method, request, closure, call, closure_data, how);
 }
 
 struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
@@ -20,7 +31,7 @@ struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
     struct remote_service *service = calloc(1, sizeof *service + descriptor->n_methods * sizeof *service->methods);
     if (service == NULL)
         abort();
-    service->base = (ProtobufCService){.descriptor = descriptor, .invoke = invoke};
+    service->service = gatehouse_service_of(descriptor, start);
     service->owner = gatehouse;
     struct contract *contract = contract_new(descriptor);
     for (unsigned i = 0; i < descriptor->n_methods; i++) {
@@ -41,7 +52,7 @@ void gatehouse_remote_service_free(struct remote_service *service)
 {
     if (service == NULL)
         return;
-    for (unsigned i = 0; i < service->base.descriptor->n_methods; i++)
+    for (unsigned i = 0; i < service->service.base.descriptor->n_methods; i++)
         free(service->methods[i].path);
     free(service);
 }
@@ -64,14 +75,14 @@ static void on_answer(const ProtobufCMessage *response, void *data)
     pthread_mutex_unlock(&waiter->lock);
 }
 
-ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method, const ProtobufCMessage *request,
+ProtobufCMessage *gatehouse_invoke(ProtobufCService *base, const char *method, const ProtobufCMessage *request,
                                    struct gatehouse_call *call)
 {
+    struct service *service = (struct service *)base;
     struct gatehouse_call own = {.timeout_ms = 0};
     call = call != NULL ? call : &own;
-    const ProtobufCMethodDescriptor *found =
-        protobuf_c_service_descriptor_get_method_by_name(service->descriptor, method);
-    if (service->invoke != invoke || found == NULL || found->input != request->descriptor) {
+    const ProtobufCMethodDescriptor *found = protobuf_c_service_descriptor_get_method_by_name(base->descriptor, method);
+    if (base->invoke != invoke || found == NULL || found->input != request->descriptor) {
         gatehouse_error_set(call, GATEHOUSE_UNIMPLEMENTED, "no service of a connection with such a method");
         return NULL;
     }
@@ -81,8 +92,8 @@ ProtobufCMessage *gatehouse_invoke(ProtobufCService *service, const char *method
         return NULL;
     }
     struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, NULL};
-    unsigned index = (unsigned)(found - service->descriptor->methods);
-    gatehouse_invocation_start((struct remote_service *)service, index, request, on_answer, call, &waiter, true);
+    unsigned index = (unsigned)(found - base->descriptor->methods);
+    service->start(service, index, request, on_answer, call, &waiter, INVOKE_GIVES_RESPONSE);
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.is_done)
         pthread_cond_wait(&waiter.changed, &waiter.lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The token that a connection with a client ID gets by itself: once, for all calls that wait for it. */
+#include "cache.h"
 #include "internal.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
@@ -68,11 +69,13 @@ static void on_issued(const ProtobufCMessage *message, void *data)
             gatehouse_invocation_finish(waiting, NULL);
         }
     }
+    if (gatehouse->cache != NULL)
+        gatehouse_cache_token(gatehouse->cache, response != NULL);
 }
 
 void gatehouse_token_start_renewal(struct gatehouse *gatehouse)
 {
-    const ProtobufCServiceDescriptor *descriptor = gatehouse->auth->base.descriptor;
+    const ProtobufCServiceDescriptor *descriptor = gatehouse->auth->service.base.descriptor;
     Gatehouse__V1__IssueTokenRequest request = GATEHOUSE__V1__ISSUE_TOKEN_REQUEST__INIT;
     request.client_id = gatehouse->client_id;
     request.client_secret = gatehouse->client_secret;
@@ -80,7 +83,7 @@ void gatehouse_token_start_renewal(struct gatehouse *gatehouse)
     while (strcmp(descriptor->methods[index].name, "IssueToken") != 0)
         index++;
     gatehouse->renewal = (struct gatehouse_call){.authorization = ""};
-    gatehouse_invocation_start(gatehouse->auth, index, &request.base, on_issued, &gatehouse->renewal, gatehouse, false);
+    gatehouse_invocation_start(gatehouse->auth, index, &request.base, on_issued, &gatehouse->renewal, gatehouse, 0);
 }
 
 /* A program that is run every minute must not leave its tokens behind, which live until they were idle for long enough.
@@ -95,7 +98,7 @@ void gatehouse_token_revoke(struct gatehouse *gatehouse)
     request.token = gatehouse->token + strlen(scheme);
     gatehouse->farewell = (struct gatehouse_call){.timeout_ms = FAREWELL_MS, .authorization = gatehouse->token};
     ProtobufCMessage *response =
-        gatehouse_invoke(&gatehouse->auth->base, "Revoke", &request.base, &gatehouse->farewell);
+        gatehouse_invoke(&gatehouse->auth->service.base, "Revoke", &request.base, &gatehouse->farewell);
     if (response != NULL)
         protobuf_c_message_free_unpacked(response, NULL);
 }

@@ -134,6 +134,12 @@ static void health(struct gatehouse *gatehouse)
     protobuf_c_message_free_unpacked(message, NULL);
 }
 
+static size_t number_of(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL ? strtoul(value, NULL, 10) : 0;
+}
+
 static struct gatehouse *connect_as(const char *client_id, const char *client_secret)
 {
     char error[256];
@@ -148,6 +154,8 @@ static struct gatehouse *connect_as(const char *client_id, const char *client_se
         .client_id = client_id,
         .client_secret = client_secret,
         .timeout_ms = timeout != NULL ? atoi(timeout) : 60000,
+        .cache_entries = number_of("CACHE_ENTRIES"),
+        .cache_lease_ms = (int64_t)number_of("CACHE_LEASE_MS"),
     };
     struct gatehouse *gatehouse = gatehouse_open(&options, error);
     if (gatehouse == NULL) {
@@ -225,7 +233,7 @@ static void obey(struct gatehouse *gatehouse, char **words, size_t count)
         closure(gatehouse, words);
     else if (strcmp(words[0], "storm") == 0 && count == 4)
         storm(gatehouse, atoi(words[1]), atoi(words[2]), words[3]);
-    else
+    else if (!obey_cache(gatehouse, words, count))
         printf("what?\n");
 }
 

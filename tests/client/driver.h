@@ -3,6 +3,7 @@
 #define DRIVER_H
 
 #include <gatehouse.h>
+#include <stdbool.h>
 
 /* "error UNAUTHENTICATED INVALID_CLIENT", as a line. */
 void print_error(const struct gatehouse_call *call);
@@ -23,5 +24,8 @@ void fork_and_open(const char *address);
 
 /* A call whose closure calls a function that waits, on this connection and on another one. */
 void wait_in_a_closure(struct gatehouse *gatehouse, struct gatehouse *other, const char *token);
+
+/* cache.c: the commands that want to know where an answer came from; false: it is none of them. */
+bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count);
 
 #endif

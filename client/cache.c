@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache.h"
+
+#include "base/must.h"
+#include "contract/contract.h"
+#include "uses.h"
+#include "watch.h"
+
+#include <gatehouse/v1/auth.pb-c.h>
+#include <grpc/support/time.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { REQUIRED_MAX = 32 }; /* as the contract says */
+#define FAREWELL MEMORY_SECOND
+#define RETRY MEMORY_SECOND
+#define RETRY_AT_CLOSE (MEMORY_SECOND / 10)
+
+struct cache {
+    struct service service; /* first */
+    struct gatehouse *gatehouse;
+    struct memory *memory;
+    struct uses *uses;
+    struct watch *watch;
+    struct contract *contract;
+    unsigned introspect, batch, revoke; /* AuthService's methods */
+    atomic_bool is_closing;
+    _Atomic uint64_t hits, misses, passed;
+};
+
+int64_t gatehouse_cache_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec * MEMORY_SECOND + now.tv_nsec / 1000;
+}
+
+static void pass(struct cache *cache, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                 struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    gatehouse_invocation_start(cache->gatehouse->auth, method, request, closure, call, closure_data, how);
+}
+
+/* Hits */
+
+/* Whoever calls by another right than the connection's is judged by the server, and so is what has more to say than
+ * that a token is used now, or breaks a rule of the contract. */
+static bool is_for_cache(const struct cache *cache, const Gatehouse__V1__IntrospectRequest *request,
+                         const struct gatehouse_call *call)
+{
+    struct contract_violation violation;
+    return call->authorization == NULL && call->peer == NULL && *request->client_id == '\0' &&
+           *request->client_secret == '\0' && request->use_count == 0 && request->used_ago == NULL &&
+           contract_check(cache->contract->methods[cache->introspect].input, &request->base, &violation);
+}
+
+static bool carries(const Gatehouse__V1__IntrospectResponse *response, const char *role)
+{
+    for (size_t i = 0; i < response->n_roles; i++)
+        if (strcmp(response->roles[i], role) == 0)
+            return true;
+    return false;
+}
+
+/* The server's own rule, by the role ids that it answered: a role that the token does not carry is missing, whether it
+ * exists or not. The catalogue cannot change without an event that ends the answer. */
+static void judge_roles(Gatehouse__V1__IntrospectResponse *response, const Gatehouse__V1__IntrospectRequest *request,
+                        char *missing[static REQUIRED_MAX])
+{
+    response->n_missing_roles = 0;
+    for (size_t i = 0; i < request->n_required_roles && i < REQUIRED_MAX; i++)
+        if (!carries(response, request->required_roles[i]))
+            missing[response->n_missing_roles++] = request->required_roles[i];
+    response->missing_roles = missing;
+    response->allowed = response->n_missing_roles == 0;
+}
+
+static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = must(malloc(size + 1));
+    protobuf_c_message_pack(message, bytes);
+    ProtobufCMessage *copy = must(protobuf_c_message_unpack(message->descriptor, NULL, size, bytes));
+    free(bytes);
+    return copy;
+}
+
+static void answer(const struct hit *hit, const Gatehouse__V1__IntrospectRequest *request, ProtobufCClosure closure,
+                   struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    Gatehouse__V1__IntrospectResponse response = *hit->answer->response;
+    Google__Protobuf__Duration valid_for;
+    char *missing[REQUIRED_MAX];
+    judge_roles(&response, request, missing);
+    gatehouse_duration_init(&valid_for);
+    valid_for.seconds = hit->left / MEMORY_SECOND;
+    valid_for.nanos = (int32_t)(hit->left % MEMORY_SECOND * 1000);
+    response.valid_for = &valid_for;
+    gatehouse_error_set(call, GATEHOUSE_OK, "");
+    call->is_from_memory = 1;
+    closure(how & INVOKE_GIVES_RESPONSE ? copy_message(&response.base) : &response.base, closure_data);
+}
+
+/* A use for which there is no room makes the hit a call. */
+static bool note_use(struct cache *cache, const Gatehouse__V1__IntrospectRequest *request, const struct hit *hit)
+{
+    bool must_wake = false;
+    bool is_noted = request->no_touch || gatehouse_uses_note(cache->uses, request, hit, &must_wake);
+    if (must_wake) {
+        pthread_mutex_lock(&cache->gatehouse->lock);
+        gatehouse_wake(cache->gatehouse);
+        pthread_mutex_unlock(&cache->gatehouse->lock);
+    }
+    return is_noted;
+}
+
+static bool answer_from_memory(struct cache *cache, const struct memory_key *key,
+                               const Gatehouse__V1__IntrospectRequest *request, ProtobufCClosure closure,
+                               struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    struct hit hit;
+    if (!gatehouse_memory_find(cache->memory, key, request->min_position, &hit))
+        return false;
+    bool is_hit = note_use(cache, request, &hit);
+    if (is_hit) {
+        atomic_fetch_add_explicit(&cache->hits, 1, memory_order_relaxed);
+        answer(&hit, request, closure, call, closure_data, how);
+    }
+    gatehouse_answer_release(hit.answer);
+    return is_hit;
+}
+
+/* Misses and revocations: asked of the server, and what it says is learnt. C8: each caller has a call of its own, since
+ * one that is under way says nothing to those who come after it. */
+
+struct miss {
+    struct cache *cache;
+    struct memory_key key;
+    int64_t sent;
+    ProtobufCClosure closure;
+    void *closure_data;
+};
+
+static void learn(struct cache *cache, const struct memory_key *key, const Gatehouse__V1__IntrospectResponse *response,
+                  int64_t sent)
+{
+    if (response->active)
+        gatehouse_memory_keep(cache->memory, key, response, sent);
+    else
+        gatehouse_memory_remove(cache->memory, key, false);
+}
+
+static void on_introspected(const ProtobufCMessage *response, void *data)
+{
+    struct miss miss = *(struct miss *)data;
+    free(data);
+    if (response != NULL)
+        learn(miss.cache, &miss.key, (const Gatehouse__V1__IntrospectResponse *)response, miss.sent);
+    miss.closure(response, miss.closure_data);
+}
+
+static void on_revoked(const ProtobufCMessage *response, void *data)
+{
+    struct miss miss = *(struct miss *)data;
+    free(data);
+    if (response != NULL) /* not even by an answer that was asked for before */
+        gatehouse_memory_remove(miss.cache->memory, &miss.key, true);
+    miss.closure(response, miss.closure_data);
+}
+
+static struct miss *miss_new(struct cache *cache, const struct memory_key *key, ProtobufCClosure closure,
+                             void *closure_data)
+{
+    struct miss *miss = must(malloc(sizeof *miss));
+    *miss = (struct miss){cache, *key, gatehouse_cache_clock(), closure, closure_data}; /* C1: before it is sent */
+    return miss;
+}
+
+static void introspect(struct cache *cache, const ProtobufCMessage *message, ProtobufCClosure closure,
+                       struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    const Gatehouse__V1__IntrospectRequest *request = (const Gatehouse__V1__IntrospectRequest *)message;
+    if (!is_for_cache(cache, request, call)) {
+        atomic_fetch_add_explicit(&cache->passed, 1, memory_order_relaxed);
+        pass(cache, cache->introspect, message, closure, call, closure_data, how);
+        return;
+    }
+    struct memory_key key = gatehouse_memory_key(cache->memory, request->token);
+    if (answer_from_memory(cache, &key, request, closure, call, closure_data, how))
+        return;
+    atomic_fetch_add_explicit(&cache->misses, 1, memory_order_relaxed);
+    pass(cache, cache->introspect, message, on_introspected, call, miss_new(cache, &key, closure, closure_data), how);
+}
+
+static void revoke(struct cache *cache, const ProtobufCMessage *message, ProtobufCClosure closure,
+                   struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    const Gatehouse__V1__RevokeRequest *request = (const Gatehouse__V1__RevokeRequest *)message;
+    struct memory_key key = gatehouse_memory_key(cache->memory, request->token);
+    pass(cache, cache->revoke, message, on_revoked, call, miss_new(cache, &key, closure, closure_data), how);
+}
+
+static void start(struct service *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
+                  struct gatehouse_call *call, void *closure_data, unsigned how)
+{
+    struct cache *cache = (struct cache *)service;
+    bool is_off = gatehouse_process_is_forked() || atomic_load_explicit(&cache->is_closing, memory_order_relaxed);
+    if (!is_off && method == cache->introspect)
+        introspect(cache, request, closure, call, closure_data, how);
+    else if (!is_off && method == cache->revoke)
+        revoke(cache, request, closure, call, closure_data, how);
+    else
+        pass(cache, method, request, closure, call, closure_data, how);
+}
+
+/* C9: reports */
+
+struct report {
+    struct gatehouse_call call;
+    struct cache *cache;
+    int64_t sent;
+    struct use *uses;
+    size_t count;
+    Gatehouse__V1__BatchIntrospectEntry entries[USES_REPORT_MAX], *pointers[USES_REPORT_MAX];
+    Google__Protobuf__Duration ago[USES_REPORT_MAX];
+};
+
+/* `used_ago` by the age when it is sent. One that is older than the idle timeout slides nothing, and counts all the
+ * same. */
+static void write_entry(struct report *report, const struct use *use, size_t i)
+{
+    int64_t age = report->sent - use->last;
+    age = age < use->idle_timeout ? age : use->idle_timeout;
+    gatehouse_duration_init(&report->ago[i]);
+    report->ago[i].seconds = age / MEMORY_SECOND;
+    report->ago[i].nanos = (int32_t)(age % MEMORY_SECOND * 1000);
+    Gatehouse__V1__BatchIntrospectEntry *entry = &report->entries[i];
+    gatehouse__v1__batch_introspect_entry__init(entry);
+    entry->token = use->token;
+    entry->api = use->api;
+    entry->n_required_roles = use->required_count;
+    entry->required_roles = use->required;
+    entry->use_count = (int32_t)use->count;
+    entry->used_ago = &report->ago[i];
+    report->pointers[i] = entry;
+}
+
+/* The answers are as good as any others: they move `until`, which no hit does. Returns how many uses were not taken. */
+static uint64_t learn_all(struct report *report, const Gatehouse__V1__BatchIntrospectResponse *response)
+{
+    uint64_t lost = 0;
+    const struct use *use = report->uses;
+    for (size_t i = 0; use != NULL; i++, use = use->next) {
+        const Gatehouse__V1__IntrospectResponse *one = i < response->n_responses ? response->responses[i] : NULL;
+        if (one == NULL || one->error != NULL || !one->active)
+            lost += use->count;
+        if (one == NULL || one->error != NULL)
+            continue;
+        struct memory_key key = gatehouse_memory_key(report->cache->memory, use->token);
+        learn(report->cache, &key, one, report->sent);
+    }
+    return lost;
+}
+
+static void on_reported(const ProtobufCMessage *response, void *data)
+{
+    struct report *report = data;
+    struct cache *cache = report->cache;
+    int64_t now = gatehouse_cache_clock();
+    int64_t retry = atomic_load(&cache->is_closing) ? RETRY_AT_CLOSE : RETRY;
+    if (response != NULL)
+        gatehouse_uses_done(cache->uses, report->uses,
+                            learn_all(report, (const Gatehouse__V1__BatchIntrospectResponse *)response));
+    else
+        gatehouse_uses_return(cache->uses, report->uses, now, now + retry);
+    free(report);
+}
+
+/* Not tried again by the call itself: each try must say the age anew. */
+static void send_report(struct cache *cache, struct use *uses)
+{
+    Gatehouse__V1__BatchIntrospectRequest request = GATEHOUSE__V1__BATCH_INTROSPECT_REQUEST__INIT;
+    struct report *report = must(calloc(1, sizeof *report));
+    int64_t time = INT64_MAX;
+    report->cache = cache;
+    report->uses = uses;
+    report->sent = gatehouse_cache_clock();
+    for (const struct use *use = uses; use != NULL; use = use->next) {
+        write_entry(report, use, report->count++);
+        int64_t most = gatehouse_memory_report_time(use->idle_timeout);
+        time = most < time ? most : time;
+    }
+    request.n_requests = report->count;
+    request.requests = report->pointers;
+    report->call.timeout_ms = time / 1000 > 0 ? time / 1000 : 1;
+    pass(cache, cache->batch, &request.base, on_reported, &report->call, report, INVOKE_ONCE);
+}
+
+/* The connection's thread */
+
+gpr_timespec gatehouse_cache_run(struct cache *cache)
+{
+    int64_t now = gatehouse_cache_clock();
+    gatehouse_memory_tidy(cache->memory);
+    int64_t wake = gatehouse_watch_run(cache->watch, now);
+    struct use *due;
+    while ((due = gatehouse_uses_take(cache->uses, now)) != NULL)
+        send_report(cache, due);
+    wake = gatehouse_uses_plan(cache->uses, wake);
+    if (wake == INT64_MAX)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    int64_t left = wake > now ? wake - now : 0;
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(left, GPR_TIMESPAN));
+}
+
+void gatehouse_cache_token(struct cache *cache, bool has_token)
+{
+    gatehouse_watch_token(cache->watch, has_token);
+}
+
+/* For gatehouse.c */
+
+static unsigned find_method(const char *name)
+{
+    const ProtobufCServiceDescriptor *descriptor = &gatehouse__v1__auth_service__descriptor;
+    return (unsigned)(protobuf_c_service_descriptor_get_method_by_name(descriptor, name) - descriptor->methods);
+}
+
+struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gatehouse_options *options)
+{
+    if (options->cache_entries == 0)
+        return NULL;
+    struct cache *cache = must(calloc(1, sizeof *cache));
+    struct siphash_key secret;
+    int64_t lease = options->cache_lease_ms > 0 ? options->cache_lease_ms * 1000 : MEMORY_SECOND;
+    if (getrandom(&secret, sizeof secret, 0) != sizeof secret)
+        abort();
+    cache->service = gatehouse_service_of(&gatehouse__v1__auth_service__descriptor, start);
+    cache->gatehouse = gatehouse;
+    cache->memory = gatehouse_memory_new(options->cache_entries, lease, &secret, gatehouse_cache_clock);
+    cache->uses = gatehouse_uses_new(options->cache_entries, &secret);
+    cache->watch = gatehouse_watch_new(gatehouse, cache->memory, lease);
+    cache->contract = contract_new(&gatehouse__v1__auth_service__descriptor);
+    cache->introspect = find_method("Introspect");
+    cache->batch = find_method("BatchIntrospect");
+    cache->revoke = find_method("Revoke");
+    explicit_bzero(&secret, sizeof secret);
+    return cache;
+}
+
+void gatehouse_cache_close(struct cache *cache)
+{
+    if (cache == NULL)
+        return;
+    atomic_store(&cache->is_closing, true);
+    gatehouse_uses_flush(cache->uses);
+    gatehouse_watch_stop(cache->watch); /* wakes the thread, too */
+    gatehouse_uses_await(cache->uses, FAREWELL);
+}
+
+void gatehouse_cache_free(struct cache *cache)
+{
+    if (cache == NULL)
+        return;
+    gatehouse_watch_free(cache->watch);
+    gatehouse_uses_free(cache->uses);
+    gatehouse_memory_free(cache->memory);
+    contract_free(cache->contract);
+    free(cache);
+}
+
+struct service *gatehouse_cache_service(struct cache *cache)
+{
+    return &cache->service;
+}
+
+void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_stats *ret_stats)
+{
+    struct cache *cache = gatehouse->cache;
+    *ret_stats = (struct gatehouse_cache_stats){.pong_age_ms = 0};
+    if (cache == NULL || gatehouse_process_is_forked())
+        return;
+    gatehouse_memory_stats(cache->memory, ret_stats);
+    gatehouse_uses_stats(cache->uses, ret_stats);
+    gatehouse_watch_stats(cache->watch, ret_stats);
+    ret_stats->hits = cache->hits;
+    ret_stats->misses = cache->misses;
+    ret_stats->passed = cache->passed;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AuthService with a memory: one more service in front of the channel's. It asks memory.h first, counts what was
+ * answered in uses.h and reports that, and keeps the stream of watch.h.
+ */
+#ifndef CACHE_H
+#define CACHE_H
+
+#include "internal.h"
+
+struct cache;
+
+/* CLOCK_BOOTTIME in microseconds: nobody sets it, and it runs while the machine sleeps (C2). */
+int64_t gatehouse_cache_clock(void);
+
+/* NULL: the options ask for none. */
+struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gatehouse_options *options);
+void gatehouse_cache_free(struct cache *cache);
+struct service *gatehouse_cache_service(struct cache *cache);
+
+/* The connection's thread: does what is due; returns when to look again, by gpr's monotonic clock. */
+gpr_timespec gatehouse_cache_run(struct cache *cache);
+/* The connection has a token now, or could get none. */
+void gatehouse_cache_token(struct cache *cache, bool has_token);
+/* Before the connection is closed: reports what is left, for a second at most, and ends the stream. */
+void gatehouse_cache_close(struct cache *cache);
+
+#endif

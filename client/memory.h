@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the cache knows: answers, the order of what ended them, and until when it may be trusted. Rules C1 to C6 and C10
+ * of client/README.md. No network in here; whoever hears the stream says what it brought. Any thread; one lock, under
+ * which C3, C5 and C6 exclude each other. All times are microseconds of the clock that was handed in.
+ */
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include "gatehouse.h"
+#include "siphash.h"
+
+#include <stdbool.h>
+
+struct memory;
+
+enum { MEMORY_WINDOW = 4096, MEMORY_WAITING = 1024 };
+#define MEMORY_SECOND INT64_C(1000000)
+
+struct position {
+    int64_t revision, change_id;
+};
+
+/* A token, without its text. */
+struct memory_key {
+    struct siphash hash;
+};
+
+/* What the server said, for as long as somebody reads it. */
+struct answer {
+    unsigned references;
+    Gatehouse__V1__IntrospectResponse *response;
+};
+
+struct hit {
+    struct answer *answer; /* gatehouse_answer_release */
+    int64_t now;           /* when it was found */
+    int64_t left;          /* of its valid_for */
+    int64_t idle_timeout;
+};
+
+/* `secret`: random. `lease`: so long may an answer wait for its position. `clock` counts suspended time. */
+struct memory *gatehouse_memory_new(size_t entries, int64_t lease, const struct siphash_key *secret,
+                                    int64_t (*clock)(void));
+void gatehouse_memory_free(struct memory *memory);
+struct memory_key gatehouse_memory_key(const struct memory *memory, const char *token);
+
+/* A use that is answered from memory is reported after at most this time, by a call of at most that (C9). */
+int64_t gatehouse_memory_interval(int64_t idle_timeout);
+int64_t gatehouse_memory_report_time(int64_t idle_timeout);
+
+/* C3, C10. `min_position` may be NULL. false: ask the server. */
+bool gatehouse_memory_find(struct memory *memory, const struct memory_key *key,
+                           const Gatehouse__V1__Position *min_position, struct hit *ret_hit);
+void gatehouse_answer_release(struct answer *answer);
+
+/* C5: an active answer to a call that was sent at `sent` (or later). It is copied. */
+void gatehouse_memory_keep(struct memory *memory, const struct memory_key *key,
+                           const Gatehouse__V1__IntrospectResponse *response, int64_t sent);
+/* The server has said that it is not active, or the token was revoked; then (`for_good`) no answer under way brings it
+ * back. */
+void gatehouse_memory_remove(struct memory *memory, const struct memory_key *key, bool for_good);
+
+/* What the stream brings, in its order. false: that cannot be; everything is forgotten, and so is the position. */
+bool gatehouse_memory_event(struct memory *memory, const Gatehouse__V1__WatchEvent *event);
+bool gatehouse_memory_resumed(struct memory *memory, const struct position *position);
+void gatehouse_memory_reset(struct memory *memory, const struct position *position);
+void gatehouse_memory_forget(struct memory *memory);
+/* C2: a ping that was sent at `sent` was answered, on a stream with this lease. */
+void gatehouse_memory_pong(struct memory *memory, int64_t sent, int64_t lease);
+/* The position reached; false: none is. */
+bool gatehouse_memory_position(struct memory *memory, struct position *ret_position);
+/* Drops what has waited for longer than the lease. */
+void gatehouse_memory_tidy(struct memory *memory);
+
+void gatehouse_memory_stats(struct memory *memory, struct gatehouse_cache_stats *ret_stats);
+
+#endif

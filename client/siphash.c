@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "siphash.h"
+
+#include <endian.h>
+#include <string.h>
+
+struct state {
+    uint64_t v0, v1, v2, v3;
+};
+
+static uint64_t rotate(uint64_t value, int bits)
+{
+    return value << bits | value >> (64 - bits);
+}
+
+static void rounds(struct state *s, int count)
+{
+    for (int i = 0; i < count; i++) {
+        s->v0 += s->v1;
+        s->v1 = rotate(s->v1, 13) ^ s->v0;
+        s->v0 = rotate(s->v0, 32);
+        s->v2 += s->v3;
+        s->v3 = rotate(s->v3, 16) ^ s->v2;
+        s->v0 += s->v3;
+        s->v3 = rotate(s->v3, 21) ^ s->v0;
+        s->v2 += s->v1;
+        s->v1 = rotate(s->v1, 17) ^ s->v2;
+        s->v2 = rotate(s->v2, 32);
+    }
+}
+
+static uint64_t read_word(const unsigned char *bytes, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, bytes, len);
+    return le64toh(word);
+}
+
+static void absorb(struct state *s, uint64_t word)
+{
+    s->v3 ^= word;
+    rounds(s, 2);
+    s->v0 ^= word;
+}
+
+struct siphash gatehouse_siphash(const struct siphash_key *key, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+    struct state s = {key->k0 ^ UINT64_C(0x736f6d6570736575), key->k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
+                      key->k0 ^ UINT64_C(0x6c7967656e657261), key->k1 ^ UINT64_C(0x7465646279746573)};
+    struct siphash hash;
+    size_t left = len;
+    for (; left >= 8; left -= 8, at += 8)
+        absorb(&s, read_word(at, 8));
+    absorb(&s, read_word(at, left) | (uint64_t)len << 56);
+    s.v2 ^= 0xee;
+    rounds(&s, 4);
+    hash.a = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    s.v1 ^= 0xdd;
+    rounds(&s, 4);
+    hash.b = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return hash;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "driver.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "active allowed NAME from memory", "inactive from the server" */
+static void print_source(const Gatehouse__V1__IntrospectResponse *answer, const struct gatehouse_call *call)
+{
+    if (answer == NULL) {
+        print_error(call);
+        return;
+    }
+    print_answer(answer);
+    for (size_t i = 0; i < answer->n_missing_roles; i++)
+        printf(" lacks %s", answer->missing_roles[i]);
+    printf(" from %s\n", call->is_from_memory ? "memory" : "the server");
+}
+
+static void ask(struct gatehouse *gatehouse, Gatehouse__V1__IntrospectRequest *request, struct gatehouse_call *call)
+{
+    Gatehouse__V1__IntrospectResponse *answer = gatehouse_introspect(gatehouse, request, call);
+    print_source(answer, call);
+    if (answer != NULL)
+        gatehouse__v1__introspect_response__free_unpacked(answer, NULL);
+}
+
+struct stubbed {
+    struct gatehouse_call call; /* first */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_done;
+};
+
+static void on_stub(const Gatehouse__V1__IntrospectResponse *answer, void *data)
+{
+    struct stubbed *stubbed = data;
+    print_source(answer, &stubbed->call);
+    pthread_mutex_lock(&stubbed->lock);
+    stubbed->is_done = true;
+    pthread_cond_signal(&stubbed->changed);
+    pthread_mutex_unlock(&stubbed->lock);
+}
+
+static void ask_by_stub(struct gatehouse *gatehouse, const Gatehouse__V1__IntrospectRequest *request)
+{
+    struct stubbed stubbed = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    gatehouse__v1__auth_service__introspect(gatehouse_auth_service(gatehouse), request, on_stub, &stubbed);
+    pthread_mutex_lock(&stubbed.lock);
+    while (!stubbed.is_done)
+        pthread_cond_wait(&stubbed.changed, &stubbed.lock);
+    pthread_mutex_unlock(&stubbed.lock);
+}
+
+static void print_stats(struct gatehouse *gatehouse)
+{
+    struct gatehouse_cache_stats stats;
+    gatehouse_cache_stats(gatehouse, &stats);
+    printf(
+        "entries=%llu hits=%llu misses=%llu passed=%llu kept=%llu removed=%llu evicted=%llu events=%llu streams=%llu "
+        "unknown=%llu behind=%llu history=%llu unreported=%llu lost=%llu unanswered=%llu pong_age=%lld lease=%lld "
+        "trusted=%d\n",
+        (unsigned long long)stats.entries, (unsigned long long)stats.hits, (unsigned long long)stats.misses,
+        (unsigned long long)stats.passed, (unsigned long long)stats.kept, (unsigned long long)stats.removed,
+        (unsigned long long)stats.evicted, (unsigned long long)stats.events, (unsigned long long)stats.streams,
+        (unsigned long long)stats.resets_unknown_position, (unsigned long long)stats.resets_behind,
+        (unsigned long long)stats.resets_history, (unsigned long long)stats.uses_unreported,
+        (unsigned long long)stats.uses_lost, (unsigned long long)stats.pings_unanswered, (long long)stats.pong_age_ms,
+        (long long)stats.lease_ms, stats.is_trusted);
+}
+
+/* cached TOKEN [API [ROLE…]] | look TOKEN | stub TOKEN | after REVISION CHANGE_ID TOKEN | as AUTHORIZATION TOKEN |
+ * counted N TOKEN | many N TOKEN API | stats */
+bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
+{
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    Gatehouse__V1__Position position = GATEHOUSE__V1__POSITION__INIT;
+    struct gatehouse_call call = {0};
+    const char *command = words[0];
+    request.token = words[count - 1];
+    if (strcmp(command, "cached") == 0 && count > 1) {
+        request.token = words[1];
+        request.api = count > 2 ? words[2] : request.api;
+        request.required_roles = words + 3;
+        request.n_required_roles = count > 3 ? count - 3 : 0;
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "look") == 0 && count == 2) {
+        request.no_touch = 1;
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "stub") == 0 && count == 2) {
+        ask_by_stub(gatehouse, &request);
+    } else if (strcmp(command, "after") == 0 && count == 4) {
+        position.revision = strtoll(words[1], NULL, 10);
+        position.change_id = strtoll(words[2], NULL, 10);
+        request.min_position = &position;
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "as") == 0 && count == 3) {
+        char header[200];
+        snprintf(header, sizeof header, "Bearer %s", words[1]);
+        call.authorization = header;
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "counted") == 0 && count == 3) {
+        request.use_count = atoi(words[1]);
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "many") == 0 && count == 4) {
+        request.token = words[2];
+        request.api = words[3];
+        for (int left = atoi(words[1]); left > 1; left--)
+            gatehouse__v1__introspect_response__free_unpacked(gatehouse_introspect(gatehouse, &request, &call), NULL);
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "stats") == 0) {
+        print_stats(gatehouse);
+    } else {
+        return false;
+    }
+    return true;
+}

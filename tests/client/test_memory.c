@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cache knows, by itself: each rule of client/README.md that memory.c and uses.c keep. */
+#include "memory.h"
+#include "uses.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LEASE MEMORY_SECOND
+#define TOKEN GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_TOKEN
+#define CREDENTIAL GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_CREDENTIAL
+#define ALL GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_ALL
+
+static const struct siphash_key secret = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
+static int64_t now;
+
+static int64_t read_clock(void)
+{
+    return now;
+}
+
+/* Trusted, at the position (10, 1000). */
+static struct memory *start(size_t entries)
+{
+    now = 1000 * MEMORY_SECOND;
+    struct memory *memory = gatehouse_memory_new(entries, LEASE, &secret, read_clock);
+    gatehouse_memory_reset(memory, &(struct position){10, 1000});
+    gatehouse_memory_pong(memory, now, LEASE);
+    return memory;
+}
+
+static void keep(struct memory *memory, const char *token, const char *client_id, int64_t revision, int64_t change_id)
+{
+    Gatehouse__V1__IntrospectResponse response = GATEHOUSE__V1__INTROSPECT_RESPONSE__INIT;
+    Gatehouse__V1__Position position = GATEHOUSE__V1__POSITION__INIT;
+    Google__Protobuf__Duration idle, valid;
+    gatehouse_duration_init(&idle);
+    gatehouse_duration_init(&valid);
+    idle.seconds = valid.seconds = 100; /* uses are reported after 10 seconds, within 2 */
+    position.revision = revision;
+    position.change_id = change_id;
+    response.active = 1;
+    response.position = &position;
+    response.idle_timeout = &idle;
+    response.valid_for = &valid;
+    response.client_id = (char *)(uintptr_t)client_id;
+    response.accessor = (char *)(uintptr_t)token;
+    struct memory_key key = gatehouse_memory_key(memory, token);
+    gatehouse_memory_keep(memory, &key, &response, now);
+}
+
+static bool has_after(struct memory *memory, const char *token, const Gatehouse__V1__Position *min_position)
+{
+    struct memory_key key = gatehouse_memory_key(memory, token);
+    struct hit hit;
+    bool is_hit = gatehouse_memory_find(memory, &key, min_position, &hit);
+    if (is_hit)
+        gatehouse_answer_release(hit.answer);
+    return is_hit;
+}
+
+static bool has(struct memory *memory, const char *token)
+{
+    return has_after(memory, token, NULL);
+}
+
+static bool hear(struct memory *memory, int64_t revision, Gatehouse__V1__WatchEventKind kind, const char *subject)
+{
+    Gatehouse__V1__WatchEvent event = GATEHOUSE__V1__WATCH_EVENT__INIT;
+    Gatehouse__V1__Position position = GATEHOUSE__V1__POSITION__INIT;
+    position.revision = revision;
+    position.change_id = revision * 100;
+    event.position = &position;
+    event.kind = kind;
+    event.accessor = (char *)(uintptr_t)(kind == TOKEN ? subject : "");
+    event.client_id = (char *)(uintptr_t)(kind == CREDENTIAL ? subject : "");
+    return gatehouse_memory_event(memory, &event);
+}
+
+static void trust(struct memory *memory)
+{
+    gatehouse_memory_pong(memory, now, LEASE);
+}
+
+static void the_hash_is_siphash_2_4_with_128_bits(void **state)
+{
+    (void)state;
+    /* The reference's vectors (vectors_sip128) for inputs 00 01 02 … of 0 and 15 bytes. */
+    const uint8_t text[15] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+    const uint8_t of_none[16] = {0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6,
+                                 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93};
+    const uint8_t of_15[16] = {0x54, 0x93, 0xe9, 0x99, 0x33, 0xb0, 0xa8, 0x11,
+                               0x7e, 0x08, 0xec, 0x0f, 0x97, 0xcf, 0xc3, 0xd9};
+    struct siphash none = gatehouse_siphash(&secret, text, 0), all = gatehouse_siphash(&secret, text, sizeof text);
+    assert_memory_equal(&none, of_none, sizeof of_none);
+    assert_memory_equal(&all, of_15, sizeof of_15);
+}
+
+static void an_answer_is_a_hit_while_trust_lasts_and_not_at_its_end(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "client", 10, 1000);
+    assert_true(has(memory, "a"));
+    assert_false(has(memory, "b"));
+    now += LEASE / 64 * 63 - 1;
+    assert_true(has(memory, "a"));
+    now += 1; /* C2: strictly, and 63/64 of the lease */
+    assert_false(has(memory, "a"));
+    gatehouse_memory_pong(memory, now - LEASE, LEASE); /* an old one: trust only grows, and this is not later */
+    assert_false(has(memory, "a"));
+    trust(memory);
+    assert_true(has(memory, "a"));
+    gatehouse_memory_pong(memory, now - LEASE / 2, LEASE);
+    now += LEASE / 64 * 63 - 1;
+    assert_true(has(memory, "a"));
+    gatehouse_memory_free(memory);
+}
+
+static void before_the_first_pong_nothing_is_a_hit(void **state)
+{
+    (void)state;
+    now = 1000 * MEMORY_SECOND;
+    struct memory *memory = gatehouse_memory_new(10, LEASE, &secret, read_clock);
+    keep(memory, "a", "client", 10, 1000);
+    gatehouse_memory_reset(memory, &(struct position){10, 1000});
+    keep(memory, "a", "client", 10, 1000);
+    assert_false(has(memory, "a"));
+    trust(memory);
+    assert_true(has(memory, "a"));
+    gatehouse_memory_free(memory);
+}
+
+static void no_answer_outlives_its_valid_for_less_the_margin(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "client", 10, 1000);
+    now += 88 * MEMORY_SECOND - 1; /* C9: 100 - 10 - 2 */
+    trust(memory);
+    assert_true(has(memory, "a"));
+    now += 1;
+    assert_false(has(memory, "a")); /* C3: hits have not moved it */
+    keep(memory, "a", "client", 10, 1000);
+    assert_true(has(memory, "a")); /* an answer has */
+    gatehouse_memory_free(memory);
+}
+
+static void an_event_ends_what_it_names_and_nothing_else(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "one", 10, 1000);
+    keep(memory, "b", "one", 10, 1000);
+    keep(memory, "c", "two", 10, 1000);
+    keep(memory, "d", "two", 10, 1000);
+    assert_true(hear(memory, 11, TOKEN, "a"));
+    assert_false(has(memory, "a"));
+    assert_true(has(memory, "b") && has(memory, "c") && has(memory, "d"));
+    assert_true(hear(memory, 12, CREDENTIAL, "two"));
+    assert_true(has(memory, "b"));
+    assert_false(has(memory, "c") || has(memory, "d"));
+    keep(memory, "c", "two", 12, 1200);
+    assert_true(has(memory, "c"));
+    assert_true(hear(memory, 13, ALL, ""));
+    assert_false(has(memory, "b") || has(memory, "c"));
+    keep(memory, "b", "one", 13, 1300);
+    assert_true(hear(memory, 14, (Gatehouse__V1__WatchEventKind)99, "")); /* of a newer server */
+    assert_false(has(memory, "b"));
+    gatehouse_memory_free(memory);
+}
+
+static void an_answer_of_before_an_event_that_names_it_is_not_kept(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    hear(memory, 11, TOKEN, "a");
+    hear(memory, 12, CREDENTIAL, "two");
+    keep(memory, "a", "one", 10, 1000);
+    keep(memory, "b", "one", 10, 1000);
+    keep(memory, "c", "two", 11, 1100);
+    keep(memory, "d", "two", 12, 1200);
+    assert_false(has(memory, "a") || has(memory, "c"));
+    assert_true(has(memory, "b") && has(memory, "d"));
+    hear(memory, 13, ALL, "");
+    keep(memory, "e", "three", 12, 1200);
+    assert_false(has(memory, "e"));
+    gatehouse_memory_free(memory);
+}
+
+static void an_answer_of_another_history_is_not_kept(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    hear(memory, 11, TOKEN, "x");
+    keep(memory, "a", "one", 10, 1);    /* W1: the id differs */
+    keep(memory, "b", "one", 11, 1000); /* or is another's */
+    keep(memory, "c", "one", 9, 900);   /* before the window */
+    assert_false(has(memory, "a") || has(memory, "b") || has(memory, "c"));
+    gatehouse_memory_free(memory);
+}
+
+static void an_answer_from_ahead_waits_unserved_for_a_lease_at_most(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "one", 12, 1200);
+    keep(memory, "b", "two", 12, 1200);
+    keep(memory, "c", "one", 12, 1);
+    keep(memory, "d", "one", 13, 1300);
+    assert_false(has(memory, "a"));
+    hear(memory, 11, CREDENTIAL, "two"); /* drops b while it waits */
+    assert_false(has(memory, "a"));
+    hear(memory, 12, TOKEN, "x");
+    assert_true(has(memory, "a"));
+    assert_false(has(memory, "b") || has(memory, "c") || has(memory, "d"));
+    now += LEASE + 1;
+    trust(memory);
+    gatehouse_memory_tidy(memory);
+    hear(memory, 13, TOKEN, "x");
+    assert_false(has(memory, "d"));
+    gatehouse_memory_free(memory);
+}
+
+static void a_reset_ends_all_and_what_waits_but_not_trust(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "one", 10, 1000);
+    keep(memory, "b", "one", 12, 1200);
+    gatehouse_memory_reset(memory, &(struct position){11, 1100});
+    assert_false(has(memory, "a"));
+    keep(memory, "a", "one", 10, 1000); /* the window begins at 11 */
+    assert_false(has(memory, "a"));
+    hear(memory, 12, TOKEN, "x");
+    assert_false(has(memory, "b"));
+    keep(memory, "c", "one", 11, 1100);
+    assert_true(has(memory, "c"));
+    gatehouse_memory_free(memory);
+}
+
+static void a_gap_or_another_position_forgets_all(void **state)
+{
+    (void)state;
+    struct position position;
+    struct memory *memory = start(10);
+    keep(memory, "a", "one", 10, 1000);
+    assert_true(gatehouse_memory_resumed(memory, &(struct position){10, 1000}));
+    assert_true(has(memory, "a"));
+    assert_false(hear(memory, 12, TOKEN, "x"));
+    assert_false(has(memory, "a"));
+    assert_false(gatehouse_memory_position(memory, &position));
+    gatehouse_memory_reset(memory, &(struct position){12, 1200});
+    keep(memory, "a", "one", 12, 1200);
+    assert_false(gatehouse_memory_resumed(memory, &(struct position){12, 1}));
+    assert_false(has(memory, "a"));
+    gatehouse_memory_free(memory);
+}
+
+static void the_windows_old_end_is_cut_and_an_answer_from_before_it_is_not_kept(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "kept", "one", 10, 1000);
+    for (int64_t revision = 11; revision < 11 + MEMORY_WINDOW; revision++)
+        assert_true(hear(memory, revision, TOKEN, "x"));
+    assert_true(has(memory, "kept")); /* what is kept needs no window */
+    keep(memory, "a", "one", 10, 1000);
+    assert_false(has(memory, "a"));
+    keep(memory, "b", "one", 11, 1100);
+    assert_true(has(memory, "b"));
+    gatehouse_memory_free(memory);
+}
+
+static void min_position_is_a_hit_only_if_the_window_has_it(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    Gatehouse__V1__Position position = GATEHOUSE__V1__POSITION__INIT;
+    keep(memory, "a", "one", 10, 1000);
+    hear(memory, 11, TOKEN, "x");
+    position.revision = 11;
+    position.change_id = 1100;
+    assert_true(has_after(memory, "a", &position));
+    position.change_id = 1;
+    assert_false(has_after(memory, "a", &position));
+    position.revision = 12;
+    assert_false(has_after(memory, "a", &position));
+    position.revision = 9;
+    assert_false(has_after(memory, "a", &position));
+    gatehouse_memory_free(memory);
+}
+
+static void a_revoked_token_is_not_brought_back_by_an_answer_under_way(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "one", 10, 1000);
+    keep(memory, "b", "one", 11, 1100); /* waits */
+    struct memory_key a = gatehouse_memory_key(memory, "a"), b = gatehouse_memory_key(memory, "b");
+    gatehouse_memory_remove(memory, &a, true);
+    gatehouse_memory_remove(memory, &b, true);
+    assert_false(has(memory, "a"));
+    keep(memory, "a", "one", 10, 1000); /* its event has not come yet */
+    hear(memory, 11, TOKEN, "x");
+    assert_false(has(memory, "a") || has(memory, "b"));
+    gatehouse_memory_free(memory);
+}
+
+static void entries_are_bounded_and_what_is_asked_for_stays(void **state)
+{
+    (void)state;
+    struct memory *memory = start(3);
+    keep(memory, "a", "one", 10, 1000);
+    keep(memory, "b", "one", 10, 1000);
+    keep(memory, "c", "two", 10, 1000);
+    assert_true(has(memory, "a"));
+    keep(memory, "d", "two", 10, 1000);
+    assert_true(has(memory, "a"));
+    assert_false(has(memory, "b"));
+    assert_true(has(memory, "c") && has(memory, "d"));
+    struct gatehouse_cache_stats stats;
+    gatehouse_memory_stats(memory, &stats);
+    assert_int_equal(stats.entries, 3);
+    assert_int_equal(stats.evicted, 1);
+    for (int i = 0; i < 2 * MEMORY_WAITING; i++) /* what waits is bounded as well */
+        keep(memory, "e", "two", 12, 1200);
+    hear(memory, 11, CREDENTIAL, "two");
+    gatehouse_memory_stats(memory, &stats);
+    assert_int_equal(stats.entries, 1);
+    gatehouse_memory_free(memory);
+}
+
+/* Uses */
+
+static bool use(struct uses *uses, const char *token, const char *api, bool *must_wake)
+{
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    struct hit hit = {.now = now, .idle_timeout = 100 * MEMORY_SECOND};
+    request.token = (char *)(uintptr_t)token;
+    request.api = (char *)(uintptr_t)api;
+    return gatehouse_uses_note(uses, &request, &hit, must_wake);
+}
+
+static uint64_t unreported(struct uses *uses)
+{
+    struct gatehouse_cache_stats stats;
+    gatehouse_uses_stats(uses, &stats);
+    return stats.uses_unreported;
+}
+
+static void uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last(void **state)
+{
+    (void)state;
+    struct uses *uses = gatehouse_uses_new(100, &secret);
+    bool must_wake;
+    now = 1000 * MEMORY_SECOND;
+    assert_int_equal(gatehouse_uses_plan(uses, now + 60 * MEMORY_SECOND), now + 60 * MEMORY_SECOND);
+    assert_true(use(uses, "a", "x", &must_wake) && must_wake); /* the thread would sleep for too long */
+    now += 9 * MEMORY_SECOND;
+    assert_true(use(uses, "a", "x", &must_wake) && !must_wake);
+    assert_true(use(uses, "a", "y", &must_wake));
+    assert_null(gatehouse_uses_take(uses, now));
+    now += MEMORY_SECOND;
+    struct use *taken = gatehouse_uses_take(uses, now);
+    assert_non_null(taken);
+    assert_non_null(taken->next); /* all of them, once one is due */
+    assert_null(taken->next->next);
+    assert_int_equal(taken->last, now - MEMORY_SECOND);
+    assert_int_equal(taken->count + taken->next->count, 3);
+    assert_true(use(uses, "a", "x", &must_wake)); /* while the report is under way */
+    assert_int_equal(unreported(uses), 4);
+    gatehouse_uses_return(uses, taken, now, now + MEMORY_SECOND); /* it failed */
+    assert_int_equal(unreported(uses), 4);
+    assert_null(gatehouse_uses_take(uses, now));
+    now += MEMORY_SECOND;
+    taken = gatehouse_uses_take(uses, now);
+    assert_int_equal(taken->count + taken->next->count, 4);
+    gatehouse_uses_done(uses, taken, 0);
+    assert_int_equal(unreported(uses), 0);
+    assert_null(gatehouse_uses_take(uses, INT64_MAX - 1));
+    gatehouse_uses_free(uses);
+}
+
+static void uses_are_bounded_and_a_half_full_table_is_reported_at_once(void **state)
+{
+    (void)state;
+    struct uses *uses = gatehouse_uses_new(4, &secret);
+    char api[] = "a";
+    bool must_wake;
+    now = 1000 * MEMORY_SECOND;
+    for (int i = 0; i < 4; i++, api[0]++) {
+        assert_true(use(uses, "a", api, &must_wake));
+        struct use *taken = i < 2 ? gatehouse_uses_take(uses, now) : NULL;
+        assert_null(taken);
+    }
+    assert_false(use(uses, "a", api, &must_wake)); /* a fifth: the server must be asked */
+    assert_true(use(uses, "a", "a", &must_wake));
+    struct use *taken = gatehouse_uses_take(uses, now);
+    assert_non_null(taken);
+    gatehouse_uses_return(uses, taken, now + 3601 * MEMORY_SECOND, now); /* too old to mean anything */
+    struct gatehouse_cache_stats stats;
+    gatehouse_uses_stats(uses, &stats);
+    assert_int_equal(stats.uses_unreported, 0);
+    assert_int_equal(stats.uses_lost, 5);
+    gatehouse_uses_free(uses);
+}
+
+static void a_report_says_a_million_of_one_use_at_most(void **state)
+{
+    (void)state;
+    struct uses *uses = gatehouse_uses_new(4, &secret);
+    bool must_wake;
+    now = 1000 * MEMORY_SECOND;
+    for (int i = 0; i < USES_COUNT_MAX + 2; i++)
+        (void)use(uses, "a", "x", &must_wake);
+    gatehouse_uses_flush(uses);
+    struct use *taken = gatehouse_uses_take(uses, now);
+    assert_non_null(taken->next);
+    assert_int_equal(taken->count, 2);
+    assert_int_equal(taken->next->count, USES_COUNT_MAX);
+    gatehouse_uses_done(uses, taken, 0);
+    assert_int_equal(unreported(uses), 0);
+    gatehouse_uses_free(uses);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_hash_is_siphash_2_4_with_128_bits),
+        cmocka_unit_test(an_answer_is_a_hit_while_trust_lasts_and_not_at_its_end),
+        cmocka_unit_test(before_the_first_pong_nothing_is_a_hit),
+        cmocka_unit_test(no_answer_outlives_its_valid_for_less_the_margin),
+        cmocka_unit_test(an_event_ends_what_it_names_and_nothing_else),
+        cmocka_unit_test(an_answer_of_before_an_event_that_names_it_is_not_kept),
+        cmocka_unit_test(an_answer_of_another_history_is_not_kept),
+        cmocka_unit_test(an_answer_from_ahead_waits_unserved_for_a_lease_at_most),
+        cmocka_unit_test(a_reset_ends_all_and_what_waits_but_not_trust),
+        cmocka_unit_test(a_gap_or_another_position_forgets_all),
+        cmocka_unit_test(the_windows_old_end_is_cut_and_an_answer_from_before_it_is_not_kept),
+        cmocka_unit_test(min_position_is_a_hit_only_if_the_window_has_it),
+        cmocka_unit_test(a_revoked_token_is_not_brought_back_by_an_answer_under_way),
+        cmocka_unit_test(entries_are_bounded_and_what_is_asked_for_stays),
+        cmocka_unit_test(uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last),
+        cmocka_unit_test(uses_are_bounded_and_a_half_full_table_is_reported_at_once),
+        cmocka_unit_test(a_report_says_a_million_of_one_use_at_most),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
