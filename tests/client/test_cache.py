@@ -1,1 +1,453 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache of libgatehouse against the real daemon: test_cache.py DRIVER. What comes from memory, what ends it, and by when."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
 
+from driver import Driver
+from daemon import DEADLINE, LEASH, Daemon, auth_pb2 as auth, credential_admin_pb2 as pb
+from google.protobuf import timestamp_pb2
+
+LEASE = 1.0  # seconds: by default
+MEMORY, SERVER = "from memory", "from the server"
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def boot_time():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Relay:
+    """Between the driver and the daemon."""
+
+    def __init__(self, port):
+        self.port, self.own = port, 0
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([*LEASH, sys.executable, HERE + "/relay.py", str(self.own), str(self.port)],
+                                        stdout=subprocess.PIPE, text=True)
+        self.own = int(self.process.stdout.readline())
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.daemon = self.enterContext(Daemon({"http_address": ""}, clock=True))
+        self.daemon.settings["grpc_address"] = f"127.0.0.1:{self.daemon.grpc_port}"  # also after a restart
+        self.admin = self.daemon.admin_token()
+        self.server = self.client("server", "resource_server")
+        self.third_party = self.client("Acme", "work_creator", "work_assigner")
+        self.token = self.issue()
+
+    def client(self, name, *roles, **fields):
+        made = self.daemon.create(self.admin, name, roles or ("work_creator",), **fields)
+        return made.credential.client_id, made.secret_key
+
+    def issue(self, client=None):
+        return self.daemon.issue(*(client or self.third_party)).access_token
+
+    def manage(self, method, **fields):
+        request = getattr(pb, method + "Request")(**fields)
+        return getattr(self.daemon.admin, method)(request, metadata=self.daemon.bearer(self.admin), timeout=DEADLINE)
+
+    def revoke(self, token):
+        return self.daemon.auth.Revoke(auth.RevokeRequest(token=token), metadata=Daemon.bearer(self.admin), timeout=DEADLINE)
+
+    def driver(self, client=None, **environment):
+        environment = {"CACHE_ENTRIES": "1000", **environment}
+        return Driver(self.daemon, *(client or self.server), **environment)
+
+    def stats(self, driver):
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", driver.ask("stats"))}
+
+    def until(self, ask, wanted, what=None):
+        """Asks until the answer is as wanted; gives it."""
+        end = time.monotonic() + DEADLINE
+        while not wanted(said := ask()):
+            self.assertLess(time.monotonic(), end, f"{what or ''} never, but {said}")
+        return said
+
+    def await_hit(self, driver, token):
+        return self.until(lambda: driver.ask("cached", token), lambda said: said.endswith(MEMORY), "a hit")
+
+    def await_trust(self, driver):
+        self.until(lambda: self.stats(driver)["trusted"], bool, "trust")
+
+    def assert_obeyed(self, driver, token, acknowledged, bound=LEASE):
+        """From `bound` after it was acknowledged no call that begins is told active; ordinarily it is much sooner."""
+        while True:
+            begun = boot_time()
+            said = driver.ask("cached", token)
+            if begun > acknowledged + bound:
+                self.assertFalse(said.startswith("active"), said)
+            if said.startswith("inactive"):
+                return
+            time.sleep(0.001)
+
+
+class Hits(Case):
+    def test_an_answer_comes_from_memory_and_is_what_the_server_says(self):
+        with self.driver() as driver, self.driver(CACHE_ENTRIES="0") as plain:
+            self.assertEqual(self.await_hit(driver, self.token), f"active allowed Acme {MEMORY}")
+            self.assertEqual(driver.ask("stub", self.token), f"active allowed Acme {MEMORY}")
+            self.assertEqual(driver.ask("look", self.token), f"active allowed Acme {MEMORY}")
+            for roles in ([], ["work_creator"], ["work_creator", "work_assigner"], ["resource_server"], ["no_such_role"],
+                          ["work_creator", "team_leader", "work_assigner", "none"], ["work_creator"] * 32):
+                ours, theirs = (one.ask("cached", self.token, "/x", *roles) for one in (driver, plain))
+                self.assertEqual((ours.removesuffix(MEMORY), ours[-len(MEMORY):]), (theirs.removesuffix(SERVER), MEMORY))
+            self.assertEqual(driver.ask("cached", "nonsense"), f"inactive {SERVER}")
+            self.assertEqual(driver.ask("cached", "nonsense"), f"inactive {SERVER}")  # which is not kept
+            self.assertEqual(self.stats(plain), dict.fromkeys(self.stats(plain), 0))
+
+    def test_what_is_not_for_the_cache_goes_to_the_server(self):
+        other = self.issue(self.client("another", "resource_server"))
+        with self.driver() as driver:
+            self.await_hit(driver, self.token)
+            before = self.stats(driver)["passed"]
+            self.assertTrue(driver.ask("as", other, self.token).endswith(SERVER))
+            self.assertEqual(driver.ask("as", self.token, self.token), "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
+            self.assertTrue(driver.ask("counted", "5", self.token).endswith(SERVER))
+            self.assertEqual(driver.ask("cached", self.token, "/x", *["work_creator"] * 33), "error INVALID_ARGUMENT INVALID_FIELD")
+            self.assertEqual(driver.ask("cached", self.token, "x" * 257), "error INVALID_ARGUMENT INVALID_FIELD")
+            self.assertEqual(self.stats(driver)["passed"], before + 5)
+            self.assertEqual(driver.ask("batch", self.token), "active allowed Acme")
+
+    def test_a_caller_that_may_not_ask_has_no_answer_from_memory(self):
+        with self.driver(self.third_party) as driver:
+            for _ in range(3):
+                self.assertEqual(driver.ask("cached", self.token), "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
+            self.assertEqual(self.stats(driver)["trusted"], 0)
+
+    def test_memory_is_bounded(self):
+        tokens = [self.issue() for _ in range(20)]
+        with self.driver(CACHE_ENTRIES="8") as driver:
+            self.await_trust(driver)
+            for token in tokens:
+                self.assertTrue(driver.ask("cached", token).startswith("active"))
+            stats = self.stats(driver)
+            self.assertLessEqual(stats["entries"], 8)
+            self.assertGreater(stats["evicted"], 0)
+
+    def test_a_position_that_the_stream_has_reached_is_a_hit_and_no_other(self):
+        with self.driver(TIMEOUT_MS="1000") as driver:
+            self.await_hit(driver, self.token)
+            position = self.revoke(self.issue()).position
+            after = ("after", str(position.revision), str(position.change_id), self.token)
+            self.until(lambda: driver.ask(*after), lambda said: said.endswith(MEMORY), "the position")
+            self.assertEqual(driver.ask("after", str(position.revision), "1", self.token),
+                             "error FAILED_PRECONDITION CHANGE_LOST")
+            self.assertRegex(driver.ask("after", str(position.revision + 1), "1", self.token), "^error (UNAVAILABLE|DEADLINE)")
+
+    def test_a_child_has_no_cache_and_its_parent_keeps_it(self):
+        with self.driver() as driver:
+            self.await_hit(driver, self.token)
+            self.assertIn("status 9", driver.ask("fork", self.token))
+            self.assertEqual(driver.read(), "child exit 0")
+            self.assertTrue(driver.ask("cached", self.token).endswith(MEMORY))
+
+    def test_a_lease_that_makes_no_sense_is_refused(self):
+        for lease in "49", "10001":
+            with self.assertRaises((AssertionError, BrokenPipeError)):
+                with self.driver(CACHE_LEASE_MS=lease) as driver:
+                    driver.process.wait(DEADLINE)
+
+
+class Ends(Case):
+    """A revocation reaches the cache, by whatever it was made."""
+
+    def check(self, driver, token, change):
+        self.await_hit(driver, token)
+        change()
+        self.assert_obeyed(driver, token, boot_time())
+
+    def test_each_rpc_that_ends_tokens(self):
+        self.manage("SetUserRoles", user="owner", roles=["work_creator", "work_assigner"])
+        with self.driver() as driver:
+            self.check(driver, token := self.issue(), lambda: self.revoke(token))
+            issued = self.daemon.issue(*self.third_party)
+            self.check(driver, issued.access_token, lambda: self.manage("EndToken", accessor=issued.accessor))
+            self.check(driver, self.issue(), lambda: self.manage("EndTokens", client_id=self.third_party[0]))
+            self.check(driver, self.issue(), lambda: self.manage("RevokeRoles", client_id=self.third_party[0], roles=["work_assigner"]))
+            self.check(driver, self.issue(), lambda: self.manage("GrantRoles", client_id=self.third_party[0], roles=["work_assigner"]))
+            self.check(driver, self.issue(), lambda: self.manage("DeleteCredential", client_id=self.third_party[0]))
+            owned = self.client("owned", "work_creator", "work_assigner", owner="owner")
+            self.check(driver, self.issue(owned), lambda: self.manage("SetUserRoles", user="owner", roles=["work_creator"]))
+            self.check(driver, self.issue(owned), lambda: self.manage("DeleteUser", user="owner"))
+            third = self.client("third")
+            past = timestamp_pb2.Timestamp(seconds=int(time.time()) - 10)
+            self.check(driver, self.issue(third), lambda: self.manage(
+                "UpdateCredential", credential=pb.Credential(client_id=third[0], expire_time=past),
+                update_mask={"paths": ["expire_time"]}))
+
+    def test_after_everywhere_no_call_that_begins_is_told_active(self):
+        with self.driver() as driver:
+            for _ in range(3):
+                token = self.issue()
+                self.await_hit(driver, token)
+                self.manage("EndTokens", client_id=self.third_party[0], everywhere=True)
+                self.assertEqual(driver.ask("cached", token), f"inactive {SERVER}")
+
+    def test_its_own_revocation_is_obeyed_at_once(self):
+        with self.driver() as driver:
+            for _ in range(20):
+                token = self.issue()
+                self.await_hit(driver, token)
+                self.assertEqual(driver.ask("revoke", token, *self.third_party), "revoked")
+                self.assertEqual(driver.ask("cached", token), f"inactive {SERVER}")
+
+    def test_a_change_of_settings_ends_all_answers_and_they_come_back(self):
+        with self.driver() as driver:
+            self.await_hit(driver, self.token)
+            self.manage("UpdateSettings", settings=pb.Settings(idle_session_timeout={"seconds": 777}),
+                        update_mask={"paths": ["idle_session_timeout"]})
+            self.until(lambda: self.stats(driver), lambda stats: stats["removed"] == 1, "the event")
+            self.await_hit(driver, self.token)
+
+    def test_a_credential_that_expires_ends_its_tokens_in_memory(self):
+        # The driver's clocks are the daemon's.
+        clock = {"LD_PRELOAD": os.environ["CLOCKSHIFT"], "CLOCKSHIFT_FILE": self.daemon.folder + "/clock"}
+        soon = timestamp_pb2.Timestamp(seconds=int(time.time()) + 600)
+        client = self.client("brief", expire_time=soon)
+        token = self.issue(client)
+        with self.driver(**clock) as driver:
+            self.await_hit(driver, token)
+            for _ in range(9):
+                self.daemon.pass_time(60)
+                self.await_trust(driver)
+                self.assertTrue(driver.ask("cached", token).startswith("active"))
+            self.daemon.pass_time(65)
+            self.await_trust(driver)
+            self.assertEqual(driver.ask("cached", token), f"inactive {SERVER}")
+
+    def test_the_callers_own_end_ends_its_answers(self):
+        with self.driver() as driver:
+            self.await_hit(driver, self.token)
+            self.manage("EndTokens", client_id=self.server[0])  # it gets another token, and trust with it
+            self.until(lambda: self.stats(driver), lambda stats: stats["streams"] > 1 and stats["trusted"], "another stream")
+            self.await_hit(driver, self.token)
+            self.manage("RevokeRoles", client_id=self.server[0], roles=["resource_server"])
+            revoked = boot_time()
+            while True:
+                begun = boot_time()
+                said = driver.ask("cached", self.token)
+                if begun > revoked + LEASE:
+                    self.assertFalse(said.startswith("active"), said)
+                if said.startswith("error"):
+                    break
+            self.assertEqual(said, "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
+
+
+class Away(Case):
+    """Whatever fails between the two, nothing is active for longer than the lease."""
+
+    def setUp(self):
+        super().setUp()
+        self.relay = self.enterContext(Relay(self.daemon.grpc_port))
+        self.near = {"ADDRESS": f"127.0.0.1:{self.relay.own}", "TIMEOUT_MS": "200"}
+
+    def assert_hits_end(self, driver, token, since):
+        """There is nobody to be asked: from the lease's end on, no answer."""
+        while True:
+            begun = boot_time()
+            said = driver.ask("cached", token)
+            if begun > since + LEASE:
+                self.assertRegex(said, "^error (UNAVAILABLE|DEADLINE_EXCEEDED)")
+                return
+            self.assertTrue(said.endswith(MEMORY) or said.startswith("error"), said)
+
+    def await_end(self, driver, token):
+        self.until(lambda: driver.ask("cached", token), lambda said: said.startswith("inactive"), "the end")
+
+    def test_a_proxy_that_stops(self):
+        with self.driver(**self.near) as driver:
+            live = self.issue()
+            self.await_hit(driver, self.token)
+            self.await_hit(driver, live)
+            self.relay.send(signal.SIGSTOP)
+            self.revoke(self.token)
+            self.assert_hits_end(driver, self.token, boot_time())
+            self.assertGreater(self.stats(driver)["unanswered"], 0)
+            self.relay.send(signal.SIGCONT)
+            self.await_end(driver, self.token)
+            self.await_hit(driver, live)
+
+    def test_a_connection_that_is_half_open_is_left_behind(self):
+        """The relay stays as it is; the next one, on the same port, is whole."""
+        with self.driver(**self.near) as driver:
+            live = self.issue()
+            self.await_hit(driver, self.token)
+            old = self.relay.process
+            self.relay.send(signal.SIGSTOP)
+            self.revoke(self.token)
+            self.assert_hits_end(driver, self.token, boot_time())
+            streams = self.stats(driver)["streams"]
+            self.until(lambda: self.stats(driver)["streams"], lambda count: count > streams, "another stream")
+            old.send_signal(signal.SIGCONT)
+            self.await_end(driver, self.token)
+            self.await_hit(driver, live)
+
+    def test_a_server_that_stops(self):
+        with self.driver(**self.near) as driver:
+            self.await_hit(driver, self.token)
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                self.assert_hits_end(driver, self.token, boot_time())
+            finally:
+                self.daemon.process.send_signal(signal.SIGCONT)
+            self.await_hit(driver, self.token)
+            self.revoke(self.token)
+            self.assert_obeyed(driver, self.token, boot_time())
+
+    def test_a_cut_is_gone_on_from_without_a_reset(self):
+        with self.driver(**self.near) as driver:
+            others = [self.issue() for _ in range(5)]
+            for token in self.token, *others:
+                self.await_hit(driver, token)
+            for number, token in enumerate(others):
+                self.relay.kill()
+                self.revoke(token)
+                revoked = boot_time()
+                self.assert_hits_end(driver, token, revoked)
+                self.relay.start()
+                self.await_end(driver, token)
+                self.until(lambda: self.stats(driver)["trusted"], bool, "trust")
+            stats = self.stats(driver)
+            self.assertEqual((stats["unknown"], stats["behind"], stats["history"]), (1, 0, 0))  # the first stream's
+            self.assertGreater(stats["streams"], len(others))
+            misses = stats["misses"]
+            self.assertTrue(driver.ask("cached", self.token).endswith(MEMORY))  # it was kept all the time
+            self.assertEqual(self.stats(driver)["misses"], misses)
+
+    def test_a_restored_backup_resets(self):
+        with self.driver(**self.near) as driver:
+            self.daemon.stop()
+            files = [name for name in os.listdir(self.daemon.folder) if name.startswith("gatehouse.db")]
+            for name in files:
+                shutil.copy(f"{self.daemon.folder}/{name}", f"{self.daemon.folder}/kept-{name}")
+            self.daemon.start()
+            lost = self.issue()  # of which the backup does not know
+            self.await_hit(driver, lost)
+            self.await_hit(driver, self.token)
+            self.revoke(self.issue())
+            self.until(lambda: self.stats(driver)["events"], bool, "an event")
+            before = self.stats(driver)["unknown"]
+            self.daemon.kill()
+            for name in os.listdir(self.daemon.folder):
+                if name.startswith("gatehouse.db"):
+                    os.remove(f"{self.daemon.folder}/{name}")
+            for name in files:
+                shutil.copy(f"{self.daemon.folder}/kept-{name}", f"{self.daemon.folder}/{name}")
+            self.daemon.start()
+            self.assert_obeyed(driver, lost, boot_time())
+            self.until(lambda: self.stats(driver)["unknown"], lambda count: count > before, "a reset")
+            self.await_hit(driver, self.token)
+
+    def test_a_daemon_that_starts_again_is_ridden_out(self):
+        with self.driver(**self.near) as driver:
+            self.await_hit(driver, self.token)
+            self.assertEqual(self.daemon.stop(), 0)
+            self.daemon.start()
+            self.until(lambda: self.stats(driver)["streams"], lambda count: count > 1, "another stream")
+            self.await_trust(driver)
+            self.await_hit(driver, self.token)
+            self.revoke(self.token)
+            self.assert_obeyed(driver, self.token, boot_time())
+
+    def test_closing_where_nobody_answers_does_not_last(self):
+        with self.driver(**self.near) as driver:
+            self.await_hit(driver, self.token)
+            self.relay.kill()  # the use is known only here
+
+
+class Uses(Case):
+    def setUp(self):
+        super().setUp()
+        self.clock = {"LD_PRELOAD": os.environ["CLOCKSHIFT"], "CLOCKSHIFT_FILE": self.daemon.folder + "/clock"}
+
+    def counted(self, client=None):
+        rows = self.manage("QueryUsage", client_id=(client or self.third_party)[0], group_by=["USAGE_GROUPING_API"], page_size=1000).rows
+        return {row.api: (row.allowed, row.denied) for row in rows}
+
+    def test_a_token_that_is_used_only_through_the_cache_lives_and_is_counted(self):
+        self.manage("UpdateSettings", settings=pb.Settings(idle_session_timeout={"seconds": 300}),
+                    update_mask={"paths": ["idle_session_timeout"]})
+        asked = 0
+        with self.driver(**self.clock) as driver:
+            while True:
+                asked += 1
+                if driver.ask("cached", self.token, "/x").endswith(MEMORY):
+                    break
+            misses = self.stats(driver)["misses"]
+            for _ in range(20):  # four times its idle timeout
+                self.daemon.pass_time(60)
+                self.await_trust(driver)
+                self.until(lambda: self.stats(driver)["unreported"], lambda count: count == 0, "a report")
+                self.assertEqual(driver.ask("cached", self.token, "/x"), f"active allowed Acme {MEMORY}")
+                asked += 1
+            self.assertEqual(self.stats(driver)["misses"], misses)
+        self.admin = self.daemon.admin_token()  # which was idle meanwhile
+        self.assertEqual(self.counted(), {"/x": (asked, 0)})
+        self.daemon.pass_time(290)  # less than the idle timeout since the last hit
+        self.assertTrue(self.daemon.introspect(self.admin_server(), self.token, no_touch=True).active)
+        self.daemon.pass_time(20)
+        self.assertFalse(self.daemon.introspect(self.admin_server(), self.token, no_touch=True).active)
+
+    def admin_server(self):
+        return self.issue(self.client(f"asks {time.monotonic()}", "resource_server"))
+
+    def test_closing_reports_every_use_by_api_and_by_what_was_allowed(self):
+        with self.driver() as driver:
+            self.await_hit(driver, self.token)
+            before = self.stats(driver)
+            driver.ask("many", "1000", self.token, "/many")
+            for api in range(250):  # more than one report takes
+                driver.ask("cached", self.token, f"/of/{chr(97 + api // 26)}{chr(97 + api % 26)}")
+            for _ in range(7):
+                driver.ask("cached", self.token, "/denied", "team_leader")
+            self.assertTrue(driver.ask("look", self.token).endswith(MEMORY))
+            self.assertEqual(self.stats(driver)["misses"], before["misses"])
+        counted = self.counted()
+        self.assertEqual((counted["/many"], counted["/denied"]), ((1000, 0), (0, 7)))
+        self.assertEqual([counted[name] for name in counted if name.startswith("/of/")], [(1, 0)] * 250)
+        self.assertEqual(sum(allowed + denied for allowed, denied in counted.values()), before["hits"] + before["misses"] + 1257)
+
+    def test_uses_outlast_a_server_that_is_away(self):
+        with self.driver(TIMEOUT_MS="200") as driver:
+            self.await_hit(driver, self.token)
+            driver.ask("many", "5", self.token, "/away")
+            self.assertEqual(self.daemon.stop(), 0)
+            self.daemon.start()
+            self.await_trust(driver)
+        self.assertEqual(self.counted()["/away"], (5, 0))
+
+    def test_a_use_of_a_token_that_has_ended_is_lost_and_said_to_be(self):
+        with self.driver(**self.clock) as driver:
+            self.await_hit(driver, self.token)
+            self.until(lambda: driver.ask("many", "3", self.token, "/x") and self.stats(driver)["unreported"], bool, "a use")
+            self.revoke(self.token)
+            self.assert_obeyed(driver, self.token, boot_time())
+            self.daemon.pass_time(60)
+            self.until(lambda: self.stats(driver), lambda stats: stats["lost"] > 0 and stats["unreported"] == 0, "the loss")
+
+
+if __name__ == "__main__":
+    unittest.main()

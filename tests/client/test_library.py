@@ -3,13 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
-import threading
 import unittest
 
-from daemon import DEADLINE, LEASH, Daemon, auth_pb2, credential_admin_pb2 as pb
+from driver import DRIVER, Driver
+from daemon import DEADLINE, Daemon, auth_pb2, credential_admin_pb2 as pb
 
-DRIVER = sys.argv.pop()
 CERTIFICATES = """
 new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 openssl req -x509 $new -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
@@ -20,43 +18,6 @@ for name in server client; do
   openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $name.ext -out $name.pem
 done
 """
-
-
-class Driver:
-    """A program with one connection."""
-
-    def __init__(self, daemon, client_id=None, client_secret=None, **environment):
-        if client_id:
-            environment.update(CLIENT_ID=client_id, CLIENT_SECRET=client_secret)
-        environment.setdefault("ADDRESS", f"127.0.0.1:{daemon.grpc_port}")
-        self.process = subprocess.Popen([*LEASH, DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "GRPC_VERBOSITY": "NONE", **environment})
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.process.stdin.close()
-        status = self.process.wait(DEADLINE)
-        self.process.stdout.close()
-        if kind is None and status != 0:  # a sanitizer's, too
-            raise AssertionError(f"the driver ended with {status}")
-
-    def send(self, *words):
-        self.process.stdin.write(" ".join(words) + "\n")
-        self.process.stdin.flush()
-
-    def read(self):
-        alarm = threading.Timer(3 * DEADLINE, self.process.kill)
-        alarm.start()
-        try:
-            return self.process.stdout.readline().strip()
-        finally:
-            alarm.cancel()
-
-    def ask(self, *words):
-        self.send(*words)
-        return self.read()
 
 
 class Library(unittest.TestCase):
