@@ -46,13 +46,23 @@ static void pass(struct cache *cache, unsigned method, const ProtobufCMessage *r
 
 /* Hits */
 
+/* protobuf-c sends a NULL as an empty text. */
+static bool has_texts(const Gatehouse__V1__IntrospectRequest *request)
+{
+    for (size_t i = 0; i < request->n_required_roles; i++)
+        if (request->required_roles[i] == NULL)
+            return false;
+    return request->token != NULL && request->api != NULL && request->client_id != NULL &&
+           request->client_secret != NULL;
+}
+
 /* Whoever calls by another right than the connection's is judged by the server, and so is what has more to say than
  * that a token is used now, or breaks a rule of the contract. */
 static bool is_for_cache(const struct cache *cache, const Gatehouse__V1__IntrospectRequest *request,
                          const struct gatehouse_call *call)
 {
     struct contract_violation violation;
-    return call->authorization == NULL && call->peer == NULL && *request->client_id == '\0' &&
+    return call->authorization == NULL && call->peer == NULL && has_texts(request) && *request->client_id == '\0' &&
            *request->client_secret == '\0' && request->use_count == 0 && request->used_ago == NULL &&
            contract_check(cache->contract->methods[cache->introspect].input, &request->base, &violation);
 }
@@ -199,6 +209,10 @@ static void revoke(struct cache *cache, const ProtobufCMessage *message, Protobu
                    struct gatehouse_call *call, void *closure_data, unsigned how)
 {
     const Gatehouse__V1__RevokeRequest *request = (const Gatehouse__V1__RevokeRequest *)message;
+    if (request->token == NULL) {
+        pass(cache, cache->revoke, message, closure, call, closure_data, how);
+        return;
+    }
     struct memory_key key = gatehouse_memory_key(cache->memory, request->token);
     pass(cache, cache->revoke, message, on_revoked, call, miss_new(cache, &key, closure, closure_data), how);
 }
@@ -253,8 +267,9 @@ static uint64_t learn_all(struct report *report, const Gatehouse__V1__BatchIntro
 {
     uint64_t lost = 0;
     const struct use *use = report->uses;
+    size_t count = response != NULL ? response->n_responses : 0;
     for (size_t i = 0; use != NULL; i++, use = use->next) {
-        const Gatehouse__V1__IntrospectResponse *one = i < response->n_responses ? response->responses[i] : NULL;
+        const Gatehouse__V1__IntrospectResponse *one = i < count ? response->responses[i] : NULL;
         if (one == NULL || one->error != NULL || !one->active)
             lost += use->count;
         if (one == NULL || one->error != NULL)
@@ -265,13 +280,20 @@ static uint64_t learn_all(struct report *report, const Gatehouse__V1__BatchIntro
     return lost;
 }
 
+/* What the server refuses it will refuse again. */
+static bool is_refused(enum gatehouse_status status)
+{
+    return status == GATEHOUSE_INVALID_ARGUMENT || status == GATEHOUSE_PERMISSION_DENIED ||
+           status == GATEHOUSE_UNAUTHENTICATED || status == GATEHOUSE_UNIMPLEMENTED;
+}
+
 static void on_reported(const ProtobufCMessage *response, void *data)
 {
     struct report *report = data;
     struct cache *cache = report->cache;
     int64_t now = gatehouse_cache_clock();
     int64_t retry = atomic_load(&cache->is_closing) ? RETRY_AT_CLOSE : RETRY;
-    if (response != NULL)
+    if (response != NULL || is_refused(report->call.status))
         gatehouse_uses_done(cache->uses, report->uses,
                             learn_all(report, (const Gatehouse__V1__BatchIntrospectResponse *)response));
     else

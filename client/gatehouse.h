@@ -185,7 +185,8 @@ void gatehouse_call_cancel(struct gatehouse_call *call);
  *
  * Each answer from memory, unless the request says no_touch, is a use of the token. The server is told of it after a
  * tenth of the idle timeout, or 10 seconds if that is sooner: last use, counts and the idle timeout are right, that
- * much later. gatehouse_close reports the rest; a process that is killed loses at most those of one such interval.
+ * much later. gatehouse_close reports the rest; a process that is killed loses at most those of one such interval. A
+ * report whose answer is lost on its way is sent again, and then counts twice.
  * Until then the text of a used token is in memory. A child of fork() has no cache. */
 struct gatehouse_cache_stats {
     uint64_t entries;                /* now */

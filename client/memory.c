@@ -24,7 +24,8 @@ struct entry {
     struct answer *answer;
     struct position position;
     int64_t sent, until, idle_timeout;
-    bool was_hit; /* since it was last the oldest */
+    uint64_t accessor, client_id; /* as events name them; see struct window_event */
+    bool was_hit;                 /* since it was last the oldest */
     struct client *client;
     struct entry *previous, *next; /* of the same client; of those that wait: next */
     UT_hash_handle by_key, by_accessor;
@@ -37,7 +38,7 @@ struct client {
     UT_hash_handle hh;
 };
 
-/* C4. Only the hash of a subject: two that share one would end an answer too many, never one too few. */
+/* C4 */
 struct window_event {
     struct position position;
     Gatehouse__V1__WatchEventKind kind;
@@ -125,8 +126,14 @@ static int64_t read_duration(const Google__Protobuf__Duration *duration)
     return duration->seconds * MEMORY_SECOND + duration->nanos / 1000;
 }
 
-static struct entry *entry_new(const struct memory_key *key, const Gatehouse__V1__IntrospectResponse *response,
-                               int64_t sent)
+/* C4: only the hash of a subject is remembered. Two that share one would end an answer too many, never one too few. */
+static uint64_t subject_of(const struct memory *memory, const char *text)
+{
+    return gatehouse_siphash(&memory->secret, text, strlen(text)).a;
+}
+
+static struct entry *entry_new(const struct memory *memory, const struct memory_key *key,
+                               const Gatehouse__V1__IntrospectResponse *response, int64_t sent)
 {
     struct entry *entry = must(calloc(1, sizeof *entry));
     entry->key = *key;
@@ -135,6 +142,8 @@ static struct entry *entry_new(const struct memory_key *key, const Gatehouse__V1
     entry->sent = sent;
     entry->until = sent + read_duration(response->valid_for); /* C1: since it was sent, not since it was answered */
     entry->idle_timeout = read_duration(response->idle_timeout);
+    entry->accessor = subject_of(memory, response->accessor);
+    entry->client_id = subject_of(memory, response->client_id);
     return entry;
 }
 
@@ -297,26 +306,19 @@ static enum place window_find(const struct memory *memory, int64_t revision, int
     return window_at(memory, *ret_index)->position.change_id == change_id ? PLACE_KNOWN : PLACE_UNKNOWN;
 }
 
-static uint64_t subject_of(const struct memory *memory, const char *text)
-{
-    return gatehouse_siphash(&memory->secret, text, strlen(text)).a;
-}
-
-static bool names(const struct window_event *event, uint64_t accessor, uint64_t client_id)
+static bool names(const struct window_event *event, const struct entry *entry)
 {
     if (event->kind == GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_TOKEN)
-        return event->subject == accessor;
+        return event->subject == entry->accessor;
     if (event->kind == GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_CREDENTIAL)
-        return event->subject == client_id;
+        return event->subject == entry->client_id;
     return true; /* all, or a kind that a newer server knows */
 }
 
 static bool is_named_after(const struct memory *memory, const struct entry *entry, size_t index)
 {
-    uint64_t accessor = subject_of(memory, entry->answer->response->accessor);
-    uint64_t client_id = subject_of(memory, entry->answer->response->client_id);
     for (size_t i = index + 1; i < memory->window_count; i++)
-        if (names(window_at(memory, i), accessor, client_id))
+        if (names(window_at(memory, i), entry))
             return true;
     return false;
 }
@@ -373,8 +375,8 @@ static void judge_waiting(struct memory *memory,
 
 static bool is_named(const struct memory *memory, const struct entry *entry, const void *arg)
 {
-    return names(arg, subject_of(memory, entry->answer->response->accessor),
-                 subject_of(memory, entry->answer->response->client_id));
+    (void)memory;
+    return names(arg, entry);
 }
 
 static bool has_waited(const struct memory *memory, const struct entry *entry, const void *arg)
@@ -437,7 +439,7 @@ void gatehouse_memory_keep(struct memory *memory, const struct memory_key *key,
 {
     if (!response->active || response->position == NULL || response->valid_for == NULL)
         return; /* C8: inactive is not kept */
-    struct entry *entry = entry_new(key, response, sent);
+    struct entry *entry = entry_new(memory, key, response, sent);
     pthread_mutex_lock(&memory->lock);
     judge(memory, entry); /* C5, with its insertion under one lock */
     pthread_mutex_unlock(&memory->lock);

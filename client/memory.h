@@ -73,6 +73,7 @@ bool gatehouse_memory_position(struct memory *memory, struct position *ret_posit
 /* Drops what has waited for longer than the lease. */
 void gatehouse_memory_tidy(struct memory *memory);
 
+/* What it knows of the statistics; the rest is 0. */
 void gatehouse_memory_stats(struct memory *memory, struct gatehouse_cache_stats *ret_stats);
 
 #endif

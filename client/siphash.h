@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SipHash-2-4 with 128 bits (Aumasson, Bernstein): a keyed hash for short texts, some tens of nanoseconds for a token.
+ * Siphash-2-4 with 128 bits (Aumasson, Bernstein): a keyed hash for short texts, some tens of nanoseconds for a token.
  * Whoever does not know the key can choose no two texts with one hash, and 128 bits of it may stand for the text
  * itself. Not by HMAC-SHA-256, which is ten times as slow and whose strength nobody needs here: the key never leaves
  * the process and lives as long as the connection. Not OpenSSL's either: the library does not link it itself, and its
@@ -20,6 +20,7 @@ struct siphash {
     uint64_t a, b;
 };
 
+/* Of any bytes. */
 struct siphash gatehouse_siphash(const struct siphash_key *key, const void *bytes, size_t len);
 
 #endif

@@ -22,7 +22,9 @@ struct use {
     struct use *next;
 };
 
+/* `secret`: random. */
 struct uses *gatehouse_uses_new(size_t max, const struct siphash_key *secret);
+/* NULL is fine; what was taken must have come back. */
 void gatehouse_uses_free(struct uses *uses);
 
 /* false: there is no room; the server must be asked. *ret_must_wake: the thread that reports sleeps for too long. */

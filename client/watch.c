@@ -16,6 +16,8 @@ enum { PINGS = 64 }; /* of which the time is remembered */
 enum { JITTER_MS = 100, JITTER_MOST_MS = 5000 };
 #define PING_LEAST (MEMORY_SECOND / 50) /* the server takes 64 a second */
 #define SILENCE_LEAST (4 * MEMORY_SECOND)
+#define REFUSED \
+    (10 * MEMORY_SECOND) /* before it is asked for a token again: failures are counted against its address */
 
 struct watch_tag {
     struct tag tag; /* first */
@@ -29,6 +31,7 @@ struct watch {
     atomic_bool is_stopping;
     bool is_stopped;      /* under the connection's lock */
     _Atomic int64_t wake; /* when the next stream begins; INT64_MAX: when there is a token */
+    atomic_bool has_none; /* of a token, for that */
     unsigned failures;    /* since a ping was answered */
 
     /* One stream. */
@@ -382,6 +385,7 @@ static bool take_token(struct watch *watch, grpc_slice *ret_value, bool *ret_has
     bool must_wait = !*ret_has && gatehouse->client_id != NULL;
     if (must_wait)
         watch->wake = INT64_MAX; /* gatehouse_watch_token sets it */
+    watch->has_none = must_wait;
     bool must_renew = must_wait && gatehouse_token_needs_renewal(gatehouse);
     watch->token_number = gatehouse->token_number;
     if (*ret_has)
@@ -418,9 +422,8 @@ static void begin(struct watch *watch, int64_t now)
 
 void gatehouse_watch_token(struct watch *watch, bool has_token)
 {
-    watch->failures += has_token || watch->failures > 16 ? 0 : 1;
-    if (watch->call == NULL && watch->wake == INT64_MAX)
-        watch->wake = gatehouse_cache_clock() + (has_token ? 0 : backoff(watch->failures));
+    if (watch->has_none) /* another call's token is good enough, also while it waits */
+        watch->wake = gatehouse_cache_clock() + (has_token ? 0 : REFUSED + jitter(JITTER_MOST_MS));
 }
 
 /* The thread */
@@ -444,7 +447,7 @@ int64_t gatehouse_watch_run(struct watch *watch, int64_t now)
         begin(watch, now);
     if (watch->call == NULL)
         return watch->wake;
-    int64_t silence = 4 * watch->lease > SILENCE_LEAST ? 4 * watch->lease : SILENCE_LEAST;
+    int64_t silence = 2 * watch->lease > SILENCE_LEAST ? 2 * watch->lease : SILENCE_LEAST;
     if (is_stopping || now - watch->heard > silence)
         cancel(watch);
     if (watch->is_cancelled)

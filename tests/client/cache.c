@@ -72,7 +72,7 @@ static void print_stats(struct gatehouse *gatehouse)
 }
 
 /* cached TOKEN [API [ROLE…]] | look TOKEN | stub TOKEN | after REVISION CHANGE_ID TOKEN | as AUTHORIZATION TOKEN |
- * counted N TOKEN | many N TOKEN API | stats */
+ * counted N TOKEN | many N TOKEN API | nothing | stats */
 bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -109,6 +109,9 @@ bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
         request.api = words[3];
         for (int left = atoi(words[1]); left > 1; left--)
             gatehouse__v1__introspect_response__free_unpacked(gatehouse_introspect(gatehouse, &request, &call), NULL);
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "nothing") == 0) {
+        request.token = request.api = NULL;
         ask(gatehouse, &request, &call);
     } else if (strcmp(command, "stats") == 0) {
         print_stats(gatehouse);

@@ -128,7 +128,8 @@ class Hits(Case):
             self.assertTrue(driver.ask("counted", "5", self.token).endswith(SERVER))
             self.assertEqual(driver.ask("cached", self.token, "/x", *["work_creator"] * 33), "error INVALID_ARGUMENT INVALID_FIELD")
             self.assertEqual(driver.ask("cached", self.token, "x" * 257), "error INVALID_ARGUMENT INVALID_FIELD")
-            self.assertEqual(self.stats(driver)["passed"], before + 5)
+            self.assertRegex(driver.ask("nothing"), "^(error|inactive)")
+            self.assertEqual(self.stats(driver)["passed"], before + 6)
             self.assertEqual(driver.ask("batch", self.token), "active allowed Acme")
 
     def test_a_caller_that_may_not_ask_has_no_answer_from_memory(self):

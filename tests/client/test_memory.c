@@ -89,7 +89,7 @@ static void trust(struct memory *memory)
 static void the_hash_is_siphash_2_4_with_128_bits(void **state)
 {
     (void)state;
-    /* The reference's vectors (vectors_sip128) for inputs 00 01 02 … of 0 and 15 bytes. */
+    /* The reference's vectors for inputs 00 01 02 … of 0 and 15 bytes. */
     const uint8_t text[15] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
     const uint8_t of_none[16] = {0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6,
                                  0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93};
