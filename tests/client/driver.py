@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program client_driver: one connection of libgatehouse, told what to do line by line."""
 import os
+import re
 import subprocess
 import sys
 import threading
+import time
 
 from daemon import DEADLINE, LEASH
 
 DRIVER = sys.argv.pop()  # the last argument of each test that uses it
+
+
+def boot_time():
+    """The clock of leases."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Driver:
@@ -45,3 +52,7 @@ class Driver:
     def ask(self, *words):
         self.send(*words)
         return self.read()
+
+    def stats(self):
+        """gatehouse_cache_stats"""
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", self.ask("stats"))}

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache of libgatehouse against the real daemon: test_cache.py DRIVER. What comes from memory, what ends it, and by when."""
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -9,17 +8,13 @@ import sys
 import time
 import unittest
 
-from driver import Driver
+from driver import Driver, boot_time
 from daemon import DEADLINE, LEASH, Daemon, auth_pb2 as auth, credential_admin_pb2 as pb
 from google.protobuf import timestamp_pb2
 
 LEASE, REPLICAS = 1.0, 1.0  # seconds: cache_lease_ms and lease_ms by default
 MEMORY, SERVER = "from memory", "from the server"
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def boot_time():
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Relay:
@@ -79,9 +74,6 @@ class Case(unittest.TestCase):
         environment = {"CACHE_ENTRIES": "1000", **environment}
         return Driver(self.daemon, *(client or self.server), **environment)
 
-    def stats(self, driver):
-        return {name: int(value) for name, value in re.findall(r"(\w+)=(-?\d+)", driver.ask("stats"))}
-
     def until(self, ask, wanted, what=None):
         """Asks until the answer is as wanted; gives it."""
         end = time.monotonic() + DEADLINE
@@ -93,7 +85,7 @@ class Case(unittest.TestCase):
         return self.until(lambda: driver.ask("cached", token), lambda said: said.endswith(MEMORY), "a hit")
 
     def await_trust(self, driver):
-        self.until(lambda: self.stats(driver)["trusted"], bool, "trust")
+        self.until(lambda: driver.stats()["trusted"], bool, "trust")
 
     def assert_obeyed(self, driver, token, acknowledged):
         """From the lease's end on, that of a replica and its own, no call that begins is told active; ordinarily it is much
@@ -121,27 +113,27 @@ class Hits(Case):
                 self.assertEqual((ours.removesuffix(MEMORY), ours[-len(MEMORY):]), (theirs.removesuffix(SERVER), MEMORY))
             self.assertEqual(driver.ask("cached", "nonsense"), f"inactive {SERVER}")
             self.assertEqual(driver.ask("cached", "nonsense"), f"inactive {SERVER}")  # which is not kept
-            self.assertEqual(self.stats(plain), dict.fromkeys(self.stats(plain), 0))
+            self.assertEqual(plain.stats(), dict.fromkeys(plain.stats(), 0))
 
     def test_what_is_not_for_the_cache_goes_to_the_server(self):
         other = self.issue(self.client("another", "resource_server"))
         with self.driver() as driver:
             self.await_hit(driver, self.token)
-            before = self.stats(driver)["passed"]
+            before = driver.stats()["passed"]
             self.assertTrue(driver.ask("as", other, self.token).endswith(SERVER))
             self.assertEqual(driver.ask("as", self.token, self.token), "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
             self.assertTrue(driver.ask("counted", "5", self.token).endswith(SERVER))
             self.assertEqual(driver.ask("cached", self.token, "/x", *["work_creator"] * 33), "error INVALID_ARGUMENT INVALID_FIELD")
             self.assertEqual(driver.ask("cached", self.token, "x" * 257), "error INVALID_ARGUMENT INVALID_FIELD")
             self.assertRegex(driver.ask("nothing"), "^(error|inactive)")
-            self.assertEqual(self.stats(driver)["passed"], before + 6)
+            self.assertEqual(driver.stats()["passed"], before + 6)
             self.assertEqual(driver.ask("batch", self.token), "active allowed Acme")
 
     def test_a_caller_that_may_not_ask_has_no_answer_from_memory(self):
         with self.driver(self.third_party) as driver:
             for _ in range(3):
                 self.assertEqual(driver.ask("cached", self.token), "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
-            self.assertEqual(self.stats(driver)["trusted"], 0)
+            self.assertEqual(driver.stats()["trusted"], 0)
 
     def test_memory_is_bounded(self):
         tokens = [self.issue() for _ in range(20)]
@@ -149,7 +141,7 @@ class Hits(Case):
             self.await_trust(driver)
             for token in tokens:
                 self.assertTrue(driver.ask("cached", token).startswith("active"))
-            stats = self.stats(driver)
+            stats = driver.stats()
             self.assertLessEqual(stats["entries"], 8)
             self.assertGreater(stats["evicted"], 0)
 
@@ -225,7 +217,7 @@ class Ends(Case):
             self.await_hit(driver, self.token)
             self.manage("UpdateSettings", settings=pb.Settings(idle_session_timeout={"seconds": 777}),
                         update_mask={"paths": ["idle_session_timeout"]})
-            self.until(lambda: self.stats(driver), lambda stats: stats["removed"] == 1, "the event")
+            self.until(lambda: driver.stats(), lambda stats: stats["removed"] == 1, "the event")
             self.await_hit(driver, self.token)
 
     def test_a_credential_that_expires_ends_its_tokens_in_memory(self):
@@ -248,7 +240,7 @@ class Ends(Case):
         with self.driver() as driver:
             self.await_hit(driver, self.token)
             self.manage("EndTokens", client_id=self.server[0])  # it gets another token, and trust with it
-            self.until(lambda: self.stats(driver), lambda stats: stats["streams"] > 1 and stats["trusted"], "another stream")
+            self.until(lambda: driver.stats(), lambda stats: stats["streams"] > 1 and stats["trusted"], "another stream")
             self.await_hit(driver, self.token)
             self.manage("RevokeRoles", client_id=self.server[0], roles=["resource_server"])
             revoked = boot_time()
@@ -291,7 +283,7 @@ class Away(Case):
             self.relay.send(signal.SIGSTOP)
             self.revoke(self.token)
             self.assert_hits_end(driver, self.token, boot_time())
-            self.assertGreater(self.stats(driver)["unanswered"], 0)
+            self.assertGreater(driver.stats()["unanswered"], 0)
             self.relay.send(signal.SIGCONT)
             self.await_end(driver, self.token)
             self.await_hit(driver, live)
@@ -305,8 +297,8 @@ class Away(Case):
             self.relay.send(signal.SIGSTOP)
             self.revoke(self.token)
             self.assert_hits_end(driver, self.token, boot_time())
-            streams = self.stats(driver)["streams"]
-            self.until(lambda: self.stats(driver)["streams"], lambda count: count > streams, "another stream")
+            streams = driver.stats()["streams"]
+            self.until(lambda: driver.stats()["streams"], lambda count: count > streams, "another stream")
             old.send_signal(signal.SIGCONT)
             self.await_end(driver, self.token)
             self.await_hit(driver, live)
@@ -335,13 +327,13 @@ class Away(Case):
                 self.assert_hits_end(driver, token, revoked)
                 self.relay.start()
                 self.await_end(driver, token)
-                self.until(lambda: self.stats(driver)["trusted"], bool, "trust")
-            stats = self.stats(driver)
+                self.until(lambda: driver.stats()["trusted"], bool, "trust")
+            stats = driver.stats()
             self.assertEqual((stats["unknown"], stats["behind"], stats["history"]), (1, 0, 0))  # the first stream's
             self.assertGreater(stats["streams"], len(others))
             misses = stats["misses"]
             self.assertTrue(driver.ask("cached", self.token).endswith(MEMORY))  # it was kept all the time
-            self.assertEqual(self.stats(driver)["misses"], misses)
+            self.assertEqual(driver.stats()["misses"], misses)
 
     def test_a_restored_backup_resets(self):
         if self.is_replica():
@@ -356,8 +348,8 @@ class Away(Case):
             self.await_hit(driver, lost)
             self.await_hit(driver, self.token)
             self.revoke(self.issue())
-            self.until(lambda: self.stats(driver)["events"], bool, "an event")
-            before = self.stats(driver)["unknown"]
+            self.until(lambda: driver.stats()["events"], bool, "an event")
+            before = driver.stats()["unknown"]
             self.daemon.kill()
             for name in os.listdir(self.daemon.folder):
                 if name.startswith("gatehouse.db"):
@@ -366,7 +358,7 @@ class Away(Case):
                 shutil.copy(f"{self.daemon.folder}/kept-{name}", f"{self.daemon.folder}/{name}")
             self.daemon.start()
             self.assert_obeyed(driver, lost, boot_time())
-            self.until(lambda: self.stats(driver)["unknown"], lambda count: count > before, "a reset")
+            self.until(lambda: driver.stats()["unknown"], lambda count: count > before, "a reset")
             self.await_hit(driver, self.token)
 
     def test_a_daemon_that_starts_again_is_ridden_out(self):
@@ -374,7 +366,7 @@ class Away(Case):
             self.await_hit(driver, self.token)
             self.assertEqual(self.daemon.stop(), 0)
             self.daemon.start()
-            self.until(lambda: self.stats(driver)["streams"], lambda count: count > 1, "another stream")
+            self.until(lambda: driver.stats()["streams"], lambda count: count > 1, "another stream")
             self.await_trust(driver)
             self.await_hit(driver, self.token)
             self.revoke(self.token)
@@ -404,14 +396,14 @@ class Uses(Case):
                 asked += 1
                 if driver.ask("cached", self.token, "/x").endswith(MEMORY):
                     break
-            misses = self.stats(driver)["misses"]
+            misses = driver.stats()["misses"]
             for _ in range(20):  # four times its idle timeout
                 self.daemon.pass_time(60)
                 self.await_trust(driver)
-                self.until(lambda: self.stats(driver)["unreported"], lambda count: count == 0, "a report")
+                self.until(lambda: driver.stats()["unreported"], lambda count: count == 0, "a report")
                 self.assertEqual(driver.ask("cached", self.token, "/x"), f"active allowed Acme {MEMORY}")
                 asked += 1
-            self.assertEqual(self.stats(driver)["misses"], misses)
+            self.assertEqual(driver.stats()["misses"], misses)
         self.admin = self.daemon.admin_token()  # which was idle meanwhile
         self.assertEqual(self.counted(), {"/x": (asked, 0)})
         self.daemon.pass_time(290)  # less than the idle timeout since the last hit
@@ -425,14 +417,14 @@ class Uses(Case):
     def test_closing_reports_every_use_by_api_and_by_what_was_allowed(self):
         with self.driver() as driver:
             self.await_hit(driver, self.token)
-            before = self.stats(driver)
+            before = driver.stats()
             driver.ask("many", "1000", self.token, "/many")
             for api in range(250):  # more than one report takes
                 driver.ask("cached", self.token, f"/of/{chr(97 + api // 26)}{chr(97 + api % 26)}")
             for _ in range(7):
                 driver.ask("cached", self.token, "/denied", "team_leader")
             self.assertTrue(driver.ask("look", self.token).endswith(MEMORY))
-            self.assertEqual(self.stats(driver)["misses"], before["misses"])
+            self.assertEqual(driver.stats()["misses"], before["misses"])
         counted = self.counted()
         self.assertEqual((counted["/many"], counted["/denied"]), ((1000, 0), (0, 7)))
         self.assertEqual([counted[name] for name in counted if name.startswith("/of/")], [(1, 0)] * 250)
@@ -450,11 +442,11 @@ class Uses(Case):
     def test_a_use_of_a_token_that_has_ended_is_lost_and_said_to_be(self):
         with self.driver(**self.clock) as driver:
             self.await_hit(driver, self.token)
-            self.until(lambda: driver.ask("many", "3", self.token, "/x") and self.stats(driver)["unreported"], bool, "a use")
+            self.until(lambda: driver.ask("many", "3", self.token, "/x") and driver.stats()["unreported"], bool, "a use")
             self.revoke(self.token)
             self.assert_obeyed(driver, self.token, boot_time())
             self.daemon.pass_time(60)
-            self.until(lambda: self.stats(driver), lambda stats: stats["lost"] > 0 and stats["unreported"] == 0, "the loss")
+            self.until(lambda: driver.stats(), lambda stats: stats["lost"] > 0 and stats["unreported"] == 0, "the loss")
 
 
 if __name__ == "__main__":
