@@ -354,7 +354,8 @@ class Slow(Case):
             answer = self.ask("SetUserRoles", pb.SetUserRolesRequest(user="owner", roles=roles[(i + 1) % 2]))
         quick.reach(answer.position)
         self.assertGreater(self.metric("gatehouse_watch_lag"), 65536)
-        self.assertLess(self.memory() - before, 32 * 1024)  # the ring's own 6 MiB among it
+        if "san.so" not in os.environ["CLOCKSHIFT"]:  # a sanitizer has memory of its own for each byte
+            self.assertLess(self.memory() - before, 32 * 1024)  # the ring's own 6 MiB among it
         self.assertEqual(quick.resets, [UNKNOWN])
         slow.reader.start()
         first = slow.next()
