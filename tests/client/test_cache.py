@@ -236,6 +236,17 @@ class Ends(Case):
             self.await_trust(driver)
             self.assertEqual(driver.ask("cached", token), f"inactive {SERVER}")
 
+    def test_any_number_of_threads_never_gets_a_wrong_answer_while_their_caller_is_ended(self):
+        rounds = 5
+        with self.driver() as driver:
+            driver.send("storm", "8", str(rounds), self.token)
+            for _ in range(rounds):
+                self.assertEqual(driver.read(), "ready")
+                self.manage("EndTokens", client_id=self.server[0])
+                driver.send("ended")
+            self.assertEqual(driver.read(), "all right")
+            self.assertGreater(driver.stats()["hits"], 0)
+
     def test_the_callers_own_end_ends_its_answers(self):
         with self.driver() as driver:
             self.await_hit(driver, self.token)
