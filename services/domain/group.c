@@ -4,12 +4,13 @@
 #include "base/crypto.h"
 #include "base/must.h"
 #include "records/process.h"
+#include "store/copy.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #define BEAT (10 * CLOCK_SECOND)
-#define GONE (180 * CLOCK_SECOND)
+#define GONE COPY_PROCESS_GONE
 #define TRUSTED (120 * CLOCK_SECOND) /* the longest lease, and as much again, before GONE */
 
 struct group {

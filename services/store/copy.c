@@ -17,7 +17,6 @@
 
 /* The mark's value: this word, or another that names the copy under way. Two of them would make nonsense together. */
 static const char finished[] = "finished";
-#define PROCESS_GONE INT64_C(180000000) /* microseconds */
 enum { MARK_LEN = 16, KEY_MAX = 64, SHOW_ROWS = 1000, REPLY_TIMEOUT_MS = 600000 };
 
 struct copy {
@@ -116,7 +115,7 @@ static enum status count_processes(struct store_tx *tx, void *arg)
     int64_t now = 0;
     TRY(store_now(tx, &now));
     return store_run(tx, "SELECT count(*) FROM process WHERE seen > $1 AND lease > 0", keep_number, arg,
-                     store_int(now - PROCESS_GONE));
+                     store_int(now - COPY_PROCESS_GONE));
 }
 
 /* Each daemon on a shared store says in it that it is there, before it serves and every few seconds. One that was

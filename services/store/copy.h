@@ -19,6 +19,9 @@
 
 #include "store/store.h"
 
+/* In microseconds: a process that has said nothing in the store for so long serves no more. */
+#define COPY_PROCESS_GONE INT64_C(180000000)
+
 enum { COPY_TABLES_MAX = 16 };
 
 struct copy_options {
