@@ -142,6 +142,8 @@ void h2_conn_close(struct h2_conn *conn)
     h2_timer_clear(&loop->timers, &conn->timer);
     SSL_free(conn->ssl);
     conn->ssl = NULL;
+    /* Closing alone does not take it out while a process that was forked holds it, too (epoll(7), question 6). */
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     close(conn->fd);
     peers_remove(server->peers, conn->counted);
     atomic_fetch_sub_explicit(&server->connections, 1, memory_order_relaxed);
