@@ -8,8 +8,8 @@
  * All in base62, so that a form, a header, a shell or a double click cannot spoil one, and a scanner can recognise one.
  *
  * A token's time is no secret; it is there because the store keeps tokens by a key that begins with it: keys that
- * arrive in order are inserted two to three times as fast as random ones (measured, README). The key's other 28 bytes
- * are of the SHA-256 of the whole text; the text itself is stored nowhere.
+ * arrive in order are inserted two to three times as fast as random ones (measured: client/standards.md). The key's
+ * other 28 bytes are of the SHA-256 of the whole text; the text itself is stored nowhere.
  */
 #ifndef RULES_SECRET_TEXT_H
 #define RULES_SECRET_TEXT_H

@@ -14,8 +14,8 @@ ROOT = os.path.abspath(os.path.dirname(__file__) + "/../..")
 def blocks():
     """The heading of each block of commands, and the block."""
     with open(ROOT + "/client/README.md", encoding="utf-8") as file:
-        text = file.read()
-    for part in re.split(r"^## ", text, flags=re.M)[1:]:
+        text = re.search(r"(?ms)^## Stubs in any language$(.*?)^## ", file.read())[1]
+    for part in re.split(r"^### ", text, flags=re.M)[1:]:
         for block in re.findall(r"^```sh\n(.*?)^```", part, re.M | re.S):
             yield part.split("\n")[0], block
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md is true: its commands run as they stand there, its map names every file, its links and settings exist."""
+"""README.md and the pages beside it are true: commands run as they stand there, the map names every file, links and settings exist."""
 import contextlib
 import glob
 import os
@@ -230,13 +230,23 @@ class Text(unittest.TestCase):
         self.assertGreater(len(text.links()), 10)
         self.assertEqual([link for link in text.links() if not os.path.exists(f"{SOURCE}/{link}")], [])
 
+    def test_links_to_headings_lead_to_one(self):
+        self.assertGreater(len(text.anchors()), 3)
+        for page, anchor in text.anchors():
+            headings = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.*)$", text.read(page))]
+            self.assertIn(anchor, headings, page)
+
+    def test_the_first_page_is_read_in_three_minutes(self):
+        self.assertLessEqual(len(text.TEXT["README.md"].splitlines()), 150)
+
     def test_every_block_is_of_a_kind_that_is_looked_at(self):
-        fences = re.findall(r"(?m)^```(.*)$", text.TEXT)
-        self.assertEqual(set(fences[1::2]), {""})
-        self.assertEqual(set(fences[::2]), {"", "sh", "c"})
-        self.assertEqual(text.TEXT.count("~~~"), 0)
-        # The map, and what the main job answers.
-        self.assertEqual(fences[::2].count(""), 2)
+        for page, content in text.TEXT.items():
+            fences = re.findall(r"(?m)^```(.*)$", content)
+            self.assertEqual(set(fences[1::2]) - {""}, set(), page)
+            self.assertEqual(set(fences[::2]) - {"", "sh", "c"}, set(), page)
+            self.assertEqual(content.count("~~~"), 0, page)
+            # Pictures, the map, and what the main job answers.
+            self.assertEqual(fences[::2].count(""), {"README.md": 2, "services/README.md": 2, "tests/bench/README.md": 1}.get(page, 0), page)
 
     def test_commands_between_the_lines_are_run_by_a_test(self):
         """Those in the text, and those of the blocks that are not run here."""
@@ -262,15 +272,15 @@ class Text(unittest.TestCase):
 
     def test_settings_that_are_named_exist(self):
         known = set(re.findall(r"(?m)^(\w+) = ", run([os.environ["GATEHOUSED"], "--print-config"])[1]))
-        named = {name for name in text.inline() if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)} | {
-            match[1] for name in text.inline() if (match := re.fullmatch(r"([a-z_]+) = .*", name))}
+        named = {name for name in text.inline(text.OPERATORS) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)} | {
+            match[1] for name in text.inline(text.OPERATORS) if (match := re.fullmatch(r"([a-z_]+) = .*", name))}
         self.assertGreater(len(named & known), 5)
         self.assertLessEqual(named - known, NOT_SETTINGS)
 
 
 class Figures(unittest.TestCase):
     def test_the_commands_print_what_the_table_says(self):
-        rows = re.findall(r"(?m)^\| (.*?) \| .* \| `tests/bench/bench (\w+)` \|$", text.sections()["Figures"])
+        rows = re.findall(r"(?m)^\| (.*?) \| .* \| `tests/bench/bench (\w+)` \|$", text.TEXT["tests/bench/README.md"])
         self.assertGreater(len(rows), 4)
         said = run([SOURCE + "/tests/bench/bench", "--quick", "--build", BUILD, *sorted({name for _, name in rows})], timeout=600)[1]
         for what, _ in rows:

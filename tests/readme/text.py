@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md, taken apart."""
+"""README.md and the pages beside it, taken apart."""
 import fnmatch
 import os
 import re
@@ -8,28 +8,47 @@ import subprocess
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAPPED = ("proto", "services", "client", "deploy")
 
-with open(SOURCE + "/README.md", encoding="utf-8") as file:
-    TEXT = file.read()
+PAGES = ("README.md", "client/README.md", "client/standards.md", "deploy/README.md", "services/README.md", "tests/README.md",
+         "tests/bench/README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md")
 
 
-def sections():
-    parts = re.split(r"(?m)^## (.*)$", TEXT)
+OPERATORS = ("README.md", "client/standards.md", "deploy/README.md", ".github/SECURITY.md")  # who know settings, and no functions
+
+
+def read(page):
+    with open(f"{SOURCE}/{page}", encoding="utf-8") as file:
+        return file.read()
+
+
+TEXT = {page: read(page) for page in PAGES}
+
+
+def sections(page="README.md"):
+    parts = re.split(r"(?m)^## (.*)$", TEXT[page])
     return dict(zip(parts[1::2], parts[2::2]))
 
 
 def blocks():
-    """(heading, number) to the commands of each ```sh block."""
-    return {(heading, number): block for heading, text in sections().items()
+    """(heading, number) to the commands of each ```sh block; not the stubs', which tests/client/test_stubs.py runs."""
+    return {(heading, number): block for page in PAGES for heading, text in sections(page).items() if "stubs" not in heading.lower()
             for number, block in enumerate(re.findall(r"(?ms)^```sh\n(.*?)^```$", text))}
 
 
-def inline():
+def inline(pages=PAGES):
     """What stands between single backquotes, outside of every block."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```$", "", TEXT))
+    return [text for page in pages for text in re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```$", "", TEXT[page]))]
 
 
 def links():
-    return [link for link in re.findall(r"\]\(([^)#]+)", TEXT) if "://" not in link]
+    """Those to files, from the top of the checkout."""
+    return [os.path.normpath(os.path.join(os.path.dirname(page), link)) for page in PAGES
+            for link in re.findall(r"\]\(([^)#]+)", TEXT[page]) if "://" not in link]
+
+
+def anchors():
+    """(page, heading as an anchor) for each link to a heading."""
+    return [(os.path.normpath(os.path.join(os.path.dirname(page), link)) if link else page, anchor) for page in PAGES
+            for link, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", TEXT[page]) if "://" not in link]
 
 
 def tracked():
@@ -42,7 +61,7 @@ def tracked():
 def patterns():
     """What the map's lines name, as paths with wildcards. A line at the margin that ends in / opens a folder; if no line is
     indented below it, it stands for all that is in the folder."""
-    lines = re.search(r"(?ms)^```\n(.*?)^```$", sections()["The code's map"]).group(1).splitlines()
+    lines = re.search(r"(?ms)^```\n(.*?)^```$", sections("services/README.md")["The code's map"]).group(1).splitlines()
     result = []
     for line, following in zip(lines, [*lines[1:], ""]):
         names = line.lstrip()[:line.lstrip().find("  ")] if "  " in line.lstrip() else line.lstrip()
