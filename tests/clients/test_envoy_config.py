@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""deploy/gateways/envoy.yaml. Debian has no Envoy: what it says is read here and held against Envoy's documented names and
-against the daemon. What Envoy asks, and what it is told, is in tests/service/test_envoy.py."""
+"""What deploy/gateways/envoy.yaml says, held against the daemon; test_envoy.py runs it, but not what it says of mutual TLS. What
+Envoy asks, and what it is told, is in tests/service/test_envoy.py."""
 import os
 import re
 import subprocess
