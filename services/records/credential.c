@@ -260,7 +260,7 @@ enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t us
 {
     const char *sql = STORE_SQL_BY(tx, "UPDATE credential SET last_used = $1 WHERE id = $2 AND last_used < $1",
                                    "UPDATE credential SET last_used = $1 WHERE id = (SELECT id FROM credential"
-                                   " WHERE id = $2 AND last_used < $1 FOR UPDATE SKIP LOCKED)");
+                                   " WHERE id = $2 AND last_used < $1 FOR NO KEY UPDATE SKIP LOCKED)");
     return store_send_by(tx, sql, NULL, store_int(used), store_int(id));
 }
 

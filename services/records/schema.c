@@ -110,8 +110,30 @@ static const char sixth[] = "ALTER TABLE schema_version ADD COLUMN needs BIGINT 
 /* For so long may caches answer from memory that this process tells of changes. */
 static const char seventh[] = "ALTER TABLE process ADD COLUMN cache_lease BIGINT NOT NULL DEFAULT 0;";
 
-static const struct store_step steps[] = {{first, 0}, {second, 0}, {third, 0},  {fourth, 0},
-                                          {fifth, 0}, {sixth, 0},  {seventh, 0}};
+/* What holds between rows (below), for what is written from now on; and then for all. Version 7 obeys it already. */
+static const char eighth[] = "";
+static const char ninth[] = "";
+
+static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
+                                          {sixth, 0}, {seventh, 0}, {eighth, 7}, {ninth, 7}};
+
+/*
+ * Not of what is written at each call. A token and usage whose credential is gone mean nothing to anybody and are
+ * removed in batches, after it: that `token` refers to `credential` would cost each issue a lock on the credential's
+ * row, which on PostgreSQL is a write, and which replicas would share. An owner need not be a user (yet).
+ */
+static const struct store_constraint constraints[] = {
+    STORE_CHECK("credential", "expires >= 0 AND deleted >= 0 AND epoch >= 0 AND version >= 0", 8),
+    STORE_CHECK("role", "number >= 0 AND number < 256 AND version >= 0", 8), /* ROLES_MAX */
+    STORE_CHECK("secret", "length(digest) = 32 AND ends >= 0", 8),
+    STORE_CHECK("credential_role", "revoked >= 0", 8),
+    STORE_CHECK("user_role", "revoked >= 0", 8),
+    STORE_REFERENCE("secret", "credential", "credential", "id", 8),
+    STORE_REFERENCE("credential_role", "credential", "credential", "id", 8),
+    STORE_REFERENCE("credential_role", "role", "role", "number", 8),
+    STORE_REFERENCE("user_role", "user_id", "user_account", "id", 8),
+    STORE_REFERENCE("user_role", "role", "role", "number", 8),
+};
 
 static const struct store_table tables[] = {
     {"instance", 1, 2, {{"name", 't'}, {"value", 'b'}}},
@@ -200,4 +222,6 @@ const struct store_schema records_schema = {
     .steps_count = sizeof steps / sizeof steps[0],
     .tables = tables,
     .tables_count = sizeof tables / sizeof tables[0],
+    .constraints = constraints,
+    .constraints_count = sizeof constraints / sizeof constraints[0],
 };

@@ -211,7 +211,8 @@ static enum status put_mark(struct store_tx *tx, const void *value, size_t len)
 static enum status set_mark(struct store_tx *tx, void *arg)
 {
     struct copy *copy = arg;
-    return put_mark(tx, copy->mark, sizeof copy->mark);
+    TRY(put_mark(tx, copy->mark, sizeof copy->mark));
+    return references_lift(tx, copy->options->schema);
 }
 
 static enum status keep_is_ours(const struct store_row *row, void *arg)
@@ -236,8 +237,10 @@ static enum status check_mark(struct store_tx *tx, struct copy *copy)
 
 static enum status finish(struct store_tx *tx, void *arg)
 {
-    TRY(check_mark(tx, arg));
-    return put_mark(tx, finished, strlen(finished));
+    struct copy *copy = arg;
+    TRY(check_mark(tx, copy));
+    TRY(put_mark(tx, finished, strlen(finished)));
+    return references_restore(tx, copy->options->schema);
 }
 
 static enum status check_source(struct copy *copy, struct identity *identity)
@@ -441,6 +444,7 @@ enum status store_copy(const struct copy_options *options, struct copy_result *r
     const struct store_options to = {.url = options->to,
                                      .schema = options->schema,
                                      .create = true,
+                                     .is_unchecked = true,
                                      .readers = 1,
                                      .reply_timeout_ms = REPLY_TIMEOUT_MS};
     *ret_result = (struct copy_result){0};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/copy_table.h"
 
+#include "store/transaction.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +232,35 @@ uint64_t row_digest(uint64_t digest, const struct store_table *table, const stru
         digest = add_bytes(digest, value->data, value->len);
     }
     return digest;
+}
+
+/* References */
+
+static enum status alter(struct store_tx *tx, const struct store_schema *schema, bool is_restored)
+{
+    for (size_t i = 0; store_dialect(tx) == STORE_POSTGRES && i < schema->constraints_count; i++) {
+        const struct store_constraint *constraint = &schema->constraints[i];
+        char sql[256];
+        if (!constraint->is_reference)
+            continue;
+        int len = snprintf(sql, sizeof sql, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", constraint->table,
+                           constraint->name);
+        if (is_restored)
+            snprintf(sql + len, sizeof sql - (size_t)len, ", ADD CONSTRAINT %s %s", constraint->name,
+                     constraint->definition);
+        TRY(transaction_script(tx, sql));
+    }
+    return STATUS_OK;
+}
+
+enum status references_lift(struct store_tx *tx, const struct store_schema *schema)
+{
+    return alter(tx, schema, false);
+}
+
+enum status references_restore(struct store_tx *tx, const struct store_schema *schema)
+{
+    return alter(tx, schema, true);
 }
 
 /* Walking */

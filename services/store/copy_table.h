@@ -15,6 +15,12 @@ enum { MANY_ROWS = 5 }; /* of insert_many: a statement has at most 64 values */
 enum status plan_init(struct plan *plan, const struct store_table *table);
 void plan_done(struct plan *plan);
 
+/* The rows of a copy come in no order that would suit what refers to them. PostgreSQL's references are taken away
+ * before it, and put back at its end, which fails where a row breaks one. SQLite's do not count in a store that was
+ * opened unchecked. */
+enum status references_lift(struct store_tx *tx, const struct store_schema *schema);
+enum status references_restore(struct store_tx *tx, const struct store_schema *schema);
+
 /* Where rows are read. */
 struct side {
     struct store *store;

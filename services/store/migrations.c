@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "store/constraints.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,7 +63,8 @@ static enum status note_step(struct connection *connection, const struct store_s
 }
 
 /* Step `version` + 1, if there is one; alone among the processes. */
-static enum status make_step(struct connection *connection, const struct store_schema *schema, int64_t *ret_version)
+static enum status make_step(struct connection *connection, const struct store_schema *schema, int64_t *ret_version,
+                             char why[STORE_WHY_MAX])
 {
     const struct driver *driver = connection->driver;
     TRY(driver->lock_schema(connection));
@@ -73,21 +75,25 @@ static enum status make_step(struct connection *connection, const struct store_s
     if (*ret_version == 0)
         TRY(driver->script(connection, "CREATE TABLE IF NOT EXISTS schema_version ("
                                        "number BIGINT PRIMARY KEY, applied BIGINT NOT NULL) /* table */;"));
-    TRY(driver->script(connection, step->sql));
+    if (step->sql[0] != '\0')
+        TRY(driver->script(connection, step->sql));
+    TRY(constraints_announce(connection, schema, *ret_version + 1));
+    TRY(constraints_enforce(connection, schema, *ret_version + 1, why));
     TRY(note_step(connection, step, *ret_version + 1));
     ++*ret_version;
     return STATUS_OK;
 }
 
-typedef enum status work_fn(struct connection *connection, const struct store_schema *schema, int64_t *ret_version);
+typedef enum status work_fn(struct connection *connection, const struct store_schema *schema, int64_t *ret_version,
+                            char why[STORE_WHY_MAX]);
 
 static enum status in_transaction(struct connection *connection, const struct store_schema *schema, work_fn *work,
-                                  int64_t *ret_version)
+                                  int64_t *ret_version, char why[STORE_WHY_MAX])
 {
     const struct driver *driver = connection->driver;
     enum status status = driver->begin(connection);
     if (status == STATUS_OK)
-        status = work(connection, schema, ret_version);
+        status = work(connection, schema, ret_version, why);
     if (status == STATUS_OK)
         status = driver->commit(connection);
     driver->rollback(connection);
@@ -95,8 +101,10 @@ static enum status in_transaction(struct connection *connection, const struct st
 }
 
 /* A version that is newer is as good as this program's own, if it can be used by this program. */
-static enum status look(struct connection *connection, const struct store_schema *schema, int64_t *ret_version)
+static enum status look(struct connection *connection, const struct store_schema *schema, int64_t *ret_version,
+                        char why[STORE_WHY_MAX])
 {
+    (void)why;
     int64_t needed = 0;
     TRY(read_version(connection, ret_version));
     if (*ret_version <= (int64_t)schema->steps_count)
@@ -110,20 +118,22 @@ static enum status look(struct connection *connection, const struct store_schema
 enum status migrations_apply(struct connection *connection, const struct store_schema *schema, char why[STORE_WHY_MAX])
 {
     int64_t version = 0;
-    enum status status = in_transaction(connection, schema, look, &version);
+    why[0] = '\0';
+    enum status status = in_transaction(connection, schema, look, &version, why);
     while (status == STATUS_OK && version < (int64_t)schema->steps_count) {
         status = STATUS_CONFLICT;
         for (int tries = 0; status == STATUS_CONFLICT && tries < TRIES_MAX; tries++)
-            status = in_transaction(connection, schema, make_step, &version);
+            status = in_transaction(connection, schema, make_step, &version, why);
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK && why[0] == '\0') {
         snprintf(why, STORE_WHY_MAX,
                  "the database's schema cannot be brought up to date; a role that may make tables does it with"
                  " `gatehoused migrate`: %.*s",
                  (int)utf8_fitting(connection->driver->reason(connection), REASON_SHOWN),
                  connection->driver->reason(connection));
-        return status;
     }
+    if (status != STATUS_OK)
+        return status;
     if (version <= (int64_t)schema->steps_count)
         return STATUS_OK;
     snprintf(why, STORE_WHY_MAX,

@@ -96,6 +96,7 @@ enum status sqlite_file_init(struct sqlite_file *file, const char *path, const s
     *file =
         (struct sqlite_file){.lock = -1,
                              .busy_timeout_ms = (int)options->busy_timeout_ms,
+                             .is_unchecked = options->is_unchecked,
                              .checked_wholly = options->checked_wholly == 0 ? CHECKED_WHOLLY : options->checked_wholly};
     TRY(find(path, options->create, &file->path, why));
     return lock(file->path, &file->lock, why);
@@ -201,10 +202,11 @@ static int query(sqlite3 *db, const char *sql, char *text, int size)
 }
 
 /* Settings that hold for the connection only. */
-static int configure(sqlite3 *db, bool writes, int busy_timeout_ms)
+static int configure(sqlite3 *db, bool writes, const struct sqlite_file *file)
 {
     sqlite3_extended_result_codes(db, 1);
-    sqlite3_busy_timeout(db, busy_timeout_ms);
+    sqlite3_busy_timeout(db, file->busy_timeout_ms);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FKEY, !file->is_unchecked, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
@@ -224,7 +226,7 @@ enum status sqlite_file_open(const struct sqlite_file *file, bool writes, sqlite
     sqlite3 *db = NULL;
     int code = sqlite3_open_v2(file->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK)
-        code = configure(db, writes, file->busy_timeout_ms);
+        code = configure(db, writes, file);
     if (code == SQLITE_OK && sqlite3_db_readonly(db, "main") == 1)
         code = SQLITE_READONLY;
     if (code == SQLITE_OK) {

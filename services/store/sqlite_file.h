@@ -12,7 +12,8 @@ struct sqlite_file {
     char *path; /* without links */
     int lock;   /* a descriptor */
     int busy_timeout_ms;
-    int64_t checked_wholly; /* see struct store_options */
+    bool is_unchecked;
+    int64_t checked_wholly; /* see struct store_options, both */
 };
 
 /* Finds the file, or makes an empty one that only its owner can read where the options say so. Takes the lock that says

@@ -61,6 +61,7 @@ struct store_options {
     const char *url;                   /* "sqlite:/path/file" or "postgresql://…"; must live as long as the store */
     const struct store_schema *schema; /* brought up to date at the opening; must live as long as the store */
     bool create;                       /* make the database if it is not there (sqlite); otherwise that is an error */
+    bool is_unchecked;                 /* rows may come before those that they refer to: for a copy */
     int readers;                       /* reading connections of each kind of read; 0: 2 */
     size_t queue_max;         /* transactions waiting, of each kind; one more is answered UNAVAILABLE; 0: 65,536 */
     int64_t busy_timeout_ms;  /* how long to wait for a lock that another process holds, or to connect; 0: 2,000 */

@@ -81,6 +81,13 @@ enum status store_send_n(struct store_tx *tx, const char *sql, const struct stor
     return tx->failed = status;
 }
 
+enum status transaction_script(struct store_tx *tx, const char *sql)
+{
+    if (tx->failed != STATUS_OK)
+        return tx->failed;
+    return tx->failed = tx->connection->driver->script(tx->connection, sql);
+}
+
 void store_announce(struct store_tx *tx)
 {
     tx->connection->driver->announce(tx->connection);

@@ -15,4 +15,7 @@ enum status transaction_write(struct connection *connection, struct job_list *jo
  * has_begun says which, and is kept up to date. The caller ends a transaction left open with rollback. */
 enum status transaction_read(struct connection *connection, struct job *job, bool *has_begun);
 
+/* Words that change the schema, in the database's own dialect, in a transaction that is not shared with others. */
+enum status transaction_script(struct store_tx *tx, const char *sql);
+
 #endif

@@ -290,14 +290,20 @@ class PostgresCopy(Case):
             refused = self.on(self.target, daemon, start=False)
             with self.assertRaisesRegex(RuntimeError, "is a copy that is not finished"):
                 refused.start()
+            self.assertEqual(self.references(), 0)
             for token in issuers.tokens[:60]:
                 daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)
             end(daemon)
             inserted, removed = self.ok(daemon.settings["store"], self.target)["token"]
+            self.assertEqual(self.references(), 5)
             self.assertGreater(inserted, 0)
             self.assertGreaterEqual(removed, 60)
             with self.on(self.target, daemon) as other:
                 self.check(other, live + issuers.tokens[60:], dead + issuers.tokens[:60])
+
+    def references(self):
+        """Of rows to rows, in the target: none while the copy is under way."""
+        return int(self.postgres.sql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'", self.target))
 
     def revoke(self, daemon, token):
         daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)

@@ -22,6 +22,7 @@ SMALL = {
     "role": "at most 256 roles",
     "setting": "one row a setting",
     "schema_version": "one row a version of the schema",
+    "sqlite_schema": "SQLite's own: one row a table or index",
     "pg_namespace": "PostgreSQL's own: one row a schema of the database",
 }
 
@@ -55,8 +56,8 @@ ROWS = {
                      CASE WHEN i % 50 = 0 THEN i ELSE 0 END, CASE WHEN i % 100 = 0 THEN i ELSE 0 END, 1, 1, i, 'me'""",
     "secret": "SELECT i, (i + 1) / 2, {blob}, 'abcd', i, CASE WHEN i % 2 = 0 THEN 1000 + i ELSE 0 END, i",
     "user_account": "SELECT 'user ' || i, i, i, 1, CASE WHEN i % 100 = 0 THEN i ELSE 0 END",
-    "user_role": "SELECT 'user ' || (i / 4), i % 4 + (i / 4) % 20, i, CASE WHEN i % 10 = 0 THEN i ELSE 0 END",
-    "credential_role": "SELECT i / 4, i % 4 + (i / 4) % 20, i, 'me', CASE WHEN i % 10 = 0 THEN i ELSE 0 END, 'me'",
+    "user_role": "SELECT 'user ' || ((i + 3) / 4), i % 4 + ((i + 3) / 4) % 20, i, CASE WHEN i % 10 = 0 THEN i ELSE 0 END",
+    "credential_role": "SELECT (i + 3) / 4, i % 4 + ((i + 3) / 4) % 20, i, 'me', CASE WHEN i % 10 = 0 THEN i ELSE 0 END, 'me'",
     "token": "SELECT {blob}, i % 5000, 1, i, NULL, NULL",
     "usage": "SELECT i % 5000, 'api ' || (i % 7), 3600000000 * (i / 50), 1, 1, i, i",
     "audit": "SELECT i, i, 'actor ' || (i % 50), 'action ' || (i % 20), 'subject ' || (i % 3000), '10.0.0.1', 'r' || i,"
@@ -65,10 +66,10 @@ ROWS = {
     "change_log": "SELECT i, 1, {blob}, i, i",
     "process": "SELECT i, 1, i",
     "token_count": "SELECT i, 1, 1, 1, i",
-    "role": "SELECT 'role' || i, i, 'name', 'group', 'text', 1, 0, 1",
+    "role": "SELECT 'role' || i, i - 1, 'name', 'group', 'text', 1, 0, 1",
 }
-COUNTS = {"credential": 20000, "secret": 30000, "user_account": 4000, "user_role": 16000, "credential_role": 80000,
-          "token": 100000, "usage": 150000, "audit": 50000, "request": 5000, "change_log": 20000, "process": 3, "role": 30,
+COUNTS = {"role": 30, "credential": 20000, "secret": 30000, "user_account": 4000, "user_role": 16000, "credential_role": 80000,
+          "token": 100000, "usage": 150000, "audit": 50000, "request": 5000, "change_log": 20000, "process": 3,
           "token_count": 10000}
 # Those that ROWS gives; what was added since has a default.
 COLUMNS = {

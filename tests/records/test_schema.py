@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Who brings the schema up to date, with which rights, and which program may use what another one has made of it."""
+import contextlib
 import os
 import re
 import sqlite3
@@ -23,7 +24,58 @@ def migrate(store, **settings):
     return subprocess.Popen([GATEHOUSED, *arguments, "migrate"], stderr=subprocess.PIPE, text=True)
 
 
-class OnPostgres(unittest.TestCase):
+BROKEN = [  # what an older fault may have left: an INSERT, its table, and which row
+    ("INSERT INTO secret (id, credential, digest, created) VALUES (900, 900, {digest}, 1)", "secret", "credential = 900"),
+    ("INSERT INTO credential_role (credential, role, granted) VALUES (900, 0, 1)", "credential_role", "credential = 900"),
+    ("INSERT INTO credential_role (credential, role, granted) VALUES (1, 200, 1)", "credential_role", "role = 200"),
+    ("INSERT INTO user_role (user_id, role, granted) VALUES ('nobody', 0, 1)", "user_role", "user_id = 'nobody'"),
+    ("INSERT INTO user_role (user_id, role, granted) VALUES ('anna', 200, 1)", "user_role", "role = 200"),
+]
+USER = "INSERT INTO user_account (id, created) VALUES ('anna', 1)"
+
+
+class Broken:
+    """For both stores: rows of version 7 that break what version 8 promises."""
+
+    def test_rows_that_name_nothing_are_removed_and_none_comes_again(self):
+        with Daemon({"store": self.store, **OFF}):
+            pass
+        self.undo()
+        self.sql(USER)
+        for statement, _, _ in BROKEN:
+            self.sql(statement.format(digest=self.digest(32)))
+        before = int(self.sql("SELECT count(*) FROM credential_role"))
+        returncode, said = self.end(migrate(self.store))
+        self.assertEqual(returncode, 0, said)
+        self.assertEqual([said.count(f"schema_mended table={table} removed=1") for table in ("secret", "credential_role", "user_role")],
+                         [1, 2, 2], said)
+        self.assertEqual(int(self.sql("SELECT count(*) FROM credential_role")), before - 2)
+        self.assertEqual(self.sql("SELECT max(number) FROM schema_version"), str(VERSION))
+        for statement, table, which in BROKEN:
+            self.assertEqual(self.sql(f"SELECT count(*) FROM {table} WHERE {which}"), "0")
+            with self.assertRaises(self.refused, msg=statement):
+                self.sql(statement.format(digest=self.digest(32)))
+        with self.assertRaises(self.refused):
+            self.sql("INSERT INTO secret (id, credential, digest, created) VALUES (900, 1, {}, 1)".format(self.digest(31)))
+        with Daemon({"store": self.store, **OFF}, init=False) as daemon:
+            self.assertEqual(daemon.run("init", "--name", "another", check=False).returncode, 0 if self.is_shared else 1)
+
+    def test_rows_that_nobody_can_put_right_are_refused_and_named(self):
+        with Daemon({"store": self.store, **OFF}):
+            pass
+        self.undo()
+        self.sql("UPDATE secret SET digest = " + self.digest(31))
+        returncode, said = self.end(migrate(self.store))
+        self.assertEqual(returncode, 1, said)
+        self.assertRegex(said, r"of table secret 1 rows are not as they must be: CHECK \(length\(digest\) = 32")
+        self.assertEqual(self.sql("SELECT max(number) FROM schema_version"), "8")
+        self.sql("UPDATE secret SET digest = " + self.digest(32))
+        self.assertEqual(self.end(migrate(self.store))[0], 0)
+
+
+class OnPostgres(Broken, unittest.TestCase):
+    refused, is_shared = subprocess.CalledProcessError, True
+
     @classmethod
     def setUpClass(cls):
         cls.postgres = Postgres()
@@ -38,6 +90,33 @@ class OnPostgres(unittest.TestCase):
     def end(self, process):
         said = process.communicate(timeout=120)[1]
         return process.returncode, said
+
+    def digest(self, length):
+        return f"decode(repeat('00', {length}), 'hex')"
+
+    def undo(self):
+        """To version 7."""
+        for line in self.sql("SELECT conrelid::regclass || ' DROP CONSTRAINT ' || conname FROM pg_constraint WHERE conname ~ '_(fk|check)$'"
+                             " AND connamespace = 'public'::regnamespace").splitlines():
+            self.sql("ALTER TABLE " + line)
+        self.sql("DELETE FROM schema_version WHERE number > 7")
+
+    def test_rows_are_checked_while_others_write(self):
+        self.assertEqual(self.end(migrate(self.store))[0], 0)
+        self.undo()
+        self.sql("INSERT INTO credential (id, client_id, name, created) VALUES (1, 'id', 'one', 1)")
+        writer = subprocess.Popen(["psql", "-q", "-X", "-A", "-t", self.store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(self.end(migrate(self.store))[0], 0)
+        self.sql(f"DELETE FROM schema_version WHERE number = {VERSION}")  # what is left is to check the rows
+        writer.stdin.write("BEGIN; UPDATE credential SET name = 'two'; INSERT INTO secret (id, credential, digest, created)"
+                           f" VALUES (1, 1, {self.digest(32)}, 1) RETURNING 'written';\n")
+        writer.stdin.flush()
+        while "written" not in writer.stdout.readline():
+            pass
+        returncode, said = self.end(migrate(self.store))  # while that transaction is open
+        self.assertEqual(returncode, 0, said)
+        writer.communicate("COMMIT;\n", timeout=60)
+        self.assertEqual(self.sql("SELECT count(*) FROM secret"), "1")
 
     def test_those_who_start_at_once_make_each_step_once(self):
         for returncode, said in [self.end(process) for process in [migrate(self.store) for _ in range(6)]]:
@@ -90,7 +169,35 @@ class OnPostgres(unittest.TestCase):
                 self.assertEqual(answer.total_size, 2)
 
 
-class OnSqlite(unittest.TestCase):
+class OnSqlite(Broken, unittest.TestCase):
+    refused, is_shared = sqlite3.IntegrityError, False
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = folder.name + "/gatehouse.db"
+        self.store = "sqlite:" + self.path
+
+    end = OnPostgres.end
+
+    def digest(self, length):
+        return f"zeroblob({length})"
+
+    def sql(self, text):
+        with contextlib.closing(sqlite3.connect(self.path)) as database, database:
+            database.execute("PRAGMA foreign_keys = ON")
+            return "\n".join(str(value) for value, in database.execute(text))
+
+    def undo(self):
+        """To version 7."""
+        with contextlib.closing(sqlite3.connect(self.path)) as database, database:
+            database.execute("PRAGMA writable_schema = ON")
+            for name, sql in database.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").fetchall():
+                start = sql.find(", CONSTRAINT ")
+                if start >= 0:
+                    database.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql[:start] + sql[sql.rindex(")"):], name))
+            database.execute("DELETE FROM schema_version WHERE number > 7")
+
     def test_what_only_adds_is_used_and_what_needs_a_newer_program_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             path = folder + "/gatehouse.db"
