@@ -16,7 +16,7 @@
 #define SECOND INT64_C(1000000)
 
 static const struct view clock_view = {
-    .columns = COLUMNS({"Has certainly passed", "floor", NULL, 0}, {"Database's clock", "database_clock", NULL, 0},
+    .columns = COLUMNS({"Has certainly passed", "floor", NULL, 0}, {"Database's clock", "databaseClock", NULL, 0},
                        {"This machine's clock", "clock", NULL, 0}, {"The clock is behind by", "behind", NULL, 0}),
     .value_keys = KEYS("floor", "clock"),
 };
@@ -56,7 +56,7 @@ static void print_clocks(const struct context *context, const struct looking *lo
     char text[TIME_TEXT_MAX];
     set_time(object, "floor", looking->floor);
     if (looking->is_shared)
-        set_time(object, "database_clock", looking->database);
+        set_time(object, "databaseClock", looking->database);
     set_time(object, "clock", looking->wall);
     duration_format(behind / SECOND, text);
     if (behind >= SECOND)

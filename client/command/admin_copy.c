@@ -31,7 +31,7 @@ static bool show_rows(void *arg, const char *doing, const char *table, int64_t d
 static void print_tables(const struct context *context, const struct copy_result *result)
 {
     struct list list;
-    list_begin(&list, context, &copy_view);
+    list_begin(&list, context, &copy_view, "tables");
     for (size_t i = 0; i < result->count; i++) {
         const struct copy_table *table = &result->tables[i];
         TEXT_FREE char *digest = text_format("%016" PRIx64, table->digest);

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "connection.h"
-#include "json.h"
 #include "pages.h"
 #include "text.h"
 #include "time_format.h"
@@ -17,14 +16,14 @@ enum {
 
 static const struct view events_view = {
     .columns =
-        COLUMNS({"NO", "sequence", NULL, COLUMN_RIGHT}, {"TIME", "event_time", column_clock, 0},
+        COLUMNS({"NO", "sequence", NULL, COLUMN_RIGHT}, {"TIME", "eventTime", column_clock, 0},
                 {"ACTOR", "actor", NULL, 0}, {"ACTION", "action", NULL, 0}, {"SUBJECT", "subject", NULL, 0},
                 {"FROM", "peer", NULL, 0}, {"OUTCOME", "outcome", NULL, 0}, {"DETAIL", "detail", NULL, COLUMN_WRAP}),
-    .value_keys = KEYS("sequence", "event_time", "actor", "action", "subject", "outcome"),
+    .value_keys = KEYS("sequence", "eventTime", "actor", "action", "subject", "outcome"),
 };
 
 static const struct view verified_view = {
-    .columns = COLUMNS({"Intact", "intact", NULL, 0}, {"Events checked", "events_checked", NULL, 0}),
+    .columns = COLUMNS({"Intact", "intact", NULL, 0}, {"Events checked", "eventsChecked", NULL, 0}),
     .value_keys = KEYS("intact"),
 };
 
@@ -111,9 +110,7 @@ enum exit_code audit_verify(struct context *context)
     MESSAGE_FREE Gatehouse__V1__VerifyAuditLogResponse *response = verify_all(context);
     if (response == NULL)
         return context->exit_code;
-    json_t *answer = json_from_message(&response->base);
-    output_record(context, answer, &verified_view);
-    json_decref(answer);
+    output_message(context, response, NULL, &verified_view);
     if (response->intact)
         return EXIT_DONE;
     fprintf(stderr,

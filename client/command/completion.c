@@ -6,6 +6,7 @@
 #include "command.h"
 #include "help.h"
 #include "report.h"
+#include "settings.h"
 #include "text.h"
 
 /* What the scripts of both shells share. Names are looked up with the user's own access; a failure completes nothing.
@@ -61,6 +62,12 @@ static const char *argument_kind(const char *arguments)
     return "";
 }
 
+static void print_settings(const char *end)
+{
+    TEXT_FREE char *names = settings_names(" ", end);
+    printf("offers='%s'; nospace=1", names);
+}
+
 /* What completes the argument at a place: of "CREDENTIAL ROLE..." the first, and all that follow. */
 static void print_argument_cases(const struct command *command)
 {
@@ -69,11 +76,7 @@ static void print_argument_cases(const struct command *command)
     if (strcmp(command->name, "completion") == 0)
         fputs("offers='bash zsh'", stdout);
     else if (strncmp(command->name, "settings", strlen("settings")) == 0)
-        printf("offers='%s'; nospace=1",
-               command->most == 1
-                   ? "idle_session_timeout max_token_life max_tokens_per_credential deletion_retention usage_retention"
-                   : "idle_session_timeout= max_token_life= max_tokens_per_credential= deletion_retention= "
-                     "usage_retention=");
+        print_settings(command->most == 1 ? "" : "=");
     else
         printf("first=%s; rest=%s",
                argument_kind(command->arguments)[0] == '\0' ? "''" : argument_kind(command->arguments),

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "connection.h"
-#include "json.h"
+#include "object.h"
 #include "report.h"
 #include "text.h"
 #include "usage.h"
@@ -17,13 +17,13 @@ enum { ANSWER_MAX = 512 };
 
 static const struct view recent_view = {
     .columns =
-        COLUMNS({"USES", "allowed", usage_column_uses, COLUMN_RIGHT}, {"LAST USE", "last_use_time", column_time, 0},
-                {"API", "api", NULL, 0}, {"CREDENTIAL", "credential_name", NULL, COLUMN_IF_ANY}),
+        COLUMNS({"USES", "allowed", usage_column_uses, COLUMN_RIGHT}, {"LAST USE", "lastUseTime", column_time, 0},
+                {"API", "api", NULL, 0}, {"CREDENTIAL", "credentialName", NULL, COLUMN_IF_ANY}),
 };
 
 static const struct view impact_view = {
-    .columns = COLUMNS({"Tokens ended", "tokens_ended", NULL, 0}),
-    .value_keys = KEYS("tokens_ended"),
+    .columns = COLUMNS({"Tokens ended", "tokensEnded", NULL, 0}),
+    .value_keys = KEYS("tokensEnded"),
 };
 
 static const Gatehouse__V1__Impact *impact_of(const void *response)
@@ -46,7 +46,9 @@ static void print_impact(FILE *out, const struct context *context, const struct 
     fputs(".\n", out);
     if (impact->n_recent_usage == 0)
         return;
-    json_t *rows = json_from_field(&impact->base, "recent_usage");
+    json_t *rows = text_must(json_array());
+    for (size_t i = 0; i < impact->n_recent_usage; i++)
+        json_array_append_new(rows, object_from(context, impact->recent_usage[i]));
     TEXT_FREE char *table = table_text(rows, &recent_view, context->now);
     fprintf(out, "Called in the last 30 days:\n%s", table);
     json_decref(rows);
@@ -112,26 +114,14 @@ void change_tell_everywhere(const void *response)
 
 void change_print(const struct context *context, const void *response, const char *subject, const struct view *view)
 {
-    json_t *whole = json_from_message(response);
     change_tell_everywhere(response);
-    if (context->format == OUTPUT_JSON) {
-        output_json(whole);
-    } else {
-        const json_t *impact = json_object_get(whole, "impact");
-        json_t *object = subject == NULL ? json_object() : json_incref(json_object_get(whole, subject));
-        json_t *ended = json_object_get(impact, "tokens_ended");
-        if (ended != NULL)
-            json_object_set(object, "tokens_ended", ended);
-        output_record(context, object, view);
-        json_decref(object);
-    }
-    json_decref(whole);
+    output_message(context, response, subject, view);
 }
 
 static void print_dry_run(const struct context *context, const struct change *change, const void *response)
 {
     if (context->format != OUTPUT_TABLE) {
-        change_print(context, response, NULL, &impact_view);
+        output_message(context, response, "impact", &impact_view);
         return;
     }
     print_impact(stdout, context, change, impact_of(response));
@@ -186,6 +176,7 @@ enum exit_code change_run(struct context *context, const struct change *change)
     MESSAGE_FREE void *response = admin_invoke(context, change->method, change->request);
     if (response == NULL)
         return context->exit_code;
-    change_print(context, response, change->subject, change->view == NULL ? &impact_view : change->view);
+    change_print(context, response, change->subject == NULL ? "impact" : change->subject,
+                 change->view == NULL ? &impact_view : change->view);
     return EXIT_DONE;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "contract/contract.h"
 #include "report.h"
 #include "secret.h"
 #include "text.h"
@@ -69,6 +70,17 @@ static char *read_setting(struct context *context, const struct setting *value, 
     return secret_read(context, file->value, max, what);
 }
 
+/* What the server takes: a file that holds more is none of a secret key, and is not sent to it. */
+static size_t longest_secret(void)
+{
+    struct contract *contract = contract_new(&gatehouse__v1__auth_service__descriptor);
+    const struct contract_field *field =
+        contract_field(contract, &gatehouse__v1__issue_token_request__descriptor, "client_secret");
+    size_t max = field->max_bytes < SECRET_READ_MAX ? field->max_bytes : SECRET_READ_MAX;
+    contract_free(contract);
+    return max;
+}
+
 char *connection_secret(struct context *context)
 {
     const struct config *config = &context->config;
@@ -78,7 +90,7 @@ char *connection_secret(struct context *context)
                      config->client_id.value == NULL ? "--client-id and --client-secret-file" : "--client-secret-file");
         return NULL;
     }
-    return read_setting(context, &config->client_secret, &config->client_secret_file, SECRET_MAX, "secret key");
+    return read_setting(context, &config->client_secret, &config->client_secret_file, longest_secret(), "secret key");
 }
 
 static bool take_caller(struct context *context, struct connection *connection)
@@ -91,7 +103,7 @@ static bool take_caller(struct context *context, struct connection *connection)
         report_usage(context, "either --token-file or --client-id, not both");
         return false;
     case CALLER_TOKEN: {
-        TEXT_WIPE char *token = read_setting(context, &config->token, &config->token_file, TOKEN_MAX, "token");
+        TEXT_WIPE char *token = read_setting(context, &config->token, &config->token_file, SECRET_READ_MAX, "token");
         if (token != NULL)
             connection->authorization = text_format("Bearer %s", token);
         return token != NULL;

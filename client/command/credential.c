@@ -6,12 +6,22 @@
 
 #include "confirm.h"
 #include "connection.h"
-#include "json.h"
+#include "object.h"
 #include "pages.h"
 #include "report.h"
 #include "secret.h"
 #include "text.h"
 #include "time_format.h"
+
+static char *format_status(const json_t *, const json_t *value, int64_t)
+{
+    return object_word(&gatehouse__v1__credential_status__descriptor, value);
+}
+
+static char *format_state(const json_t *, const json_t *value, int64_t)
+{
+    return object_word(&gatehouse__v1__granted_role_state__descriptor, value);
+}
 
 /* "work_creator, team_leader (revoked)": what was revoked stays visible. */
 static char *format_roles(const json_t *, const json_t *value, int64_t)
@@ -23,65 +33,63 @@ static char *format_roles(const json_t *, const json_t *value, int64_t)
     json_array_foreach(value, i, role)
     {
         const char *name = json_string_value(json_object_get(role, "role"));
-        const char *state = json_string_value(json_object_get(role, "state"));
-        const char *mark = "";
-        if (state == NULL || strcmp(state, "revoked") == 0)
-            mark = " (revoked)";
-        else if (strcmp(state, "revoked_from_owner") == 0)
-            mark = " (revoked from owner)";
-        else if (strcmp(state, "not_held_by_owner") == 0)
-            mark = " (not held by owner)";
-        fprintf(stream, "%s%s%s", i == 0 ? "" : ", ", name == NULL ? "?" : name, mark);
+        TEXT_FREE char *state =
+            object_word(&gatehouse__v1__granted_role_state__descriptor, json_object_get(role, "state"));
+        fprintf(stream, "%s%s", i == 0 ? "" : ", ", name == NULL ? "?" : name);
+        if (strcmp(state, "granted") == 0)
+            continue;
+        for (char *c = state; *c != '\0'; c++)
+            *c = *c == '_' ? ' ' : *c;
+        fprintf(stream, " (%s)", state[0] == '\0' ? "revoked" : state);
     }
     fclose(stream);
     return text_must(out);
 }
 
 static const struct view list_view = {
-    .columns = COLUMNS({"CLIENT ID", "client_id", NULL, 0}, {"NAME", "name", NULL, COLUMN_TRUNCATE},
-                       {"ROLES", "roles", format_roles, COLUMN_WRAP}, {"EXPIRES", "expire_time", column_expiry, 0},
-                       {"STATUS", "status", NULL, 0}, {"LAST USE", "last_use_time", column_last_use, 0},
+    .columns = COLUMNS({"CLIENT ID", "clientId", NULL, 0}, {"NAME", "name", NULL, COLUMN_TRUNCATE},
+                       {"ROLES", "roles", format_roles, COLUMN_WRAP}, {"EXPIRES", "expireTime", column_expiry, 0},
+                       {"STATUS", "status", format_status, 0}, {"LAST USE", "lastUseTime", column_last_use, 0},
                        {"OWNER", "owner", NULL, COLUMN_TRUNCATE | COLUMN_IF_ANY}),
-    .value_keys = KEYS("client_id"),
+    .value_keys = KEYS("clientId"),
 };
 
 #define CREDENTIAL_COLUMNS \
-    {"Client ID", "client_id", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", NULL, 0}, \
-        {"Expires", "expire_time", column_expiry, 0}, {"Expires at", "expire_time", column_clock, 0}, \
+    {"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", format_status, 0}, \
+        {"Expires", "expireTime", column_expiry, 0}, {"Expires at", "expireTime", column_clock, 0}, \
         {"Owner", "owner", NULL, 0}, {"Roles", "roles", format_roles, 0}
 
 const struct view credential_view = {
-    .columns = COLUMNS(CREDENTIAL_COLUMNS, {"Tokens ended", "tokens_ended", NULL, 0}),
-    .value_keys = KEYS("client_id"),
+    .columns = COLUMNS(CREDENTIAL_COLUMNS, {"Tokens ended", "tokensEnded", NULL, 0}),
+    .value_keys = KEYS("clientId"),
 };
 
 static const struct view created_view = {
-    .columns = COLUMNS(CREDENTIAL_COLUMNS, {"Secret key", "secret_key", NULL, 0}),
-    .value_keys = KEYS("client_id", "secret_key"),
+    .columns = COLUMNS(CREDENTIAL_COLUMNS, {"Secret key", "secretKey", NULL, 0}),
+    .value_keys = KEYS("clientId", "secretKey"),
 };
 
 static const struct view detail_view = {
-    .columns = COLUMNS({"Client ID", "client_id", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", NULL, 0},
-                       {"Expires", "expire_time", column_expiry, 0}, {"Expires at", "expire_time", column_clock, 0},
-                       {"Owner", "owner", NULL, 0}, {"Effective roles", "effective_roles", NULL, 0},
-                       {"Last use", "last_use_time", column_last_use, 0}, {"Created", "create_time", column_time, 0},
-                       {"Created by", "created_by", NULL, 0}, {"Changed", "update_time", column_time, 0},
-                       {"Deleted", "delete_time", column_time, 0}, {"Purged", "purge_time", column_time, 0},
-                       {"Etag", "etag", NULL, 0}),
-    .value_keys = KEYS("client_id"),
+    .columns = COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0},
+                       {"Status", "status", format_status, 0}, {"Expires", "expireTime", column_expiry, 0},
+                       {"Expires at", "expireTime", column_clock, 0}, {"Owner", "owner", NULL, 0},
+                       {"Effective roles", "effectiveRoles", NULL, 0}, {"Last use", "lastUseTime", column_last_use, 0},
+                       {"Created", "createTime", column_time, 0}, {"Created by", "createdBy", NULL, 0},
+                       {"Changed", "updateTime", column_time, 0}, {"Deleted", "deleteTime", column_time, 0},
+                       {"Purged", "purgeTime", column_time, 0}, {"Etag", "etag", NULL, 0}),
+    .value_keys = KEYS("clientId"),
 };
 
 static const struct view roles_view = {
-    .columns =
-        COLUMNS({"ROLE", "role", NULL, 0}, {"STATE", "state", NULL, 0}, {"GRANTED", "grant_time", column_time, 0},
-                {"BY", "granted_by", NULL, 0}, {"REVOKED", "revoke_time", column_time, COLUMN_IF_ANY},
-                {"BY", "revoked_by", NULL, COLUMN_IF_ANY}),
+    .columns = COLUMNS({"ROLE", "role", NULL, 0}, {"STATE", "state", format_state, 0},
+                       {"GRANTED", "grantTime", column_time, 0}, {"BY", "grantedBy", NULL, 0},
+                       {"REVOKED", "revokeTime", column_time, COLUMN_IF_ANY}, {"BY", "revokedBy", NULL, COLUMN_IF_ANY}),
 };
 
 static const struct view secrets_view = {
-    .columns = COLUMNS({"SECRET ID", "secret_id", NULL, COLUMN_RIGHT}, {"LAST FOUR", "hint", NULL, 0},
-                       {"CREATED", "create_time", column_time, 0}, {"EXPIRES", "expire_time", column_expiry, 0},
-                       {"LAST USE", "last_use_time", column_last_use, 0}),
+    .columns = COLUMNS({"SECRET ID", "secretId", NULL, COLUMN_RIGHT}, {"LAST FOUR", "hint", NULL, 0},
+                       {"CREATED", "createTime", column_time, 0}, {"EXPIRES", "expireTime", column_expiry, 0},
+                       {"LAST USE", "lastUseTime", column_last_use, 0}),
 };
 
 /* --expires into a timestamp. "never" clears it. False: reported. */
@@ -103,8 +111,8 @@ static bool take_expiry(struct context *context, Google__Protobuf__Timestamp *ti
 enum exit_code credential_print_secret(struct context *context, FILE *secret_file, void *response,
                                        const struct view *view)
 {
-    json_t *whole = json_from_message(response);
-    const char *secret = json_string_value(json_object_get(whole, "secret_key"));
+    char **field = message_member(response, "secret_key");
+    TEXT_WIPE char *secret = text_copy(*field);
     const char *path = option_value(&context->arguments, OPTION_WRITE_SECRET);
     enum exit_code code = EXIT_DONE;
     bool is_shown = secret[0] != '\0';
@@ -113,21 +121,14 @@ enum exit_code credential_print_secret(struct context *context, FILE *secret_fil
             code = secret_file_write(context, secret_file, path, secret);
         else
             secret_file_discard(secret_file, path);
-        json_object_set_new(whole, "secret_key", json_string(""));
+        explicit_bzero(*field, strlen(*field)); /* it is not printed then */
     }
-    if (context->format == OUTPUT_JSON) {
-        output_json(whole);
-    } else {
-        json_t *object = json_object_get(whole, "credential");
-        json_object_set(object, "secret_key", json_object_get(whole, "secret_key"));
-        json_object_set(object, "tokens_ended", json_object_get(json_object_get(whole, "impact"), "tokens_ended"));
-        output_record(context, object, view);
-    }
+    output_message(context, response, "credential", view);
+    explicit_bzero(*field, strlen(*field));
     if (!is_shown)
         fputs("This request was answered before; the secret key was shown then, and cannot be shown again.\n", stderr);
     else if (context->format == OUTPUT_TABLE && secret_file == NULL)
         fputs("Keep the secret key now: it cannot be shown again.\n", stderr);
-    json_decref(whole);
     if (!output_flush() && is_shown && secret_file == NULL) {
         fputs("The secret key is lost; `gatehouse secret regenerate` makes a new one.\n", stderr);
         code = EXIT_REFUSED;
@@ -146,9 +147,7 @@ static enum exit_code create(struct context *context, const Gatehouse__V1__Creat
         secret_file_discard(file, path);
         return context->exit_code;
     }
-    enum exit_code code = credential_print_secret(context, file, response, &created_view);
-    explicit_bzero(response->secret_key, strlen(response->secret_key));
-    return code;
+    return credential_print_secret(context, file, response, &created_view);
 }
 
 enum exit_code credential_create(struct context *context)
@@ -251,8 +250,8 @@ enum exit_code credential_get(struct context *context)
     MESSAGE_FREE Gatehouse__V1__GetCredentialResponse *response = admin_invoke(context, "GetCredential", &request);
     if (response == NULL)
         return context->exit_code;
-    json_t *credential = json_from_field(&response->base, "credential");
-    output_record(context, credential, &detail_view);
+    output_message(context, response, "credential", &detail_view);
+    json_t *credential = object_from(context, response->credential);
     output_part(context, "Roles", json_object_get(credential, "roles"), &roles_view);
     output_part(context, "Secret keys", json_object_get(credential, "secrets"), &secrets_view);
     json_decref(credential);

@@ -43,19 +43,17 @@ const char *option_value(const struct arguments *arguments, enum option_id id)
     return arguments->values[id - OPTION_BEFORE_FIRST];
 }
 
-bool words_add(struct words *words, const char *text)
+void words_add(struct words *words, const char *text)
 {
     while (*text != '\0') {
         text += strspn(text, ", \t");
         size_t len = strcspn(text, ", \t");
         if (len == 0)
             break;
-        if (words->count == LIST_MAX)
-            return false;
+        words->items = text_must(reallocarray(words->items, words->count + 1, sizeof *words->items));
         words->items[words->count++] = text_must(strndup(text, len));
         text += len;
     }
-    return true;
 }
 
 bool is_secret_argument(const char *text)
@@ -77,7 +75,8 @@ void arguments_done(struct arguments *arguments)
 {
     for (size_t i = 0; i < arguments->words.count; i++)
         free(arguments->words.items[i]);
-    arguments->words.count = 0;
+    free(arguments->words.items);
+    arguments->words = (struct words){0};
 }
 
 /* argp's own array of them, in malloc'd memory: a command's own options first, then those of all. */
@@ -144,8 +143,8 @@ static error_t take_option(const struct option_row *row, const char *value, stru
     }
     if (row->doc == NULL)
         argp_error(state, SECRET_REFUSED, row->name, row->name);
-    if (option_is_repeated(row) && !words_add(&parse->arguments->words, value))
-        argp_error(state, "--%s: more than %d", row->name, LIST_MAX);
+    if (option_is_repeated(row))
+        words_add(&parse->arguments->words, value);
     parse->arguments->values[row->id - OPTION_BEFORE_FIRST] = value == NULL ? "" : value;
     return 0;
 }

@@ -111,10 +111,8 @@ struct option_row {
     const char *doc; /* NULL: it exists to be refused */
 };
 
-enum { LIST_MAX = 64 }; /* the roles that one request may name */
-
 struct words {
-    char *items[LIST_MAX]; /* malloc'd */
+    char **items; /* malloc'd, as each of them is */
     size_t count;
 };
 
@@ -146,8 +144,8 @@ void options_parse_command(const struct command *command, int argc, char **argv,
 /* Frees what arguments_parse took. */
 void arguments_done(struct arguments *arguments);
 
-/* Splits text at commas and adds the parts, without blanks around them. False: more than LIST_MAX. */
-bool words_add(struct words *words, const char *text);
+/* Splits text at commas and adds the parts, without blanks around them. How many there may be, the server says. */
+void words_add(struct words *words, const char *text);
 
 /* True for what looks like one of Gatehouse's tokens or secret keys. */
 bool is_secret_argument(const char *text);

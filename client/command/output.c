@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "json.h"
+#include "object.h"
 #include "text.h"
 #include "time_format.h"
 
@@ -65,7 +65,7 @@ char *column_if_true(const json_t *, const json_t *value, int64_t)
 
 char *column_cap(const json_t *object, const json_t *value, int64_t now)
 {
-    if (json_is_integer(value))
+    if (json_is_integer(value)) /* of 32 bits */
         return json_integer_value(value) == 0 ? text_copy("off")
                                               : text_format("%" JSON_INTEGER_FORMAT, json_integer_value(value));
     return column_duration(object, value, now);
@@ -79,7 +79,7 @@ static char *bare(const json_t *value, const char *separator)
     if (json_is_string(value))
         return text_printable(json_string_value(value));
     if (!json_is_array(value))
-        return json_text(value, false);
+        return object_text(value, false);
     char *out = NULL;
     size_t size, i;
     json_t *item;
@@ -107,7 +107,7 @@ char *cell_text(const json_t *object, const struct column *column, int64_t now)
 
 void output_json(const json_t *value)
 {
-    TEXT_WIPE char *text = json_text(value, true);
+    TEXT_WIPE char *text = object_text(value, true);
     puts(text);
 }
 
@@ -134,6 +134,26 @@ static void print_record(const struct context *context, const json_t *object, co
     json_decref(rows);
 }
 
+void output_message(const struct context *context, const void *message, const char *subject, const struct view *view)
+{
+    json_t *whole = object_from(context, message);
+    if (context->format == OUTPUT_JSON) {
+        output_json(whole);
+    } else {
+        json_t *object = json_incref(subject == NULL ? whole : json_object_get(whole, subject));
+        object = object == NULL ? text_must(json_object()) : object;
+        json_t *ended = json_object_get(json_object_get(whole, "impact"), "tokensEnded");
+        json_t *secret = json_object_get(whole, "secretKey");
+        if (ended != NULL)
+            json_object_set(object, "tokensEnded", ended);
+        if (secret != NULL)
+            json_object_set(object, "secretKey", secret);
+        output_record(context, object, view);
+        json_decref(object);
+    }
+    json_decref(whole);
+}
+
 void output_record(const struct context *context, const json_t *object, const struct view *view)
 {
     switch (context->format) {
@@ -157,9 +177,9 @@ void output_part(const struct context *context, const char *heading, const json_
     printf("\n%s\n%s", heading, table);
 }
 
-void list_begin(struct list *list, const struct context *context, const struct view *view)
+void list_begin(struct list *list, const struct context *context, const struct view *view, const char *items)
 {
-    *list = (struct list){.context = context, .view = view};
+    *list = (struct list){.context = context, .view = view, .items = items};
     if (context->format == OUTPUT_TABLE)
         list->rows = text_must(json_array());
 }
@@ -170,17 +190,38 @@ void list_add(struct list *list, const json_t *object)
     if (list->context->format == OUTPUT_TABLE) {
         json_array_append_new(list->rows, text_must(json_deep_copy(object)));
     } else if (list->context->format == OUTPUT_JSON) {
-        TEXT_FREE char *text = json_text(object, false);
-        printf("%s%s", before == 0 ? "[\n" : ",\n", text);
+        TEXT_FREE char *text = object_text(object, false);
+        if (before == 0)
+            printf("{\"%s\": [\n%s", list->items, text);
+        else
+            printf(",\n%s", text);
     } else {
         print_values(object, list->view->value_keys, '\t');
     }
 }
 
+/* What a page has beside its items; as /v1, nothing where there is nothing. */
+static void end_json(const struct list *list)
+{
+    TEXT_FREE char *rest = list->rest == NULL ? text_copy("{}") : object_text(list->rest, false);
+    bool has_rest = strcmp(rest, "{}") != 0;
+    if (list->count == 0)
+        puts(rest);
+    else
+        printf("\n]%s%s\n", has_rest ? ", " : "", has_rest ? rest + 1 : "}");
+}
+
+static void list_done(struct list *list)
+{
+    json_decref(list->rows);
+    json_decref(list->rest);
+    list->rows = list->rest = NULL;
+}
+
 void list_end(struct list *list, const char *nothing)
 {
     if (list->context->format == OUTPUT_JSON)
-        puts(list->count == 0 ? "[]" : "\n]");
+        end_json(list);
     if (list->context->format == OUTPUT_TABLE) {
         TEXT_FREE char *table = list->count == 0 ? NULL : table_text(list->rows, list->view, list->context->now);
         if (table == NULL)
@@ -188,8 +229,7 @@ void list_end(struct list *list, const char *nothing)
         else
             fputs(table, stdout);
     }
-    json_decref(list->rows);
-    list->rows = NULL;
+    list_done(list);
 }
 
 void list_break(struct list *list)
@@ -200,8 +240,7 @@ void list_break(struct list *list)
         TEXT_FREE char *table = table_text(list->rows, list->view, list->context->now);
         fputs(table, stdout);
     }
-    json_decref(list->rows);
-    list->rows = NULL;
+    list_done(list);
 }
 
 bool output_flush(void)

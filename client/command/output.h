@@ -51,7 +51,11 @@ column_format column_if_true;  /* "yes" or "" */
 /* One object: a row a field. A field that has no text is left out of the table. */
 void output_record(const struct context *context, const json_t *object, const struct view *view);
 
-/* A message as JSON, whatever the format. */
+/* A response: in JSON all of it; else its field `subject` (NULL: itself) as a record, which has besides what the
+ * response says of tokens that ended ("tokensEnded") and of a secret key ("secretKey"). */
+void output_message(const struct context *context, const void *message, const char *subject, const struct view *view);
+
+/* JSON, whatever the format. */
 void output_json(const json_t *value);
 
 /* A heading and a table, for parts of a record; nothing if the array is empty. Only where context->format is table. */
@@ -61,11 +65,14 @@ void output_part(const struct context *context, const char *heading, const json_
 struct list {
     const struct context *context;
     const struct view *view;
-    json_t *rows; /* for a table */
+    const char *items; /* the name of the list in JSON */
+    json_t *rows;      /* for a table */
+    json_t *rest;      /* what JSON has beside the items; NULL: nothing */
     size_t count;
 };
-/* A list of the view's objects, printed as context->format says; list_end ends it. */
-void list_begin(struct list *list, const struct context *context, const struct view *view);
+/* A list of the view's objects, printed as context->format says; list_end ends it. In JSON it is an object, whose
+ * member `items` they are, as in the answers below /v1. */
+void list_begin(struct list *list, const struct context *context, const struct view *view, const char *items);
 /* Prints the object, or keeps it until list_end where a table must be measured. */
 void list_add(struct list *list, const json_t *object);
 /* `nothing` is said, on standard error, where a table would be empty. */

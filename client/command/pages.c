@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "connection.h"
-#include "json.h"
+#include "object.h"
 #include "report.h"
 #include "text.h"
 
@@ -68,17 +68,19 @@ static void end_progress(const struct list *list)
         fprintf(stderr, "\r\033[K");
 }
 
-static void add_items(struct list *list, const struct pages *pages, const ProtobufCMessage *response)
+static void add_items(struct list *list, const struct pages *pages, const void *response)
 {
-    json_t *items = json_from_field(response, pages->items);
-    size_t i;
-    json_t *item;
-    json_array_foreach(items, i, item)
-    {
-        if (pages->limit == 0 || list->count < (size_t)pages->limit)
-            list_add(list, item);
+    const ProtobufCMessage *base = response;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(base->descriptor, pages->items);
+    const char *at = response;
+    size_t count = *(const size_t *)(const void *)(at + field->quantifier_offset);
+    ProtobufCMessage **items = *(ProtobufCMessage * *const *)(const void *)(at + field->offset);
+    for (size_t i = 0; i < count && (pages->limit == 0 || list->count < (size_t)pages->limit); i++) {
+        json_t *item = object_from(list->context, items[i]);
+        list_add(list, item);
+        json_decref(item);
     }
-    json_decref(items);
 }
 
 enum exit_code pages_print(struct context *context, const struct pages *pages)
@@ -89,7 +91,7 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
     int64_t total = 0;
     int32_t *page_size = message_member(pages->request, "page_size");
     char **page_token = message_member(pages->request, "page_token");
-    list_begin(&list, context, pages->view);
+    list_begin(&list, context, pages->view, pages->items);
     while (is_more && (pages->limit == 0 || list.count < (size_t)pages->limit)) {
         int64_t wanted = pages->limit == 0 ? PAGE_SIZE : pages->limit - (int64_t)list.count;
         *page_size = wanted > PAGE_SIZE ? PAGE_SIZE : (int32_t)wanted;
@@ -111,6 +113,11 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
             show_progress(&list, total);
     }
     end_progress(&list);
+    list.rest = text_must(json_object());
+    if (is_more)
+        json_object_set_new(list.rest, "nextPageToken", json_string(token));
+    if (total > 0)
+        json_object_set_new(list.rest, "totalSize", json_sprintf("%" PRId64, total));
     list_end(&list, pages->nothing);
     if (is_more && !pages->is_cut && context->format == OUTPUT_TABLE)
         fprintf(stderr, "There are more; --limit=0 shows all.\n");

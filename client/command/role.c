@@ -2,22 +2,22 @@
 #include <gatehouse/v1/credential_admin.pb-c.h>
 
 #include "connection.h"
-#include "json.h"
+#include "object.h"
 #include "output.h"
 #include "report.h"
 
 static const struct view catalogue_view = {
     .columns =
-        COLUMNS({"ROLE", "role_id", NULL, 0}, {"NAME", "name", NULL, 0}, {"GROUP", "group", NULL, 0},
+        COLUMNS({"ROLE", "roleId", NULL, 0}, {"NAME", "name", NULL, 0}, {"GROUP", "group", NULL, 0},
                 {"RETIRED", "retired", column_if_true, COLUMN_IF_ANY}, {"MAY", "description", NULL, COLUMN_WRAP}),
-    .value_keys = KEYS("role_id"),
+    .value_keys = KEYS("roleId"),
 };
 
 static const struct view role_view = {
-    .columns = COLUMNS({"Role", "role_id", NULL, 0}, {"Name", "name", NULL, 0}, {"Group", "group", NULL, 0},
+    .columns = COLUMNS({"Role", "roleId", NULL, 0}, {"Name", "name", NULL, 0}, {"Group", "group", NULL, 0},
                        {"May", "description", NULL, 0}, {"Retired", "retired", NULL, 0},
-                       {"Built in", "built_in", NULL, 0}, {"Etag", "etag", NULL, 0}),
-    .value_keys = KEYS("role_id"),
+                       {"Built in", "builtIn", NULL, 0}, {"Etag", "etag", NULL, 0}),
+    .value_keys = KEYS("roleId"),
 };
 
 enum exit_code role_list(struct context *context)
@@ -28,9 +28,9 @@ enum exit_code role_list(struct context *context)
     if (response == NULL)
         return context->exit_code;
     struct list list;
-    list_begin(&list, context, &catalogue_view);
+    list_begin(&list, context, &catalogue_view, "roles");
     for (size_t i = 0; i < response->n_roles; i++) {
-        json_t *role = json_from_message(&response->roles[i]->base);
+        json_t *role = object_from(context, response->roles[i]);
         list_add(&list, role);
         json_decref(role);
     }
@@ -42,9 +42,7 @@ static enum exit_code print(struct context *context, const ProtobufCMessage *res
 {
     if (response == NULL)
         return context->exit_code;
-    json_t *role = json_from_field(response, "role");
-    output_record(context, role, &role_view);
-    json_decref(role);
+    output_message(context, response, "role", &role_view);
     return EXIT_DONE;
 }
 

@@ -77,7 +77,7 @@ static ssize_t read_path(struct context *context, const char *path, char *buffer
 
 char *secret_read(struct context *context, const char *path, size_t max, const char *what)
 {
-    char buffer[TOKEN_MAX + 64]; /* so much white space may follow it */
+    char buffer[SECRET_READ_MAX + 64]; /* so much white space may follow it */
     bool is_stdin = strcmp(path, "-") == 0;
     ssize_t count = is_stdin ? read_stdin(context, buffer, sizeof buffer, what)
                              : read_path(context, path, buffer, sizeof buffer, what);

@@ -7,10 +7,10 @@
 
 #include "command.h"
 
-enum { SECRET_MAX = 128, TOKEN_MAX = 512 };
+enum { SECRET_READ_MAX = 512 }; /* what is longer is another file, and not to be sent anywhere */
 
-/* Reads one from a file; "-" is standard input, which at a terminal is asked for without echo. `what` names it in
- * messages. malloc'd, to be wiped; NULL: reported. */
+/* Reads one of at most max bytes, which is at most SECRET_READ_MAX, from a file; "-" is standard input, which at a
+ * terminal is asked for without echo. `what` names it in messages. malloc'd, to be wiped; NULL: reported. */
 char *secret_read(struct context *context, const char *path, size_t max, const char *what);
 
 /* Makes a new file of mode 0600 for a secret key, before the call that makes the key: then the key is not lost where

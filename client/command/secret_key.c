@@ -11,9 +11,9 @@
 #include "time_format.h"
 
 static const struct view regenerated_view = {
-    .columns = COLUMNS({"Client ID", "client_id", NULL, 0}, {"Name", "name", NULL, 0},
-                       {"Secret key", "secret_key", NULL, 0}, {"Tokens ended", "tokens_ended", NULL, 0}),
-    .value_keys = KEYS("secret_key"),
+    .columns = COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0},
+                       {"Secret key", "secretKey", NULL, 0}, {"Tokens ended", "tokensEnded", NULL, 0}),
+    .value_keys = KEYS("secretKey"),
 };
 
 static enum exit_code regenerate(struct context *context, const Gatehouse__V1__RegenerateSecretRequest *request)
@@ -29,7 +29,6 @@ static enum exit_code regenerate(struct context *context, const Gatehouse__V1__R
     }
     enum exit_code code = credential_print_secret(context, file, response, &regenerated_view);
     change_tell_everywhere(response);
-    explicit_bzero(response->secret_key, strlen(response->secret_key));
     return code;
 }
 
@@ -73,7 +72,7 @@ enum exit_code secret_end(struct context *context)
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__EndSecretRequest request = GATEHOUSE__V1__END_SECRET_REQUEST__INIT;
     request.secret_id = strtoll(number, &end, 10);
-    if (end == number || *end != '\0' || request.secret_id < 1)
+    if (end == number || *end != '\0')
         return report_usage(context, "\"%s\" is no secret ID; `gatehouse credential get` shows them", number);
     if (!target_find(context, arguments->rest[0], false, &target))
         return context->exit_code;

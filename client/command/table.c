@@ -25,9 +25,9 @@ const struct command commands[] = {
     {"credential undelete", credential_undelete, "CREDENTIAL", "Bring a deleted credential back; its tokens stay dead",
      OPTIONS(OPTION_END), 1, 1},
     {"credential grant", credential_grant, "CREDENTIAL ROLE...", "Grant roles to a credential",
-     OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 2, LIST_MAX + 1},
+     OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 2, -1},
     {"credential revoke", credential_revoke, "CREDENTIAL ROLE...", "Revoke roles from a credential",
-     OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 2, LIST_MAX + 1},
+     OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 2, -1},
 
     {"secret regenerate", secret_regenerate, "CREDENTIAL", "Make a new secret key for a credential",
      OPTIONS(OPTION_OVERLAP, OPTION_WRITE_SECRET, OPTION_REQUEST_ID, OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE,
@@ -45,7 +45,7 @@ const struct command commands[] = {
      OPTIONS(OPTION_UNDO, OPTION_ETAG), 1, 1},
 
     {"user set-roles", user_set_roles, "USER [ROLE...]", "Say which roles a user has now, all of them",
-     OPTIONS(OPTION_NONE, OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1, 257},
+     OPTIONS(OPTION_NONE, OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1, -1},
     {"user get", user_get, "USER", "Show one user, an owner of credentials", OPTIONS(OPTION_END), 1, 1},
     {"user list", user_list, "", "List users, the owners of credentials",
      OPTIONS(OPTION_MATCH_USER, OPTION_MATCH_ROLE, OPTION_FILTER, OPTION_LIMIT), 0, 0},
@@ -66,7 +66,7 @@ const struct command commands[] = {
 
     {"settings get", settings_get, "[SETTING]", "Show settings", OPTIONS(OPTION_END), 0, 1},
     {"settings set", settings_set, "SETTING=VALUE...", "Change settings; effective at once, for live tokens too",
-     OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1, 8},
+     OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1, -1},
 
     {"usage", usage_query, "", "Show who called which API, how often and when last",
      OPTIONS(OPTION_BY, OPTION_CREDENTIAL, OPTION_MATCH_API, OPTION_SINCE, OPTION_UNTIL, OPTION_TOP, OPTION_LIMIT), 0,

@@ -71,7 +71,7 @@ static void add_row(struct libscols_table *table, const json_t *object, const st
     }
     /* What was revoked stays visible, in grey. */
     const char *state = json_string_value(json_object_get(object, "state"));
-    if (state != NULL && strncmp(state, "revoked", strlen("revoked")) == 0)
+    if (state != NULL && strstr(state, "_REVOKED") != NULL)
         scols_line_set_color(line, "\033[90m");
 }
 

@@ -6,25 +6,24 @@
 #include "confirm.h"
 #include "connection.h"
 #include "credential.h"
-#include "json.h"
 #include "pages.h"
 #include "report.h"
 #include "secret.h"
 #include "text.h"
 
 static const struct view issued_view = {
-    .columns = COLUMNS({"Token", "access_token", NULL, 0}, {"Type", "token_type", NULL, 0},
-                       {"Lives, if unused", "expires_in", column_duration, 0}, {"Roles", "scopes", NULL, 0},
+    .columns = COLUMNS({"Token", "accessToken", NULL, 0}, {"Type", "tokenType", NULL, 0},
+                       {"Lives, if unused", "expiresIn", column_duration, 0}, {"Roles", "scopes", NULL, 0},
                        {"Accessor", "accessor", NULL, 0}),
-    .value_keys = KEYS("access_token"),
+    .value_keys = KEYS("accessToken"),
 };
 
 static const struct view introspected_view = {
     .columns =
-        COLUMNS({"Active", "active", NULL, 0}, {"Allowed", "allowed", NULL, 0}, {"Client ID", "client_id", NULL, 0},
-                {"Credential", "credential_name", NULL, 0}, {"Owner", "owner", NULL, 0}, {"Roles", "roles", NULL, 0},
-                {"Missing roles", "missing_roles", NULL, 0}, {"Issued", "issue_time", column_time, 0},
-                {"Dies, if unused", "expire_time", column_time, 0}, {"Accessor", "accessor", NULL, 0}),
+        COLUMNS({"Active", "active", NULL, 0}, {"Allowed", "allowed", NULL, 0}, {"Client ID", "clientId", NULL, 0},
+                {"Credential", "credentialName", NULL, 0}, {"Owner", "owner", NULL, 0}, {"Roles", "roles", NULL, 0},
+                {"Missing roles", "missingRoles", NULL, 0}, {"Issued", "issueTime", column_time, 0},
+                {"Dies, if unused", "expireTime", column_time, 0}, {"Accessor", "accessor", NULL, 0}),
     .value_keys = KEYS("active"),
 };
 
@@ -35,15 +34,15 @@ static const struct view inactive_view = {
 
 static const struct view list_view = {
     .columns =
-        COLUMNS({"ACCESSOR", "accessor", NULL, 0}, {"ISSUED", "issue_time", column_time, 0},
-                {"LAST USE", "last_use_time", column_last_use, 0}, {"DIES, IF UNUSED", "expire_time", column_time, 0},
-                {"LAST API", "last_api", NULL, COLUMN_TRUNCATE}, {"ROLES", "roles", NULL, COLUMN_WRAP}),
+        COLUMNS({"ACCESSOR", "accessor", NULL, 0}, {"ISSUED", "issueTime", column_time, 0},
+                {"LAST USE", "lastUseTime", column_last_use, 0}, {"DIES, IF UNUSED", "expireTime", column_time, 0},
+                {"LAST API", "lastApi", NULL, COLUMN_TRUNCATE}, {"ROLES", "roles", NULL, COLUMN_WRAP}),
     .value_keys = KEYS("accessor"),
 };
 
 static const struct view impact_view = {
-    .columns = COLUMNS({"Tokens ended", "tokens_ended", NULL, 0}),
-    .value_keys = KEYS("tokens_ended"),
+    .columns = COLUMNS({"Tokens ended", "tokensEnded", NULL, 0}),
+    .value_keys = KEYS("tokensEnded"),
 };
 
 enum exit_code token_issue(struct context *context)
@@ -61,9 +60,7 @@ enum exit_code token_issue(struct context *context)
         auth_invoke_as(context, "IssueToken", &request, "", &call);
     if (response == NULL)
         return call.status == GATEHOUSE_OK ? context->exit_code : report_call(context, &call);
-    json_t *issued = json_from_message(&response->base);
-    output_record(context, issued, &issued_view);
-    json_decref(issued);
+    output_message(context, response, NULL, &issued_view);
     explicit_bzero(response->access_token, strlen(response->access_token));
     return EXIT_DONE;
 }
@@ -72,7 +69,7 @@ enum exit_code token_issue(struct context *context)
 static char *read_asked_token(struct context *context)
 {
     const char *path = option_value(&context->arguments, OPTION_ASKED_TOKEN_FILE);
-    return secret_read(context, path == NULL ? "-" : path, TOKEN_MAX, "token");
+    return secret_read(context, path == NULL ? "-" : path, SECRET_READ_MAX, "token");
 }
 
 enum exit_code token_introspect(struct context *context)
@@ -90,9 +87,7 @@ enum exit_code token_introspect(struct context *context)
     MESSAGE_FREE Gatehouse__V1__IntrospectResponse *response = auth_invoke(context, "Introspect", &request);
     if (response == NULL)
         return context->exit_code;
-    json_t *answer = json_from_message(&response->base);
-    output_record(context, answer, response->active ? &introspected_view : &inactive_view);
-    json_decref(answer);
+    output_message(context, response, NULL, response->active ? &introspected_view : &inactive_view);
     return response->active && response->allowed ? EXIT_DONE : EXIT_INACTIVE;
 }
 
@@ -142,6 +137,10 @@ enum exit_code token_revoke(struct context *context)
     if (response == NULL)
         return context->exit_code;
     change_tell_everywhere(response);
+    if (context->format == OUTPUT_JSON) {
+        output_message(context, response, NULL, &view);
+        return EXIT_DONE;
+    }
     json_t *answer = text_must(json_pack("{s:b}", "revoked", true));
     output_record(context, answer, &view);
     json_decref(answer);
@@ -172,7 +171,7 @@ enum exit_code token_end(struct context *context)
     MESSAGE_FREE void *response = admin_invoke(context, "EndToken", &request);
     if (response == NULL)
         return context->exit_code;
-    change_print(context, response, NULL, &impact_view);
+    change_print(context, response, "impact", &impact_view);
     return EXIT_DONE;
 }
 

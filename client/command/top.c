@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The live view of who calls which API. A rate is the difference of two looks at the same sums. */
 #include <gatehouse/v1/credential_admin.pb-c.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,7 +9,7 @@
 
 #include "connection.h"
 #include "credential.h"
-#include "json.h"
+#include "object.h"
 #include "pages.h"
 #include "report.h"
 #include "screen.h"
@@ -32,11 +33,11 @@ static char *format_rate(const json_t *, const json_t *value, int64_t)
 }
 
 static const struct view rows_view = {
-    .columns = COLUMNS({"CALLS/S", "calls_per_second", format_rate, COLUMN_RIGHT},
+    .columns = COLUMNS({"CALLS/S", "callsPerSecond", format_rate, COLUMN_RIGHT},
                        {"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT}, {"DENIED", "denied", NULL, COLUMN_RIGHT},
-                       {"LAST", "last_use_time", column_time, 0},
-                       {"CREDENTIAL", "credential_name", NULL, COLUMN_TRUNCATE}, {"API", "api", NULL, 0}),
-    .value_keys = KEYS("client_id", "api", "allowed", "denied"),
+                       {"LAST", "lastUseTime", column_time, 0}, {"CREDENTIAL", "credentialName", NULL, COLUMN_TRUNCATE},
+                       {"API", "api", NULL, 0}),
+    .value_keys = KEYS("clientId", "api", "allowed", "denied"),
 };
 
 static double monotonic_time(void)
@@ -46,12 +47,12 @@ static double monotonic_time(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static json_int_t uses(const json_t *row)
+static int64_t uses(const json_t *row)
 {
-    return json_integer_value(json_object_get(row, "allowed")) + json_integer_value(json_object_get(row, "denied"));
+    return object_integer(row, "allowed") + object_integer(row, "denied");
 }
 
-/* Adds "calls_per_second" to each row, and remembers the sums for the next look. */
+/* Adds "callsPerSecond" to each row, and remembers the sums for the next look. */
 static void add_rates(struct view_of_use *view, json_t *rows)
 {
     json_t *sums = text_must(json_object());
@@ -61,16 +62,15 @@ static void add_rates(struct view_of_use *view, json_t *rows)
     view->total_rate = 0;
     json_array_foreach(rows, i, row)
     {
-        TEXT_FREE char *key = text_format("%s\n%s", json_string_value(json_object_get(row, "client_id")),
+        TEXT_FREE char *key = text_format("%s\n%s", json_string_value(json_object_get(row, "clientId")),
                                           json_string_value(json_object_get(row, "api")));
         json_object_set_new(sums, key, json_integer(uses(row)));
         if (view->before == NULL) {
-            json_object_set_new(row, "calls_per_second", json_null());
-            continue;
+            continue; /* no rate yet */
         }
         double more = (double)(uses(row) - json_integer_value(json_object_get(view->before, key)));
         double rate = more > 0 && now > view->before_time ? more / (now - view->before_time) : 0;
-        json_object_set_new(row, "calls_per_second", json_real(rate));
+        json_object_set_new(row, "callsPerSecond", json_real(rate));
         view->total_rate += rate;
     }
     json_decref(view->before);
@@ -82,8 +82,8 @@ static void add_rates(struct view_of_use *view, json_t *rows)
 static int compare(const void *a, const void *b)
 {
     const json_t *row_a = *(json_t *const *)a, *row_b = *(json_t *const *)b;
-    double rate_a = json_real_value(json_object_get(row_a, "calls_per_second"));
-    double rate_b = json_real_value(json_object_get(row_b, "calls_per_second"));
+    double rate_a = json_real_value(json_object_get(row_a, "callsPerSecond"));
+    double rate_b = json_real_value(json_object_get(row_b, "callsPerSecond"));
     if (rate_a != rate_b)
         return rate_a < rate_b ? 1 : -1;
     return (uses(row_a) < uses(row_b)) - (uses(row_a) > uses(row_b));
@@ -106,10 +106,12 @@ static json_t *sorted(const json_t *rows)
 /* NULL: reported. */
 static json_t *look(struct context *context, struct view_of_use *view)
 {
-    MESSAGE_FREE ProtobufCMessage *response = admin_invoke(context, "QueryUsage", &view->request);
+    MESSAGE_FREE Gatehouse__V1__QueryUsageResponse *response = admin_invoke(context, "QueryUsage", &view->request);
     if (response == NULL)
         return NULL;
-    json_t *rows = json_from_field(response, "rows");
+    json_t *rows = text_must(json_array());
+    for (size_t i = 0; i < response->n_rows; i++)
+        json_array_append_new(rows, object_from(context, response->rows[i]));
     context->now = (int64_t)time(NULL);
     add_rates(view, rows);
     json_t *order = sorted(rows);
@@ -132,15 +134,15 @@ static char *frame(const struct context *context, const struct view_of_use *view
     int64_t hour = view->since - view->since % 3600; /* the server counts by the hour */
     format_local(context->now, "%H:%M:%S", clock);
     format_local(hour, context->now - hour < 86400 ? "%H:%M" : "%Y-%m-%d %H:%M", since);
-    json_int_t sum = 0;
+    int64_t sum = 0;
     size_t i;
     json_t *row;
     json_array_foreach(rows, i, row) sum += uses(row);
-    if (json_is_real(json_object_get(json_array_get(rows, 0), "calls_per_second")))
+    if (json_is_real(json_object_get(json_array_get(rows, 0), "callsPerSecond")))
         snprintf(rate, sizeof rate, ", now %.1f/s", view->total_rate);
     TEXT_FREE char *table = json_array_size(rows) == 0 ? text_copy("Nobody called anything.\n")
                                                        : table_text(rows, &rows_view, context->now);
-    return text_format("%s  calls since %s: %" JSON_INTEGER_FORMAT "%s%s\n\n%s", clock, since, sum, rate,
+    return text_format("%s  calls since %s: %" PRId64 "%s%s\n\n%s", clock, since, sum, rate,
                        is_live ? "  (q ends)" : "", table);
 }
 
@@ -156,7 +158,7 @@ static enum exit_code print_once(struct context *context, struct view_of_use *vi
         struct list list;
         size_t i;
         json_t *row;
-        list_begin(&list, context, &rows_view);
+        list_begin(&list, context, &rows_view, "rows");
         json_array_foreach(rows, i, row) list_add(&list, row);
         list_end(&list, "");
     }

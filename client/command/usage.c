@@ -2,10 +2,12 @@
 #include "usage.h"
 
 #include <gatehouse/v1/credential_admin.pb-c.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "connection.h"
 #include "credential.h"
+#include "object.h"
 #include "pages.h"
 #include "report.h"
 #include "text.h"
@@ -15,8 +17,7 @@ enum { GROUPINGS_MAX = 4, COLUMNS_MAX = 10, KEYS_MAX = 8 };
 
 char *usage_column_uses(const json_t *object, const json_t *, int64_t)
 {
-    return text_format("%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(object, "allowed")) +
-                                                    json_integer_value(json_object_get(object, "denied")));
+    return text_format("%" PRId64, object_integer(object, "allowed") + object_integer(object, "denied"));
 }
 
 static char *format_hour(const json_t *object, const json_t *value, int64_t now)
@@ -81,22 +82,22 @@ static void make_view(struct grouping *grouping)
     for (size_t i = 0; i < grouping->count; i++) {
         bool is_hour = grouping->groups[i] == GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_HOUR;
         if (grouping->groups[i] == GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_CREDENTIAL) {
-            grouping->columns[columns++] = (struct column){"CREDENTIAL", "credential_name", NULL, COLUMN_TRUNCATE};
-            grouping->columns[columns++] = (struct column){"CLIENT ID", "client_id", NULL, 0};
-            grouping->keys[keys++] = "client_id";
+            grouping->columns[columns++] = (struct column){"CREDENTIAL", "credentialName", NULL, COLUMN_TRUNCATE};
+            grouping->columns[columns++] = (struct column){"CLIENT ID", "clientId", NULL, 0};
+            grouping->keys[keys++] = "clientId";
         } else if (grouping->groups[i] == GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_API) {
             grouping->columns[columns++] = (struct column){"API", "api", NULL, 0};
             grouping->keys[keys++] = "api";
         } else {
             grouping->columns[columns++] =
-                (struct column){is_hour ? "HOUR" : "DAY", "start_time", is_hour ? format_hour : format_day, 0};
-            grouping->keys[keys++] = "start_time";
+                (struct column){is_hour ? "HOUR" : "DAY", "startTime", is_hour ? format_hour : format_day, 0};
+            grouping->keys[keys++] = "startTime";
         }
     }
     grouping->columns[columns++] = (struct column){"ALLOWED", "allowed", NULL, COLUMN_RIGHT};
     grouping->columns[columns++] = (struct column){"DENIED", "denied", NULL, COLUMN_RIGHT};
-    grouping->columns[columns++] = (struct column){"FIRST USE", "first_use_time", column_time, 0};
-    grouping->columns[columns] = (struct column){"LAST USE", "last_use_time", column_time, 0};
+    grouping->columns[columns++] = (struct column){"FIRST USE", "firstUseTime", column_time, 0};
+    grouping->columns[columns] = (struct column){"LAST USE", "lastUseTime", column_time, 0};
     grouping->keys[keys++] = "allowed";
     grouping->keys[keys] = "denied";
     grouping->view = (struct view){grouping->columns, grouping->keys};

@@ -3,7 +3,6 @@
 
 #include "confirm.h"
 #include "connection.h"
-#include "json.h"
 #include "pages.h"
 #include "report.h"
 #include "text.h"
@@ -11,14 +10,14 @@
 static const struct view list_view = {
     .columns =
         COLUMNS({"USER", "user", NULL, 0}, {"ROLES", "roles", NULL, COLUMN_WRAP},
-                {"REVOKED", "revoked_roles", NULL, COLUMN_IF_ANY},
-                {"CREDENTIALS", "credential_count", NULL, COLUMN_RIGHT}, {"CHANGED", "update_time", column_time, 0}),
+                {"REVOKED", "revokedRoles", NULL, COLUMN_IF_ANY},
+                {"CREDENTIALS", "credentialCount", NULL, COLUMN_RIGHT}, {"CHANGED", "updateTime", column_time, 0}),
     .value_keys = KEYS("user"),
 };
 
 #define USER_COLUMNS \
-    {"User", "user", NULL, 0}, {"Roles", "roles", NULL, 0}, {"Revoked roles", "revoked_roles", NULL, 0}, \
-        {"Credentials", "credential_count", NULL, 0}, {"Changed", "update_time", column_time, 0}
+    {"User", "user", NULL, 0}, {"Roles", "roles", NULL, 0}, {"Revoked roles", "revokedRoles", NULL, 0}, \
+        {"Credentials", "credentialCount", NULL, 0}, {"Changed", "updateTime", column_time, 0}
 
 static const struct view user_view = {
     .columns = COLUMNS(USER_COLUMNS, {"Etag", "etag", NULL, 0}),
@@ -26,8 +25,8 @@ static const struct view user_view = {
 };
 
 static const struct view changed_view = {
-    .columns = COLUMNS(USER_COLUMNS, {"Tokens ended", "tokens_ended", NULL, 0}),
-    .value_keys = KEYS("tokens_ended"),
+    .columns = COLUMNS(USER_COLUMNS, {"Tokens ended", "tokensEnded", NULL, 0}),
+    .value_keys = KEYS("tokensEnded"),
 };
 
 enum exit_code user_list(struct context *context)
@@ -53,9 +52,7 @@ enum exit_code user_get(struct context *context)
     MESSAGE_FREE ProtobufCMessage *response = admin_invoke(context, "GetUser", &request);
     if (response == NULL)
         return context->exit_code;
-    json_t *user = json_from_field(response, "user");
-    output_record(context, user, &user_view);
-    json_decref(user);
+    output_message(context, response, "user", &user_view);
     return EXIT_DONE;
 }
 

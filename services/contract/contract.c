@@ -182,6 +182,7 @@ static void read_field(struct contract_field *to, const field_proto *from)
     const ProtobufCMessage *options = from->options == NULL ? NULL : &from->options->base;
     to->is_required = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__REQUIRED);
     to->is_output = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__OUTPUT_ONLY);
+    to->is_optional = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__OPTIONAL);
     to->is_identifier = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__IDENTIFIER);
     field_rules *rules = option_message(options, OPTION_RULES, &gatehouse__v1__field_rules__descriptor);
     if (rules != NULL)
@@ -299,6 +300,17 @@ struct contract *contract_new(const ProtobufCServiceDescriptor *service)
     }
     google__protobuf__file_descriptor_set__free_unpacked(set, NULL);
     return contract;
+}
+
+const struct contract_field *contract_field(const struct contract *contract,
+                                            const ProtobufCMessageDescriptor *descriptor, const char *name)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(descriptor, name);
+    for (const struct contract_message *message = contract->messages; field != NULL && message != NULL;
+         message = message->next)
+        if (message->descriptor == descriptor)
+            return &message->fields[field - descriptor->fields];
+    return NULL;
 }
 
 static void free_message(struct contract_message *message)

@@ -22,6 +22,7 @@ struct contract_field {
     struct contract_message *message; /* of a field that is a message with fields of its own, else NULL */
     bool is_required;                 /* not empty, not absent */
     bool is_output;                   /* not read in a request */
+    bool is_optional;                 /* absent means something: "off", of a setting */
     bool is_free;                     /* there is nothing to check */
     bool is_identifier;               /* says which, in a change; not itself changed */
     bool is_one_line, is_readable, is_named, has_range;
@@ -65,6 +66,10 @@ struct contract {
  * contract_free. Out of memory, or of a set that cannot be read, the process ends. */
 struct contract *contract_new(const ProtobufCServiceDescriptor *service);
 void contract_free(struct contract *contract);
+
+/* The rules of a field, by its message and its name in the .proto; NULL: no request has it. */
+const struct contract_field *contract_field(const struct contract *contract,
+                                            const ProtobufCMessageDescriptor *descriptor, const char *name);
 
 /* Which field breaks its rule, as a path in the .proto's names ("credential.name"), and in words. */
 struct contract_violation {

@@ -3,8 +3,8 @@
  * of POST, PATCH and PUT is the request; its fields may also stand in the query, where they must not contradict it. */
 #include "base/utf8.h"
 #include "basic.h"
+#include "contract/json.h"
 #include "form.h"
-#include "json.h"
 #include "path.h"
 #include "routes.h"
 

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/gateway.h"
-#include "json_special.h"
+#include "contract/json_special.h"
 
 #include <stdio.h>
 #include <stdlib.h>

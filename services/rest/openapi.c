@@ -7,7 +7,7 @@
 
 #include "base/crypto.h"
 #include "contract/comments.h"
-#include "json_special.h"
+#include "contract/json_special.h"
 #include "routes.h"
 
 #include <gatehouse/v1/auth.pb-c.h>

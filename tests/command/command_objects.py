@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import urllib.parse
+import urllib.request
 import uuid
 
 from driver import Case, DONE, INACTIVE, REFUSED, RFC3339, SECRET, TOKEN, USAGE, UUID, random_name, run
@@ -26,10 +28,10 @@ class Credentials(Case):
         self.made.append(re.search(r"Client ID +(\S+)", answer.stdout)[1])
 
         made = self.read("credential", "create", random_name("Json"), "-r", "work_creator", "--expires", "2099-01-31")
-        self.made.append(made["credential"]["client_id"])
-        self.assertRegex(made["secret_key"], SECRET)
-        self.assertEqual(made["credential"]["expire_time"], "2099-01-31T23:59:59Z")
-        self.assertEqual(made["credential"]["status"], "active")
+        self.made.append(made["credential"]["clientId"])
+        self.assertRegex(made["secretKey"], SECRET)
+        self.assertEqual(made["credential"]["expireTime"], "2099-01-31T23:59:59Z")
+        self.assertEqual(made["credential"]["status"], "CREDENTIAL_STATUS_ACTIVE")
         self.assertEqual([role["role"] for role in made["credential"]["roles"]], ["work_creator"])
 
     def test_the_secret_goes_to_a_private_file_that_did_not_exist(self):
@@ -45,7 +47,7 @@ class Credentials(Case):
         self.assertTrue(self.is_active(self.token(client_id, path)[1]))
         name = random_name("Again")
         self.fails(USAGE, "credential", "create", name, "-r", "work_creator", "--write-secret", path)
-        self.assertEqual(self.read("credential", "list", "--name", name), [])
+        self.assertEqual(self.read("credential", "list", "--name", name), {})
 
     def test_no_file_is_left_when_the_server_says_no(self):
         name, _, _ = self.create()
@@ -63,7 +65,7 @@ class Credentials(Case):
                           ["list", "--sort", "age"], ["list", "--expires-within", "soon"], ["list", "extra"],
                           ["list", "-o", "yaml"], ["update", name], ["grant", name], ["nonsense"], []):
             self.assertEqual(run("credential", *arguments).returncode, USAGE, arguments)
-        self.assertEqual(self.read("credential", "list", "--name", name), [])
+        self.assertEqual(self.read("credential", "list", "--name", name), {})
 
     def test_a_role_that_does_not_exist_is_told(self):
         text = self.fails(REFUSED, "credential", "create", random_name("Role"), "-r", "no_such_role")
@@ -73,7 +75,7 @@ class Credentials(Case):
     def test_dry_run_makes_nothing(self):
         name = random_name("Dry")
         self.ok("credential", "create", name, "-r", "work_creator", "--dry-run")
-        self.assertEqual(self.read("credential", "list", "--name", name), [])
+        self.assertEqual(self.read("credential", "list", "--name", name), {})
 
     def test_a_repeated_request_makes_nothing_twice(self):
         name, request_id = random_name("Once"), uuid.uuid4().hex
@@ -117,7 +119,10 @@ class Credentials(Case):
         for name in names:
             self.create(name=name, roles="work_creator")
         listed = self.read("credential", "list", "--name", mark)
-        self.assertEqual([item["name"] for item in listed], names)
+        self.assertEqual([item["name"] for item in listed["credentials"]], names)
+        self.assertNotIn("nextPageToken", listed)
+        part = self.read("credential", "list", "--name", mark, "--limit", "3")
+        self.assertEqual((len(part["credentials"]), "nextPageToken" in part), (3, True))
         cut = run("credential", "list", "--name", mark, "--limit", "103")
         self.assertEqual(len(cut.stdout.splitlines()), 104)
         self.assertIn("--limit=0", cut.stderr)
@@ -130,8 +135,8 @@ class Credentials(Case):
         self.assertRegex(table, rf"Name +{name}\n")
         self.assertRegex(table, r"work_creator +granted")
         self.assertRegex(table, r"SECRET ID +LAST FOUR")
-        for key in ("create_time", "update_time"):
-            self.assertRegex(self.read("credential", "get", name)[key], RFC3339)
+        for key in ("createTime", "updateTime"):
+            self.assertRegex(self.read("credential", "get", name)["credential"][key], RFC3339)
         self.assertIn("NO_SUCH_CREDENTIAL", self.fails(REFUSED, "credential", "get", str(uuid.uuid4())))
         self.assertIn("credential list", self.fails(REFUSED, "credential", "get", random_name("Nobody")))
 
@@ -139,13 +144,13 @@ class Credentials(Case):
         name, client_id, _ = self.create("--expires", "90d")
         other = random_name("Renamed")
         self.ok("credential", "update", name, "--name", other)
-        self.assertEqual(self.read("credential", "get", client_id)["name"], other)
-        self.assertIsNotNone(self.read("credential", "get", client_id)["expire_time"])
+        self.assertEqual(self.read("credential", "get", client_id)["credential"]["name"], other)
+        self.assertIn("expireTime", self.read("credential", "get", client_id)["credential"])
         answer = self.read("credential", "update", client_id, "--expires", "never")
-        self.assertIsNone(answer["credential"]["expire_time"])
-        self.assertEqual(answer["impact"]["tokens_ended"], 0)
+        self.assertNotIn("expireTime", answer["credential"])
+        self.assertEqual(answer["impact"], {})
         self.ok("credential", "update", client_id, "--expires", "2099-01-31T12:00:00+01:00")
-        self.assertEqual(self.read("credential", "get", client_id)["expire_time"], "2099-01-31T11:00:00Z")
+        self.assertEqual(self.read("credential", "get", client_id)["credential"]["expireTime"], "2099-01-31T11:00:00Z")
         self.assertIn("STALE_ETAG", self.fails(REFUSED, "credential", "update", client_id, "--name", name, "--etag",
                                                "stale", "--yes"))
 
@@ -165,14 +170,57 @@ class Credentials(Case):
     def test_grant_and_revoke(self):
         name, client_id, secret = self.create(roles="work_creator")
         _, token = self.token(client_id, secret)
-        self.assertEqual(self.read("credential", "grant", name, "work_creator")["impact"]["tokens_ended"], 0)
+        self.assertEqual(self.read("credential", "grant", name, "work_creator")["impact"], {})
         self.assertTrue(self.is_active(token))
-        self.assertEqual(self.read("credential", "grant", name, "team_leader", "--yes")["impact"]["tokens_ended"], 1)
+        self.assertEqual(self.read("credential", "grant", name, "team_leader", "--yes")["impact"], {"tokensEnded": "1", "credentialsAffected": "1"})
         self.assertFalse(self.is_active(token))
         self.ok("credential", "revoke", name, "team_leader")
         self.assertIn("team_leader (revoked)", self.ok("credential", "list", "--name", name))
-        roles = {role["role"]: role["state"] for role in self.read("credential", "get", name)["roles"]}
-        self.assertEqual(roles, {"work_creator": "granted", "team_leader": "revoked"})
+        roles = {role["role"]: role["state"] for role in self.read("credential", "get", name)["credential"]["roles"]}
+        self.assertEqual(roles, {"work_creator": "GRANTED_ROLE_STATE_GRANTED", "team_leader": "GRANTED_ROLE_STATE_REVOKED"})
+
+
+class OneMapping(Case):
+    """What -o json prints is what /v1 answers."""
+
+    def v1(self, path, **query):
+        with open(os.environ["GATEHOUSE_CLIENT_SECRET_FILE"], encoding="utf-8") as file:
+            secret = file.read().strip()
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": os.environ["GATEHOUSE_CLIENT_ID"],
+                                       "client_secret": secret}).encode()
+        with urllib.request.urlopen(os.environ["GATEHOUSE_HTTP"] + "/OAuth/Token", form) as answer:
+            token = json.load(answer)["access_token"]
+        address = os.environ["GATEHOUSE_HTTP"] + path + "?" + urllib.parse.urlencode(query, doseq=True)
+        with urllib.request.urlopen(urllib.request.Request(address, headers={"Authorization": "Bearer " + token})) as answer:
+            return json.load(answer)
+
+    def test_the_same_objects_come_by_both_ways(self):
+        user = "user-" + uuid.uuid4().hex[:12]
+        self.ok("user", "set-roles", user, "work_creator", "team_leader")
+        self.addCleanup(run, "user", "delete", user, "--yes")
+        name, client_id, secret = self.create("--owner", user, "--expires", "90d")
+        token, _ = self.token(client_id, secret)
+        self.ok("token", "introspect", "--api", "GET /api/a", stdin=token)
+        self.ok("credential", "revoke", name, "team_leader", "--yes")
+        self.token(client_id, secret)
+        by = ["USAGE_GROUPING_CREDENTIAL", "USAGE_GROUPING_API"]
+        for command, path, query in (
+                (["credential", "get", name], f"/v1/credentials/{client_id}", {}),
+                (["credential", "list", "--owner", user], "/v1/credentials", {"filter": f'owner="{user}"'}),
+                (["credential", "list", "--owner", "nobody"], "/v1/credentials", {"filter": 'owner="nobody"'}),
+                (["role", "list"], "/v1/roles", {}), (["user", "get", user], f"/v1/users/{user}", {}),
+                (["user", "list", "--user", user], "/v1/users", {"filter": f'user:"{user}"'}),
+                (["token", "list", name], f"/v1/credentials/{client_id}/tokens", {}),
+                (["settings", "get"], "/v1/settings", {}),
+                (["usage", "--credential", name], "/v1/usage", {"clientId": client_id, "groupBy": by}),
+                (["audit", "list", "--subject", client_id], "/v1/audit", {"filter": f'subject="{client_id}"'})):
+            with self.subTest(path):
+                self.assertEqual(self.read(*command), self.v1(path, **query))
+
+    def test_the_servers_limits_are_the_commands(self):
+        roles = ",".join(f"role_{number}" for number in range(65))
+        self.assertIn("roles has more than 64 entries",
+                      self.fails(REFUSED, "credential", "create", random_name("Many"), "--role", roles))
 
 
 class Secrets(Case):
@@ -190,14 +238,14 @@ class Secrets(Case):
         name, client_id, old = self.create()
         _, token = self.token(client_id, old)
         answer = self.read("secret", "regenerate", name, "--overlap", "24h")
-        self.assertEqual(answer["impact"]["tokens_ended"], 0)
+        self.assertEqual(answer["impact"], {})
         self.assertTrue(self.is_active(token))
         self.token(client_id, old)
-        keys = self.read("credential", "get", name)["secrets"]
+        keys = self.read("credential", "get", name)["credential"]["secrets"]
         self.assertEqual(len(keys), 2)
-        self.assertIsNone(keys[0]["expire_time"])
-        self.assertRegex(keys[1]["expire_time"], RFC3339)
-        self.ok("secret", "end", name, str(keys[1]["secret_id"]))
+        self.assertNotIn("expireTime", keys[0])
+        self.assertRegex(keys[1]["expireTime"], RFC3339)
+        self.ok("secret", "end", name, str(keys[1]["secretId"]))
         self.fails(REFUSED, "token", "issue", "--client-id", client_id, "--client-secret-file", old)
         self.assertIn("NO_SUCH_SECRET", self.fails(REFUSED, "secret", "end", name, "999999"))
 
@@ -219,13 +267,13 @@ class Roles(Case):
         role = "test_" + uuid.uuid4().hex[:12]
         self.ok("role", "create", role, "--name", "Test", "--group", "Tests", "--description", "Nothing")
         self.assertIn("ROLE_EXISTS", self.fails(REFUSED, "role", "create", role, "--name", "T", "--group", "T"))
-        changed = self.read("role", "update", role, "--description", "A little")
-        self.assertEqual((changed["name"], changed["description"], changed["built_in"]), ("Test", "A little", False))
-        self.assertIs(self.read("role", "retire", role)["retired"], True)
+        changed = self.read("role", "update", role, "--description", "A little")["role"]
+        self.assertEqual((changed["name"], changed["description"], "builtIn" in changed), ("Test", "A little", False))
+        self.assertIs(self.read("role", "retire", role)["role"]["retired"], True)
         self.assertNotIn(role, self.ok("role", "list", "-o", "value").split())
         self.assertIn(role, self.ok("role", "list", "--retired", "-o", "value").split())
         self.assertIn("ROLE_RETIRED", self.fails(REFUSED, "credential", "create", random_name("R"), "-r", role))
-        self.assertIs(self.read("role", "retire", role, "--undo")["retired"], False)
+        self.assertNotIn("retired", self.read("role", "retire", role, "--undo")["role"])
         self.ok("role", "retire", role)
 
     def test_what_makes_no_sense_is_refused(self):
@@ -243,15 +291,15 @@ class Users(Case):
         name, client_id, secret = self.create("--owner", user)
         _, token = self.token(client_id, secret)
         self.assertEqual(self.ok("user", "get", user, "-o", "value"), "team_leader,work_creator\n")
-        self.assertEqual(self.read("user", "get", user)["credential_count"], 1)
-        self.assertEqual(self.read("credential", "list", "--owner", user)[0]["name"], name)
+        self.assertEqual(self.read("user", "get", user)["user"]["credentialCount"], "1")
+        self.assertEqual(self.read("credential", "list", "--owner", user)["credentials"][0]["name"], name)
 
         self.assertEqual(self.ok("user", "set-roles", user, "work_creator", "--dry-run", "-o", "value"), "1\n")
         self.fails(USAGE, "user", "set-roles", user, "work_creator")  # it ends a token, and nobody confirms
         self.assertTrue(self.is_active(token))
         self.assertEqual(self.ok("user", "set-roles", user, "work_creator", "--yes", "-o", "value"), "1\n")
         self.assertFalse(self.is_active(token))
-        self.assertEqual(self.read("user", "get", user)["revoked_roles"], ["team_leader"])
+        self.assertEqual(self.read("user", "get", user)["user"]["revokedRoles"], ["team_leader"])
         self.assertIn("team_leader (revoked from owner)", self.ok("credential", "list", "--owner", user))
         self.assertIn(user, self.ok("user", "list", "--user", user[5:], "-o", "value"))
         self.assertRegex(self.ok("user", "list", "--role", "work_creator"), rf"(?m)^{user} +work_creator +team_leader")
@@ -276,8 +324,8 @@ class Tokens(Case):
         self.assertRegex(lines[0], TOKEN)
         self.assertEqual(lines[1:], [""])
         issued = self.read("token", "issue", *caller, "--scope", "team_leader")
-        self.assertEqual((issued["token_type"], issued["scopes"]), ("Bearer", ["team_leader"]))
-        self.assertRegex(issued["expires_in"], r"^\d+s$")
+        self.assertEqual((issued["tokenType"], issued["scopes"]), ("Bearer", ["team_leader"]))
+        self.assertRegex(issued["expiresIn"], r"^\d+s$")
         self.assertRegex(issued["accessor"], r"^[0-9a-f]{64}$")
         self.assertRegex(self.ok("token", "issue", *caller), r"Token +gate_at_\w+\n")
         self.assertIn("INVALID_SCOPE", self.fails(REFUSED, "token", "issue", *caller, "--scope", "user_manager"))
@@ -287,15 +335,15 @@ class Tokens(Case):
         token, path = self.token(client_id, secret)
         self.assertEqual(self.ok("token", "introspect", "--token-file", path, "-o", "value"), "true\n")
         answer = self.read("token", "introspect", stdin=token)
-        self.assertEqual((answer["active"], answer["allowed"], answer["client_id"], answer["credential_name"]),
+        self.assertEqual((answer["active"], answer["allowed"], answer["clientId"], answer["credentialName"]),
                          (True, True, client_id, name))
         self.assertEqual(answer["roles"], ["team_leader", "work_creator"])
-        self.assertRegex(answer["expire_time"], RFC3339)
+        self.assertRegex(answer["expireTime"], RFC3339)
         self.ok("token", "introspect", "--token-file", "-", "--require", "work_creator,team_leader", stdin=token + "\n")
 
         lacks = run("token", "introspect", "--require", "work_creator,user_manager", "-o", "json", stdin=token)
         self.assertEqual(lacks.returncode, INACTIVE)
-        self.assertEqual(json.loads(lacks.stdout)["missing_roles"], ["user_manager"])
+        self.assertEqual(json.loads(lacks.stdout)["missingRoles"], ["user_manager"])
         dead = run("token", "introspect", "-o", "value", stdin="nonsense")
         self.assertEqual((dead.returncode, dead.stdout), (INACTIVE, "false\n"))
         dead = run("token", "introspect", stdin="gate_at_" + "x" * 49)
@@ -305,11 +353,11 @@ class Tokens(Case):
         name, client_id, secret = self.create()
         token, _ = self.token(client_id, secret)
         self.ok("token", "introspect", stdin=token)
-        self.assertEqual(self.read("token", "list", name)[0]["last_api"], "")
+        self.assertNotIn("lastApi", self.read("token", "list", name)["tokens"][0])
         self.ok("token", "introspect", "--api", "POST /api/cases", stdin=token)
-        listed = self.read("token", "list", name)[0]
-        self.assertRegex(listed["last_use_time"], RFC3339)
-        self.assertEqual(listed["last_api"], "POST /api/cases")
+        listed = self.read("token", "list", name)["tokens"][0]
+        self.assertRegex(listed["lastUseTime"], RFC3339)
+        self.assertEqual(listed["lastApi"], "POST /api/cases")
 
     def test_a_secret_on_the_command_line_is_refused(self):
         _, client_id, secret_file = self.create()
@@ -376,41 +424,44 @@ class Tokens(Case):
             self.assertEqual(answer.returncode, DONE, answer.stderr)
             self.assertRegex(answer.stderr, "(?m)" + told)
         answer = run("settings", "set", "usage_retention=400d", "--yes", "--everywhere", "-o", "json")
-        self.assertRegex(json.loads(answer.stdout)["everywhere_after"], r"s$")
+        self.assertRegex(json.loads(answer.stdout)["everywhereAfter"], r"s$")
 
     def test_a_command_leaves_no_live_token_behind(self):
         name, client_id, secret = self.create(roles="user_manager")
         caller = {"GATEHOUSE_CLIENT_ID": client_id, "GATEHOUSE_CLIENT_SECRET_FILE": secret}
         self.ok("role", "list", **caller)
         self.fails(REFUSED, "user", "get", "nobody-" + uuid.uuid4().hex, **caller)
-        self.assertEqual(self.read("token", "list", name), [])
+        self.assertEqual(self.read("token", "list", name), {})
 
 
 class Settings(Case):
     def test_get_and_set(self):
-        before = self.read("settings", "get")
-        self.addCleanup(run, "settings", "set", "--yes", f"idle_session_timeout={before['idle_session_timeout']}",
-                        f"max_token_life={before['max_token_life'] or 'off'}",
-                        f"max_tokens_per_credential={before['max_tokens_per_credential']}")
+        before = self.read("settings", "get")["settings"]
+        self.addCleanup(run, "settings", "set", "--yes", f"idle_session_timeout={before['idleSessionTimeout']}",
+                        f"max_token_life={before.get('maxTokenLife', 'off')}",
+                        f"max_tokens_per_credential={before.get('maxTokensPerCredential', 'off')}")
         self.ok("settings", "set", "idle-session-timeout=1h30m", "max_token_life=30d", "max_tokens_per_credential=5000",
                 "--yes")
-        after = self.read("settings", "get")
-        self.assertEqual((after["idle_session_timeout"], after["max_token_life"], after["max_tokens_per_credential"]),
+        after = self.read("settings", "get")["settings"]
+        self.assertEqual((after["idleSessionTimeout"], after["maxTokenLife"], after["maxTokensPerCredential"]),
                          ("5400s", "2592000s", 5000))
-        self.assertEqual(after["deletion_retention"], before["deletion_retention"])
+        self.assertEqual(after["deletionRetention"], before["deletionRetention"])
         self.assertRegex(self.ok("settings", "get"), r"idle_session_timeout +1h30m\n")
         self.assertEqual(self.ok("settings", "get", "idle_session_timeout", "-o", "value"), "5400s\n")
+        self.ok("settings", "set", "deletion_retention=default", "--yes")
+        self.assertEqual(self.ok("settings", "get", "deletion-retention", "-o", "value"), "2592000s\n")
         self.ok("settings", "set", "max_token_life=off", "max_tokens_per_credential=off", "--yes")
         self.assertRegex(self.ok("settings", "get"), r"max_token_life +off\nmax_tokens_per_credential +off\n")
         self.assertEqual(self.ok("settings", "set", "idle_session_timeout=2h", "--dry-run", "-o", "value"), "0\n")
-        self.assertEqual(self.read("settings", "get")["idle_session_timeout"], "5400s")
+        self.assertEqual(self.read("settings", "get")["settings"]["idleSessionTimeout"], "5400s")
 
     def test_what_makes_no_sense_is_refused(self):
         for arguments in (["get", "colour"], ["set"], ["set", "idle_session_timeout"], ["set", "colour=red"],
                           ["set", "idle_session_timeout=soon"], ["set", "idle_session_timeout=off"],
-                          ["set", "max_tokens_per_credential=-1"],
+                          ["set", "deletion_retention=off"], ["set", "max_tokens_per_credential=many"],
                           ["set", "idle_session_timeout=20m", "idle_session_timeout=21m"]):
             self.fails(USAGE, "settings", *arguments)
-        self.assertIn("INVALID_FIELD", self.fails(REFUSED, "settings", "set", "idle_session_timeout=1s", "--yes"))
+        for wrong in ("idle_session_timeout=1s", "max_tokens_per_credential=-1"):
+            self.assertIn("INVALID_FIELD", self.fails(REFUSED, "settings", "set", wrong, "--yes"))
         self.assertIn("STALE_ETAG", self.fails(REFUSED, "settings", "set", "usage_retention=400d", "--etag", "stale",
                                                "--yes"))

@@ -136,5 +136,6 @@ def start_daemon():
     own = daemon.Daemon()
     own.__enter__()
     atexit.register(own.__exit__, None, None, None)
-    os.environ.update(GATEHOUSE_GRPC=f"127.0.0.1:{own.grpc_port}", GATEHOUSE_CLIENT_ID=own.client_id,
+    os.environ.update(GATEHOUSE_GRPC=f"127.0.0.1:{own.grpc_port}", GATEHOUSE_HTTP=own.http,
+                      GATEHOUSE_CLIENT_ID=own.client_id,
                       GATEHOUSE_CLIENT_SECRET_FILE=own.secret_file)

@@ -73,7 +73,7 @@ class Lost(unittest.TestCase):
             for form, count in (("json", ROWS), ("value", ROWS), ("table", 100)):
                 answer = server.ask("audit", "list", "-o", form)
                 self.assertEqual(answer.returncode, DONE, answer.stderr)
-                lines = json.loads(answer.stdout) if form == "json" else answer.stdout.splitlines()[form == "table":]
+                lines = json.loads(answer.stdout)["events"] if form == "json" else answer.stdout.splitlines()[form == "table":]
                 self.assertEqual(len(lines), count, form)
             self.assertIn("--limit=0", answer.stderr)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON bodies: the first byte chooses the message. What is read can be written, and then says the same again. */
-#include "rest/json.h"
+#include "contract/json.h"
 
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <stdlib.h>

@@ -114,7 +114,7 @@ class Clock(unittest.TestCase):
     def test_on_postgresql_the_databases_clock_is_shown_and_that_daemons_keep_theirs(self):
         with Postgres() as postgres, Daemon({**OFF, "store": postgres.new_database()}) as daemon:
             shown = self.show(daemon.settings["store"])
-            self.assertRegex(shown["database_clock"], r"^20\d\d-.*Z$")
+            self.assertRegex(shown["databaseClock"], r"^20\d\d-.*Z$")
             answer = clock(daemon.settings["store"], "--lower=now", "--yes")
             self.assertEqual((answer.returncode, "Nothing was changed" in answer.stderr), (REFUSED, True))
             end(daemon)

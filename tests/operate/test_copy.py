@@ -62,7 +62,7 @@ class Case(unittest.TestCase):
         self.assertEqual(answer.returncode, DONE, answer.stderr)
         self.assertRegex(answer.stderr, words or "^$")
         self.assertEqual(os.listdir(self.temporary), [])
-        return {row["table"]: (row["inserted"], row["removed"]) for row in json.loads(answer.stdout)}
+        return {row["table"]: (row["inserted"], row["removed"]) for row in json.loads(answer.stdout)["tables"]}
 
     def fails(self, code, words, source, target):
         answer = self.copy(source, target)

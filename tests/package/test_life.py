@@ -56,7 +56,7 @@ class Life(unittest.TestCase):
 
     def is_active(self, token):
         self.root.write(TOKEN, token, "0600")
-        return json.loads(self.command("token", "introspect", "--token-file", TOKEN, "-o", "json", check=False))["active"]
+        return json.loads(self.command("token", "introspect", "--token-file", TOKEN, "-o", "json", check=False)).get("active", False)
 
     def step_installed_it_waits_for_its_database(self):
         # All that its control file names is there, and all that it needs.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "json.h"
+#include "contract/json.h"
 
 #include "base/utf8.h"
-#include "json_special.h"
+#include "contract/json_special.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { REPEATED_MAX = 1024, NAME_SHOWN = 40 };
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 /* A message's member at `offset`, as a pointer to it. */
 static void *member(const ProtobufCMessage *message, unsigned offset)
@@ -20,7 +21,27 @@ static void *member(const ProtobufCMessage *message, unsigned offset)
 
 /* Writing */
 
-static json_t *from_message(struct arena *arena, const ProtobufCMessage *message);
+struct writer {
+    struct arena arena;
+    bool is_whole; /* with default values */
+};
+
+static json_t *from_message(struct writer *writer, const ProtobufCMessage *message);
+
+static json_t *from_text(struct writer *writer, const char *text)
+{
+    json_t *json = json_string(text == NULL ? "" : text);
+    if (json != NULL)
+        return json;
+    size_t len = strlen(text);
+    char *valid = arena_alloc(&writer->arena, sizeof REPLACEMENT * len + 1), *to = valid;
+    for (size_t i = 0, size; i < len; i += size) {
+        bool is_good = (size = utf8_character(text + i, len - i)) > 0;
+        to = is_good ? mempcpy(to, text + i, size) : stpcpy(to, REPLACEMENT);
+        size = is_good ? size : 1;
+    }
+    return json_string(valid);
+}
 
 static json_t *from_enum(const ProtobufCEnumDescriptor *descriptor, int number)
 {
@@ -28,14 +49,13 @@ static json_t *from_enum(const ProtobufCEnumDescriptor *descriptor, int number)
     return value == NULL ? json_integer(number) : json_string(value->name);
 }
 
-static json_t *from_int64(struct arena *arena, const char *format, uint64_t number)
+static json_t *from_int64(struct writer *writer, const char *format, uint64_t number)
 {
-    char *text = arena_format(arena, format, number);
-    return text == NULL ? NULL : json_string(text);
+    return json_string(arena_format(&writer->arena, format, number));
 }
 
 /* One value at `value`, which has the field's C type. */
-static json_t *from_value(struct arena *arena, const ProtobufCFieldDescriptor *field, const void *value)
+static json_t *from_value(struct writer *writer, const ProtobufCFieldDescriptor *field, const void *value)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_INT32:
@@ -48,10 +68,10 @@ static json_t *from_value(struct arena *arena, const ProtobufCFieldDescriptor *f
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return from_int64(arena, "%" PRId64, (uint64_t)*(const int64_t *)value);
+        return from_int64(writer, "%" PRId64, (uint64_t)*(const int64_t *)value);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return from_int64(arena, "%" PRIu64, *(const uint64_t *)value);
+        return from_int64(writer, "%" PRIu64, *(const uint64_t *)value);
     case PROTOBUF_C_TYPE_FLOAT:
         return json_real((double)*(const float *)value);
     case PROTOBUF_C_TYPE_DOUBLE:
@@ -61,9 +81,9 @@ static json_t *from_value(struct arena *arena, const ProtobufCFieldDescriptor *f
     case PROTOBUF_C_TYPE_ENUM:
         return from_enum(field->descriptor, *(const int *)value);
     case PROTOBUF_C_TYPE_STRING:
-        return json_string(*(char *const *)value);
+        return from_text(writer, *(char *const *)value);
     case PROTOBUF_C_TYPE_MESSAGE:
-        return from_message(arena, *(ProtobufCMessage *const *)value);
+        return from_message(writer, *(ProtobufCMessage *const *)value);
     case PROTOBUF_C_TYPE_BYTES:
         break; /* no message of ours has bytes */
     }
@@ -107,57 +127,68 @@ static bool is_default(const ProtobufCFieldDescriptor *field, const void *value)
     return memcmp(value, zeros, size_of(field->type)) == 0;
 }
 
-static json_t *from_repeated(struct arena *arena, const ProtobufCMessage *message,
+static json_t *from_repeated(struct writer *writer, const ProtobufCMessage *message,
                              const ProtobufCFieldDescriptor *field)
 {
     json_t *array = json_array();
     size_t count = *(size_t *)member(message, field->quantifier_offset);
     const char *values = *(char **)member(message, field->offset);
     for (size_t i = 0; i < count; i++)
-        if (json_array_append_new(array, from_value(arena, field, values + i * size_of(field->type))) != 0) {
+        if (json_array_append_new(array, from_value(writer, field, values + i * size_of(field->type))) != 0) {
             json_decref(array);
             return NULL;
         }
     return array;
 }
 
-static bool add_field(struct arena *arena, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+static bool add_field(struct writer *writer, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                       json_t *object)
 {
     json_t *value = NULL;
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        if (*(size_t *)member(message, field->quantifier_offset) == 0)
+        if (*(size_t *)member(message, field->quantifier_offset) == 0 && !writer->is_whole)
             return true;
-        value = from_repeated(arena, message, field);
+        value = from_repeated(writer, message, field);
     } else {
-        if (is_default(field, member(message, field->offset)))
+        bool is_left_out = !writer->is_whole || field->type == PROTOBUF_C_TYPE_MESSAGE;
+        if (is_default(field, member(message, field->offset)) && is_left_out)
             return true;
-        value = from_value(arena, field, member(message, field->offset));
+        value = from_value(writer, field, member(message, field->offset));
     }
-    return json_object_set_new(object, json_camel(arena, field->name), value) == 0;
+    return json_object_set_new(object, json_camel(&writer->arena, field->name), value) == 0;
 }
 
-static json_t *from_message(struct arena *arena, const ProtobufCMessage *message)
+static json_t *from_message(struct writer *writer, const ProtobufCMessage *message)
 {
     if (json_is_special(message->descriptor)) {
-        char *text = json_special_format(arena, message);
-        return text == NULL ? NULL : json_string(text);
+        char *text = json_special_format(&writer->arena, message);
+        return text == NULL ? json_null() : json_string(text);
     }
     json_t *object = json_object();
     for (unsigned i = 0; object != NULL && i < message->descriptor->n_fields; i++)
-        if (!add_field(arena, message, &message->descriptor->fields[i], object)) {
+        if (!add_field(writer, message, &message->descriptor->fields[i], object)) {
             json_decref(object);
             return NULL;
         }
     return object;
 }
 
+static json_t *write_message(const ProtobufCMessage *message, bool is_whole)
+{
+    struct writer writer = {.is_whole = is_whole};
+    json_t *json = from_message(&writer, message);
+    arena_done(&writer.arena);
+    return json;
+}
+
 json_t *json_from_message(const ProtobufCMessage *message)
 {
-    struct arena arena = {0};
-    json_t *json = from_message(&arena, message);
-    arena_done(&arena);
-    return json;
+    return write_message(message, false);
+}
+
+json_t *json_from_message_whole(const ProtobufCMessage *message)
+{
+    return write_message(message, true);
 }
 
 /* Reading */

@@ -4,8 +4,8 @@
  * (snake_case is read too), 64-bit integers as text, enums by name, bytes as base64, Timestamp as RFC 3339, Duration as
  * "3.5s", FieldMask as "name,expireTime". What is not known is refused by its name, never skipped.
  */
-#ifndef REST_JSON_H
-#define REST_JSON_H
+#ifndef CONTRACT_JSON_H
+#define CONTRACT_JSON_H
 
 #include "base/arena.h"
 
@@ -14,9 +14,12 @@
 
 enum { JSON_WHY_MAX = 160, JSON_DEPTH_MAX = 8 };
 
-/* NULL: out of memory. Default values are left out, as proto3 JSON does.
- * The caller frees it by json_decref. */
+/* Default values are left out, as proto3 JSON does. A byte that is not UTF-8 becomes U+FFFD, a time of a
+ * year that cannot be written null. NULL: out of memory. The caller frees it by json_decref. */
 json_t *json_from_message(const ProtobufCMessage *message);
+
+/* The same with default values, but for messages that are not there: for whoever shows the fields one by one. */
+json_t *json_from_message_whole(const ProtobufCMessage *message);
 
 /* In the arena. NULL: `why` says what is wrong and where ("credential.expireTime: …"). */
 ProtobufCMessage *json_to_message(struct arena *arena, const ProtobufCMessageDescriptor *descriptor, const json_t *json,

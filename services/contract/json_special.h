@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The well-known types that proto3 JSON writes as text: google.protobuf.Timestamp, Duration, FieldMask. */
-#ifndef REST_JSON_SPECIAL_H
-#define REST_JSON_SPECIAL_H
+#ifndef CONTRACT_JSON_SPECIAL_H
+#define CONTRACT_JSON_SPECIAL_H
 
 #include "base/arena.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "json_special.h"
+#include "contract/json_special.h"
 
 #include <ctype.h>
 #include <google/protobuf/duration.pb-c.h>
