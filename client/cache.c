@@ -2,6 +2,7 @@
 #include "cache.h"
 
 #include "base/must.h"
+#include "changes.h"
 #include "contract/contract.h"
 #include "uses.h"
 #include "watch.h"
@@ -21,6 +22,7 @@ enum { REQUIRED_MAX = 32 }; /* as the contract says */
 
 struct cache {
     struct service service; /* first */
+    struct changes admin;
     struct gatehouse *gatehouse;
     struct memory *memory;
     struct uses *uses;
@@ -365,6 +367,7 @@ struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gate
     cache->memory = gatehouse_memory_new(options->cache_entries, lease, &secret, gatehouse_cache_clock);
     cache->uses = gatehouse_uses_new(options->cache_entries, &secret);
     cache->watch = gatehouse_watch_new(gatehouse, cache->memory, lease);
+    gatehouse_changes_init(&cache->admin, gatehouse, cache->memory);
     cache->contract = contract_new(&gatehouse__v1__auth_service__descriptor);
     cache->introspect = find_method("Introspect");
     cache->batch = find_method("BatchIntrospect");
@@ -397,6 +400,11 @@ void gatehouse_cache_free(struct cache *cache)
 struct service *gatehouse_cache_service(struct cache *cache)
 {
     return &cache->service;
+}
+
+struct service *gatehouse_cache_admin(struct cache *cache)
+{
+    return &cache->admin.service;
 }
 
 void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_stats *ret_stats)

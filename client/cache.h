@@ -17,6 +17,7 @@ int64_t gatehouse_cache_clock(void);
 struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gatehouse_options *options);
 void gatehouse_cache_free(struct cache *cache);
 struct service *gatehouse_cache_service(struct cache *cache);
+struct service *gatehouse_cache_admin(struct cache *cache); /* CredentialAdmin, changes.h */
 
 /* The connection's thread: does what is due; returns when to look again, by gpr's monotonic clock. */
 gpr_timespec gatehouse_cache_run(struct cache *cache);

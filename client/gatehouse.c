@@ -239,6 +239,8 @@ ProtobufCService *gatehouse_auth_service(struct gatehouse *gatehouse)
 
 ProtobufCService *gatehouse_credential_admin(struct gatehouse *gatehouse)
 {
+    if (gatehouse->cache != NULL)
+        return &gatehouse_cache_admin(gatehouse->cache)->base;
     return &gatehouse->admin->service.base;
 }
 

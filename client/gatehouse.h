@@ -181,7 +181,8 @@ void gatehouse_call_cancel(struct gatehouse_call *call);
  * calls (client_id; call->authorization, call->peer), reports uses of its own (use_count, used_ago) or breaks a rule of
  * the .proto. BatchIntrospect asks the server. The connection's caller must hold resource_server. An answer from memory
  * is what the server said, with `allowed` and `missing_roles` of this request; its expire_time is of then, and its
- * valid_for what is left of it. Only what is active is remembered. Revoke by this connection takes the token out.
+ * valid_for what is left of it. Only what is active is remembered. Revoke by this connection takes the token out, and
+ * any other change that it makes is obeyed here before it is answered.
  *
  * Each answer from memory, unless the request says no_touch, is a use of the token. The server is told of it after a
  * tenth of the idle timeout, or 10 seconds if that is sooner: last use, counts and the idle timeout are right, that

@@ -14,6 +14,7 @@
 enum { REVOKED = 256, CHANCES = 8 };
 #define IDLE_MOST (10 * MEMORY_SECOND)
 #define REPORT_MOST (2 * MEMORY_SECOND)
+#define REQUIRED_MOST (75 * MEMORY_SECOND) /* the longest lease of replicas, and of caches */
 #define DURATION_MOST (INT64_C(315360000) * MEMORY_SECOND)
 
 struct client;
@@ -62,6 +63,7 @@ struct memory {
     size_t waiting_count;
     struct memory_key revoked[REVOKED]; /* by this connection */
     size_t revoked_count;
+    int64_t required, required_until; /* a revision that the stream must reach, and how long it is waited for */
     struct gatehouse_cache_stats stats;
 };
 
@@ -410,14 +412,33 @@ void gatehouse_memory_free(struct memory *memory)
     free(memory);
 }
 
+/* What this connection has changed is not known here yet. Another history may never get there: by the end of
+ * REQUIRED_MOST every cache obeys the change, whatever it knows of it. */
+static bool is_behind(const struct memory *memory, int64_t now)
+{
+    const struct window_event *last = window_last(memory);
+    return now < memory->required_until && (last == NULL || last->position.revision < memory->required);
+}
+
+void gatehouse_memory_require(struct memory *memory, const struct position *position)
+{
+    pthread_mutex_lock(&memory->lock);
+    int64_t now = memory->clock();
+    if (position->revision > memory->required || now >= memory->required_until) {
+        memory->required = position->revision;
+        memory->required_until = now + REQUIRED_MOST;
+    }
+    pthread_mutex_unlock(&memory->lock);
+}
+
 bool gatehouse_memory_find(struct memory *memory, const struct memory_key *key,
                            const Gatehouse__V1__Position *min_position, struct hit *ret_hit)
 {
     size_t index;
     pthread_mutex_lock(&memory->lock);
     struct entry *entry = find(memory, key);
-    int64_t now = memory->clock();                              /* C3: the entry is found, then the clock is read */
-    bool is_hit = entry != NULL && now < memory->trusted_until; /* C2: strictly */
+    int64_t now = memory->clock(); /* C3: the entry is found, then the clock is read */
+    bool is_hit = entry != NULL && now < memory->trusted_until && !is_behind(memory, now); /* C2: strictly */
     if (is_hit) {
         int64_t margin =
             gatehouse_memory_interval(entry->idle_timeout) + gatehouse_memory_report_time(entry->idle_timeout); /* C9 */

@@ -61,6 +61,10 @@ void gatehouse_memory_keep(struct memory *memory, const struct memory_key *key,
  * back. */
 void gatehouse_memory_remove(struct memory *memory, const struct memory_key *key, bool for_good);
 
+/* This connection has made a change and was told so: no hits until the stream has reached it, so that who made it sees
+ * it obeyed. */
+void gatehouse_memory_require(struct memory *memory, const struct position *position);
+
 /* What the stream brings, in its order. false: that cannot be; everything is forgotten, and so is the position. */
 bool gatehouse_memory_event(struct memory *memory, const Gatehouse__V1__WatchEvent *event);
 bool gatehouse_memory_resumed(struct memory *memory, const struct position *position);

@@ -2,25 +2,13 @@
 #include "arguments.h"
 
 #include <argp.h>
-#include <stdio.h>
 #include <string.h>
 
-enum {
-    OPTION_REST_ONLY = 1000,
-    OPTION_UPSTREAM,
-    OPTION_PRINT,
-    OPTION_NAME,
-    OPTION_SECRET_FILE,
-    OPTION_CHECK,
-    OPTION_HEALTH,
-    OPTION_KEEP_CORES
-};
+enum { OPTION_PRINT = 1000, OPTION_NAME, OPTION_SECRET_FILE, OPTION_CHECK, OPTION_HEALTH, OPTION_KEEP_CORES };
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "Read settings from FILE", 0},
     {"set", 's', "KEY=VALUE", 0, "Set one; repeatable. GATEHOUSED_<KEY> in the environment does the same", 0},
-    {"rest-only", OPTION_REST_ONLY, NULL, 0, "Run only the REST shim, before the gRPC server given by --upstream", 0},
-    {"upstream", OPTION_UPSTREAM, "HOST:PORT", 0, "With --rest-only: the server behind", 0},
     {"print-config", OPTION_PRINT, NULL, 0, "Print every setting, with its meaning, and end", 0},
     {"check-config", OPTION_CHECK, NULL, 0, "Say what is wrong with the settings, and end", 0},
     {"health", OPTION_HEALTH, NULL, 0, "Ask the daemon that runs with these settings whether it is ready, and end", 0},
@@ -50,12 +38,6 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case 's':
         return add_setting(arguments, value, state);
-    case OPTION_REST_ONLY:
-        arguments->is_rest_only = true;
-        return 0;
-    case OPTION_UPSTREAM:
-        snprintf(arguments->upstream, sizeof arguments->upstream, "upstream=%s", value);
-        return add_setting(arguments, arguments->upstream, state);
     case OPTION_PRINT:
         arguments->is_print = true;
         return 0;

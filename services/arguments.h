@@ -12,8 +12,6 @@ struct arguments {
     const char *config_file;
     const char *settings[SETTINGS_MAX + 1];
     size_t setting_count;
-    char upstream[300];
-    bool is_rest_only;
     bool is_print;
     bool is_check;
     bool is_init;

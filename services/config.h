@@ -12,17 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONFIG_DEFAULT_STORE "sqlite:/var/lib/gatehouse/gatehouse.db"
+
 /* X(type, key, default, comment). A LIST's default is empty; it is {"a", "b"}, and in the environment and --set also
  * a,b.
  */
 #define CONFIG_KEYS(X) \
-    X(TEXT, store, "sqlite:/var/lib/gatehouse/gatehouse.db", "sqlite:FILE, or postgresql://… for several replicas") \
+    X(TEXT, store, CONFIG_DEFAULT_STORE, "sqlite:FILE, or postgresql://… for several replicas") \
     X(TEXT, store_password_file, "", "PostgreSQL's password, where the URL has none") \
     X(INT, store_timeout_ms, 10000, "how long PostgreSQL may take for one statement") \
     X(INT, lease_ms, 1000, "replicas: what one of them has ended, no other calls active later than this") \
     X(BOOL, strict, false, "replicas: ask the database at every call, so that the bound is 0") \
     X(INT, cache_lease_ms, 1000, \
-      "for how long a cache that watches may answer before it must have heard from a server") \
+      "for how long a cache that watches, or an edge, may answer before it must have heard from a server") \
     X(TEXT, grpc_address, "127.0.0.1:50051", "where gRPC listens; port 0: any free one; empty: not") \
     X(TEXT, grpc_cert, "", "PEM file; with grpc_key: TLS") \
     X(TEXT, grpc_key, "", "PEM file") \
@@ -47,8 +49,7 @@
     X(BOOL, check_off_loopback, false, "serve them off loopback too") \
     X(LIST, cors_origins, NULL, "origins that browsers may call from") \
     X(LIST, trusted_proxies, NULL, "addresses and networks (10.0.0.0/8) that are believed whom they call for") \
-    X(LIST, peer_identities, NULL, \
-      "names proved by mutual TLS (a shim's with --rest-only) that are believed whom they call for") \
+    X(LIST, peer_identities, NULL, "names proved by mutual TLS (an edge's) that are believed whom they call for") \
     X(TEXT, proxy_header, "X-Forwarded-For", "by which trusted_proxies name the client; or Forwarded (RFC 7239)") \
     X(TEXT, log_level, "info", "debug, info, warn or error") \
     X(TEXT, log_format, "logfmt", "logfmt or json") \
@@ -80,12 +81,16 @@
     X(INT, http_max_body_bytes, 65536, "body of a JSON request; more: 413; a form at most 16 KiB") \
     X(INT, http_request_timeout_ms, 10000, "from a request's first byte to its last; then 408") \
     X(INT, http_keep_alive_ms, 60000, "between two requests on one connection") \
-    X(TEXT, upstream, "", "with --rest-only: the gRPC server behind, host:port") \
-    X(TEXT, upstream_ca, "", "PEM file; with it: TLS to the server behind") \
-    X(TEXT, upstream_cert, "", "PEM file; with upstream_key: mutual TLS") \
-    X(TEXT, upstream_key, "", "PEM file") \
-    X(TEXT, upstream_client_id, "", "the credential by which the shim itself introspects (check)") \
-    X(TEXT, upstream_client_secret_file, "", "its secret key")
+    X(TEXT, upstream, "", \
+      "the gRPC server behind, host:port: this is an edge then, without a store; several: IP addresses, " \
+      "a:port,b:port") \
+    X(TEXT, upstream_name, "", "edge: the name in the server's certificate; empty: the host of upstream") \
+    X(TEXT, upstream_ca, "", "edge: PEM file; with it: TLS to the server behind") \
+    X(TEXT, upstream_cert, "", "edge: PEM file; with upstream_key: mutual TLS") \
+    X(TEXT, upstream_key, "", "edge: PEM file") \
+    X(TEXT, upstream_client_id, "", "edge: the credential by which it watches and introspects (resource_server)") \
+    X(TEXT, upstream_client_secret_file, "", "edge: its secret key") \
+    X(INT, cache_entries, 100000, "edge: answers kept in memory, about 1 KiB each")
 
 #define CONFIG_TYPE_TEXT const char *
 #define CONFIG_TYPE_INT int64_t
@@ -117,7 +122,10 @@ void config_check_values(const struct config *config, struct config_mistakes *mi
 
 /* That, and is all of it possible: addresses that can be listened on, files that come in pairs and can be read, TLS
  * where it is demanded? */
-void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes);
+void config_check(const struct config *config, struct config_mistakes *mistakes);
+
+/* Does it stand in front of a server, and has no store? */
+bool config_is_edge(const struct config *config);
 
 /* The address of the store as it may be shown: without a password. */
 void config_show_store(const char *store, char shown[static 512]);

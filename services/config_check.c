@@ -100,15 +100,14 @@ static void check_address(const char *key, const char *address, bool may_be_unix
     freeaddrinfo(found);
 }
 
-static void check_addresses(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
+static void check_addresses(const struct config *config, struct config_mistakes *mistakes)
 {
     const char *http = config->http_address, *metrics = config->metrics_address;
-    if (!is_rest_only)
-        check_address("grpc_address", config->grpc_address, true, mistakes);
+    check_address("grpc_address", config->grpc_address, true, mistakes);
     check_address("http_address", http, false, mistakes);
     check_address("metrics_address", metrics, false, mistakes);
     const char *const pairs[][2] = {{config->grpc_address, http}, {config->grpc_address, metrics}, {http, metrics}};
-    for (size_t i = is_rest_only ? 2 : 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++) {
         size_t len = strlen(pairs[i][0]);
         bool is_any_port = len >= 2 && strcmp(pairs[i][0] + len - 2, ":0") == 0;
         if (len > 0 && !is_any_port && strcmp(pairs[i][0], pairs[i][1]) == 0)
@@ -235,9 +234,9 @@ static void check_numbers(const struct config *config, struct config_mistakes *m
     check_range("http_keep_alive_ms", config->http_keep_alive_ms, 100, 3600000, mistakes);
 }
 
-static void check_security(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
+static void check_security(const struct config *config, struct config_mistakes *mistakes)
 {
-    bool grpc_is_near = is_rest_only || config->grpc_address[0] == '\0' || config_is_loopback(config->grpc_address);
+    bool grpc_is_near = config->grpc_address[0] == '\0' || config_is_loopback(config->grpc_address);
     if (!grpc_is_near && !config->insecure && (config->grpc_cert[0] == '\0' || config->grpc_client_ca[0] == '\0'))
         config_mistake(
             mistakes,
@@ -288,10 +287,64 @@ void config_check_values(const struct config *config, struct config_mistakes *mi
     check_numbers(config, mistakes);
 }
 
-void config_check(const struct config *config, bool is_rest_only, struct config_mistakes *mistakes)
+bool config_is_edge(const struct config *config)
+{
+    return config->upstream[0] != '\0';
+}
+
+/* Of several: IP addresses of one kind. */
+static void check_upstream(const char *upstream, struct config_mistakes *mistakes)
+{
+    char one[300];
+    bool is_list = strchr(upstream, ',') != NULL, is_v6 = upstream[0] == '[';
+    if (!is_list && strncmp(upstream, "unix:", 5) == 0)
+        return;
+    for (const char *at = upstream; at != NULL; at = strchr(at, ',') == NULL ? NULL : strchr(at, ',') + 1) {
+        struct host_port parts;
+        unsigned char bytes[16];
+        snprintf(one, sizeof one, "%.*s", (int)strcspn(at, ","), at);
+        if (!split_address(one, &parts))
+            config_mistake(mistakes, "upstream: \"%s\" is not HOST:PORT", one);
+        else if (is_list && inet_pton(is_v6 ? AF_INET6 : AF_INET, parts.host, bytes) != 1)
+            config_mistake(
+                mistakes,
+                "upstream: several servers are IP addresses, all IPv4 or all IPv6, or one name that has them "
+                "all; \"%s\" is neither",
+                one);
+    }
+}
+
+static bool is_near(const char *upstream)
+{
+    char one[300];
+    for (const char *at = upstream; at != NULL; at = strchr(at, ',') == NULL ? NULL : strchr(at, ',') + 1) {
+        snprintf(one, sizeof one, "%.*s", (int)strcspn(at, ","), at);
+        if (!config_is_loopback(one))
+            return false;
+    }
+    return true;
+}
+
+static void check_edge(const struct config *config, struct config_mistakes *mistakes)
+{
+    check_upstream(config->upstream, mistakes);
+    if (strcmp(config->store, CONFIG_DEFAULT_STORE) != 0)
+        config_mistake(mistakes, "upstream makes this an edge, which has no store: set one of the two");
+    if (config->admin_identities[0] != NULL)
+        config_mistake(mistakes, "admin_identities: at an edge, who administers shows a token");
+    if (!is_near(config->upstream) && !config->insecure && config->upstream_ca[0] == '\0')
+        config_mistake(mistakes, "upstream %s is off loopback: that demands TLS (upstream_ca), or insecure = true",
+                       config->upstream);
+    if ((config->upstream_client_id[0] == '\0') != (config->upstream_client_secret_file[0] == '\0'))
+        config_mistake(mistakes,
+                       "upstream_client_id and upstream_client_secret_file go together: one of them is missing");
+    check_range("cache_entries", config->cache_entries, 1, 100000000, mistakes);
+}
+
+void config_check(const struct config *config, struct config_mistakes *mistakes)
 {
     config_check_values(config, mistakes);
-    check_addresses(config, is_rest_only, mistakes);
+    check_addresses(config, mistakes);
     check_pair("grpc_cert", config->grpc_cert, "grpc_key", config->grpc_key, mistakes);
     check_pair("http_cert", config->http_cert, "http_key", config->http_key, mistakes);
     check_pair("upstream_cert", config->upstream_cert, "upstream_key", config->upstream_key, mistakes);
@@ -300,11 +353,9 @@ void config_check(const struct config *config, bool is_rest_only, struct config_
     check_file("upstream_ca", config->upstream_ca, mistakes);
     check_file("upstream_client_secret_file", config->upstream_client_secret_file, mistakes);
     check_file("store_password_file", config->store_password_file, mistakes);
-    check_security(config, is_rest_only, mistakes);
+    check_security(config, mistakes);
     check_urls(config, mistakes);
     check_descriptors(config, mistakes);
-    if (is_rest_only && config->upstream[0] == '\0')
-        config_mistake(mistakes, "--rest-only needs --upstream HOST:PORT");
-    if (is_rest_only && config->http_address[0] == '\0')
-        config_mistake(mistakes, "--rest-only needs http_address");
+    if (config_is_edge(config))
+        check_edge(config, mistakes);
 }

@@ -24,7 +24,7 @@ bool daemon_is_ready(void *arg)
     const struct daemon *daemon = arg;
     if (daemon->is_draining)
         return false;
-    if (daemon->is_rest_only)
+    if (daemon->is_edge)
         return remote_is_ready(&daemon->remote);
     return local_is_open(&daemon->local) &&
            follow_age(daemon->local.domain->follow) < READY_LEASES * daemon->config.lease_ms * 1000;
@@ -42,10 +42,20 @@ void daemon_describe_clock(void *arg, char text[static READY_DETAIL_MAX])
                  (long long)(state.jumped / CLOCK_SECOND), (long long)(state.ahead / CLOCK_SECOND));
 }
 
-/* What no other replica could do better: they write to the same store, or there is none. */
+static bool is_memory_trusted(const struct remote *remote)
+{
+    struct gatehouse_cache_stats stats;
+    remote_cache_stats(remote, &stats);
+    return stats.is_trusted;
+}
+
+/* What no other replica could do better: they write to the same store. An edge is slow then, and right. */
 static const char *find_trouble(void *arg)
 {
     const struct daemon *daemon = arg;
+    if (daemon->is_edge)
+        return is_memory_trusted(&daemon->remote) ? NULL
+                                                  : "its memory is not trusted: each call asks the server behind";
     return !local_is_open(&daemon->local) || store_is_writable(daemon->local.store) ? NULL
                                                                                     : "the store cannot be written";
 }
@@ -164,6 +174,47 @@ static void add_watch(struct daemon *daemon, struct metrics_text *text)
                 ring.oldest == 0 ? 0 : (double)(clock_monotonic() - ring.oldest) / (double)CLOCK_SECOND);
 }
 
+/* An edge's memory. */
+static void add_cache(const struct remote *remote, struct metrics_text *text)
+{
+    static const char resets[] = "How often the server said to forget everything.";
+    static const char ended[] = "Answers that left memory, and why.";
+    struct gatehouse_cache_stats stats;
+    remote_cache_stats(remote, &stats);
+    metrics_put(text, "gatehouse_cache_trusted", "gauge", "0: nothing is answered from memory now.", "",
+                stats.is_trusted);
+    metrics_put(text, "gatehouse_cache_pong_age_seconds", "gauge",
+                "Since the server was asked for the sign of life that it gave last; -1: it gave none.", "",
+                stats.pong_age_ms < 0 ? -1 : (double)stats.pong_age_ms / 1e3);
+    metrics_put(text, "gatehouse_cache_lease_seconds", "gauge", "For so long it is trusted after that; 0: never yet.",
+                "", (double)stats.lease_ms / 1e3);
+    metrics_put(text, "gatehouse_cache_pings_unanswered", "gauge", "Of the stream that is open.", "",
+                (double)stats.pings_unanswered);
+    metrics_put(text, "gatehouse_cache_entries", "gauge", "Answers in memory.", "", (double)stats.entries);
+    metrics_put(text, "gatehouse_cache_hits_total", "counter", "Introspections that were answered from memory.", "",
+                (double)stats.hits);
+    metrics_put(text, "gatehouse_cache_misses_total", "counter", "Introspections that were asked of the server.", "",
+                (double)stats.misses);
+    metrics_put(text, "gatehouse_cache_passed_total", "counter", "Introspections that are not for memory.", "",
+                (double)stats.passed);
+    metrics_put(text, "gatehouse_cache_ended_total", "counter", ended, "cause=\"event\"", (double)stats.removed);
+    metrics_put(text, "gatehouse_cache_ended_total", "counter", ended, "cause=\"room\"", (double)stats.evicted);
+    metrics_put(text, "gatehouse_cache_events_total", "counter", "Changes that were heard of.", "",
+                (double)stats.events);
+    metrics_put(text, "gatehouse_cache_streams_total", "counter", "Streams (Watch) that were begun.", "",
+                (double)stats.streams);
+    metrics_put(text, "gatehouse_cache_resets_total", "counter", resets, "cause=\"unknown_position\"",
+                (double)stats.resets_unknown_position);
+    metrics_put(text, "gatehouse_cache_resets_total", "counter", resets, "cause=\"behind\"",
+                (double)stats.resets_behind);
+    metrics_put(text, "gatehouse_cache_resets_total", "counter", resets, "cause=\"history\"",
+                (double)stats.resets_history);
+    metrics_put(text, "gatehouse_cache_uses_unreported", "gauge", "Uses that the server has not been told yet.", "",
+                (double)stats.uses_unreported);
+    metrics_put(text, "gatehouse_cache_uses_lost_total", "counter", "Uses that the server has not taken.", "",
+                (double)stats.uses_lost);
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     struct daemon *daemon = arg;
@@ -172,11 +223,13 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)log_dropped());
     add_certificate(text, daemon->config.http_cert, "port=\"http\"");
     add_certificate(text, daemon->config.grpc_cert, "port=\"grpc\"");
-    if (daemon->is_rest_only)
+    if (daemon->is_edge) {
         add_certificate(text, daemon->config.upstream_cert, "port=\"upstream\"");
+        add_cache(&daemon->remote, text);
+    }
     if (daemon->rpc != NULL)
         add_grpc(text, daemon->rpc);
-    if (!daemon->is_rest_only)
+    if (!daemon->is_edge)
         metrics_put(text, "gatehouse_store_writable", "gauge",
                     "0: the last write could not be stored, for want of room say, or the store is waited for.", "",
                     local_is_open(&daemon->local) && store_is_writable(daemon->local.store) ? 1 : 0);
@@ -231,6 +284,16 @@ static struct rpc_limits grpc_limits(const struct config *config)
     };
 }
 
+static ProtobufCService *auth_of(struct daemon *daemon)
+{
+    return daemon->is_edge ? &daemon->remote.auth.service : &daemon->local.auth.service;
+}
+
+static ProtobufCService *admin_of(struct daemon *daemon)
+{
+    return daemon->is_edge ? &daemon->remote.admin.service : &daemon->local.admin.service;
+}
+
 static bool start_rpc(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
@@ -254,9 +317,10 @@ static bool start_rpc(struct daemon *daemon)
         log_write(LOG_LEVEL_ERROR, "grpc_cannot_start", "message", why, NULL);
         return false;
     }
-    rpc_server_add(daemon->rpc, &daemon->local.auth.service);
-    rpc_server_add(daemon->rpc, &daemon->local.admin.service);
-    rpc_server_add(daemon->rpc, &daemon->local.authorization.service);
+    rpc_server_add(daemon->rpc, auth_of(daemon));
+    rpc_server_add(daemon->rpc, admin_of(daemon));
+    rpc_server_add(daemon->rpc,
+                   daemon->is_edge ? &daemon->remote.authorization.service : &daemon->local.authorization.service);
     rpc_server_observe(daemon->rpc, observe, daemon);
     daemon->is_serving = daemon_is_ready(daemon);
     rpc_server_set_serving(daemon->rpc, daemon->is_serving);
@@ -286,8 +350,8 @@ static bool start_rest(struct daemon *daemon)
         .max_body_bytes = (size_t)config->http_max_body_bytes,
         .request_timeout_ms = config->http_request_timeout_ms,
         .keep_alive_ms = config->http_keep_alive_ms,
-        .auth = daemon->is_rest_only ? &daemon->remote.auth.service : &daemon->local.auth.service,
-        .admin = daemon->is_rest_only ? &daemon->remote.admin.service : &daemon->local.admin.service,
+        .auth = auth_of(daemon),
+        .admin = admin_of(daemon),
         .cors_origins = config->cors_origins,
         .trusted_proxies = config->trusted_proxies,
         .is_forwarded_rfc7239 = strcmp(config->proxy_header, "Forwarded") == 0,
@@ -312,15 +376,16 @@ static bool start_rest(struct daemon *daemon)
     return status == STATUS_OK;
 }
 
-bool daemon_start(struct daemon *daemon, bool is_rest_only)
+bool daemon_start(struct daemon *daemon)
 {
-    daemon->is_rest_only = is_rest_only;
+    bool is_edge = config_is_edge(&daemon->config);
+    daemon->is_edge = is_edge;
     daemon->metrics = metrics_new();
     if (daemon->metrics == NULL ||
-        !(is_rest_only ? remote_start(&daemon->remote, &daemon->config) : local_start(&daemon->local, &daemon->config)))
+        !(is_edge ? remote_start(&daemon->remote, &daemon->config) : local_start(&daemon->local, &daemon->config)))
         return false;
     metrics_add_source(daemon->metrics, add_metrics, daemon);
-    if (!is_rest_only && daemon->config.grpc_address[0] != '\0' && !start_rpc(daemon))
+    if (daemon->config.grpc_address[0] != '\0' && !start_rpc(daemon))
         return false;
     if (daemon->config.http_address[0] != '\0' && !start_rest(daemon))
         return false;
@@ -328,7 +393,7 @@ bool daemon_start(struct daemon *daemon, bool is_rest_only)
               log_number(daemon->rpc == NULL ? 0 : rpc_server_port(daemon->rpc)).text, "http_port",
               log_number(daemon->rest == NULL ? 0 : rest_server_port(daemon->rest)).text, "metrics_port",
               log_number(daemon->rest == NULL ? 0 : rest_server_metrics_port(daemon->rest)).text, "store",
-              is_rest_only                    ? "none"
+              is_edge                         ? "none"
               : local_is_open(&daemon->local) ? "open"
                                               : "away",
               NULL);
@@ -363,7 +428,7 @@ void daemon_stop(struct daemon *daemon)
         stop_rpc(daemon);
     rest_server_free(daemon->rest);
     rpc_server_free(daemon->rpc);
-    if (daemon->is_rest_only)
+    if (daemon->is_edge)
         remote_stop(&daemon->remote);
     else
         local_stop(&daemon->local);

@@ -14,8 +14,8 @@
 struct daemon {
     struct config config;
     struct supervisor_sockets sockets;
-    bool is_rest_only;
-    struct local local;   /* what works on the store; not with is_rest_only */
+    bool is_edge;
+    struct local local;   /* what works on the store; not at an edge */
     struct remote remote; /* else the server behind */
     struct metrics *metrics;
     struct rpc_server *rpc;
@@ -26,7 +26,7 @@ struct daemon {
 
 /* Opens the store and the domain, or begins to wait for the store, and listens. False: the log says why; daemon_stop is
  * still to be called. */
-bool daemon_start(struct daemon *daemon, bool is_rest_only);
+bool daemon_start(struct daemon *daemon);
 
 /* It serves on, but is not ready any more: /readyz and the health service say so. */
 void daemon_begin_stop(struct daemon *daemon);

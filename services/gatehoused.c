@@ -78,7 +78,7 @@ static void reload(struct daemon *daemon)
         reload_rpc(daemon);
     if (daemon->rest != NULL)
         rest_server_reload(daemon->rest);
-    if (daemon->is_rest_only)
+    if (daemon->is_edge)
         remote_reload(&daemon->remote);
     log_write(LOG_LEVEL_INFO, "reloaded", NULL);
     tell_ready(daemon);
@@ -133,11 +133,11 @@ static bool wait_for_signals(struct daemon *daemon, const sigset_t *signals)
             reload(daemon);
         else if (daemon->rpc != NULL && rpc_server_is_stale(daemon->rpc))
             reload_rpc(daemon);
-        if (daemon->is_rest_only && remote_is_stale(&daemon->remote))
+        if (daemon->is_edge && remote_is_stale(&daemon->remote))
             remote_reload(&daemon->remote);
         if (atomic_load(&daemon->local.state) == LOCAL_FAILED)
             return false; /* the log says why */
-        if (!daemon->is_rest_only && !local_has_store_file(&daemon->local)) {
+        if (!daemon->is_edge && !local_has_store_file(&daemon->local)) {
             log_write(LOG_LEVEL_ERROR, "store_file_moved", "message",
                       "the database was moved away or replaced under the daemon, which ends", NULL);
             return false;
@@ -160,7 +160,7 @@ static void be_lame_duck(struct daemon *daemon, const sigset_t *signals)
     }
 }
 
-static int run(struct daemon *daemon, bool is_rest_only)
+static int run(struct daemon *daemon)
 {
     sigset_t signals;
     sigemptyset(&signals);
@@ -168,7 +168,7 @@ static int run(struct daemon *daemon, bool is_rest_only)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in every thread that is started from now on */
-    bool is_started = daemon_start(daemon, is_rest_only), is_told = false;
+    bool is_started = daemon_start(daemon), is_told = false;
     if (is_started) {
         tell_ready(daemon);
         is_told = wait_for_signals(daemon, &signals);
@@ -285,10 +285,12 @@ static void check_certificates(const struct config *config, struct config_mistak
 /* init and --health do not serve: the keys need not be there, which only the service may read. */
 static void check_config(struct daemon *daemon, const struct arguments *arguments, struct config_mistakes *mistakes)
 {
+    if ((arguments->is_init || arguments->is_migrate) && config_is_edge(&daemon->config))
+        config_mistake(mistakes, "upstream makes this an edge, which has no database");
     if (arguments->is_init || arguments->is_migrate || arguments->is_health)
         config_check_values(&daemon->config, mistakes);
     else if (!arguments->is_print) {
-        config_check(&daemon->config, arguments->is_rest_only, mistakes);
+        config_check(&daemon->config, mistakes);
         check_certificates(&daemon->config, mistakes);
     }
 }
@@ -317,7 +319,7 @@ static int act(struct daemon *daemon, const struct arguments *arguments)
         return ask_health(&daemon->config);
     if (arguments->is_migrate)
         return local_migrate(&daemon->local, &daemon->config) ? EXIT_SUCCESS : EXIT_FAILURE;
-    return arguments->is_init ? init(daemon, arguments) : run(daemon, arguments->is_rest_only);
+    return arguments->is_init ? init(daemon, arguments) : run(daemon);
 }
 
 int main(int argc, char **argv)

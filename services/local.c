@@ -127,16 +127,16 @@ bool local_migrate(struct local *local, const struct config *config)
     return status == STATUS_OK;
 }
 
-static void list_identities(struct local *local)
+const char **local_list_identities(const struct config *config)
 {
-    const struct config *config = local->config;
     size_t count = 0;
     while (config->introspect_identities[count] != NULL)
         count++;
-    local->introspect_identities = must(calloc(count + 2, sizeof *local->introspect_identities));
-    memcpy(local->introspect_identities, config->introspect_identities, count * sizeof *local->introspect_identities);
+    const char **identities = must(calloc(count + 2, sizeof *identities));
+    memcpy(identities, config->introspect_identities, count * sizeof *identities);
     if (local_has_check(config, config->http_address) || local_has_check(config, config->grpc_address))
-        local->introspect_identities[count] = SHIM_IDENTITY;
+        identities[count] = SHIM_IDENTITY;
+    return identities;
 }
 
 /* The store is open: whoever comes is served. */
@@ -146,7 +146,7 @@ static void open_doors(struct local *local)
     const char *path = local_store_path(local);
     if (path == NULL || stat(path, &local->store_file) != 0)
         local->store_file.st_nlink = 0;
-    list_identities(local);
+    local->introspect_identities = local_list_identities(config);
     const struct api_options options = {
         .domain = local->domain,
         .introspect_identities = local->introspect_identities,

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 enum local_state {
-    LOCAL_NONE,    /* --rest-only, or not begun */
+    LOCAL_NONE,    /* an edge, or not begun */
     LOCAL_WAITING, /* for the store: the doors are closed */
     LOCAL_OPEN,
     LOCAL_FAILED, /* waiting for it is in vain */
@@ -28,7 +28,7 @@ struct local {
     struct domain *domain;
     struct api *api;
     struct stat store_file;             /* of SQLite, when it was opened; st_nlink 0: none */
-    const char **introspect_identities; /* the configured ones, and the shim's if it serves checks */
+    const char **introspect_identities; /* local_list_identities */
     struct door auth, admin, authorization;
 
     pthread_t thread;         /* that waits */
@@ -70,6 +70,10 @@ bool local_read_secret(const char *file, char secret[static SECRET_FILE_MAX]);
 /* The name by which we ourselves introspect for a gateway (/OAuth/Check, Envoy's Check). No certificate carries it: it
  * is no printable text. NULL-ended. */
 extern const char *const local_check_identities[];
+
+/* Who may introspect by a name: the configured ones, and ourselves if checks are served. NULL-ended; the list is the
+ * caller's to free, the names are not. */
+const char **local_list_identities(const struct config *config);
 
 /* May whoever reaches this address introspect by a gateway's check? */
 bool local_has_check(const struct config *config, const char *address);

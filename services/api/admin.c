@@ -298,12 +298,10 @@ struct api *api_new(const struct api_options *options)
     struct api *api = must(calloc(1, sizeof *api));
     api->auth = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, auth_invoke, nothing};
     api->admin = (ProtobufCService){&gatehouse__v1__credential_admin__descriptor, admin_invoke, nothing};
-    api->authorization =
-        (ProtobufCService){&envoy__service__auth__v3__authorization__descriptor, authorization_invoke, nothing};
+    authorization_init(&api->authorization, &api->auth, options->gateway_identities);
     api->domain = options->domain;
     api->introspect_identities = options->introspect_identities;
     api->admin_identities = options->admin_identities;
-    api->gateway_identities = options->gateway_identities;
     api->peer_identities = options->peer_identities;
     take_proxies(api, options->trusted_proxies);
     api->auth_contract = contract_new(api->auth.descriptor);
@@ -340,7 +338,7 @@ ProtobufCService *api_credential_admin(struct api *api)
 
 ProtobufCService *api_authorization(struct api *api)
 {
-    return &api->authorization;
+    return &api->authorization.service;
 }
 
 uint64_t api_throttled(const struct api *api)

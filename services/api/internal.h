@@ -5,12 +5,12 @@
 
 #include "api/api.h"
 #include "base/address.h"
+#include "call/authorization.h"
 #include "call/call.h"
 #include "contract/contract.h"
 #include "domain/authenticate.h"
 #include "domain/introspect.h"
 
-#include <envoy/service/auth/v3/external_auth.pb-c.h>
 #include <gatehouse/v1/auth.pb-c.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
 
@@ -19,12 +19,11 @@ struct introspecting;
 struct api {
     ProtobufCService auth;
     ProtobufCService admin;
-    ProtobufCService authorization;
+    struct authorization authorization;
     struct contract *auth_contract, *admin_contract;
     struct domain *domain;
     const char *const *introspect_identities;
     const char *const *admin_identities;
-    const char *const *gateway_identities;
     const char *const *peer_identities;
     struct network *trusted_proxies;
     size_t trusted_proxy_count;
@@ -140,12 +139,10 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
 enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1__RevokeRequest *request,
                         ProtobufCClosure closure);
 
-/* auth_service.c, admin.c, authorization.c: the `invoke` of their services. */
+/* auth_service.c, admin.c: the `invoke` of their services. */
 void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                  void *closure_data);
 void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
                   void *closure_data);
-void authorization_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
-                          ProtobufCClosure closure, void *closure_data);
 
 #endif

@@ -311,6 +311,34 @@ static void a_revoked_token_is_not_brought_back_by_an_answer_under_way(void **st
     gatehouse_memory_free(memory);
 }
 
+static void there_are_no_hits_until_the_stream_has_reached_what_this_connection_has_changed(void **state)
+{
+    (void)state;
+    struct memory *memory = start(10);
+    keep(memory, "a", "x", 10, 1000);
+    keep(memory, "b", "y", 10, 1000);
+    assert_true(has(memory, "a") && has(memory, "b"));
+    gatehouse_memory_require(memory, &(struct position){12, 1200});
+    gatehouse_memory_require(memory, &(struct position){11, 1100}); /* an earlier one, answered later */
+    assert_false(has(memory, "a") || has(memory, "b"));
+    assert_true(hear(memory, 11, TOKEN, "c"));
+    assert_false(has(memory, "b"));
+    assert_true(hear(memory, 12, TOKEN, "a"));
+    assert_true(has(memory, "b"));
+    assert_false(has(memory, "a"));
+    gatehouse_memory_require(memory, &(struct position){12, 1200}); /* which the stream told of first */
+    assert_true(has(memory, "b"));
+    gatehouse_memory_require(memory, &(struct position){1000, 1}); /* of a history that is lost */
+    assert_false(has(memory, "b"));
+    now += 74 * MEMORY_SECOND;
+    trust(memory);
+    assert_false(has(memory, "b"));
+    now += MEMORY_SECOND;
+    trust(memory);
+    assert_true(has(memory, "b"));
+    gatehouse_memory_free(memory);
+}
+
 static void entries_are_bounded_and_what_is_asked_for_stays(void **state)
 {
     (void)state;
@@ -444,6 +472,7 @@ int main(void)
         cmocka_unit_test(the_windows_old_end_is_cut_and_an_answer_from_before_it_is_not_kept),
         cmocka_unit_test(min_position_is_a_hit_only_if_the_window_has_it),
         cmocka_unit_test(a_revoked_token_is_not_brought_back_by_an_answer_under_way),
+        cmocka_unit_test(there_are_no_hits_until_the_stream_has_reached_what_this_connection_has_changed),
         cmocka_unit_test(entries_are_bounded_and_what_is_asked_for_stays),
         cmocka_unit_test(uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last),
         cmocka_unit_test(uses_are_bounded_and_a_half_full_table_is_reported_at_once),

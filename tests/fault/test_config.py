@@ -121,11 +121,6 @@ class Config(unittest.TestCase):
                 time.sleep(0.02)
             self.assertNotIn("certificate", daemon.log_text())
 
-    def test_rest_only_needs_an_upstream(self):
-        code, text = self.mistakes({}, "--rest-only")
-        self.assertEqual(code, 2)
-        self.assertIn("--rest-only needs --upstream", text)
-
     def test_a_file_the_environment_and_set_follow_each_other(self):
         with Daemon({}, init=False, start=False) as daemon:
             with open(daemon.folder + "/conf", "w") as file:

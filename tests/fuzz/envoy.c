@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Envoy's Check: the first byte says what Introspect answers, the rest is the request. Whatever it is, Introspect is
  * asked in well-formed words, the answer comes once and can be read, and nobody is let in but by Introspect. */
-#include "api/internal.h"
 #include "base/utf8.h"
+#include "call/authorization.h"
+#include "call/call.h"
 #include "rpc/strings.h"
 
+#include <envoy/service/auth/v3/external_auth.pb-c.h>
+#include <gatehouse/v1/auth.pb-c.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +84,8 @@ static void answered(const ProtobufCMessage *message, void *closure_data)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const ProtobufCMessageDescriptor *descriptor = &envoy__service__auth__v3__check_request__descriptor;
-    struct api api = {.auth = {&gatehouse__v1__auth_service__descriptor, introspect, NULL}};
+    ProtobufCService auth = {&gatehouse__v1__auth_service__descriptor, introspect, NULL};
+    struct authorization authorization;
     struct call call = {.method = "", .peer = "", .deadline = INT64_MAX};
     if (size == 0 || !strings_are_valid(descriptor, data + 1, size - 1))
         return 0;
@@ -91,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     kind = data[0] % KINDS;
     is_asked = false;
     answers = 0;
-    authorization_invoke(&api.authorization, 0, message, answered, &call);
+    authorization_init(&authorization, &auth, NULL);
+    authorization.service.invoke(&authorization.service, 0, message, answered, &call);
     demand(answers == 1);
     protobuf_c_message_free_unpacked(message, NULL);
     return 0;

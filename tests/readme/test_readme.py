@@ -31,7 +31,6 @@ ELSEWHERE = {
     "gatehoused init --name NAME": "operate/runbook",
     "apt-get purge gatehouse": "package/life",
     "man gatehouse": "command/manual",
-    "gatehoused --rest-only --upstream HOST:PORT": "rest/oauth_upstream",
 }
 # What starts everything, this test too, and what that starts beside the tests.
 OUTERMOST = ("tests/run", "tests/run --quick", "tests/sources/run")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shim before a server that is away, or whose certificates change: when it is ready, and what strangers read."""
+"""The edge before a server that is away, or whose certificates change: when it is ready, and what strangers read."""
 import os
 import re
 import shutil
@@ -37,9 +37,8 @@ class Behind(unittest.TestCase):
         self.daemon.settings["grpc_address"] = f"127.0.0.1:{self.daemon.grpc_port}"
         for name, source in (("ca.pem", "wrong.pem"), ("cert.pem", "client.pem"), ("key.pem", "client.key")):
             shutil.copy(f"{folder}/{source}", f"{folder}/{name}")
-        self.shim = Daemon({"upstream_ca": folder + "/ca.pem", "upstream_cert": folder + "/cert.pem", "metrics_address": "127.0.0.1:0",
-                            "upstream_key": folder + "/key.pem"}, init=False, start=False,
-                           extra=["--rest-only", "--upstream", f"localhost:{self.daemon.grpc_port}"])
+        self.shim = Daemon({"upstream": f"localhost:{self.daemon.grpc_port}", "upstream_ca": folder + "/ca.pem", "upstream_cert": folder + "/cert.pem", "metrics_address": "127.0.0.1:0",
+                            "upstream_key": folder + "/key.pem"}, init=False, start=False)
         self.enterContext(self.shim)
         self.shim.start()
 

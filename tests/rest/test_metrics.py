@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/metrics of the running daemon, as Prometheus' own promtool reads it. With --upstream, the shim's before it too."""
+"""/metrics of the running daemon, as Prometheus' own promtool reads it. With --upstream, those of an edge in front of it too."""
 import http.client
 import re
 import subprocess

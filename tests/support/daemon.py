@@ -48,7 +48,7 @@ class Daemon:
         if self.own_folder and not os.environ.get("TEST_CORES"):
             atexit.register(shutil.rmtree, self.folder, ignore_errors=True)  # also that of one that did not start
         self.settings = {
-            "store": new_store(self.folder),
+            **({} if "upstream" in (settings or {}) else {"store": new_store(self.folder)}),  # else an edge
             "grpc_address": "127.0.0.1:0",
             "http_address": "127.0.0.1:0",
             "metrics_address": "",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The REST shim for tests: of the daemon itself, or (run with --upstream) of a second process before it."""
+"""The REST shim for tests: of the daemon itself, or (run with --upstream) of an edge in front of it."""
 import base64
 import http.client
 import json
@@ -34,12 +34,10 @@ class ShimTest(unittest.TestCase):
         cls.daemon = support.Daemon(settings=cls.settings)
         cls.shim = cls.daemon
         if UPSTREAM:
-            address = f"127.0.0.1:{cls.daemon.grpc_port}"
             cls.shim = support.Daemon(
                 init=False, folder=cls.daemon.folder + "-shim", start=False,
-                settings={"upstream_client_id": cls.daemon.client_id,
-                          "upstream_client_secret_file": cls.daemon.secret_file, **cls.settings},
-                extra=["--rest-only", "--upstream", address])
+                settings={"upstream": f"127.0.0.1:{cls.daemon.grpc_port}", "upstream_client_id": cls.daemon.client_id,
+                          "upstream_client_secret_file": cls.daemon.secret_file, **cls.settings})
             os.makedirs(cls.shim.folder, exist_ok=True)
             cls.shim.start()
         cls.admin = cls.daemon.admin_token()

@@ -56,12 +56,12 @@ static void a_setting_is_from_the_default_the_file_the_environment_or_the_comman
 }
 
 /* Loading or checking says something that contains `word`. */
-static void expect_mistake(const char *file, const char *setting, bool is_rest_only, const char *word)
+static void expect_mistake(const char *file, const char *setting, const char *word)
 {
     struct config config;
     struct config_mistakes mistakes = {.count = 0};
     if (config_load(file, (const char *const[]){setting, NULL}, &config, &mistakes))
-        config_check(&config, is_rest_only, &mistakes);
+        config_check(&config, &mistakes);
     if (mistakes.count == 0 || strstr(mistakes.text, word) == NULL)
         fail_msg("%s: %d mistakes, none of which says \"%s\": %s", setting, mistakes.count, word, mistakes.text);
     assert_int_equal(mistakes.text[mistakes.len - 1], '\n');
@@ -94,13 +94,16 @@ static void what_is_wrong_is_said(void **state)
         {"trusted_proxies=10.0.0.1/8", "10.0.0.1/8"},
         {"trusted_proxies=192.0.2.1:80", "192.0.2.1:80"},
         {"proxy_header=Via", "proxy_header"},
+        {"upstream=nowhere", "HOST:PORT"},
+        {"upstream=one.example:1,two.example:2", "several servers"},
+        {"upstream=192.0.2.1:1,[2001:db8::1]:2", "several servers"},
+        {"upstream=127.0.0.1:1,192.0.2.1:1", "upstream_ca"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        expect_mistake(NULL, cases[i][0], false, cases[i][1]);
+        expect_mistake(NULL, cases[i][0], cases[i][1]);
     }
-    expect_mistake("/no/such/file", NULL, false, "/no/such/file");
-    expect_mistake(write_file("grpc_threads = 1\nnonsense = 2\n"), NULL, false, ":2:");
-    expect_mistake(NULL, NULL, true, "--upstream");
+    expect_mistake("/no/such/file", NULL, "/no/such/file");
+    expect_mistake(write_file("grpc_threads = 1\nnonsense = 2\n"), NULL, ":2:");
 }
 
 static void every_mistake_is_said_at_once(void **state)
@@ -112,7 +115,7 @@ static void every_mistake_is_said_at_once(void **state)
          (const char *const[]){"grpc_cert=/no/cert", "grpc_client_ca=/no/ca", "http_key=/no/key", "grpc_threads=99",
                                NULL},
          &config);
-    config_check(&config, false, &mistakes);
+    config_check(&config, &mistakes);
     static const char *const words[] = {"/no/cert",
                                         "/no/ca",
                                         "/no/key",

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Envoy's Authorization: a Check becomes an Introspect, and what that answers an answer in Envoy's words. The rules are
- * gateway.h's and Introspect's.
- */
-#include "api/internal.h"
+#include "call/authorization.h"
+
 #include "call/gateway.h"
 
 #include <ctype.h>
+#include <envoy/service/auth/v3/external_auth.pb-c.h>
 #include <string.h>
 #include <strings.h>
 
@@ -199,10 +197,10 @@ static bool is_cancelled(const struct call *call)
     return asked->is_cancelled != NULL && asked->is_cancelled(asked);
 }
 
-void authorization_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
-                          ProtobufCClosure closure, void *closure_data)
+static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                   ProtobufCClosure closure, void *closure_data)
 {
-    struct api *api = (struct api *)((char *)service - offsetof(struct api, authorization));
+    struct authorization *authorization = (struct authorization *)service;
     struct arena arena = {0};
     struct checking *checking = arena_new(&arena, struct checking);
     (void)method; /* there is one */
@@ -212,14 +210,26 @@ void authorization_invoke(ProtobufCService *service, unsigned method, const Prot
     checking->closure = closure;
     checking->arena = arena;
     gatehouse__v1__introspect_request__init(&checking->request);
-    if (api->gateway_identities != NULL) {
+    if (authorization->identities != NULL) {
         checking->call.authorization = NULL;
-        checking->call.identities = api->gateway_identities;
+        checking->call.identities = authorization->identities;
     }
     if (read_check(checking, (const Envoy__Service__Auth__V3__CheckRequest *)request) == STATUS_OK) {
-        gatehouse__v1__auth_service__introspect(&api->auth, &checking->request, answer, checking);
+        gatehouse__v1__auth_service__introspect(authorization->auth, &checking->request, answer, checking);
     } else {
         closure(NULL, checking->asked);
         checking_free(checking);
     }
+}
+
+static void nothing(ProtobufCService *service)
+{
+    (void)service; /* it is part of its owner */
+}
+
+void authorization_init(struct authorization *authorization, ProtobufCService *auth, const char *const *identities)
+{
+    authorization->service = (ProtobufCService){&envoy__service__auth__v3__authorization__descriptor, invoke, nothing};
+    authorization->auth = auth;
+    authorization->identities = identities;
 }

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/edge.h"
+
+#include "base/must.h"
+#include "call/call.h"
+#include "contract/contract.h"
+#include "edge/upstream.h"
+
+#include <gatehouse/v1/auth.pb-c.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct edge {
+    ProtobufCService service; /* first */
+    struct gatehouse *connection;
+    ProtobufCService *memory;  /* the cache's; by the edge's own right */
+    ProtobufCService *through; /* by the caller's */
+    struct contract *contract;
+    const char *const *identities;
+    unsigned introspect, watch; /* AuthService's methods */
+};
+
+/* One Introspect by the edge's own right: of its caller first, then of what it asks. */
+struct asking {
+    struct gatehouse_call remote; /* first: it is the closure_data */
+    struct edge *edge;
+    struct call *call;
+    const ProtobufCMessage *request;
+    ProtobufCClosure closure;
+};
+
+static void answered(const ProtobufCMessage *response, void *closure_data)
+{
+    struct asking *asking = closure_data;
+    if (response == NULL)
+        upstream_fail(asking->call, &asking->remote, true);
+    asking->closure(response, asking->call);
+    free(asking);
+}
+
+static void ask(struct asking *asking, const ProtobufCMessage *request, ProtobufCClosure closure)
+{
+    struct edge *edge = asking->edge;
+    asking->remote = upstream_call(asking->call);
+    edge->memory->invoke(edge->memory, edge->introspect, request, closure, &asking->remote);
+}
+
+static bool may_introspect(const struct edge *edge, const Gatehouse__V1__IntrospectResponse *caller)
+{
+    const char *required = edge->contract->methods[edge->introspect].
+                               requires;
+    for (size_t i = 0; caller != NULL && caller->active && i < caller->n_roles; i++)
+        if (strcmp(caller->roles[i], required) == 0)
+            return true;
+    return false;
+}
+
+static void caller_known(const ProtobufCMessage *response, void *closure_data)
+{
+    struct asking *asking = closure_data;
+    if (may_introspect(asking->edge, (const Gatehouse__V1__IntrospectResponse *)response)) {
+        ask(asking, asking->request, answered);
+        return;
+    }
+    struct asking asked = *asking;
+    free(asking);
+    asked.edge->through->invoke(asked.edge->through, asked.edge->introspect, asked.request, asked.closure, asked.call);
+}
+
+static struct asking *asking_new(struct edge *edge, struct call *call, const ProtobufCMessage *request,
+                                 ProtobufCClosure closure)
+{
+    struct asking *asking = must(malloc(sizeof *asking));
+    *asking = (struct asking){.edge = edge, .call = call, .request = request, .closure = closure};
+    return asking;
+}
+
+static bool is_named(const struct edge *edge, const struct call *call)
+{
+    for (const char *const *name = call->identities; *name != NULL; name++)
+        for (const char *const *named = edge->identities; *named != NULL; named++)
+            if (strcmp(*name, *named) == 0)
+                return true;
+    return false;
+}
+
+static bool is_trusted(const struct edge *edge)
+{
+    struct gatehouse_cache_stats stats;
+    gatehouse_cache_stats(edge->connection, &stats);
+    return stats.is_trusted;
+}
+
+/* false: it goes through. */
+static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
+                       ProtobufCClosure closure)
+{
+    const char *token = upstream_bearer(call);
+    if (request->client_id[0] != '\0' || request->client_secret[0] != '\0')
+        return false;
+    if (token == NULL && is_named(edge, call)) {
+        ask(asking_new(edge, call, &request->base, closure), &request->base, answered);
+        return true;
+    }
+    if (token == NULL || !is_trusted(edge)) /* then it would be two calls in place of one */
+        return false;
+    Gatehouse__V1__IntrospectRequest caller = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    caller.token = (char *)(uintptr_t)token;
+    caller.api = (char *)(uintptr_t)call->method; /* as the server counts it */
+    ask(asking_new(edge, call, &request->base, closure), &caller.base, caller_known);
+    return true;
+}
+
+static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                   ProtobufCClosure closure, void *closure_data)
+{
+    struct edge *edge = (struct edge *)service;
+    if (method == edge->watch) {
+        (void)!call_fail(closure_data, STATUS_UNIMPLEMENTED, "NOT_AT_EDGE",
+                         "an edge does not pass Watch on; open it to the server itself");
+        closure(NULL, closure_data);
+    } else if (method != edge->introspect ||
+               !introspect(edge, closure_data, (const Gatehouse__V1__IntrospectRequest *)request, closure)) {
+        edge->through->invoke(edge->through, method, request, closure, closure_data);
+    }
+}
+
+static void nothing(ProtobufCService *service)
+{
+    (void)service; /* edge_free frees it */
+}
+
+static unsigned find_method(const char *name)
+{
+    const ProtobufCServiceDescriptor *descriptor = &gatehouse__v1__auth_service__descriptor;
+    const ProtobufCMethodDescriptor *method = protobuf_c_service_descriptor_get_method_by_name(descriptor, name);
+    return (unsigned)((const ProtobufCMethodDescriptor *)must((void *)(uintptr_t)method) - descriptor->methods);
+}
+
+struct edge *edge_new(struct gatehouse *connection, const char *const *identities)
+{
+    struct edge *edge = must(calloc(1, sizeof *edge));
+    edge->service = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, invoke, nothing};
+    edge->connection = connection;
+    edge->memory = gatehouse_auth_service(connection);
+    edge->through = upstream_new(edge->memory);
+    edge->contract = contract_new(edge->service.descriptor);
+    edge->identities = identities;
+    edge->introspect = find_method("Introspect");
+    edge->watch = find_method("Watch");
+    return edge;
+}
+
+void edge_free(struct edge *edge)
+{
+    if (edge == NULL)
+        return;
+    upstream_free(edge->through);
+    contract_free(edge->contract);
+    free(edge);
+}
+
+ProtobufCService *edge_auth_service(struct edge *edge)
+{
+    return &edge->service;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A service of a remote server (client/gatehouse.h) made to look like one of this process: takes a struct call, makes a
+ * struct gatehouse_call of it and hands status, message, reason, field and retry back.
+ *
+ * The caller's bearer token is passed on as it is, and its address. A call without one speaks for nobody: neither the
+ * connection's own token nor its certificate stands behind it.
+ */
+#ifndef EDGE_UPSTREAM_H
+#define EDGE_UPSTREAM_H
+
+#include "call/call.h"
+
+#include <gatehouse.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+
+/* remote is borrowed: gatehouse_auth_service(…) and the like. Free with upstream_free, when no call of it is under way.
+ */
+ProtobufCService *upstream_new(ProtobufCService *remote);
+void upstream_free(ProtobufCService *service);
+
+/* What the call to the server has of the caller's: the time that is left, request id and trace. By the connection's own
+ * right, until its authorization is set. It borrows from `call`. */
+struct gatehouse_call upstream_call(const struct call *call);
+
+/* Fails `call` as `remote` has failed. is_own: it was by the connection's own right, so that a refusal is none of the
+ * caller. */
+void upstream_fail(struct call *call, const struct gatehouse_call *remote, bool is_own);
+
+/* The token in a call's authorization; NULL: there is none. */
+const char *upstream_bearer(const struct call *call);
+
+#endif

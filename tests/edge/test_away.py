@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An edge whose server stops, dies, comes back as another, or whose own right ends: never an active beyond the lease."""
+import os
+import shutil
+import signal
+import unittest
+from unittest import mock
+
+from daemon import error_of
+from edges import Case, DEADLINE, LEASE, auth, bearer, boot_time, make_edge
+from test_identity import issue_certificates
+
+
+class Away(Case):
+    def assert_hits_end(self, since):
+        """There is nobody to be asked: from the lease's end on, no answer."""
+        while True:
+            begun = boot_time()
+            try:
+                self.assertTrue(self.introspect(self.token, timeout=0.2).active)
+                self.assertLess(begun, since + LEASE)
+            except Exception as error:
+                self.assertIn(error.code().name, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+                if begun > since + LEASE:
+                    return
+
+    def is_ready(self):
+        return self.http("/readyz")[0] == 200
+
+    def test_a_server_that_stops(self):
+        self.await_hit(lambda: self.introspect(self.token))
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            self.assert_hits_end(boot_time())
+            self.assertEqual(self.http("/readyz")[2].partition(":")[0], "ok, but its memory is not trusted")
+        finally:
+            self.daemon.process.send_signal(signal.SIGCONT)
+        self.await_hit(lambda: self.introspect(self.token))
+        self.revoke(self.daemon, self.token)
+        self.assert_obeyed(self.token, boot_time())
+
+    def test_an_edge_that_stops_has_missed_nothing_when_it_goes_on(self):
+        self.await_hit(lambda: self.introspect(self.token))
+        self.edge.process.send_signal(signal.SIGSTOP)
+        self.revoke(self.daemon, self.token)
+        self.until(lambda: boot_time() > mine, "the lease") if (mine := boot_time() + self.bound()) else None
+        self.edge.process.send_signal(signal.SIGCONT)
+        self.assertFalse(self.introspect(self.token).active)
+
+    def test_a_server_that_is_killed_and_one_that_starts_again(self):
+        self.await_hit(lambda: self.introspect(self.token))
+        self.daemon.kill()
+        self.assert_hits_end(boot_time())
+        self.until(lambda: not self.is_ready(), "not ready")
+        failed = error_of(lambda: self.introspect(self.token))
+        self.assertEqual(failed[0], "UNAVAILABLE")
+        status, headers, text = self.http("/OAuth/Check", headers=bearer(self.token))
+        self.assertEqual((status, headers["Retry-After"]), (503, "1"), text)
+        self.assertEqual(self.http("/livez")[0], 200)
+        self.daemon.start()
+        self.until(self.is_ready, "ready")
+        self.await_hit(lambda: self.introspect(self.token))
+        self.revoke(self.daemon, self.token)
+        self.assert_obeyed(self.token, boot_time())
+
+    def test_a_server_with_another_history(self):
+        self.daemon.stop()
+        files = [name for name in os.listdir(self.daemon.folder) if name.startswith("gatehouse.db")]
+        for name in files:
+            shutil.copy(f"{self.daemon.folder}/{name}", f"{self.daemon.folder}/kept-{name}")
+        self.daemon.start()
+        lost = self.issue()  # of which the backup does not know
+        self.await_hit(lambda: self.introspect(lost))
+        self.revoke(self.daemon, self.issue())
+        before = self.metric(self.edge, "gatehouse_cache_resets_total")
+        self.daemon.kill()
+        for name in os.listdir(self.daemon.folder):
+            if name.startswith("gatehouse.db"):
+                os.remove(f"{self.daemon.folder}/{name}")
+        for name in files:
+            shutil.copy(f"{self.daemon.folder}/kept-{name}", f"{self.daemon.folder}/{name}")
+        self.daemon.start()
+        begun = boot_time()
+        while True:
+            try:
+                if not self.introspect(lost, timeout=1).active:
+                    break
+                self.assertLess(boot_time(), begun + LEASE + 1)
+            except Exception as error:
+                self.assertIn(error.code().name, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+        self.until(lambda: self.metric(self.edge, "gatehouse_cache_resets_total") > before, "a reset")
+        self.await_hit(lambda: self.introspect(self.token))
+
+    def test_an_edge_whose_own_right_ends_asks_no_more(self):
+        self.await_hit(lambda: self.http("/OAuth/Check", headers=bearer(self.token)))
+        own = self.edge.settings["upstream_client_id"]
+        self.manage(self.daemon, "RevokeRoles", client_id=own, roles=["resource_server"])
+        revoked = boot_time()
+        while True:
+            begun = boot_time()
+            status = self.http("/OAuth/Check", headers=bearer(self.token))[0]
+            if begun > revoked + self.bound():
+                self.assertEqual(status, 503)
+            if status == 503:
+                break
+        self.assertTrue(self.introspect(self.token).active)  # by its caller's right
+
+    def test_a_use_at_the_edge_keeps_a_token_alive(self):
+        """The edge's clocks are the server's, and time passes for both."""
+        clock = {"LD_PRELOAD": os.environ["CLOCKSHIFT"], "CLOCKSHIFT_FILE": self.daemon.folder + "/clock"}
+        self.manage(self.daemon, "UpdateSettings", settings={"idle_session_timeout": {"seconds": 300}},
+                    update_mask={"paths": ["idle_session_timeout"]})
+        with mock.patch.dict(os.environ, clock):
+            edge = make_edge(self.daemon, self.client("second", "resource_server"))
+        with edge:
+            edge.start()
+            ask = lambda: self.http("/OAuth/Check", headers=bearer(self.token), daemon=edge)[0]
+            hits = lambda: self.metric(edge, "gatehouse_cache_hits_total")
+            self.until(lambda: ask() == 200 and hits() > 0, "a hit")
+            for _ in range(10):  # twice its idle timeout
+                self.daemon.pass_time(60)
+                self.until(lambda: self.metric(edge, "gatehouse_cache_trusted"), "trust")
+                self.until(lambda: not self.metric(edge, "gatehouse_cache_uses_unreported"), "a report")
+                before = hits()
+                self.assertEqual(ask(), 200)
+                self.assertEqual(hits(), before + 1)
+
+
+class Mutual(Case):
+    """By mutual TLS; each certificate speaks for whom it names, and for nobody else."""
+
+    def setUp(self):
+        self.folder = None
+        super().setUp()
+        folder = self.daemon.folder
+        issue_certificates(folder, ["localhost", "edge"])
+        self.daemon.stop()
+        self.daemon.settings.update(grpc_cert=folder + "/localhost.pem", grpc_key=folder + "/localhost.key",
+                                    grpc_client_ca=folder + "/ca.pem", introspect_identities="edge", peer_identities="edge")
+        self.daemon.start()
+        self.tls = {"upstream": f"localhost:{self.daemon.grpc_port}", "upstream_ca": folder + "/ca.pem",
+                    "upstream_cert": folder + "/edge.pem", "upstream_key": folder + "/edge.key"}
+
+    def test_a_certificate_is_the_edges_right_and_no_strangers(self):
+        with make_edge(self.daemon, None, **self.tls) as edge:
+            edge.start()
+            self.until(lambda: self.metric(edge, "gatehouse_cache_trusted"), "trust")
+            self.assertEqual(self.http("/OAuth/Check", headers=bearer(self.token), daemon=edge)[0], 200)
+            self.assertTrue(self.introspect(self.token, edge).active)
+            for headers in {}, bearer("nonsense"):
+                self.assertEqual(self.http("/OAuth/Introspect", {"token": self.token}, headers, edge)[0], 401)
+            for metadata in (), (("authorization", "Basic eDp5"),), (("authorization", "Bearer "),), (("authorization", "Bearer x "),):
+                self.assertEqual(error_of(lambda: edge.auth.Introspect(
+                    auth.IntrospectRequest(token=self.token), metadata=metadata, timeout=DEADLINE))[:2], ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
+                self.assertEqual(error_of(lambda: edge.auth.BatchIntrospect(
+                    auth.BatchIntrospectRequest(requests=[{"token": self.token}]), metadata=metadata, timeout=DEADLINE))[:2],
+                    ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
+
+    def test_for_whom_it_calls_is_believed(self):
+        with make_edge(self.daemon, None, trusted_proxies="127.0.0.1", **self.tls) as edge:
+            edge.start()
+            form = {"grant_type": "client_credentials", "client_id": self.server[0], "client_secret": "wrong"}
+            self.until(lambda: self.http("/OAuth/Token", form, {"X-Forwarded-For": "192.0.2.9"}, edge)[0] == 401)
+            self.assertRegex(self.daemon.log_text(), "event=auth_invalid_client .*peer=192.0.2.9 ")
+
+
+if __name__ == "__main__":
+    unittest.main()
