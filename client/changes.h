@@ -15,6 +15,7 @@ struct changes {
     struct memory *memory;
 };
 
+/* Both are borrowed. */
 void gatehouse_changes_init(struct changes *changes, struct gatehouse *gatehouse, struct memory *memory);
 
 #endif

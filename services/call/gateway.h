@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A gateway asks "may this request pass?", over HTTP (rest/check.c) or as Envoy does (api/authorization.c). Here is
+ * A gateway asks "may this request pass?", over HTTP (rest/check.c) or as Envoy does (authorization.c). Here is
  * what the forms have in common: what the question means to Introspect, and what its answer means to the gateway.
  */
 #ifndef GATEWAY_H

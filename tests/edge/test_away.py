@@ -43,7 +43,8 @@ class Away(Case):
         self.await_hit(lambda: self.introspect(self.token))
         self.edge.process.send_signal(signal.SIGSTOP)
         self.revoke(self.daemon, self.token)
-        self.until(lambda: boot_time() > mine, "the lease") if (mine := boot_time() + self.bound()) else None
+        over = boot_time() + self.bound()
+        self.until(lambda: boot_time() > over, "the lease's end")
         self.edge.process.send_signal(signal.SIGCONT)
         self.assertFalse(self.introspect(self.token).active)
 
@@ -149,7 +150,7 @@ class Mutual(Case):
             self.assertTrue(self.introspect(self.token, edge).active)
             for headers in {}, bearer("nonsense"):
                 self.assertEqual(self.http("/OAuth/Introspect", {"token": self.token}, headers, edge)[0], 401)
-            for metadata in (), (("authorization", "Basic eDp5"),), (("authorization", "Bearer "),), (("authorization", "Bearer x "),):
+            for metadata in (), (("authorization", "Basic eDp5"),), (("authorization", "Bearer"),):
                 self.assertEqual(error_of(lambda: edge.auth.Introspect(
                     auth.IntrospectRequest(token=self.token), metadata=metadata, timeout=DEADLINE))[:2], ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
                 self.assertEqual(error_of(lambda: edge.auth.BatchIntrospect(
