@@ -73,6 +73,7 @@ class Away(Case):
         lost = self.issue()  # of which the backup does not know
         self.await_hit(lambda: self.introspect(lost))
         self.revoke(self.daemon, self.issue())
+        self.until(lambda: self.metric(self.edge, "gatehouse_cache_events_total"), "the event")
         before = self.metric(self.edge, "gatehouse_cache_resets_total")
         self.daemon.kill()
         for name in os.listdir(self.daemon.folder):
