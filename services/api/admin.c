@@ -108,7 +108,7 @@ static enum status begin_tx(struct admin_call *admin, struct store_tx *tx)
     work_begin(&admin->work, tx);
     admin->is_dry = has_flag(admin->request, "validate_only");
     admin->is_replay = admin->is_unchanged = false;
-    admin->recent_of = 0;
+    admin->recent.count = 0;
     admin->subject = admin->detail = "";
     return admin_find_request(admin, text_of(admin->request, "request_id"));
 }
@@ -187,7 +187,7 @@ static void run_done(enum status status, void *arg)
         audit_queue_add(admin->calling.api->domain->memory->audit, &event);
         memory_note_news(admin->calling.api->domain->memory);
     }
-    if (status == STATUS_OK && admin->recent_of != 0)
+    if (status == STATUS_OK && admin->recent.count > 0)
         submit(admin, STORE_READ_ADMIN, recent_tx, recent_done);
     else if (status == STATUS_OK && is_everywhere(admin))
         everywhere_wait(admin->calling.api, known_position(admin), obeyed_everywhere, admin);

@@ -29,8 +29,12 @@ struct admin_call {
 
     /* Set by the method. */
     ProtobufCMessage *response;
-    bool is_dry;       /* validate_only: nothing is to remain */
-    int64_t recent_of; /* then: the credential whose lately used APIs the impact names; 0: of none */
+    bool is_dry; /* validate_only: nothing is to remain */
+    /* Then: the credentials whose lately used APIs the impact names; and those that look_at_settings found. */
+    struct credentials {
+        int64_t *ids;
+        size_t count;
+    } recent, looked;
     Gatehouse__V1__Impact *impact;
     int64_t looked_tokens, looked_credentials; /* what look_at_settings has counted */
     bool is_replay;                            /* a repeated request_id: the method only answers with what there is */
@@ -97,8 +101,9 @@ Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time);
 Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds);
 /* A credential as the API shows it, in the answer's memory. */
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential);
-/* What the work ended; with is_dry admin_add_recent also says what the credential called lately (0: of no one
- * credential). It is a read of its own: the writer has no time for it. */
+/* What the work ended; with is_dry admin_add_recent also says what the credential called lately (0: those that the work
+ * changes, of which RECENT_CREDENTIALS at most). It is a read of its own: the writer has no time for it. */
+enum { RECENT_CREDENTIALS = 1000 };
 enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gatehouse__V1__Impact **ret_impact);
 enum status admin_add_recent(struct admin_call *admin);
 Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct usage_total *total);

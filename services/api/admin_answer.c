@@ -170,7 +170,12 @@ enum status admin_impact(struct admin_call *admin, int64_t credential_id, Gateho
     impact->tokens_ended = admin->work.tokens_ended;
     impact->credentials_affected = admin->work.credentials_affected;
     *ret_impact = admin->impact = impact;
-    admin->recent_of = admin->is_dry ? credential_id : 0;
+    if (!admin->is_dry || admin->recent.count > 0)
+        return STATUS_OK;
+    admin->recent.ids = arena_array(&admin->arena, int64_t, credential_id == 0 ? RECENT_CREDENTIALS : 1);
+    admin->recent.ids[0] = credential_id;
+    admin->recent.count =
+        credential_id == 0 ? work_credentials(&admin->work, admin->recent.ids, RECENT_CREDENTIALS) : 1;
     return STATUS_OK;
 }
 
@@ -181,7 +186,9 @@ enum status admin_add_recent(struct admin_call *admin)
     impact->recent_usage = arena_array(&admin->arena, Gatehouse__V1__UsageRow *, RECENT_ROWS);
     struct recent recent = {admin, impact};
     struct usage_query query = {
-        .credential_id = admin->recent_of,
+        .credentials = admin->recent.ids,
+        .credential_count = admin->recent.count,
+        .by_credential = admin->recent.count > 1,
         .api = "",
         .start = admin->work.now - RECENT,
         .end = admin->work.now,

@@ -64,6 +64,13 @@ static enum status next_settings(struct admin_call *admin, struct settings *befo
     return STATUS_OK;
 }
 
+static enum status add_credential(int64_t credential_id, void *arg)
+{
+    struct credentials *credentials = arg;
+    credentials->ids[credentials->count++] = credential_id;
+    return STATUS_OK;
+}
+
 /* Counts what stricter limits end, among all tokens. What ends between this and the change is a matter of moments. */
 enum status look_at_settings(struct admin_call *admin)
 {
@@ -72,10 +79,15 @@ enum status look_at_settings(struct admin_call *admin)
     TRY(next_settings(admin, &before, &next));
     struct token_limits now = settings_limits(&before, work->now), then = settings_limits(&next, work->now);
     admin->looked_tokens = admin->looked_credentials = 0;
+    admin->looked.count = 0;
     if (then.used_after <= now.used_after && then.issued_after <= now.issued_after)
         return STATUS_OK;
-    return token_row_count_ended_by(work->tx, &now, &then, work->now, &admin->looked_tokens,
-                                    &admin->looked_credentials);
+    TRY(token_row_count_ended_by(work->tx, &now, &then, work->now, &admin->looked_tokens, &admin->looked_credentials));
+    if (!admin->is_dry)
+        return STATUS_OK;
+    admin->looked.ids = arena_array(&admin->arena, int64_t, RECENT_CREDENTIALS);
+    return token_row_list_ended_by(work->tx, &now, &then, work->now, RECENT_CREDENTIALS, add_credential,
+                                   &admin->looked);
 }
 
 enum status update_settings(struct admin_call *admin)
@@ -97,6 +109,7 @@ enum status update_settings(struct admin_call *admin)
     admin_tell_duration(admin, "usage_retention", before.usage_retention, next.usage_retention);
     work->tokens_ended = admin->looked_tokens;
     work->credentials_affected = admin->looked_credentials;
+    admin->recent = admin->is_dry ? admin->looked : admin->recent;
     admin_tell_ended(admin);
     if (!admin->is_unchanged) {
         TRY(setting_save(work->tx, &next));

@@ -87,13 +87,13 @@ enum status end_token(struct admin_call *admin)
     struct token_key key;
     if (!token_key_parse(request->accessor, &key))
         return STATUS_INTERNAL; /* the contract's pattern is that of an accessor */
-    bool was_live = false;
+    int64_t credential_id = 0;
     admin->subject = request->accessor;
     if (admin->is_replay)
         return admin_impact(admin, 0, &response->impact);
-    TRY(revoke_token(&admin->work, &key, &was_live));
-    admin->work.tokens_ended = admin->work.credentials_affected = was_live;
-    return admin_impact(admin, 0, &response->impact);
+    TRY(revoke_token(&admin->work, &key, &credential_id));
+    admin->work.tokens_ended = admin->work.credentials_affected = credential_id != 0;
+    return admin_impact(admin, credential_id, &response->impact);
 }
 
 enum status end_tokens(struct admin_call *admin)

@@ -69,7 +69,8 @@ static enum status read_usage_query(struct admin_call *admin, const Gatehouse__V
         return STATUS_OK;
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
-    query->credential_id = credential->id;
+    query->credentials = &credential->id;
+    query->credential_count = 1;
     return STATUS_OK;
 }
 

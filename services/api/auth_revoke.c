@@ -43,10 +43,10 @@ static enum status revoke_tx(struct store_tx *tx, void *arg)
     struct revoking *revoking = arg;
     struct work *work = &revoking->work;
     work_begin(work, tx);
-    bool was_live = false;
+    int64_t whose = 0;
     if (revoking->has_client)
         TRY(revoke_check(work, &revoking->key, revoking->client.credential_id));
-    TRY(revoke_token(work, &revoking->key, &was_live));
+    TRY(revoke_token(work, &revoking->key, &whose));
     return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
 }
 

@@ -5,9 +5,10 @@
 
 #include "domain/work.h"
 
-/* Ends it for good. Sets *ret_live: it was live until now, as far as the store knows of its uses. A token that the
+/* Ends it for good. *ret_credential_id: whose it was, if it was live until now as far as the store knows of its uses,
+ * else 0. A token that the
  * store does not have may be in somebody's memory nevertheless: it is ended there, too, and that is no error. */
-enum status revoke_token(struct work *work, const struct token_key *key, bool *ret_live);
+enum status revoke_token(struct work *work, const struct token_key *key, int64_t *ret_credential_id);
 
 /* PERMISSION_DENIED: the token is another credential's. */
 enum status revoke_check(struct work *work, const struct token_key *key, int64_t credential_id);

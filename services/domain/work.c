@@ -119,6 +119,21 @@ enum status work_change_all(struct work *work)
     return append_log(work, add(work, CHANGE_ALL), "", 0);
 }
 
+size_t work_credentials(const struct work *work, int64_t *ids, size_t most)
+{
+    size_t count = 0;
+    for (const struct own_change *own = work->changes; own != NULL && count < most; own = own->next) {
+        if (own->change.kind != CHANGE_CREDENTIAL)
+            continue;
+        bool is_there = false;
+        for (size_t i = 0; i < count; i++)
+            is_there = is_there || ids[i] == own->change.facts->id;
+        if (!is_there)
+            ids[count++] = own->change.facts->id;
+    }
+    return count;
+}
+
 /* Where others write, too, theirs may be missing before it: the log will say when the position moves. And unless it is
  * the next one, what is known cannot be compared with it: only what ends is obeyed. */
 static void obey(struct work *work, struct own_change *own)

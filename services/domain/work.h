@@ -52,6 +52,9 @@ enum status work_change_role(struct work *work, const struct role *role);
 enum status work_change_purge(struct work *work, int64_t credential_id);
 enum status work_change_all(struct work *work);
 
+/* The ids of credentials that it changes, at most `most`, each once. How many. */
+size_t work_credentials(const struct work *work, int64_t *ids, size_t most);
+
 /* After the commit. Then the work is empty. What the log has told already is left as it is there. */
 void work_apply(struct work *work);
 

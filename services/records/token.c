@@ -129,22 +129,46 @@ enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, in
                      store_int(epoch), store_int(limits->used_after), store_int(most));
 }
 
+/* Live by the limits of now ($1 to $3), and no more by the next ($4, $5). */
+#define ENDED_BY \
+    " FROM token t CROSS JOIN credential c" \
+    " WHERE c.id = t.credential AND t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0" \
+    " AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)"
+
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,
                                      int64_t *ret_credentials)
 {
     struct token_key from = key_after(now->issued_after), next_from = key_after(next->issued_after);
     int64_t counts[2] = {0};
-    TRY(store_run(
-        tx,
-        "SELECT count(*), count(DISTINCT t.credential) FROM token t CROSS JOIN credential c"
-        " WHERE c.id = t.credential AND t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0"
-        " AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)",
-        read_counts, counts, store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(now->used_after), store_int(at),
-        store_blob(next_from.bytes, TOKEN_KEY_BYTES), store_int(next->used_after)));
+    TRY(store_run(tx, "SELECT count(*), count(DISTINCT t.credential)" ENDED_BY, read_counts, counts,
+                  store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(now->used_after), store_int(at),
+                  store_blob(next_from.bytes, TOKEN_KEY_BYTES), store_int(next->used_after)));
     *ret_tokens = counts[0];
     *ret_credentials = counts[1];
     return STATUS_OK;
+}
+
+struct credential_listing {
+    token_credential_fn *each;
+    void *arg;
+};
+
+static enum status read_credential(const struct store_row *row, void *arg)
+{
+    const struct credential_listing *listing = arg;
+    return listing->each(store_row_int(row, 0), listing->arg);
+}
+
+enum status token_row_list_ended_by(struct store_tx *tx, const struct token_limits *now,
+                                    const struct token_limits *next, int64_t at, int limit, token_credential_fn *each,
+                                    void *arg)
+{
+    struct token_key from = key_after(now->issued_after), next_from = key_after(next->issued_after);
+    struct credential_listing listing = {each, arg};
+    return store_run(tx, "SELECT DISTINCT t.credential" ENDED_BY " LIMIT $6", read_credential, &listing,
+                     store_blob(from.bytes, TOKEN_KEY_BYTES), store_int(now->used_after), store_int(at),
+                     store_blob(next_from.bytes, TOKEN_KEY_BYTES), store_int(next->used_after), store_int(limit));
 }
 
 struct listing {

@@ -50,6 +50,11 @@ enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, in
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,
                                      int64_t *ret_credentials);
+/* Whose they are: at most `limit` credentials, each once. */
+typedef enum status token_credential_fn(int64_t credential_id, void *arg);
+enum status token_row_list_ended_by(struct store_tx *tx, const struct token_limits *now,
+                                    const struct token_limits *next, int64_t at, int limit, token_credential_fn *each,
+                                    void *arg);
 
 /* Live ones of a credential, newest first, after `before` (zero-filled: from the newest). */
 typedef enum status token_each_fn(const struct token_row *row, void *arg);

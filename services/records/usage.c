@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/usage.h"
 
+#include "base/must.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, const char *api)
 {
     return store_send(tx,
@@ -68,17 +74,48 @@ static enum status read_total(const struct store_row *row, void *arg)
     " ORDER BY CASE WHEN " by_uses " = 1 THEN -sum(allowed + denied) ELSE 0 END, g_start, g_credential, g_api" \
     " LIMIT " limit " OFFSET " offset
 
+/* The ids as the database reads a list from a text. malloc'd. */
+static char *list_text(struct store_tx *tx, const struct usage_query *query)
+{
+    bool is_sqlite = store_dialect(tx) == STORE_SQLITE;
+    char *text = NULL;
+    size_t size;
+    FILE *stream = must(open_memstream(&text, &size));
+    for (size_t i = 0; i < query->credential_count; i++)
+        fprintf(stream, "%c%" PRId64, i > 0 ? ',' : is_sqlite ? '[' : '{', query->credentials[i]);
+    fputc(is_sqlite ? ']' : '}', stream);
+    fclose(stream);
+    return must(text);
+}
+
+static enum status query_among(struct store_tx *tx, const struct usage_query *query, struct querying *querying)
+{
+    const char *sql = STORE_SQL_BY(
+        tx, TOTALS("credential IN (SELECT value FROM json_each($4)) AND ", "$5", "$6", "$7", "$8", "$9", "$10"),
+        TOTALS("credential = ANY (CAST($4 AS BIGINT[])) AND ", "$5", "$6", "$7", "$8", "$9", "$10"));
+    char *list = list_text(tx, query);
+    enum status status =
+        store_run_by(tx, sql, read_total, querying, store_int(query->by_credential), store_int(query->by_api),
+                     store_int(query->period == 0 ? INT64_MAX : query->period), store_text(list),
+                     store_text(query->api), store_int(query->start), store_int(query->end), store_int(query->by_uses),
+                     store_int(query->limit), store_int(query->offset));
+    free(list);
+    return status;
+}
+
 enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg)
 {
     struct querying querying = {each, arg};
     const struct store_value by_credential = store_int(query->by_credential), by_api = store_int(query->by_api);
     const struct store_value period = store_int(query->period == 0 ? INT64_MAX : query->period);
-    if (query->credential_id == 0)
+    if (query->credential_count > 1)
+        return query_among(tx, query, &querying);
+    if (query->credential_count == 0)
         return store_run(tx, TOTALS("", "$4", "$5", "$6", "$7", "$8", "$9"), read_total, &querying, by_credential,
                          by_api, period, store_text(query->api), store_int(query->start), store_int(query->end),
                          store_int(query->by_uses), store_int(query->limit), store_int(query->offset));
     return store_run(tx, TOTALS("credential = $4 AND ", "$5", "$6", "$7", "$8", "$9", "$10"), read_total, &querying,
-                     by_credential, by_api, period, store_int(query->credential_id), store_text(query->api),
+                     by_credential, by_api, period, store_int(query->credentials[0]), store_text(query->api),
                      store_int(query->start), store_int(query->end), store_int(query->by_uses), store_int(query->limit),
                      store_int(query->offset));
 }

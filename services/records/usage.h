@@ -18,9 +18,10 @@ enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit, int
 enum status usage_row_remove(struct store_tx *tx, int64_t credential_id, int limit, int64_t *ret_removed);
 
 struct usage_query {
-    int64_t credential_id; /* 0: all */
-    const char *api;       /* "": all */
-    int64_t start, end;    /* hours that begin in [start, end) */
+    const int64_t *credentials; /* of these */
+    size_t credential_count;    /* 0: of all */
+    const char *api;            /* "": all */
+    int64_t start, end;         /* hours that begin in [start, end) */
     bool by_credential, by_api;
     int64_t period; /* 0: not by time; else an hour or a day */
     bool by_uses;   /* order */

@@ -158,6 +158,8 @@ class Credentials(AdminTest):
 
 
 class WhatIf(AdminTest):
+    clock = True
+
     def test_validate_only_says_what_would_happen_and_changes_nothing(self):
         credential, secret = self.create("what if", ("work_creator", "team_leader"), owner="what@if")
         self.admin("SetUserRoles", user="what@if", roles=["work_creator", "team_leader"])
@@ -185,8 +187,7 @@ class WhatIf(AdminTest):
                 self.assertEqual((impact.tokens_ended, impact.credentials_affected), (ended, ended > 0))
                 self.assertEqual([(row.api, row.allowed) for row in impact.recent_usage],
                                  [("GET /often", 5), ("GET /seldom", 1)])
-        for method in ("SetUserRoles", "DeleteUser"):
-            self.assertEqual(self.admin(method, user="what@if", validate_only=True).impact.tokens_ended, 3)
+        self.one_of_many(credential, tokens)
         self.assertEqual(self.admin("CreateCredential", credential=pb.Credential(name="never"), roles=["team_leader"],
                                     validate_only=True).secret_key, "")
         self.set_settings(dry=True, idle_session_timeout=60)
@@ -198,6 +199,36 @@ class WhatIf(AdminTest):
         self.assertTrue(all(map(self.is_active, tokens)))
         self.assertTrue(self.issue(credential, secret).access_token)
         self.assertEqual(self.admin("GetUser", user="what@if").user.roles, ["team_leader", "work_creator"])
+
+    def one_of_many(self, credential, tokens):
+        """What ends tokens of more than one credential names each, with what it called."""
+        other, secret = self.create("what else", ("work_creator",), owner="what@if")
+        self.create("what is untouched", ("work_assigner",), owner="what@if")
+        token = self.issue(other, secret).access_token
+        for _ in range(3):
+            self.daemon.introspect(self.token, token, api="GET /often")
+        accessor = self.admin("ListTokens", client_id=other.client_id).tokens[0].accessor
+        of_other = [("what else", "GET /often", 3)]
+        of_both = [("what if", "GET /often", 5), *of_other, ("what if", "GET /seldom", 1)]
+        cases = [("SetUserRoles", dict(user="what@if"), 4, 2, of_both),
+                 ("SetUserRoles", dict(user="what@if", roles=["team_leader"]), 4, 2, of_both),
+                 ("SetUserRoles", dict(user="what@if", roles=["team_leader", "work_creator"]), 0, 0, []),
+                 ("DeleteUser", dict(user="what@if"), 4, 2, of_both),
+                 ("EndToken", dict(accessor=accessor), 1, 1, of_other),
+                 ("EndToken", dict(accessor="0" * 64), 0, 0, [])]
+        self.daemon.pass_time(120)
+        for seconds, ended, affected, recent in ((60, 4, 2, of_both), (600, 0, 0, [])):
+            cases.append(("UpdateSettings", dict(settings=pb.Settings(idle_session_timeout=Duration(seconds=seconds)),
+                                                 update_mask=FieldMask(paths=["idle_session_timeout"])), ended, affected, recent))
+        for method, fields, ended, affected, recent in cases:
+            with self.subTest(method, fields=str(fields)):
+                impact = self.admin(method, validate_only=True, **fields).impact
+                self.assertEqual((impact.tokens_ended, impact.credentials_affected), (ended, affected))
+                names = {row.credential_name for row in impact.recent_usage}
+                self.assertEqual([(row.credential_name if affected > 1 else "what else", row.api, row.allowed)
+                                  for row in impact.recent_usage], recent)
+                self.assertIn(names, [{"what if", "what else"}, {""}, set()])
+        self.admin("DeleteCredential", client_id=other.client_id)
 
     def test_validate_only_fails_as_the_act_itself_would(self):
         self.refused("DeleteCredential", ("FAILED_PRECONDITION", "LAST_ADMINISTRATOR"), validate_only=True,

@@ -39,8 +39,11 @@ ALLOWED = [
     (r"^SELECT [a-z_, ]+ FROM \w+ ORDER BY [a-z_, ]+ LIMIT 1000$", "a copy's first page, in the order of the key"),
     # what somebody wants to know of a part, and of all: in a read, where others do not wait for it
     ("FROM usage WHERE credential = $4", "groups the rows of one credential"),
+    ("FROM usage WHERE credential IN (SELECT value FROM json_each($4))", "groups the rows of up to 1000 credentials"),
+    ("FROM usage WHERE credential = ANY (CAST($4 AS BIGINT[]))", "the same"),
     ("FROM usage WHERE ($4 = '' OR", "groups the rows of the hours that are asked for"),
     ("SELECT count(*), count(DISTINCT t.credential) FROM token", "counts what stricter limits end, among all tokens"),
+    ("SELECT DISTINCT t.credential FROM token", "whose tokens those are, for a preview"),
     ("WHERE c.owner = $1 AND r.revoked = 0 ORDER BY c.id", "the roles of one owner's credentials"),
     ("SELECT count(*) FROM credential WHERE deleted = 0", "once a list: how many there are"),
     # the first or the last of an order

@@ -11,10 +11,10 @@
 
 static enum status end_it(struct work *work, void *arg)
 {
-    bool was_live = false;
-    enum status status = revoke_token(work, arg, &was_live);
+    int64_t whose = 0;
+    enum status status = revoke_token(work, arg, &whose);
     if (status == STATUS_OK)
-        work->tokens_ended = was_live;
+        work->tokens_ended = whose != 0;
     return status;
 }
 
