@@ -98,6 +98,8 @@ static void throw_away(struct bufferevent *bev, void *arg)
 static void refusal_written(struct bufferevent *bev, void *arg)
 {
     struct conn *conn = arg;
+    if (evbuffer_get_length(bufferevent_get_output(bev)) > 0)
+        return; /* it was the answer before that is written */
     if (conn->ssl != NULL)
         tls_close(conn->ssl);
     shutdown(bufferevent_getfd(bev), SHUT_WR);

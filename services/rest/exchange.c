@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 enum { PARAMETER_MAX = 64, USUAL_JSON = 1024 };
 
@@ -21,7 +20,7 @@ static bool is_cancelled(const struct call *call)
 }
 
 /* The caller's x-request-id if it is harmless, else one of ours. */
-static void set_request_id(struct call *call, const char *given)
+static void set_request_id(struct call *call, const char *given, uint64_t number)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t len = given == NULL ? 0 : strspn(given, allowed);
@@ -29,13 +28,10 @@ static void set_request_id(struct call *call, const char *given)
         snprintf(call->request_id, sizeof call->request_id, "%s", given);
         return;
     }
-    unsigned char bytes[8] = {0};
-    (void)!getrandom(bytes, sizeof bytes, 0);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        call->request_id[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        call->request_id[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    call->request_id[2 * sizeof bytes] = '\0';
+    enum { DIGITS = 2 * sizeof number };
+    for (int i = DIGITS - 1; i >= 0; i--, number >>= 4)
+        call->request_id[i] = "0123456789abcdef"[number & 15];
+    call->request_id[DIGITS] = '\0';
 }
 
 static bool is_traceparent(const char *text)
@@ -63,7 +59,7 @@ struct exchange *exchange_new(const struct rest_options *options, struct http_re
     exchange->call.deadline = request->deadline;
     exchange->call.is_cancelled = is_cancelled;
     exchange->call.method = "";
-    set_request_id(&exchange->call, http_header(request, "x-request-id"));
+    set_request_id(&exchange->call, http_header(request, "x-request-id"), request->number);
     http_answer_header(request, "X-Request-Id", exchange->call.request_id);
     return exchange;
 }
@@ -111,7 +107,6 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
 static void no_store(struct http_request *request)
 {
     http_answer_header(request, "Cache-Control", "no-store");
-    http_answer_header(request, "Pragma", "no-cache"); /* RFC 6749, section 5.1 */
 }
 
 void answer_empty(struct http_request *request, int code)
@@ -169,13 +164,15 @@ char *answer_quote(struct arena *arena, const char *text)
     *to++ = '"';
     for (size_t i = 0, step; i < len; i += step) {
         unsigned char c = (unsigned char)text[i];
-        step = utf8_character(text + i, len - i);
+        step = c < 0x80 ? 1 : utf8_character(text + i, len - i);
         if (step == 0)
             return NULL;
         if (c == '"' || c == '\\')
             *to++ = '\\', *to++ = (char)c;
         else if (c < ' ')
             to += snprintf(to, 7, "\\u%04x", c);
+        else if (step == 1)
+            *to++ = (char)c;
         else
             to = mempcpy(to, text + i, step);
     }

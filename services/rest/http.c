@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { SWEEP_US = 100000, CERTIFICATE_CHECK_US = 5000000 };
@@ -128,6 +129,19 @@ static bool set_up_evhttp(struct loop *loop)
     return true;
 }
 
+/* evhttp turns reading off and on again within a turn of the loop: epoll is told only of what is different at its end.
+ */
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    if (config == NULL)
+        return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 static bool set_up(struct loop *loop)
 {
     for (int phase = 0; phase < PHASES; phase++) {
@@ -136,8 +150,9 @@ static bool set_up(struct loop *loop)
     }
     SLIST_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->base = event_base_new();
-    if (loop->wake_fd < 0 || loop->base == NULL || !set_up_evhttp(loop))
+    loop->base = new_base();
+    if (loop->wake_fd < 0 || getrandom(&loop->next_number, sizeof loop->next_number, 0) < 0 || loop->base == NULL ||
+        !set_up_evhttp(loop))
         return false;
     loop->wake_event = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
     loop->sweep_event = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
@@ -279,6 +294,7 @@ void http_server_free(struct http_server *server)
     if (server->loops != NULL)
         wait_for_outstanding(server);
     for (int i = 0; server->loops != NULL && i < server->options.threads; i++) {
+        request_free_spare(&server->loops[i]);
         if (server->loops[i].wake_fd >= 0)
             close(server->loops[i].wake_fd);
         pthread_mutex_destroy(&server->loops[i].lock);

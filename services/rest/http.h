@@ -41,6 +41,7 @@ struct http_request {
     size_t body_len;
     const char *peer; /* IP address */
     bool is_tls;
+    uint64_t number;  /* no other request of this server has it */
     int64_t start;    /* CLOCK_MONOTONIC, microseconds: when it was read whole */
     int64_t deadline; /* by when to answer */
     struct arena arena;

@@ -15,6 +15,7 @@
 #include <event2/listener.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <sys/queue.h>
 #include <uthash.h>
 
@@ -47,8 +48,13 @@ struct loop {
     int counts[2];
     SLIST_HEAD(, conn) fresh; /* accepted, and not seen yet */
     int fresh_count;
-    int64_t turned_away, next_note; /* connections since the last note of them; when the next is due */
-    struct conn *by_evcon;          /* uthash */
+    int64_t turned_away, next_note;  /* connections since the last note of them; when the next is due */
+    struct conn *by_evcon;           /* uthash */
+    uint64_t next_number;            /* of the next request; the first is random */
+    SLIST_HEAD(, http_parked) spare; /* for the next requests */
+    int spare_count;
+    char date[32]; /* what the Date header says, and the second for which it does */
+    time_t date_of;
     int64_t next_certificate_check;
     _Atomic int64_t last_sweep; /* read by any thread */
 
@@ -90,6 +96,7 @@ struct conn {
 };
 
 /* A request and what it needs to be answered later. */
+enum { PARKED_BYTES = 8192 };
 struct http_parked {
     struct http_request request;
     SLIST_ENTRY(http_parked) answered_link;
@@ -100,6 +107,7 @@ struct http_parked {
     bool is_answered;           /* http_reply was called within handle() */
     atomic_bool is_gone;
     char peer[ADDRESS_TEXT_MAX];
+    _Alignas(max_align_t) char first[PARKED_BYTES]; /* the arena's: zero where it is not in use */
 };
 
 /* conn.c */
@@ -116,5 +124,6 @@ void request_handle(struct evhttp_request *req, void *loop); /* evhttp's gencb *
 void request_send_answered(struct loop *loop);
 void request_abandon(struct http_parked *parked, int code); /* answers in the handler's place */
 void request_lose(struct http_parked *parked);              /* its connection is going */
+void request_free_spare(struct loop *loop);
 
 #endif

@@ -295,6 +295,7 @@ static bool start_token(const struct rest_options *options, struct http_request 
 
 void oauth_token(const struct rest_options *options, struct http_request *request)
 {
+    http_answer_header(request, "Pragma", "no-cache"); /* RFC 6749, section 5.1 */
     if (!start_token(options, request))
         http_reply(request);
 }

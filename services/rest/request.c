@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* A handler that knows its deadline answers by itself; this is for one that does not. */
-enum { ABANDON_AFTER_US = 500000, LINES_MAX = 256 };
+enum { ABANDON_AFTER_US = 500000, LINES_MAX = 256, SPARE_MAX = 64 };
 
 const char *http_reason(int code)
 {
@@ -51,10 +51,19 @@ const char *http_reason(int code)
     return "Error";
 }
 
+/* libevent has a function for this, which takes its time over each letter. */
 const char *http_header(const struct http_request *request, const char *name)
 {
     struct evhttp_request *req = request->parked->req;
-    return req == NULL ? NULL : evhttp_find_header(evhttp_request_get_input_headers(req), name);
+    const struct evkeyval *header;
+    if (req == NULL)
+        return NULL;
+    TAILQ_FOREACH(header, evhttp_request_get_input_headers(req), next)
+    {
+        if (strcasecmp(header->key, name) == 0)
+            return header->value;
+    }
+    return NULL;
 }
 
 const char *http_header_copy(struct http_request *request, const char *name)
@@ -80,11 +89,45 @@ bool http_is_gone(const struct http_request *request)
     return atomic_load(&request->parked->is_gone);
 }
 
+/* Of the loop's thread, and of whoever stops the server once that is gone. */
+static struct http_parked *parked_new(struct loop *loop)
+{
+    struct http_parked *parked = SLIST_FIRST(&loop->spare);
+    if (parked == NULL)
+        parked = calloc(1, sizeof *parked);
+    else {
+        SLIST_REMOVE_HEAD(&loop->spare, answered_link);
+        loop->spare_count--;
+        memset(parked, 0, offsetof(struct http_parked, first));
+    }
+    if (parked == NULL)
+        return NULL;
+    parked->loop = loop;
+    parked->request.number = loop->next_number++;
+    arena_init(&parked->request.arena, parked->first, sizeof parked->first, 0);
+    return parked;
+}
+
+void request_free_spare(struct loop *loop)
+{
+    struct http_parked *parked;
+    while ((parked = SLIST_FIRST(&loop->spare)) != NULL) {
+        SLIST_REMOVE_HEAD(&loop->spare, answered_link);
+        free(parked);
+    }
+}
+
 static void parked_free(struct http_parked *parked)
 {
-    struct http_server *server = parked->loop->server;
+    struct loop *loop = parked->loop;
+    struct http_server *server = loop->server;
     arena_done(&parked->request.arena);
-    free(parked);
+    if (loop->spare_count < SPARE_MAX) {
+        SLIST_INSERT_HEAD(&loop->spare, parked, answered_link);
+        loop->spare_count++;
+    } else {
+        free(parked);
+    }
     pthread_mutex_lock(&server->lock);
     if (--server->outstanding == 0)
         pthread_cond_broadcast(&server->none_outstanding);
@@ -122,13 +165,40 @@ static void written(struct evhttp_request *req, void *arg)
         conn_set_phase(conn, PHASE_READING, options->request_timeout_us);
 }
 
-static void send_headers(struct evhttp_request *req, const struct http_answer *answer)
+/* RFC 9110, section 6.6.1. Written once a second, and not by evhttp for each answer. */
+static const char *date_now(struct loop *loop)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    if (now != loop->date_of && gmtime_r(&now, &utc) != NULL) {
+        evutil_date_rfc1123(loop->date, sizeof loop->date, &utc);
+        loop->date_of = now;
+    }
+    return loop->date;
+}
+
+static void send_headers(struct loop *loop, struct evhttp_request *req, const struct http_answer *answer)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+    evhttp_add_header(headers, "Date", date_now(loop));
     for (size_t i = 0; i < answer->header_count; i++)
         evhttp_add_header(headers, answer->headers[i].name, answer->headers[i].value);
     if (answer->content_type != NULL)
         evhttp_add_header(headers, "Content-Type", answer->content_type);
+}
+
+/* What evhttp has put into the buffer, as far as the socket takes it: without that, epoll would be asked first whether
+ * it does, for each answer. The rest goes by evhttp's own way, and so does an error. */
+static void write_at_once(struct bufferevent *bev)
+{
+    struct evbuffer *output = bufferevent_get_output(bev);
+    evbuffer_unfreeze(output, 1);
+    int len = evbuffer_write(output, bufferevent_getfd(bev));
+    evbuffer_freeze(output, 1);
+    if (len <= 0 || evbuffer_get_length(output) > 0)
+        return;
+    bufferevent_disable(bev, EV_WRITE); /* there is nothing to wait for; evhttp enables it before it writes */
+    bufferevent_trigger(bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 /* Hands the answer to evhttp. The request is no more the connection's afterwards. */
@@ -140,7 +210,7 @@ static void send_answer(struct http_parked *parked, const struct http_answer *an
     struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
     bool is_head = evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
     struct evbuffer *body = NULL;
-    send_headers(req, answer);
+    send_headers(parked->loop, req, answer);
     if (is_head && answer->content_type != NULL) {
         char length[24];
         snprintf(length, sizeof length, "%zu", answer->body_len);
@@ -159,6 +229,8 @@ static void send_answer(struct http_parked *parked, const struct http_answer *an
     evhttp_send_reply(req, answer->code, http_reason(answer->code), body);
     if (body != NULL)
         evbuffer_free(body);
+    if (conn->ssl == NULL)
+        write_at_once(conn->bev);
 }
 
 void request_abandon(struct http_parked *parked, int code)
@@ -301,7 +373,7 @@ void request_handle(struct evhttp_request *req, void *arg)
     struct conn *conn;
     struct evhttp_connection *evcon = evhttp_request_get_connection(req);
     HASH_FIND_PTR(loop->by_evcon, &evcon, conn);
-    struct http_parked *parked = conn == NULL ? NULL : calloc(1, sizeof *parked);
+    struct http_parked *parked = conn == NULL ? NULL : parked_new(loop);
     if (parked == NULL) {
         evhttp_connection_free(evcon);
         return;
@@ -310,7 +382,6 @@ void request_handle(struct evhttp_request *req, void *arg)
     loop->server->outstanding++;
     pthread_mutex_unlock(&loop->server->lock);
     req->flags &= ~EVHTTP_PROXY_REQUEST; /* a URL as the target: its connection is kept or closed like any other */
-    parked->loop = loop;
     parked->conn = conn;
     parked->req = req;
     conn->current = parked;
