@@ -227,6 +227,25 @@ static void run(enum status status, void *arg)
         submit_method(admin);
 }
 
+/* May the caller change each field that it names? */
+static enum status check_fields(struct admin_call *admin)
+{
+    const struct contract_message *input = admin->contract->input;
+    struct call *call = admin->calling.call;
+    for (size_t i = 0; i < contract_mask_count(input, admin->request); i++) {
+        const struct contract_field *field = contract_masked(input, admin->request, i);
+        const char *by = field == NULL || field->changed_by == NULL ? ROLE_USER_MANAGER : field->changed_by;
+        if (field == NULL || admin->calling.caller.grade >= role_grade(by)) /* NULL: check_request says so */
+            continue;
+        const char *thing = input->resource->field->name, *name = field->field->name;
+        enum status status = call_fail(call, STATUS_PERMISSION_DENIED, "FIELD_NOT_ALLOWED",
+                                       "%s.%s may be changed only by who holds the role %s", thing, name, by);
+        snprintf(call->error.field, sizeof call->error.field, "%s.%s", thing, name);
+        return status;
+    }
+    return STATUS_OK;
+}
+
 static void caller_known(enum status status, struct calling *calling)
 {
     struct admin_call *admin = (struct admin_call *)calling;
@@ -237,7 +256,9 @@ static void caller_known(enum status status, struct calling *calling)
         return;
     }
     admin->work.actor = calling->caller.name;
-    status = check_request(calling->call, admin->contract->input, admin->request);
+    status = check_fields(admin);
+    if (status == STATUS_OK)
+        status = check_request(calling->call, admin->contract->input, admin->request);
     if (status != STATUS_OK) {
         run_done(status, admin);
         return;

@@ -82,7 +82,10 @@ static inline struct call *admin_fails(struct admin_call *admin)
     return admin->calling.call;
 }
 
-/* Loads a credential for a method; NO_SUCH_CREDENTIAL. For a change: CREDENTIAL_DELETED if it is, STALE_ETAG. */
+/* May the caller change it, if this is a change? ADMINISTRATOR_CREDENTIAL. */
+enum status admin_check_touch(struct admin_call *admin, const struct credential *credential);
+/* Loads a credential for a method, and does that; NO_SUCH_CREDENTIAL. For a change: CREDENTIAL_DELETED if it is,
+ * STALE_ETAG. */
 enum status admin_load(struct admin_call *admin, const char *client_id, struct credential **ret_credential);
 enum status admin_load_living(struct admin_call *admin, const char *client_id, const char *etag,
                               struct credential **ret_credential);

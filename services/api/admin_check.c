@@ -29,7 +29,15 @@ enum status admin_load(struct admin_call *admin, const char *client_id, struct c
     enum status status = credential_row_load(admin->work.tx, &admin->arena, client_id, admin->work.now, ret_credential);
     if (status == STATUS_NOT_FOUND)
         return call_fail(admin_fails(admin), status, "NO_SUCH_CREDENTIAL", "there is no such credential");
-    return status;
+    TRY(status);
+    return admin_check_touch(admin, *ret_credential);
+}
+
+enum status admin_check_touch(struct admin_call *admin, const struct credential *credential)
+{
+    if (admin->contract->is_read)
+        return STATUS_OK;
+    return caller_check_touch(admin->calling.api, admin_fails(admin), &admin->calling.caller, &credential->granted);
 }
 
 enum status admin_load_living(struct admin_call *admin, const char *client_id, const char *etag,

@@ -133,7 +133,8 @@ static enum status read_role_update(struct admin_call *admin, const Gatehouse__V
     read_texts(&wanted, role);
     if (!admin_mask_has(mask, "retired"))
         return STATUS_OK;
-    bool is_needed = strcmp(role->id, ROLE_USER_MANAGER) == 0 || strcmp(role->id, ROLE_RESOURCE_SERVER) == 0;
+    bool is_needed =
+        role->is_built_in && (role_grade(role->id) != GRADE_NONE || strcmp(role->id, ROLE_RESOURCE_SERVER) == 0);
     if (wanted.retired && is_needed)
         return call_fail(call, STATUS_FAILED_PRECONDITION, "BUILT_IN_ROLE", "Gatehouse itself needs the role %s",
                          role->id);

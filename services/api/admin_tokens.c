@@ -80,6 +80,21 @@ enum status list_tokens(struct admin_call *admin)
     return STATUS_OK;
 }
 
+/* May the caller end it? By the credential that it was issued to. */
+static enum status check_token(struct admin_call *admin, const struct token_key *key)
+{
+    int64_t id = 0;
+    struct credential *credential = NULL;
+    TRY(revoke_find(&admin->work, key, &id));
+    if (id == 0)
+        return STATUS_OK;
+    enum status status = credential_row_load_id(admin->work.tx, &admin->arena, id, admin->work.now, &credential);
+    if (status == STATUS_NOT_FOUND) /* purged, and its tokens are dead */
+        return STATUS_OK;
+    TRY(status);
+    return admin_check_touch(admin, credential);
+}
+
 enum status end_token(struct admin_call *admin)
 {
     const Gatehouse__V1__EndTokenRequest *request = (const void *)admin->request;
@@ -91,6 +106,7 @@ enum status end_token(struct admin_call *admin)
     admin->subject = request->accessor;
     if (admin->is_replay)
         return admin_impact(admin, 0, &response->impact);
+    TRY(check_token(admin, &key));
     TRY(revoke_token(&admin->work, &key, &credential_id));
     admin->work.tokens_ended = admin->work.credentials_affected = credential_id != 0;
     return admin_impact(admin, credential_id, &response->impact);

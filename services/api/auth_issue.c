@@ -95,12 +95,13 @@ static enum status prepare(struct issue_call *issue)
 static bool is_sign_in(const struct issue_call *issue)
 {
     const struct token_row *row = &issue->issuing.row;
-    struct role_set only = {0};
-    int manager = directory_role_number(issue->api->domain->memory->directory, ROLE_USER_MANAGER);
-    if (manager < 0 || !row->is_narrowed)
-        return false;
-    role_set_add(&only, manager);
-    return role_set_equal(&only, &row->roles);
+    struct role_set rest = row->roles;
+    for (enum grade grade = GRADE_AUDITOR; grade <= GRADE_USER_MANAGER; grade++) {
+        int role = directory_graded(issue->api->domain->memory->directory, grade);
+        if (role >= 0)
+            role_set_remove(&rest, role);
+    }
+    return row->is_narrowed && !role_set_is_empty(&row->roles) && role_set_is_empty(&rest);
 }
 
 static void describe_sign_in(struct issue_call *issue)

@@ -5,8 +5,10 @@
 #include "base/must.h"
 #include "domain/revoke.h"
 #include "records/audit.h"
+#include "records/credential.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct revoking {
     struct calling calling; /* first: it is what caller_resolve gives back */
@@ -38,14 +40,32 @@ static enum status audit_revocation(struct revoking *revoking, struct store_tx *
                                 });
 }
 
+/* May this administrator end it? */
+static enum status check_touch(struct revoking *revoking)
+{
+    struct work *work = &revoking->work;
+    struct credential *credential = NULL;
+    int64_t id = 0;
+    TRY(revoke_find(work, &revoking->key, &id));
+    enum status status =
+        id == 0 ? STATUS_NOT_FOUND : credential_row_load_id(work->tx, work->arena, id, work->now, &credential);
+    if (status != STATUS_OK)
+        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    return caller_check_touch(revoking->calling.api, revoking->calling.call, &revoking->calling.caller,
+                              &credential->granted);
+}
+
 static enum status revoke_tx(struct store_tx *tx, void *arg)
 {
     struct revoking *revoking = arg;
     struct work *work = &revoking->work;
     work_begin(work, tx);
     int64_t whose = 0;
+    memset(&revoking->calling.call->error, 0, sizeof revoking->calling.call->error); /* of an earlier try */
     if (revoking->has_client)
         TRY(revoke_check(work, &revoking->key, revoking->client.credential_id));
+    else if (!revoking->is_own)
+        TRY(check_touch(revoking));
     TRY(revoke_token(work, &revoking->key, &whose));
     return revoking->is_own ? STATUS_OK : audit_revocation(revoking, tx);
 }
@@ -122,10 +142,11 @@ static void revoke_caller_known(enum status status, struct calling *calling)
     revoking->is_own = status == STATUS_OK && calling->caller.has_token &&
                        token_text_parse(revoking->request->token, &key) &&
                        crypto_equal(key.bytes, calling->caller.token.bytes, TOKEN_KEY_BYTES);
-    if (status == STATUS_OK && !revoking->is_own && calling->caller.is_known && !calling->caller.may_administer)
+    if (status == STATUS_OK && !revoking->is_own && calling->caller.is_known &&
+        calling->caller.grade < GRADE_KEY_MANAGER)
         status = STATUS_PERMISSION_DENIED;
     else if (status == STATUS_OK && !revoking->is_own)
-        status = caller_check(calling->api, calling->call, &calling->caller, ROLE_USER_MANAGER);
+        status = caller_check(calling->api, calling->call, &calling->caller, ROLE_KEY_MANAGER);
     if (status != STATUS_OK) {
         answer_revoking(revoking, status);
         return;

@@ -26,7 +26,9 @@ static void resolve_identities(struct calling *calling)
             continue;
         caller->is_known = true;
         caller->may_introspect |= may_introspect;
-        caller->may_administer |= may_administer;
+        caller->reads_audit |= may_administer;
+        if (may_administer)
+            caller->grade = GRADE_USER_MANAGER;
         utf8_copy(caller->name, sizeof caller->name, *name);
     }
 }
@@ -35,9 +37,10 @@ static void take_roles(struct calling *calling, const char *client_id, const str
 {
     struct caller *caller = &calling->caller;
     struct directory *directory = calling->api->domain->memory->directory;
-    int manager = directory_user_manager(directory), server = directory_resource_server(directory);
+    int server = directory_resource_server(directory), auditor = directory_graded(directory, GRADE_AUDITOR);
     caller->is_known = true;
-    caller->may_administer = manager >= 0 && role_set_has(roles, manager);
+    caller->grade = directory_grade(directory, roles);
+    caller->reads_audit = caller->grade == GRADE_USER_MANAGER || (auditor >= 0 && role_set_has(roles, auditor));
     caller->may_introspect = server >= 0 && role_set_has(roles, server);
     utf8_copy(caller->name, sizeof caller->name, client_id);
 }
@@ -126,10 +129,10 @@ static void note_throttled(struct api *api, const struct call *call, const char 
 
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, const char *requires)
 {
-    bool is_administration =
-        requires !=
-    NULL && strcmp(requires, ROLE_USER_MANAGER) == 0;
-    if (requires == NULL || (is_administration ? caller->may_administer : caller->may_introspect))
+    enum grade grade =
+        requires ==
+                     NULL ? GRADE_NONE : role_grade(requires);
+    if (requires == NULL || (grade != GRADE_NONE ? caller->grade >= grade : caller->may_introspect))
         return STATUS_OK;
     enum status status = caller->is_known ? call_fail(call, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
                                                       "the caller lacks the role %s", requires)
@@ -145,6 +148,18 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
         note_throttled(api, call, "CallerRefused", "", verdict.refused);
     }
     return status;
+}
+
+enum status caller_check_touch(struct api *api, struct call *call, const struct caller *caller,
+                               const struct role_set *granted)
+{
+    struct directory *directory = api->domain->memory->directory;
+    enum grade grade = directory_grade(directory, granted);
+    if (caller->grade == GRADE_USER_MANAGER || grade == GRADE_NONE)
+        return STATUS_OK;
+    return call_fail(call, STATUS_PERMISSION_DENIED, "ADMINISTRATOR_CREDENTIAL",
+                     "only a %s may change a credential that is granted the role %s", ROLE_USER_MANAGER,
+                     directory_role_id(directory, directory_graded(directory, grade)));
 }
 
 static bool is_uuid(const char *client_id)

@@ -38,8 +38,9 @@ struct caller {
     char name[CREDENTIAL_NAME_MAX + 1]; /* a client ID, or the name that mutual TLS proved */
     bool is_known;
     bool may_introspect;
-    bool may_administer;
-    bool has_token; /* a bearer token of the right form came with the call, live or not */
+    enum grade grade; /* in administration */
+    bool reads_audit; /* all of it */
+    bool has_token;   /* a bearer token of the right form came with the call, live or not */
     struct token_key token;
 };
 
@@ -68,9 +69,15 @@ struct refusal {
 /* Leaves it in the audit log: counted, thinned out where a stranger could make many. */
 void caller_note_refusal(struct api *api, const struct call *call, const struct refusal *refusal);
 
-/* `requires`: the role that the contract asks for; NULL: none. Fails the call with UNAUTHENTICATED or PERMISSION_DENIED
- * where the caller may not, and leaves it in the audit log. */
+/* `requires`: the role that the contract asks for, or one above it; NULL: none. Fails the call with UNAUTHENTICATED or
+ * PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, const char *requires);
+
+/* May the caller change a credential that is granted these roles? A key_manager none that is, or can become, an
+ * administrator's: its secret key, once known, would be a way to be one. Fails the call with ADMINISTRATOR_CREDENTIAL.
+ */
+enum status caller_check_touch(struct api *api, struct call *call, const struct caller *caller,
+                               const struct role_set *granted);
 
 /* A client ID in its one spelling: a UUID's letters are small (RFC 9562, section 4). What is no UUID stays what it is.
  */

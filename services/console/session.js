@@ -4,19 +4,26 @@
 import { ApiError, exchange } from "./api.js";
 import { Store } from "./store.js";
 
+/** The roles of administrators, each with what the one before it may. */
+const grades = /** @type {const} */ (["auditor", "key_manager", "user_manager"]);
+/** @typedef {(typeof grades)[number]} Grade */
+/** What to ask for: a token for the console is good for nothing else. */
+const scopes = ["user_manager", "auditor key_manager", "key_manager", "auditor"];
+
 /**
  * out: sign in first. in: go on. ended: was in; work is kept until the same person is in again.
  * @typedef {object} Session
  * @property {"out"|"in"|"ended"} phase
  * @property {string} clientId
  * @property {string} name
+ * @property {string[]} roles those of the administrators' that the token carries
  * @property {number} idleSeconds
  * @property {string} why of "ended", in words
  * @property {boolean} isWarned it is about to end
  */
 
 /** @type {Session} */
-const nobody = { phase: "out", clientId: "", name: "", idleSeconds: 0, why: "", isWarned: false };
+const nobody = { phase: "out", clientId: "", name: "", roles: [], idleSeconds: 0, why: "", isWarned: false };
 export const session = new Store(nobody);
 
 let token = "";
@@ -27,26 +34,41 @@ const waiting = new Set(); // calls that go on once somebody is in
 /** @param {Record<string, string>} fields */
 const form = (fields) => ({ method: "POST", body: new URLSearchParams(fields) });
 
+/** May whoever is signed in do what needs this role? @param {Grade} grade */
+export const may = (grade) =>
+  session.value.roles.some((role) => grades.indexOf(/** @type {Grade} */ (role)) >= grades.indexOf(grade));
+
+/** Its keys, sessions and expiry date, that is. @param {import("./types.js").Credential} credential */
+export const mayTouch = (credential) =>
+  may("user_manager") || (may("key_manager") && !(credential.roles ?? []).some(isAdministrators));
+
+/** @param {import("./types.js").GrantedRole} role */
+const isAdministrators = ({ role, state }) =>
+  state !== "GRANTED_ROLE_STATE_REVOKED" && grades.includes(/** @type {Grade} */ (role));
+
+/**
+ * A token with the most that the credential may do here.
+ * @param {string} clientId
+ * @param {string} secret
+ */
+async function getToken(clientId, secret) {
+  for (const scope of scopes) {
+    const fields = { grant_type: "client_credentials", client_id: clientId, client_secret: secret, scope };
+    try {
+      return await exchange("OAuth/Token", form(fields), true);
+    } catch (error) {
+      const isWithout = error instanceof ApiError && error.reason === "invalid_scope";
+      if (!isWithout || scope === scopes.at(-1)) throw explainSignIn(error);
+    }
+  }
+}
+
 /**
  * @param {string} clientId
  * @param {string} secret
  */
 export async function signIn(clientId, secret) {
-  let answer;
-  try {
-    answer = await exchange(
-      "OAuth/Token",
-      form({
-        grant_type: "client_credentials",
-        client_id: clientId,
-        client_secret: secret,
-        scope: "user_manager",
-      }),
-      true,
-    );
-  } catch (error) {
-    throw explainSignIn(error);
-  }
+  const answer = await getToken(clientId, secret);
   const isAnother = session.value.phase === "ended" && session.value.clientId !== clientId;
   token = answer.access_token;
   lastUse = Date.now();
@@ -56,6 +78,7 @@ export async function signIn(clientId, secret) {
     name: isAnother ? "" : session.value.name,
     why: "",
     isWarned: false,
+    roles: answer.scope.split(" "),
     idleSeconds: answer.expires_in,
   });
   for (const go of waiting) go();
@@ -78,7 +101,7 @@ function explainSignIn(error) {
     return new ApiError(
       error.code,
       error.reason,
-      "This credential does not hold the role User Manager, which the console asks for.",
+      "This credential holds none of the roles that the console is for: User Manager, Key Manager, Auditor.",
     );
   if (error.code === 429)
     return new ApiError(error.code, error.reason, "There were too many attempts. Wait a moment, then try again.");

@@ -261,3 +261,27 @@ bool contract_check(const struct contract_message *message, const ProtobufCMessa
 {
     return check_message(&(struct checking){.violation = ret_violation}, message, request, NULL, false);
 }
+
+static const Google__Protobuf__FieldMask *mask_of(const struct contract_message *message,
+                                                  const ProtobufCMessage *request)
+{
+    return message->mask == NULL ? NULL
+                                 : *(Google__Protobuf__FieldMask *const *)member(request, message->mask->field->offset);
+}
+
+size_t contract_mask_count(const struct contract_message *message, const ProtobufCMessage *request)
+{
+    const Google__Protobuf__FieldMask *mask = mask_of(message, request);
+    return mask == NULL ? 0 : mask->n_paths;
+}
+
+const struct contract_field *contract_masked(const struct contract_message *message, const ProtobufCMessage *request,
+                                             size_t i)
+{
+    const Google__Protobuf__FieldMask *mask = mask_of(message, request);
+    const struct contract_message *thing = message->resource == NULL ? NULL : message->resource->message;
+    for (size_t j = 0; thing != NULL && mask != NULL && i < mask->n_paths && j < thing->count; j++)
+        if (strcmp(thing->fields[j].field->name, mask->paths[i]) == 0)
+            return &thing->fields[j];
+    return NULL;
+}

@@ -11,7 +11,13 @@
 #include <google/protobuf/timestamp.pb-c.h>
 
 /* The extensions' numbers: protobuf-c makes nothing of them, and keeps what is set as unknown fields. */
-enum { OPTION_HTTP = 72295728, OPTION_BEHAVIOR = 1052, OPTION_REQUIRES = 51001, OPTION_RULES = 51001 };
+enum {
+    OPTION_HTTP = 72295728,
+    OPTION_BEHAVIOR = 1052,
+    OPTION_REQUIRES = 51001,
+    OPTION_RULES = 51001,
+    OPTION_CHANGED_BY = 51002
+};
 
 extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
 
@@ -184,6 +190,7 @@ static void read_field(struct contract_field *to, const field_proto *from)
     to->is_output = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__OUTPUT_ONLY);
     to->is_optional = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__OPTIONAL);
     to->is_identifier = has_behavior(options, GOOGLE__API__FIELD_BEHAVIOR__IDENTIFIER);
+    to->changed_by = option_text(options, OPTION_CHANGED_BY);
     field_rules *rules = option_message(options, OPTION_RULES, &gatehouse__v1__field_rules__descriptor);
     if (rules != NULL)
         set_rules(to, rules);
@@ -321,6 +328,7 @@ static void free_message(struct contract_message *message)
             regfree(field->regex);
         free(field->regex);
         free((char *)(uintptr_t)field->pattern);
+        free((char *)(uintptr_t)field->changed_by);
     }
     free(message);
 }

@@ -33,6 +33,7 @@ struct contract_field {
     int64_t least, most; /* of a number; of a duration in nanoseconds, within what 64 bits hold */
     const char *pattern;
     regex_t *regex;
+    const char *changed_by; /* the role that may change it, where a mask names it; NULL: the .proto does not say */
 };
 
 struct contract_message {
@@ -76,6 +77,12 @@ struct contract_violation {
     char field[CONTRACT_FIELD_MAX];
     char why[CONTRACT_WHY_MAX]; /* "credential.name is longer than 400 bytes" */
 };
+
+/* The field of the thing that a request changes which the i-th path of its mask names; NULL: there is no such path, or
+ * no such field. contract_mask_count: how many paths there are. */
+size_t contract_mask_count(const struct contract_message *message, const ProtobufCMessage *request);
+const struct contract_field *contract_masked(const struct contract_message *message, const ProtobufCMessage *request,
+                                             size_t i);
 
 /* Does a message keep to its contract? false: *ret_violation is the first that does not. Of a thing of which an
  * update_mask names parts, a part that is not named must only not be too large. */

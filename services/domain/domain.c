@@ -9,6 +9,8 @@
 #include "records/role.h"
 #include "store/floor.h"
 
+#include <stdio.h>
+
 enum { DEFAULT_TOKENS = 2000000, DEFAULT_FLUSH_MS = 2000, DEFAULT_LEASE_MS = 1000, DEFAULT_CACHE_LEASE_MS = 1000 };
 #define SAID_REST (24 * 3600 * CLOCK_SECOND)
 
@@ -18,9 +20,43 @@ struct opening {
     bool begins_history;
     int64_t revision;
     struct position last;
+    struct work work;
+    bool is_new;
+    char taken[ROLES_BUILT_IN][ROLE_ID_MAX + 1]; /* ids that are the operator's own */
+    size_t taken_count;
 };
 
 /* What a new database needs once. */
+
+/* The others that serve from this store hear of a role that an older program did not bring. */
+static enum status note_role(const struct role *role, void *arg)
+{
+    struct opening *opening = arg;
+    if (!role->is_built_in)
+        snprintf(opening->taken[opening->taken_count++], ROLE_ID_MAX + 1, "%s", role->id);
+    return opening->is_new || !role->is_built_in ? STATUS_OK : work_change_role(&opening->work, role);
+}
+
+static enum status seed_roles(struct store_tx *tx, struct opening *opening)
+{
+    opening->work = (struct work){.tx = tx, .now = opening->now};
+    opening->taken_count = 0;
+    TRY(change_log_revision(tx, &opening->revision));
+    opening->is_new = opening->revision == 0;
+    enum status status = role_row_seed(tx, opening->now, note_role, opening);
+    work_reset(&opening->work);
+    return status;
+}
+
+/* Who holds it is no administrator: a name is no right. */
+static void warn_of_taken(const struct opening *opening)
+{
+    for (size_t i = 0; i < opening->taken_count; i++)
+        log_write(LOG_LEVEL_WARN, "role_name_taken", "role", opening->taken[i], "message",
+                  "a role of this installation has the name of one that Gatehouse brings; it gives no right in "
+                  "administration, and Gatehouse's own is not there",
+                  NULL);
+}
 
 /* A log whose last change has no id, or has gone, names no history. */
 static enum status seed_history(struct store_tx *tx, struct opening *opening)
@@ -40,7 +76,7 @@ static enum status seed_history(struct store_tx *tx, struct opening *opening)
 static enum status seed_tx(struct store_tx *tx, void *arg)
 {
     struct opening *opening = arg;
-    TRY(role_row_seed(tx, opening->now));
+    TRY(seed_roles(tx, opening));
     TRY(seed_history(tx, opening));
     uint8_t *key = opening->domain->instance_key;
     enum status status = instance_load_key(tx, key);
@@ -87,6 +123,7 @@ static enum status load(struct domain *domain, bool begins_history, int64_t *ret
     struct opening opening = {.domain = domain, .now = clock_now(domain->clock), .begins_history = begins_history};
     struct news news = {.is_start = true, .now = opening.now};
     TRY(store_write_wait(domain->store, seed_tx, &opening));
+    warn_of_taken(&opening);
     *ret_confirmed = clock_steady(domain->clock);
     enum status status = store_read_wait(domain->store, load_tx, &news);
     if (status == STATUS_OK)

@@ -23,7 +23,7 @@ enum status revoke_token(struct work *work, const struct token_key *key, int64_t
 }
 
 /* By the store, or by memory where the store does not have the token (any more). */
-enum status revoke_check(struct work *work, const struct token_key *key, int64_t credential_id)
+enum status revoke_find(struct work *work, const struct token_key *key, int64_t *ret_credential_id)
 {
     struct token_row row;
     struct token_facts facts;
@@ -31,10 +31,15 @@ enum status revoke_check(struct work *work, const struct token_key *key, int64_t
     enum status status = token_row_load(work->tx, key, &row);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
-    bool is_known = status == STATUS_OK;
-    if (!is_known && token_table_get(work->memory->tokens, key, &facts, &generation)) {
-        is_known = true;
-        row.credential_id = directory_id(facts.credential);
-    }
-    return is_known && row.credential_id != credential_id ? STATUS_PERMISSION_DENIED : STATUS_OK;
+    *ret_credential_id = status == STATUS_OK ? row.credential_id : 0;
+    if (status == STATUS_NOT_FOUND && token_table_get(work->memory->tokens, key, &facts, &generation))
+        *ret_credential_id = directory_id(facts.credential);
+    return STATUS_OK;
+}
+
+enum status revoke_check(struct work *work, const struct token_key *key, int64_t credential_id)
+{
+    int64_t id = 0;
+    TRY(revoke_find(work, key, &id));
+    return id != 0 && id != credential_id ? STATUS_PERMISSION_DENIED : STATUS_OK;
 }

@@ -10,6 +10,9 @@
  * store does not have may be in somebody's memory nevertheless: it is ended there, too, and that is no error. */
 enum status revoke_token(struct work *work, const struct token_key *key, int64_t *ret_credential_id);
 
+/* Whose it is, as far as is known; 0: no token of ours, or gone. */
+enum status revoke_find(struct work *work, const struct token_key *key, int64_t *ret_credential_id);
+
 /* PERMISSION_DENIED: the token is another credential's. */
 enum status revoke_check(struct work *work, const struct token_key *key, int64_t credential_id);
 

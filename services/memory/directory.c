@@ -16,8 +16,9 @@ enum { ROLE_SLOTS = 1024 }; /* open addressing, at most a quarter full */
 struct catalogue {
     struct role *roles[ROLES_MAX];
     _Atomic int count;
-    _Atomic int16_t slots[ROLE_SLOTS];         /* number + 1; 0: empty */
-    _Atomic int user_manager, resource_server; /* -1: not there yet */
+    _Atomic int16_t slots[ROLE_SLOTS]; /* number + 1; 0: empty */
+    _Atomic int resource_server;       /* -1: not there yet */
+    _Atomic int graded[GRADE_USER_MANAGER + 1];
     struct catalogue *before;
 };
 
@@ -41,7 +42,8 @@ static struct catalogue *catalogue_new(struct catalogue *before)
 {
     struct catalogue *catalogue = must(calloc(1, sizeof *catalogue));
     catalogue->before = before;
-    atomic_init(&catalogue->user_manager, -1);
+    for (int grade = GRADE_NONE; grade <= GRADE_USER_MANAGER; grade++)
+        atomic_init(&catalogue->graded[grade], -1);
     atomic_init(&catalogue->resource_server, -1);
     return catalogue;
 }
@@ -190,9 +192,20 @@ int directory_role_number(struct directory *directory, const char *role_id)
     }
 }
 
-int directory_user_manager(struct directory *directory)
+int directory_graded(struct directory *directory, enum grade grade)
 {
-    return atomic_load_explicit(&directory->catalogue, memory_order_acquire)->user_manager;
+    return atomic_load_explicit(&directory->catalogue, memory_order_acquire)->graded[grade];
+}
+
+enum grade directory_grade(struct directory *directory, const struct role_set *roles)
+{
+    enum grade grade = GRADE_USER_MANAGER;
+    for (; grade > GRADE_NONE; grade--) {
+        int role = directory_graded(directory, grade);
+        if (role >= 0 && role_set_has(roles, role))
+            break;
+    }
+    return grade;
 }
 
 int directory_resource_server(struct directory *directory)
@@ -353,8 +366,10 @@ static void add_role(struct catalogue *catalogue, const struct role *role)
     while (catalogue->slots[slot] != 0)
         slot = (slot + 1) % ROLE_SLOTS;
     atomic_store_explicit(&catalogue->slots[slot], (int16_t)(role->number + 1), memory_order_release);
-    if (strcmp(role->id, ROLE_USER_MANAGER) == 0)
-        atomic_store(&catalogue->user_manager, role->number);
+    if (!role->is_built_in) /* an operator's own of the same name, older than ours, gives no right */
+        return;
+    if (role_grade(role->id) != GRADE_NONE)
+        atomic_store(&catalogue->graded[role_grade(role->id)], role->number);
     if (strcmp(role->id, ROLE_RESOURCE_SERVER) == 0)
         atomic_store(&catalogue->resource_server, role->number);
 }

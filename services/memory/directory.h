@@ -63,10 +63,12 @@ void directory_unlock(struct directory *directory);
 
 /* Roles are only ever added, and their ids never change: these may be asked at any time. -1 or NULL: no such role. */
 int directory_role_number(struct directory *directory, const char *role_id);
-int directory_user_manager(struct directory *directory);
+int directory_graded(struct directory *directory, enum grade grade); /* the role of a grade of administrators */
 int directory_resource_server(struct directory *directory);
 const char *directory_role_id(struct directory *directory, int number);
 int directory_role_count(struct directory *directory);
+/* The highest that these roles give; NONE: they are nobody's who administers. */
+enum grade directory_grade(struct directory *directory, const struct role_set *roles);
 /* With the lock. */
 const struct role *directory_role(struct directory *directory, int number);
 

@@ -6,10 +6,11 @@
 #include "rules/role.h"
 #include "store/store.h"
 
-/* Puts the catalogue's first nine into an empty one. */
-enum status role_row_seed(struct store_tx *tx, int64_t now);
-
+/* Puts what Gatehouse brings into the catalogue. `each`: of every one that was not there and is now, or whose id is a
+ * role of the operator's own (not is_built_in): that one stays what it is. A full catalogue has no place for more. */
 typedef enum status role_each_fn(const struct role *role, void *arg);
+enum status role_row_seed(struct store_tx *tx, int64_t now, role_each_fn *each, void *arg);
+
 /* By number. */
 enum status role_row_list(struct store_tx *tx, role_each_fn *each, void *arg);
 

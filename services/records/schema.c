@@ -110,8 +110,10 @@ static const char sixth[] = "ALTER TABLE schema_version ADD COLUMN needs BIGINT 
 /* For so long may caches answer from memory that this process tells of changes. */
 static const char seventh[] = "ALTER TABLE process ADD COLUMN cache_lease BIGINT NOT NULL DEFAULT 0;";
 
-/* What holds between rows (below), for what is written from now on; and then for all. Version 7 obeys it already. */
-static const char eighth[] = "";
+/* What holds between rows (below), for what is written from now on; and then for all. Version 7 obeys it already, and
+ * brings no role: whose is which, its number no longer says. */
+static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NULL DEFAULT 0;"
+                             "UPDATE role SET built_in = 1 WHERE number < 9;";
 static const char ninth[] = "";
 
 static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
@@ -141,7 +143,7 @@ static const struct store_table tables[] = {
     {"counter", 1, 2, {{"name", 't'}, {"value", 'i'}}},
     {"role",
      1,
-     8,
+     9,
      {{"id", 't'},
       {"number", 'i'},
       {"name", 't'},
@@ -149,7 +151,8 @@ static const struct store_table tables[] = {
       {"description", 't'},
       {"created", 'i'},
       {"retired", 'i'},
-      {"version", 'i'}}},
+      {"version", 'i'},
+      {"built_in", 'i'}}},
     {"user_account", 1, 5, {{"id", 't'}, {"created", 'i'}, {"updated", 'i'}, {"version", 'i'}, {"deleted", 'i'}}},
     {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
     {"credential",

@@ -18,13 +18,26 @@ static const struct {
      "Create and edit master data which can be shared between processes"},
     {"release_manager", "Release Manager", "Access to Builder", "Publish Case and Ticket processes in Builder"},
     {ROLE_RESOURCE_SERVER, "Resource Server", "Gatehouse", "Introspect tokens and report their use"},
+    {ROLE_AUDITOR, "Auditor", "Gatehouse", "Read everything in administration, and change nothing"},
+    {ROLE_KEY_MANAGER, "Key Manager", "Gatehouse",
+     "Make and end secret keys, end tokens, change expiry dates; grant nothing"},
 };
-struct role role_built_in(int number)
+
+enum grade role_grade(const char *id)
 {
-    struct role role = {.number = number, .is_built_in = true};
-    snprintf(role.id, sizeof role.id, "%s", built_in_roles[number].id);
-    snprintf(role.name, sizeof role.name, "%s", built_in_roles[number].name);
-    snprintf(role.group, sizeof role.group, "%s", built_in_roles[number].group);
-    snprintf(role.description, sizeof role.description, "%s", built_in_roles[number].description);
+    static const char *const graded[] = {NULL, ROLE_AUDITOR, ROLE_KEY_MANAGER, ROLE_USER_MANAGER};
+    for (enum grade grade = GRADE_AUDITOR; grade <= GRADE_USER_MANAGER; grade++)
+        if (strcmp(id, graded[grade]) == 0)
+            return grade;
+    return GRADE_NONE;
+}
+
+struct role role_built_in(int index)
+{
+    struct role role = {.number = index, .is_built_in = true};
+    snprintf(role.id, sizeof role.id, "%s", built_in_roles[index].id);
+    snprintf(role.name, sizeof role.name, "%s", built_in_roles[index].name);
+    snprintf(role.group, sizeof role.group, "%s", built_in_roles[index].group);
+    snprintf(role.description, sizeof role.description, "%s", built_in_roles[index].description);
     return role;
 }

@@ -59,12 +59,20 @@ struct role {
     int64_t version;
 };
 
-/* The two roles that Gatehouse itself asks for. */
+/* The roles that Gatehouse itself asks for. */
+#define ROLE_AUDITOR "auditor"
+#define ROLE_KEY_MANAGER "key_manager"
 #define ROLE_USER_MANAGER "user_manager"
 #define ROLE_RESOURCE_SERVER "resource_server"
 
-/* The catalogue's first ones, by number from 0; the rest of the struct is as it is when they are put in. */
-enum { ROLES_BUILT_IN = 9 };
-struct role role_built_in(int number);
+/* What the holder of a role may do in administration: each also what those before it may. */
+enum grade { GRADE_NONE, GRADE_AUDITOR, GRADE_KEY_MANAGER, GRADE_USER_MANAGER };
+/* By the id of a built-in role. NONE: it is not an administrator's. */
+enum grade role_grade(const char *id);
+
+/* Those that Gatehouse brings, in the order in which they are put into the catalogue; of an older one, the first nine
+ * have these numbers. The rest of the struct is as it is when they are put in. */
+enum { ROLES_BUILT_IN = 11 };
+struct role role_built_in(int index);
 
 #endif

@@ -35,7 +35,7 @@ async function open(name) {
   return clientId;
 }
 
-test("only a credential with User Manager signs in, and it is said why another does not", async () => {
+test("only an administrator signs in, and it is said why another does not", async () => {
   const { clientId, secretKey } = await daemon.create("No manager");
   await button("Sign out").click();
   await button("Sign in").click();
@@ -43,9 +43,58 @@ test("only a credential with User Manager signs in, and it is said why another d
   await enter(page, daemon.clientId, "gate_sk_wrong");
   await page.getByRole("alert").filter({ hasText: "The client ID or the secret key is wrong" }).waitFor();
   await enter(page, clientId, secretKey);
-  await page.getByRole("alert").filter({ hasText: "does not hold the role User Manager" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "holds none of the roles that the console is for" }).waitFor();
   await enter(page, daemon.clientId, daemon.secret);
   await page.getByRole("table", { name: "Application credentials" }).waitFor();
+});
+
+/** A credential with this role, and a page signed in with it. */
+async function signInAs(role) {
+  const { clientId, secretKey } = await daemon.create(`As ${role}`, [role]);
+  await button("Sign out").click();
+  await enter(page, clientId, secretKey);
+  await page.getByRole("heading", { name: "Application credentials" }).waitFor();
+  return clientId;
+}
+
+test("an auditor sees everything and is offered nothing that changes anything", async () => {
+  const { clientId, secretKey } = await daemon.create("Looked at");
+  await daemon.issue(clientId, secretKey);
+  await signInAs("auditor");
+  assert.equal(await button("New credential").count(), 0);
+  await open("Looked at");
+  await button("Refresh").waitFor();
+  await page.getByRole("table", { name: "Live sessions" }).waitFor();
+  for (const name of ["Edit", "New key", "Delete", "End all 1", "End"])
+    assert.equal(await button(name).count(), 0, name);
+  await visit(page, "users");
+  assert.equal(await button("Add user").count(), 0);
+  await visit(page, "settings");
+  await page.getByLabel("Idle Session Timeout", { exact: true }).fill("7");
+  assert.ok(await button("Save").isDisabled());
+  assert.equal(await button("Add role").count(), 0);
+});
+
+test("a key manager changes keys and dates, and of no administrator's credential", async () => {
+  await daemon.create("Kept by keys");
+  const own = await signInAs("key_manager");
+  await open("Kept by keys");
+  assert.equal(await button("Delete").count(), 0);
+  await button("Edit").click();
+  assert.equal(await dialog(page).getByLabel("Name").count(), 0);
+  await dialog(page).getByLabel("Never expires").check();
+  await button("Save").click();
+  await dialog(page).waitFor({ state: "detached" });
+  await button("New key").click();
+  await button("Generate key").click();
+  await dialog(page).locator("code.secret").waitFor();
+  await dialog(page).getByRole("checkbox").check();
+  await button("Done").click();
+  for (const clientId of [own, daemon.clientId]) {
+    await visit(page, `credentials/${clientId}`);
+    await page.getByRole("heading", { name: "Live sessions" }).waitFor();
+    for (const name of ["Edit", "New key", "Delete"]) assert.equal(await button(name).count(), 0, name);
+  }
 });
 
 test("the bearer token is in no storage, and reloading the page signs out", async () => {

@@ -104,6 +104,7 @@ class Life(unittest.TestCase):
                               " 'request_by_time'))"):
             database(f"DROP INDEX {index}")
         database("DROP TABLE process; DROP TABLE token_count; ALTER TABLE schema_version DROP COLUMN needs; ALTER TABLE change_log DROP COLUMN change_id;"
+                 " ALTER TABLE role DROP COLUMN built_in;"
                  " DELETE FROM schema_version WHERE number >= 2; DELETE FROM counter WHERE name = 'lock'")
         self.apt("install", "--reinstall", "/gatehouse.deb")
         self.assertTrue(self.is_active(self.token))

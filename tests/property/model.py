@@ -13,7 +13,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 BUILT_IN = ("service_agent", "self_service_user", "work_creator", "work_assigner", "team_leader", "user_manager",
-            "master_builder", "release_manager", "resource_server")
+            "master_builder", "release_manager", "resource_server", "auditor", "key_manager")
+GRADES = {"auditor", "key_manager", "user_manager"}  # of administrators
 
 
 class Span(NamedTuple):

@@ -3,7 +3,7 @@
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from harness import NO_CREDENTIAL, is_within, micros
-from model import DAY, HOUR, MINUTE, SECOND, Secret, Span, not3
+from model import DAY, GRADES, HOUR, MINUTE, SECOND, Secret, Span, not3
 from steps import INVALID, LAST, NO_ROLE, STALE, USERS, CredentialSteps
 
 APIS = {"GET /cases": "GET /cases", "POST /cases/4711/notes?x=1": "POST /cases/{id}/notes", "": "unnamed",
@@ -28,7 +28,7 @@ class Steps(CredentialSteps):
         self.note(f"retire role {role}: {is_retired}")
         answer = self.admin("UpdateRole", pb.UpdateRoleRequest(role=pb.Role(role_id=role, retired=is_retired),
                                                                update_mask=FieldMask(paths=["retired"])))
-        is_needed = is_retired and role in ("user_manager", "resource_server")
+        is_needed = is_retired and role in GRADES | {"resource_server"}
         errors = [NO_ROLE] * (role not in model.roles) + [("FAILED_PRECONDITION", "BUILT_IN_ROLE")] * is_needed
         if self.judge("update role", answer, errors):
             model.roles[role] = is_retired
@@ -212,6 +212,33 @@ class Steps(CredentialSteps):
             self.model.count(token, "/gatehouse.v1.AuthService/Revoke", True, 1, is_sure=is_alive is True)
         if self.judge(f"revoke by {how}", answer, errors):
             token.is_dead = True
+
+    def step_grade(self):
+        """Whoever it is tries what a key_manager may do, on whomever."""
+        token, target = self.pick_token(), self.pick()
+        if target is None or token is self.token:
+            return
+        self.note(f"{token.accessor[:12]} of {token.credential.name} asks what ends {target.name}'s tokens")
+        answer = self.raw(self.daemon.admin.EndTokens, pb.EndTokensRequest(
+            client_id=target.client_id, validate_only=True), token.text)
+        state = self.model.is_alive(token, answer.now)
+        unknown = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
+        errors = [unknown] if state is False else []
+        if state is not False and not token.roles & {"key_manager", "user_manager"}:
+            errors = [("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")]
+        elif state is not False and "user_manager" not in token.roles and target.granted() & GRADES:
+            errors = [("PERMISSION_DENIED", "ADMINISTRATOR_CREDENTIAL")]
+        if state is None:
+            errors = (errors or [("OK", "")]) + [unknown]
+        is_done = self.judge("a key_manager's work", answer, errors)
+        if answer.outcome == unknown:
+            token.is_dead = True
+            return
+        self.model.use(token, answer.now, "/gatehouse.v1.Admin")
+        self.model.count(token, "/gatehouse.v1.CredentialAdmin/EndTokens", True, 1)
+        if is_done:
+            self.same_impact("a key_manager's work", answer.value.impact,
+                             self.model.end_tokens([target], answer.now, True))
 
     def step_list_tokens(self):
         credential = self.pick(is_deleted=self.chance(0.1))

@@ -346,7 +346,7 @@ class Roles(AdminTest):
 
 class AllRoles(AdminTest):
     def test_a_credential_can_hold_every_role_of_a_full_catalogue(self):
-        for i in range(256 - 9):
+        for i in range(256 - len(self.admin("ListRoles").roles)):
             self.admin("CreateRole", role=pb.Role(role_id=f"role_{i}", name="N", group="G"))
         self.refused("CreateRole", ("RESOURCE_EXHAUSTED", "TOO_MANY_ROLES"),
                      role=pb.Role(role_id="one_more", name="N", group="G"))

@@ -99,6 +99,7 @@ class OnPostgres(Broken, unittest.TestCase):
         for line in self.sql("SELECT conrelid::regclass || ' DROP CONSTRAINT ' || conname FROM pg_constraint WHERE conname ~ '_(fk|check)$'"
                              " AND connamespace = 'public'::regnamespace").splitlines():
             self.sql("ALTER TABLE " + line)
+        self.sql("ALTER TABLE role DROP COLUMN built_in")
         self.sql("DELETE FROM schema_version WHERE number > 7")
 
     def test_rows_are_checked_while_others_write(self):
@@ -197,6 +198,7 @@ class OnSqlite(Broken, unittest.TestCase):
                 if start >= 0:
                     database.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql[:start] + sql[sql.rindex(")"):], name))
             database.execute("DELETE FROM schema_version WHERE number > 7")
+        self.sql("ALTER TABLE role DROP COLUMN built_in")
 
     def test_what_only_adds_is_used_and_what_needs_a_newer_program_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:

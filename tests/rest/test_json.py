@@ -69,7 +69,7 @@ class Json(ShimTest):
         self.reason(self.json("GET", "/v1/credentials?pageToken=00"), 400, "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
 
     def test_roles_users_settings_usage_and_audit(self):
-        self.assertEqual(len(self.json("GET", "/v1/roles").json["roles"]), 9)
+        self.assertEqual(len(self.json("GET", "/v1/roles").json["roles"]), 11)
         role = {"roleId": "json_role", "name": "Json", "group": "Own", "description": "a role"}
         self.assertEqual(self.json("POST", "/v1/roles", {"role": role}).code, 200)
         self.reason(self.json("POST", "/v1/roles", {"role": role}), 409, "ALREADY_EXISTS", "ROLE_EXISTS")

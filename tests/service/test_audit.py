@@ -172,7 +172,7 @@ class Changes(Case):
         self.admin("DeleteUser", user="ann")
         self.assertEqual(self.details("SetUserRoles") + self.details("DeleteUser"),
                          ["granted: work_creator", "granted: team_leader; revoked: work_creator", "revoked: team_leader"])
-        role = pb.Role(role_id="auditor", name="Auditor", group="Other", description="Reads.")
+        role = pb.Role(role_id="night_auditor", name="Auditor", group="Other", description="Reads.")
         self.admin("CreateRole", role=role)
         role.description, role.retired = "Reads all.", True
         self.admin("UpdateRole", role=role, update_mask=FieldMask(paths=["name", "description", "retired"]))

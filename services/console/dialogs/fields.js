@@ -5,6 +5,7 @@ import { plural } from "../format.js";
 import { useLoad } from "../load.js";
 import { Button } from "../parts/basic.js";
 import { ExpiryField, expiryTime, RolePicker, TextField } from "../parts/field.js";
+import { may } from "../session.js";
 import { tokensEnded } from "./impact.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
@@ -36,6 +37,13 @@ function OwnerList() {
  *   note?: (role: string) => Children, isGone?: (role: string) => boolean }} props
  */
 export function CredentialFields({ form, onChange, wrong, roles, note, isGone }) {
+  const expiry = h(ExpiryField, {
+    key: "expiry",
+    value: form.expiry,
+    onChange: (expiry) => onChange({ ...form, expiry }),
+    error: wrong.expire_time,
+  });
+  if (!may("user_manager")) return [expiry]; // the one field that a key_manager may change
   return [
     h(
       "div",
@@ -59,12 +67,7 @@ export function CredentialFields({ form, onChange, wrong, roles, note, isGone })
       }),
     ),
     h(OwnerList, { key: "owners" }),
-    h(ExpiryField, {
-      key: "expiry",
-      value: form.expiry,
-      onChange: (expiry) => onChange({ ...form, expiry }),
-      error: wrong.expire_time,
-    }),
+    expiry,
     h(RolePicker, {
       key: "roles",
       roles,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The catalogue of roles: the nine that Gatehouse brings, and an operator's own.
+// The catalogue of roles: those that Gatehouse brings, and an operator's own.
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { catalogue, loadCatalogue, useWork } from "../load.js";
@@ -8,7 +8,7 @@ import { Dialog } from "../parts/dialog.js";
 import { TextField } from "../parts/field.js";
 import { Table } from "../parts/table.js";
 import { say } from "../parts/toast.js";
-import { call } from "../session.js";
+import { call, may } from "../session.js";
 import { useStore } from "../store.js";
 /** @typedef {import("../types.js").Role} Role */
 
@@ -33,12 +33,17 @@ export function RolesCard() {
     {
       title: "Edit",
       kind: "end",
-      cell: (row) => h(Button, { kind: "quiet", label: `Edit ${row.name}`, onClick: () => setOpen(row) }, "Edit"),
+      cell: (row) =>
+        may("user_manager") &&
+        h(Button, { kind: "quiet", label: `Edit ${row.name}`, onClick: () => setOpen(row) }, "Edit"),
     },
   ];
   return h(
     Card,
-    { title: "Roles", aside: h(Button, { icon: "plus", onClick: () => setOpen("new") }, "Add role") },
+    {
+      title: "Roles",
+      aside: may("user_manager") && h(Button, { icon: "plus", onClick: () => setOpen("new") }, "Add role"),
+    },
     h(Table, { label: "Roles", columns, rows: roles, rowKey: (row) => row.roleId }),
     open && h(RoleDialog, { role: open === "new" ? undefined : open, onClose: () => setOpen(undefined) }),
   );

@@ -27,7 +27,7 @@ import { Pager, Skeleton, Table } from "../parts/table.js";
 import { say } from "../parts/toast.js";
 import { UsagePanel } from "../parts/usage.js";
 import { link } from "../router.js";
-import { call } from "../session.js";
+import { call, may, mayTouch } from "../session.js";
 import { useStore } from "../store.js";
 import { EventTable } from "./audit.js";
 /** @typedef {import("../types.js").Credential} Credential */
@@ -70,13 +70,9 @@ export function CredentialScreen({ id }) {
         ),
       },
       h(StatusBadge, { status: credential.status }),
-      isDeleted
-        ? null
-        : [
-            h(Button, { key: "edit", onClick: () => setOpen("edit") }, "Edit"),
-            h(Button, { key: "new", icon: "key", onClick: () => setOpen("regenerate") }, "New key"),
-            h(Button, { key: "delete", kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
-          ],
+      !isDeleted && mayTouch(credential) && h(Button, { onClick: () => setOpen("edit") }, "Edit"),
+      !isDeleted && mayTouch(credential) && h(Button, { icon: "key", onClick: () => setOpen("regenerate") }, "New key"),
+      !isDeleted && may("user_manager") && h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
     ),
     isDeleted && h(Deleted, { credential, onDone: reload }),
     h(
@@ -118,7 +114,7 @@ function Deleted({ credential, onDone }) {
         h(Time, { at: credential.purgeTime }),
         ".",
       ),
-      h(Button, { onClick: undelete, isBusy }, "Undelete"),
+      may("user_manager") && h(Button, { onClick: undelete, isBusy }, "Undelete"),
     ),
     h(ErrorNotice, { error }),
   );
@@ -210,6 +206,7 @@ function KeysCard({ credential, onChange }) {
             ),
           ),
           secrets.length > 1 &&
+            mayTouch(credential) &&
             h(Button, { kind: "quiet", label: `End the key …${secret.hint}`, onClick: () => setEnding(secret) }, "End"),
         ),
       ),
@@ -258,12 +255,15 @@ function SessionsCard({ credential }) {
   const pick = (/** @type {any} */ answer) => /** @type {TokenInfo[]} */ (answer.tokens ?? []);
   const { rows, total, error, isLoading, reload, pager } = usePages(`${path}/tokens`, {}, 10, pick);
   const [ending, setEnding] = useState(/** @type {string | undefined} */ (undefined)); // an accessor, or "all"
-  const columns = sessionColumns(setEnding);
+  const mayEnd = mayTouch(credential);
+  const columns = sessionColumns(setEnding).filter(({ title }) => mayEnd || title !== "End");
   const aside = h(
     "span",
     { class: "actions" },
     h(Button, { kind: "quiet", onClick: reload, isBusy: isLoading }, "Refresh"),
-    (rows?.length ?? 0) > 0 && h(Button, { onClick: () => setEnding("all") }, `End all ${total ?? ""}`.trim()),
+    mayEnd &&
+      (rows?.length ?? 0) > 0 &&
+      h(Button, { onClick: () => setEnding("all") }, `End all ${total ?? ""}`.trim()),
   );
   return h(
     Card,

@@ -11,6 +11,7 @@ import { Button, Expiry, Heading, RoleChips, StatusBadge, Time } from "../parts/
 import { SelectField, TextField } from "../parts/field.js";
 import { Empty, Listing, Table } from "../parts/table.js";
 import { link, place, refine } from "../router.js";
+import { may } from "../session.js";
 import { useStore } from "../store.js";
 /** @typedef {import("../types.js").Credential} Credential */
 
@@ -64,7 +65,7 @@ export function CredentialsScreen() {
     h(
       Heading,
       { title: "Application credentials", lead },
-      h(Button, { kind: "primary", icon: "plus", onClick: create }, "New credential"),
+      may("user_manager") && h(Button, { kind: "primary", icon: "plus", onClick: create }, "New credential"),
     ),
     h(Filters, { query, total }),
     h(
@@ -144,7 +145,7 @@ function Nothing({ isFiltered, onCreate }) {
     Empty,
     { icon: "key", title: "No credentials yet" },
     h("p", null, "Create one for each third-party system that is to call your APIs."),
-    h(Button, { kind: "primary", icon: "plus", onClick: onCreate }, "New credential"),
+    may("user_manager") && h(Button, { kind: "primary", icon: "plus", onClick: onCreate }, "New credential"),
   );
 }
 

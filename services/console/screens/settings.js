@@ -12,7 +12,7 @@ import { Button, Card, Failed, FormError, Heading, Notice } from "../parts/basic
 import { Field } from "../parts/field.js";
 import { Skeleton } from "../parts/table.js";
 import { say } from "../parts/toast.js";
-import { call, setIdleSeconds } from "../session.js";
+import { call, may, setIdleSeconds } from "../session.js";
 /** @typedef {import("../types.js").Settings} Settings */
 /** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string }} Form */
 
@@ -245,7 +245,7 @@ function SettingsForm(props) {
         "div",
         { class: "actions end" },
         isDirty && h(Button, { onClick: () => begin(base, formOf(base)) }, "Undo"),
-        h(SaveButton, { impact, isBusy, isDisabled: !isDirty }),
+        h(SaveButton, { impact, isBusy, isDisabled: !isDirty || !may("user_manager") }),
       ),
     ),
   );

@@ -13,7 +13,7 @@ import { Button, Card, Failed, Heading, RoleChips, StatusBadge, Time } from "../
 import { Empty, Listing, Skeleton, Table } from "../parts/table.js";
 import { say } from "../parts/toast.js";
 import { go, link, place, refine } from "../router.js";
-import { call } from "../session.js";
+import { call, may } from "../session.js";
 import { useStore } from "../store.js";
 import { RoleFilter, Search } from "./credentials.js";
 /** @typedef {import("../types.js").User} User */
@@ -53,7 +53,11 @@ export function UsersScreen() {
   return h(
     "div",
     { class: "screen" },
-    h(Heading, { title: "Users", lead }, h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user")),
+    h(
+      Heading,
+      { title: "Users", lead },
+      may("user_manager") && h(Button, { icon: "plus", onClick: () => setAdding(true) }, "Add user"),
+    ),
     h(
       "div",
       { class: "filters", role: "search" },
@@ -96,8 +100,8 @@ export function UserScreen({ id }) {
     h(
       Heading,
       { title: user.user, back, lead: ["Changed ", h(Time, { at: user.updateTime, isRelative: true })] },
-      h(Button, { onClick: () => setOpen("edit") }, "Change roles"),
-      h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
+      may("user_manager") && h(Button, { onClick: () => setOpen("edit") }, "Change roles"),
+      may("user_manager") && h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
     ),
     h(
       Card,
