@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache.h"
 
+#include "base/epoch.h"
 #include "base/must.h"
 #include "changes.h"
 #include "contract/contract.h"
-#include "uses.h"
+#include "entries.h"
+#include "rules/role.h"
+#include "tally.h"
 #include "watch.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
@@ -16,6 +19,7 @@
 #include <time.h>
 
 enum { REQUIRED_MAX = 32 }; /* as the contract says */
+enum { USES_LEAST = 1000 }; /* a token may be used for several questions, and counted while a report is under way */
 #define FAREWELL MEMORY_SECOND
 #define RETRY MEMORY_SECOND
 #define RETRY_AT_CLOSE (MEMORY_SECOND / 10)
@@ -30,7 +34,8 @@ struct cache {
     struct contract *contract;
     unsigned introspect, batch, revoke; /* AuthService's methods */
     atomic_bool is_closing;
-    _Atomic uint64_t hits, misses, passed;
+    struct tally looks; /* hits that are no uses: those are in `uses` */
+    _Atomic uint64_t misses, passed;
 };
 
 int64_t gatehouse_cache_clock(void)
@@ -59,35 +64,39 @@ static bool has_texts(const Gatehouse__V1__IntrospectRequest *request)
 }
 
 /* Whoever calls by another right than the connection's is judged by the server, and so is what has more to say than
- * that a token is used now, or breaks a rule of the contract. */
-static bool is_for_cache(const struct cache *cache, const Gatehouse__V1__IntrospectRequest *request,
-                         const struct gatehouse_call *call)
+ * that a token is used now. */
+static bool is_for_cache(const Gatehouse__V1__IntrospectRequest *request, const struct gatehouse_call *call)
+{
+    return call->authorization == NULL && call->peer == NULL && has_texts(request) && *request->client_id == '\0' &&
+           *request->client_secret == '\0' && request->use_count == 0 && request->used_ago == NULL;
+}
+
+/* What breaks a rule of the contract is for the server to refuse. */
+static bool is_legal(const struct cache *cache, const Gatehouse__V1__IntrospectRequest *request)
 {
     struct contract_violation violation;
-    return call->authorization == NULL && call->peer == NULL && has_texts(request) && *request->client_id == '\0' &&
-           *request->client_secret == '\0' && request->use_count == 0 && request->used_ago == NULL &&
-           contract_check(cache->contract->methods[cache->introspect].input, &request->base, &violation);
+    return contract_check(cache->contract->methods[cache->introspect].input, &request->base, &violation);
 }
 
-static bool carries(const Gatehouse__V1__IntrospectResponse *response, const char *role)
+/* A role is known by its place in the answer, which has those that are carried, and no others. */
+static int role_number(const void *answer, const char *id)
 {
-    for (size_t i = 0; i < response->n_roles; i++)
-        if (strcmp(response->roles[i], role) == 0)
-            return true;
-    return false;
+    const Gatehouse__V1__IntrospectResponse *response = answer;
+    for (size_t i = 0; i < response->n_roles && i < ROLES_MAX; i++)
+        if (strcmp(response->roles[i], id) == 0)
+            return (int)i;
+    return -1;
 }
 
-/* The server's own rule, by the role ids that it answered: a role that the token does not carry is missing, whether it
- * exists or not. The catalogue cannot change without an event that ends the answer. */
-static void judge_roles(Gatehouse__V1__IntrospectResponse *response, const Gatehouse__V1__IntrospectRequest *request,
-                        char *missing[static REQUIRED_MAX])
+/* By the server's own rule. The catalogue cannot change without an event that ends the answer. */
+static size_t list_missing(const Gatehouse__V1__IntrospectResponse *response,
+                           const Gatehouse__V1__IntrospectRequest *request, char *missing[static REQUIRED_MAX])
 {
-    response->n_missing_roles = 0;
-    for (size_t i = 0; i < request->n_required_roles && i < REQUIRED_MAX; i++)
-        if (!carries(response, request->required_roles[i]))
-            missing[response->n_missing_roles++] = request->required_roles[i];
-    response->missing_roles = missing;
-    response->allowed = response->n_missing_roles == 0;
+    struct role_set carried = {{0}};
+    for (size_t i = 0; i < response->n_roles && i < ROLES_MAX; i++)
+        role_set_add(&carried, (int)i);
+    return role_list_missing(&carried, request->required_roles, request->n_required_roles, role_number, response,
+                             missing);
 }
 
 static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
@@ -100,33 +109,67 @@ static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
     return copy;
 }
 
-static void answer(const struct hit *hit, const Gatehouse__V1__IntrospectRequest *request, ProtobufCClosure closure,
+/* How a hit is answered, once it may be read without the epoch. */
+struct given {
+    struct answer *answer; /* gatehouse_answer_release */
+    int64_t left;          /* of its valid_for */
+    bool is_allowed;
+};
+
+static void answer(const struct given *given, const Gatehouse__V1__IntrospectRequest *request, ProtobufCClosure closure,
                    struct gatehouse_call *call, void *closure_data, unsigned how)
 {
-    Gatehouse__V1__IntrospectResponse response = *hit->answer->response;
+    Gatehouse__V1__IntrospectResponse response = *given->answer->response;
     Google__Protobuf__Duration valid_for;
     char *missing[REQUIRED_MAX];
-    judge_roles(&response, request, missing);
     gatehouse_duration_init(&valid_for);
-    valid_for.seconds = hit->left / MEMORY_SECOND;
-    valid_for.nanos = (int32_t)(hit->left % MEMORY_SECOND * 1000);
+    valid_for.seconds = given->left / MEMORY_SECOND;
+    valid_for.nanos = (int32_t)(given->left % MEMORY_SECOND * 1000);
     response.valid_for = &valid_for;
-    gatehouse_error_set(call, GATEHOUSE_OK, "");
+    response.allowed = given->is_allowed;
+    response.n_missing_roles = given->is_allowed ? 0 : list_missing(&response, request, missing);
+    response.missing_roles = missing;
+    gatehouse_error_clear(call);
     call->is_from_memory = 1;
     closure(how & INVOKE_GIVES_RESPONSE ? copy_message(&response.base) : &response.base, closure_data);
 }
 
-/* A use for which there is no room makes the hit a call. */
-static bool note_use(struct cache *cache, const Gatehouse__V1__IntrospectRequest *request, const struct hit *hit)
+/* Of a question that is new for this token: NULL where it is not legal, or where there is no room. */
+static struct use_count *ask_first(struct cache *cache, struct entry *entry,
+                                   const Gatehouse__V1__IntrospectRequest *request)
 {
-    bool must_wake = false;
-    bool is_noted = request->no_touch || gatehouse_uses_note(cache->uses, request, hit, &must_wake);
-    if (must_wake) {
-        pthread_mutex_lock(&cache->gatehouse->lock);
-        gatehouse_wake(cache->gatehouse);
-        pthread_mutex_unlock(&cache->gatehouse->lock);
-    }
-    return is_noted;
+    char *missing[REQUIRED_MAX];
+    if (!is_legal(cache, request))
+        return NULL;
+    bool is_allowed = list_missing(entry->answer->response, request, missing) == 0;
+    return gatehouse_uses_add(cache->uses, &entry->uses, request, is_allowed);
+}
+
+static void wake(struct cache *cache)
+{
+    pthread_mutex_lock(&cache->gatehouse->lock);
+    gatehouse_wake(cache->gatehouse);
+    pthread_mutex_unlock(&cache->gatehouse->lock);
+}
+
+/* Inside the epoch. A use for which there is no room makes the hit a call. */
+static bool find(struct cache *cache, const struct memory_key *key, const Gatehouse__V1__IntrospectRequest *request,
+                 struct hit *ret_hit, bool *ret_is_allowed, bool *ret_must_wake)
+{
+    if (!gatehouse_memory_find(cache->memory, key, request->min_position, ret_hit))
+        return false;
+    struct entry *entry = ret_hit->entry;
+    struct use_count *count = gatehouse_uses_find(&entry->uses, request);
+    if (count == NULL)
+        count = ask_first(cache, entry, request);
+    *ret_must_wake = false;
+    if (count == NULL ||
+        (!request->no_touch && !gatehouse_uses_note(cache->uses, count, request->token, ret_hit->now, ret_must_wake)))
+        return false;
+    if (request->no_touch)
+        tally_add(&cache->looks, 1);
+    *ret_is_allowed = count->is_allowed;
+    return true;
 }
 
 static bool answer_from_memory(struct cache *cache, const struct memory_key *key,
@@ -134,14 +177,45 @@ static bool answer_from_memory(struct cache *cache, const struct memory_key *key
                                struct gatehouse_call *call, void *closure_data, unsigned how)
 {
     struct hit hit;
-    if (!gatehouse_memory_find(cache->memory, key, request->min_position, &hit))
-        return false;
-    bool is_hit = note_use(cache, request, &hit);
+    struct given given;
+    bool must_wake;
+    epoch_enter();
+    bool is_hit = find(cache, key, request, &hit, &given.is_allowed, &must_wake);
     if (is_hit) {
-        atomic_fetch_add_explicit(&cache->hits, 1, memory_order_relaxed);
-        answer(&hit, request, closure, call, closure_data, how);
+        given.answer = hit.entry->answer;
+        given.left = hit.entry->until - hit.now;
+        atomic_fetch_add_explicit(&given.answer->references, 1, memory_order_relaxed);
     }
-    gatehouse_answer_release(hit.answer);
+    epoch_leave();
+    if (!is_hit)
+        return false;
+    if (must_wake)
+        wake(cache);
+    answer(&given, request, closure, call, closure_data, how);
+    gatehouse_answer_release(given.answer);
+    return true;
+}
+
+/* gatehouse_check: a hit without a message, without memory of its own, and without anybody else's. */
+
+bool gatehouse_cache_check(struct cache *cache, const Gatehouse__V1__IntrospectRequest *request,
+                           struct gatehouse_check *check)
+{
+    struct hit hit;
+    bool must_wake, is_allowed;
+    if (gatehouse_process_is_forked() || !has_texts(request))
+        return false;
+    struct memory_key key = gatehouse_memory_key(cache->memory, request->token);
+    epoch_enter();
+    bool is_hit = find(cache, &key, request, &hit, &is_allowed, &must_wake);
+    if (is_hit) {
+        check->is_active = 1;
+        check->is_allowed = is_allowed;
+        memcpy(check->client_id, hit.entry->client_id, sizeof check->client_id);
+    }
+    epoch_leave();
+    if (is_hit && must_wake)
+        wake(cache);
     return is_hit;
 }
 
@@ -195,14 +269,18 @@ static void introspect(struct cache *cache, const ProtobufCMessage *message, Pro
                        struct gatehouse_call *call, void *closure_data, unsigned how)
 {
     const Gatehouse__V1__IntrospectRequest *request = (const Gatehouse__V1__IntrospectRequest *)message;
-    if (!is_for_cache(cache, request, call)) {
+    struct memory_key key;
+    bool is_ours = is_for_cache(request, call);
+    if (is_ours) {
+        key = gatehouse_memory_key(cache->memory, request->token);
+        if (answer_from_memory(cache, &key, request, closure, call, closure_data, how))
+            return;
+    }
+    if (!is_ours || !is_legal(cache, request)) {
         atomic_fetch_add_explicit(&cache->passed, 1, memory_order_relaxed);
         pass(cache, cache->introspect, message, closure, call, closure_data, how);
         return;
     }
-    struct memory_key key = gatehouse_memory_key(cache->memory, request->token);
-    if (answer_from_memory(cache, &key, request, closure, call, closure_data, how))
-        return;
     atomic_fetch_add_explicit(&cache->misses, 1, memory_order_relaxed);
     pass(cache, cache->introspect, message, on_introspected, call, miss_new(cache, &key, closure, closure_data), how);
 }
@@ -314,7 +392,7 @@ static void send_report(struct cache *cache, struct use *uses)
     report->sent = gatehouse_cache_clock();
     for (const struct use *use = uses; use != NULL; use = use->next) {
         write_entry(report, use, report->count++);
-        int64_t most = gatehouse_memory_report_time(use->idle_timeout);
+        int64_t most = gatehouse_uses_report_time(use->idle_timeout);
         time = most < time ? most : time;
     }
     request.n_requests = report->count;
@@ -357,15 +435,16 @@ struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gate
 {
     if (options->cache_entries == 0)
         return NULL;
-    struct cache *cache = must(calloc(1, sizeof *cache));
+    struct cache *cache = must(aligned_alloc(_Alignof(struct cache), sizeof *cache));
+    memset(cache, 0, sizeof *cache);
     struct siphash_key secret;
     int64_t lease = options->cache_lease_ms > 0 ? options->cache_lease_ms * 1000 : MEMORY_SECOND;
     if (getrandom(&secret, sizeof secret, 0) != sizeof secret)
         abort();
     cache->service = gatehouse_service_of(&gatehouse__v1__auth_service__descriptor, start);
     cache->gatehouse = gatehouse;
-    cache->memory = gatehouse_memory_new(options->cache_entries, lease, &secret, gatehouse_cache_clock);
-    cache->uses = gatehouse_uses_new(options->cache_entries, &secret);
+    cache->uses = gatehouse_uses_new(2 * options->cache_entries + USES_LEAST);
+    cache->memory = gatehouse_memory_new(options->cache_entries, lease, &secret, gatehouse_cache_clock, cache->uses);
     cache->watch = gatehouse_watch_new(gatehouse, cache->memory, lease);
     gatehouse_changes_init(&cache->admin, gatehouse, cache->memory);
     cache->contract = contract_new(&gatehouse__v1__auth_service__descriptor);
@@ -391,7 +470,6 @@ void gatehouse_cache_free(struct cache *cache)
     if (cache == NULL)
         return;
     gatehouse_watch_free(cache->watch);
-    gatehouse_uses_free(cache->uses);
     gatehouse_memory_free(cache->memory);
     contract_free(cache->contract);
     free(cache);
@@ -416,7 +494,7 @@ void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_s
     gatehouse_memory_stats(cache->memory, ret_stats);
     gatehouse_uses_stats(cache->uses, ret_stats);
     gatehouse_watch_stats(cache->watch, ret_stats);
-    ret_stats->hits = cache->hits;
+    ret_stats->hits += tally_sum(&cache->looks);
     ret_stats->misses = cache->misses;
     ret_stats->passed = cache->passed;
 }

@@ -19,6 +19,10 @@ void gatehouse_cache_free(struct cache *cache);
 struct service *gatehouse_cache_service(struct cache *cache);
 struct service *gatehouse_cache_admin(struct cache *cache); /* CredentialAdmin, changes.h */
 
+/* gatehouse_check from memory: a request that its caller may make. false: nothing is set; ask AuthService. */
+bool gatehouse_cache_check(struct cache *cache, const Gatehouse__V1__IntrospectRequest *request,
+                           struct gatehouse_check *check);
+
 /* The connection's thread: does what is due; returns when to look again, by gpr's monotonic clock. */
 gpr_timespec gatehouse_cache_run(struct cache *cache);
 /* The connection has a token now, or could get none. */

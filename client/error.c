@@ -16,6 +16,13 @@ bool gatehouse_error_is_header(const char *value)
     return true;
 }
 
+void gatehouse_error_clear(struct gatehouse_call *call)
+{
+    call->status = GATEHOUSE_OK;
+    call->message[0] = call->reason[0] = call->field[0] = '\0';
+    call->retry_after_ms = 0;
+}
+
 void gatehouse_error_set(struct gatehouse_call *call, enum gatehouse_status status, const char *message)
 {
     call->status = status;

@@ -162,6 +162,7 @@ void gatehouse_token_wipe(char *text);
 /* error.c */
 bool gatehouse_error_is_header(const char *value); /* can it be sent as one? NULL: yes */
 void gatehouse_error_set(struct gatehouse_call *call, enum gatehouse_status status, const char *message);
+void gatehouse_error_clear(struct gatehouse_call *call); /* GATEHOUSE_OK */
 void gatehouse_error_copy(struct gatehouse_call *to, const struct gatehouse_call *from);
 void gatehouse_error_read_details(struct gatehouse_call *call, const uint8_t *bytes, size_t len);
 

@@ -13,9 +13,9 @@ add_custom_command(
 add_library(gatehouse_shared SHARED $<TARGET_OBJECTS:gatehouse_client> ${map})
 set_target_properties(gatehouse_shared PROPERTIES OUTPUT_NAME gatehouse EXPORT_NAME gatehouse VERSION ${PROJECT_VERSION}
   SOVERSION 0 LINK_DEPENDS ${map})
-# The two archives by themselves: what else is in services/ is none of the library's.
-add_dependencies(gatehouse_shared contract protosets)
-target_link_libraries(gatehouse_shared PRIVATE flags $<TARGET_FILE:contract> $<TARGET_FILE:protosets> $<TARGET_FILE:base> proto ${GRPC_LIBRARY} ${GPR_LIBRARY}
+# The archives by themselves: what else is in services/ is none of the library's.
+add_dependencies(gatehouse_shared contract protosets rules)
+target_link_libraries(gatehouse_shared PRIVATE flags $<TARGET_FILE:contract> $<TARGET_FILE:protosets> $<TARGET_FILE:rules> $<TARGET_FILE:base> proto ${GRPC_LIBRARY} ${GPR_LIBRARY}
   INTERFACE $<BUILD_INTERFACE:PkgConfig::PROTOBUFC> $<INSTALL_INTERFACE:gatehouse::protobuf-c>)
 target_link_options(gatehouse_shared PRIVATE LINKER:--version-script=${map}
   LINKER:--undefined=grpc__health__v1__health__descriptor) # not used by the library itself

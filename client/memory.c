@@ -2,42 +2,15 @@
 #include "memory.h"
 
 #include "base/must.h"
+#include "entries.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define uthash_fatal(message) abort()
-/* Its keys are hashes already, or short and not for others to choose. */
-#include <uthash.h>
-
-enum { REVOKED = 256, CHANCES = 8 };
-#define IDLE_MOST (10 * MEMORY_SECOND)
-#define REPORT_MOST (2 * MEMORY_SECOND)
+enum { REVOKED = 256 };
 #define REQUIRED_MOST (75 * MEMORY_SECOND) /* the longest lease of replicas, and of caches */
 #define DURATION_MOST (INT64_C(315360000) * MEMORY_SECOND)
-
-struct client;
-
-/* C1 */
-struct entry {
-    struct memory_key key;
-    struct answer *answer;
-    struct position position;
-    int64_t sent, until, idle_timeout;
-    uint64_t accessor, client_id; /* as events name them; see struct window_event */
-    bool was_hit;                 /* since it was last the oldest */
-    struct client *client;
-    struct entry *previous, *next; /* of the same client; of those that wait: next */
-    UT_hash_handle by_key, by_accessor;
-};
-
-/* Whose answers are here. */
-struct client {
-    const char *client_id; /* its first entry's */
-    struct entry *first;
-    UT_hash_handle hh;
-};
 
 /* C4 */
 struct window_event {
@@ -47,15 +20,16 @@ struct window_event {
 };
 
 struct memory {
-    size_t entries_max;
     int64_t lease;
     struct siphash_key secret;
     int64_t (*clock)(void);
+    struct uses *uses;
+    struct entries *entries;       /* changed under the lock */
+    _Atomic int64_t trusted_until; /* as well; before the first pong it is long past */
+    _Atomic int64_t behind_until;  /* as well; see `required` */
 
     pthread_mutex_t lock; /* guards what follows */
-    struct entry *by_key, *by_accessor;
-    struct client *clients;
-    int64_t trusted_until, pong_sent;
+    int64_t pong_sent;
     bool has_pong;
     struct window_event *window; /* the last window_count positions; none: none is reached */
     size_t window_begin, window_count;
@@ -68,10 +42,12 @@ struct memory {
 };
 
 struct memory *gatehouse_memory_new(size_t entries, int64_t lease, const struct siphash_key *secret,
-                                    int64_t (*clock)(void))
+                                    int64_t (*clock)(void), struct uses *uses)
 {
     struct memory *memory = must(calloc(1, sizeof *memory));
-    memory->entries_max = entries;
+    memory->uses = uses;
+    memory->entries = gatehouse_entries_new(entries, uses);
+    memory->trusted_until = memory->behind_until = INT64_MIN;
     memory->lease = lease;
     memory->secret = *secret;
     memory->clock = clock;
@@ -83,39 +59,6 @@ struct memory *gatehouse_memory_new(size_t entries, int64_t lease, const struct 
 struct memory_key gatehouse_memory_key(const struct memory *memory, const char *token)
 {
     return (struct memory_key){gatehouse_siphash(&memory->secret, token, strlen(token))};
-}
-
-int64_t gatehouse_memory_interval(int64_t idle_timeout)
-{
-    return idle_timeout / 10 < IDLE_MOST ? idle_timeout / 10 : IDLE_MOST; /* C9 */
-}
-
-int64_t gatehouse_memory_report_time(int64_t idle_timeout)
-{
-    int64_t interval = gatehouse_memory_interval(idle_timeout);
-    return interval < REPORT_MOST ? interval : REPORT_MOST;
-}
-
-/* Answers */
-
-static struct answer *answer_new(const Gatehouse__V1__IntrospectResponse *response)
-{
-    struct answer *answer = must(malloc(sizeof *answer));
-    size_t size = gatehouse__v1__introspect_response__get_packed_size(response);
-    uint8_t *bytes = must(malloc(size + 1));
-    gatehouse__v1__introspect_response__pack(response, bytes);
-    answer->references = 1;
-    answer->response = must(gatehouse__v1__introspect_response__unpack(NULL, size, bytes));
-    free(bytes);
-    return answer;
-}
-
-void gatehouse_answer_release(struct answer *answer)
-{
-    if (__atomic_sub_fetch(&answer->references, 1, __ATOMIC_ACQ_REL) > 0)
-        return;
-    gatehouse__v1__introspect_response__free_unpacked(answer->response, NULL);
-    free(answer);
 }
 
 /* 0 of none and of a negative one. */
@@ -137,141 +80,32 @@ static uint64_t subject_of(const struct memory *memory, const char *text)
 static struct entry *entry_new(const struct memory *memory, const struct memory_key *key,
                                const Gatehouse__V1__IntrospectResponse *response, int64_t sent)
 {
-    struct entry *entry = must(calloc(1, sizeof *entry));
+    struct entry *entry = gatehouse_entry_new(memory->entries, response);
+    int64_t idle = read_duration(response->idle_timeout);
     entry->key = *key;
-    entry->answer = answer_new(response);
     entry->position = (struct position){response->position->revision, response->position->change_id};
     entry->sent = sent;
     entry->until = sent + read_duration(response->valid_for); /* C1: since it was sent, not since it was answered */
-    entry->idle_timeout = read_duration(response->idle_timeout);
+    entry->limit = entry->until - gatehouse_uses_interval(idle) - gatehouse_uses_report_time(idle); /* C9 */
+    entry->uses.idle_timeout = idle;
     entry->accessor = subject_of(memory, response->accessor);
-    entry->client_id = subject_of(memory, response->client_id);
+    entry->client = subject_of(memory, response->client_id);
     return entry;
 }
 
-static void entry_free(struct entry *entry)
-{
-    gatehouse_answer_release(entry->answer);
-    free(entry);
-}
-
-/* The tables; under the lock. */
-
-static void join_client(struct memory *memory, struct entry *entry)
-{
-    const char *client_id = entry->answer->response->client_id;
-    struct client *client;
-    HASH_FIND_STR(memory->clients, client_id, client);
-    if (client == NULL) {
-        client = must(calloc(1, sizeof *client));
-        client->client_id = must_copy(client_id);
-        HASH_ADD_KEYPTR(hh, memory->clients, client->client_id, strlen(client->client_id), client);
-    }
-    entry->client = client;
-    entry->previous = NULL;
-    entry->next = client->first;
-    if (client->first != NULL)
-        client->first->previous = entry;
-    client->first = entry;
-}
-
-static void leave_client(struct memory *memory, struct entry *entry)
-{
-    struct client *client = entry->client;
-    if (entry->previous != NULL)
-        entry->previous->next = entry->next;
-    else
-        client->first = entry->next;
-    if (entry->next != NULL)
-        entry->next->previous = entry->previous;
-    if (client->first != NULL)
-        return;
-    HASH_DEL(memory->clients, client);
-    free((char *)(uintptr_t)client->client_id);
-    free(client);
-}
-
-static struct entry *find(struct memory *memory, const struct memory_key *key)
-{
-    struct entry *entry;
-    HASH_FIND(by_key, memory->by_key, key, sizeof *key, entry);
-    return entry;
-}
-
-static void take_out(struct memory *memory, struct entry *entry)
-{
-    HASH_DELETE(by_key, memory->by_key, entry);
-    HASH_DELETE(by_accessor, memory->by_accessor, entry);
-    leave_client(memory, entry);
-    memory->stats.entries--;
-    entry_free(entry);
-}
-
-/* The oldest goes, unless it has been asked for since it was last in this place; then it is the youngest once more. */
-static void make_room(struct memory *memory)
-{
-    for (int chances = CHANCES; memory->stats.entries >= memory->entries_max; chances--) {
-        struct entry *oldest = memory->by_key;
-        if (oldest->was_hit && chances > 0) {
-            oldest->was_hit = false;
-            HASH_DELETE(by_key, memory->by_key, oldest);
-            HASH_ADD(by_key, memory->by_key, key, sizeof oldest->key, oldest);
-            continue;
-        }
-        take_out(memory, oldest);
-        memory->stats.evicted++;
-    }
-}
+/* Under the lock. */
 
 static void put_in(struct memory *memory, struct entry *entry)
 {
-    struct entry *before = find(memory, &entry->key);
+    struct entry *before = gatehouse_entries_find(memory->entries, &entry->key);
     if (before != NULL && before->sent > entry->sent) { /* what was asked later is known already */
-        entry_free(entry);
+        gatehouse_entry_free(entry);
         return;
     }
     if (before != NULL)
-        take_out(memory, before);
-    make_room(memory);
-    const char *accessor = entry->answer->response->accessor;
-    HASH_ADD(by_key, memory->by_key, key, sizeof entry->key, entry);
-    HASH_ADD_KEYPTR(by_accessor, memory->by_accessor, accessor, strlen(accessor), entry);
-    join_client(memory, entry);
-    memory->stats.entries++;
+        gatehouse_entries_remove(memory->entries, before);
+    memory->stats.evicted += gatehouse_entries_add(memory->entries, entry);
     memory->stats.kept++;
-}
-
-static void remove_accessor(struct memory *memory, const char *accessor)
-{
-    struct entry *entry;
-    for (;;) {
-        HASH_FIND(by_accessor, memory->by_accessor, accessor, strlen(accessor), entry);
-        if (entry == NULL)
-            return;
-        take_out(memory, entry);
-        memory->stats.removed++;
-    }
-}
-
-static void remove_client(struct memory *memory, const char *client_id)
-{
-    struct client *client;
-    HASH_FIND_STR(memory->clients, client_id, client);
-    while (client != NULL) {
-        bool is_last = client->first->next == NULL;
-        take_out(memory, client->first);
-        memory->stats.removed++;
-        if (is_last) /* and the client with it */
-            return;
-    }
-}
-
-static void remove_all(struct memory *memory)
-{
-    while (memory->by_key != NULL) {
-        take_out(memory, memory->by_key);
-        memory->stats.removed++;
-    }
 }
 
 /* C4: the window; under the lock. */
@@ -286,6 +120,15 @@ static const struct window_event *window_last(const struct memory *memory)
     return memory->window_count == 0 ? NULL : window_at(memory, memory->window_count - 1);
 }
 
+/* What this connection has changed and is not known here yet keeps hits away. Another history may never get there: by
+ * the end of REQUIRED_MOST every cache obeys the change, whatever it knows of it. */
+static void judge_required(struct memory *memory)
+{
+    const struct window_event *last = window_last(memory);
+    bool is_behind = last == NULL || last->position.revision < memory->required;
+    atomic_store(&memory->behind_until, is_behind ? memory->required_until : INT64_MIN);
+}
+
 static void window_add(struct memory *memory, const struct window_event *event)
 {
     if (memory->window_count == MEMORY_WINDOW) { /* its old end is cut, and nothing else of it */
@@ -293,6 +136,7 @@ static void window_add(struct memory *memory, const struct window_event *event)
         memory->window_count--;
     }
     memory->window[(memory->window_begin + memory->window_count++) % MEMORY_WINDOW] = *event;
+    judge_required(memory);
 }
 
 enum place { PLACE_UNKNOWN, PLACE_AHEAD, PLACE_KNOWN };
@@ -313,7 +157,7 @@ static bool names(const struct window_event *event, const struct entry *entry)
     if (event->kind == GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_TOKEN)
         return event->subject == entry->accessor;
     if (event->kind == GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_CREDENTIAL)
-        return event->subject == entry->client_id;
+        return event->subject == entry->client;
     return true; /* all, or a kind that a newer server knows */
 }
 
@@ -339,10 +183,10 @@ static bool is_revoked(const struct memory *memory, const struct memory_key *key
 static void wait_for_position(struct memory *memory, struct entry *entry)
 {
     if (memory->waiting_count == MEMORY_WAITING) {
-        entry_free(entry);
+        gatehouse_entry_free(entry);
         return;
     }
-    entry->next = memory->waiting;
+    entry->older = memory->waiting;
     memory->waiting = entry;
     memory->waiting_count++;
 }
@@ -354,7 +198,7 @@ static void judge(struct memory *memory, struct entry *entry)
     if (place == PLACE_AHEAD)
         wait_for_position(memory, entry);
     else if (place == PLACE_UNKNOWN || is_named_after(memory, entry, index) || is_revoked(memory, &entry->key))
-        entry_free(entry);
+        gatehouse_entry_free(entry);
     else
         put_in(memory, entry);
 }
@@ -367,9 +211,9 @@ static void judge_waiting(struct memory *memory,
     memory->waiting = NULL;
     memory->waiting_count = 0;
     for (struct entry *next; waiting != NULL; waiting = next) {
-        next = waiting->next;
+        next = waiting->older;
         if (is_over(memory, waiting, arg))
-            entry_free(waiting);
+            gatehouse_entry_free(waiting);
         else
             judge(memory, waiting);
     }
@@ -406,18 +250,33 @@ void gatehouse_memory_free(struct memory *memory)
     if (memory == NULL)
         return;
     gatehouse_memory_forget(memory);
+    gatehouse_entries_close(memory->entries);
+    gatehouse_uses_free(memory->uses);
+    gatehouse_entries_free(memory->entries);
     pthread_mutex_destroy(&memory->lock);
     free(memory->window);
     explicit_bzero(&memory->secret, sizeof memory->secret);
     free(memory);
 }
 
-/* What this connection has changed is not known here yet. Another history may never get there: by the end of
- * REQUIRED_MOST every cache obeys the change, whatever it knows of it. */
-static bool is_behind(const struct memory *memory, int64_t now)
+/* C3: trust is read, then the entry is found, then the clock is read. In this order no lock is needed: where trust
+ * comes of a pong, all that came before the pong was obeyed before (C6), and what it named is not found any more. So
+ * whoever finds it has a trust that ends a lease after that pong's ping, and was not ended before that ping. As it is
+ * with trust it is with what this connection has changed. */
+static bool find(struct memory *memory, const struct memory_key *key, struct hit *ret_hit)
 {
-    const struct window_event *last = window_last(memory);
-    return now < memory->required_until && (last == NULL || last->position.revision < memory->required);
+    int64_t behind_until = atomic_load(&memory->behind_until), trusted_until = atomic_load(&memory->trusted_until);
+    struct entry *entry = gatehouse_entries_find(memory->entries, key);
+    if (entry == NULL)
+        return false;
+    __builtin_prefetch(entry->client_id); /* the next cache line, while the clock is read */
+    int64_t now = memory->clock();
+    if (now >= trusted_until || now >= entry->limit || now < behind_until) /* C2: strictly */
+        return false;
+    if (!atomic_load_explicit(&entry->was_hit, memory_order_relaxed))
+        atomic_store_explicit(&entry->was_hit, true, memory_order_relaxed);
+    *ret_hit = (struct hit){entry, now};
+    return true;
 }
 
 void gatehouse_memory_require(struct memory *memory, const struct position *position)
@@ -427,6 +286,7 @@ void gatehouse_memory_require(struct memory *memory, const struct position *posi
     if (position->revision > memory->required || now >= memory->required_until) {
         memory->required = position->revision;
         memory->required_until = now + REQUIRED_MOST;
+        judge_required(memory);
     }
     pthread_mutex_unlock(&memory->lock);
 }
@@ -435,22 +295,11 @@ bool gatehouse_memory_find(struct memory *memory, const struct memory_key *key,
                            const Gatehouse__V1__Position *min_position, struct hit *ret_hit)
 {
     size_t index;
-    pthread_mutex_lock(&memory->lock);
-    struct entry *entry = find(memory, key);
-    int64_t now = memory->clock(); /* C3: the entry is found, then the clock is read */
-    bool is_hit = entry != NULL && now < memory->trusted_until && !is_behind(memory, now); /* C2: strictly */
-    if (is_hit) {
-        int64_t margin =
-            gatehouse_memory_interval(entry->idle_timeout) + gatehouse_memory_report_time(entry->idle_timeout); /* C9 */
-        is_hit = now < entry->until - margin;
-    }
-    if (is_hit && min_position != NULL) /* C10 */
-        is_hit = window_find(memory, min_position->revision, min_position->change_id, &index) == PLACE_KNOWN;
-    if (is_hit) {
-        entry->was_hit = true;
-        __atomic_add_fetch(&entry->answer->references, 1, __ATOMIC_RELAXED);
-        *ret_hit = (struct hit){entry->answer, now, entry->until - now, entry->idle_timeout};
-    }
+    if (min_position == NULL)
+        return find(memory, key, ret_hit);
+    pthread_mutex_lock(&memory->lock); /* C10: no reset comes between the window and the entry */
+    bool is_hit = window_find(memory, min_position->revision, min_position->change_id, &index) == PLACE_KNOWN &&
+                  find(memory, key, ret_hit);
     pthread_mutex_unlock(&memory->lock);
     return is_hit;
 }
@@ -471,9 +320,9 @@ void gatehouse_memory_remove(struct memory *memory, const struct memory_key *key
     pthread_mutex_lock(&memory->lock);
     if (for_good)
         memory->revoked[memory->revoked_count++ % REVOKED] = *key;
-    struct entry *entry = find(memory, key);
+    struct entry *entry = gatehouse_entries_find(memory->entries, key);
     if (entry != NULL) {
-        take_out(memory, entry);
+        gatehouse_entries_remove(memory->entries, entry);
         memory->stats.removed++;
     }
     judge_waiting(memory, is_key, key);
@@ -483,19 +332,20 @@ void gatehouse_memory_remove(struct memory *memory, const struct memory_key *key
 /* Under the lock. */
 static void forget(struct memory *memory)
 {
-    remove_all(memory);
+    memory->stats.removed += gatehouse_entries_remove_all(memory->entries);
     judge_waiting(memory, any, NULL);
     memory->window_begin = memory->window_count = 0;
+    judge_required(memory);
 }
 
 static void remove_named(struct memory *memory, const Gatehouse__V1__WatchEvent *event)
 {
     if (event->kind == GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_TOKEN)
-        remove_accessor(memory, event->accessor);
+        memory->stats.removed += gatehouse_entries_remove_accessor(memory->entries, event->accessor);
     else if (event->kind == GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_CREDENTIAL)
-        remove_client(memory, event->client_id);
+        memory->stats.removed += gatehouse_entries_remove_client(memory->entries, event->client_id);
     else
-        remove_all(memory);
+        memory->stats.removed += gatehouse_entries_remove_all(memory->entries);
 }
 
 bool gatehouse_memory_event(struct memory *memory, const Gatehouse__V1__WatchEvent *event)
@@ -553,8 +403,8 @@ void gatehouse_memory_pong(struct memory *memory, int64_t sent, int64_t lease)
     int64_t until = sent + lease / 64 * 63; /* W9: clocks run differently */
     if (!memory->has_pong || sent > memory->pong_sent)
         memory->pong_sent = sent;
-    if (!memory->has_pong || until > memory->trusted_until)
-        memory->trusted_until = until; /* C2: only a pong moves it, and it only grows */
+    if (until > memory->trusted_until)
+        atomic_store(&memory->trusted_until, until); /* C2: only a pong moves it, and it only grows */
     memory->has_pong = true;
     memory->stats.lease_ms = lease / 1000;
     pthread_mutex_unlock(&memory->lock);
@@ -576,6 +426,7 @@ void gatehouse_memory_tidy(struct memory *memory)
     int64_t now = memory->clock();
     if (memory->waiting != NULL)
         judge_waiting(memory, has_waited, &now); /* C5: a lease at most */
+    gatehouse_entries_sweep(memory->entries);
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -583,6 +434,7 @@ void gatehouse_memory_stats(struct memory *memory, struct gatehouse_cache_stats 
 {
     pthread_mutex_lock(&memory->lock);
     *ret_stats = memory->stats;
+    ret_stats->entries = gatehouse_entries_count(memory->entries);
     int64_t now = memory->clock();
     ret_stats->is_trusted = memory->has_pong && memory->window_count > 0 && now < memory->trusted_until;
     ret_stats->pong_age_ms = memory->has_pong ? (now - memory->pong_sent) / 1000 : -1;

@@ -2,7 +2,8 @@
 /*
  * What the cache knows: answers, the order of what ended them, and until when it may be trusted. Rules C1 to C6 and C10
  * of client/README.md. No network in here; whoever hears the stream says what it brought. Any thread; one lock, under
- * which C3, C5 and C6 exclude each other. All times are microseconds of the clock that was handed in.
+ * which C5 and C6 exclude each other. C3 takes none: see gatehouse_memory_find. All times are microseconds of the clock
+ * that was handed in.
  */
 #ifndef MEMORY_H
 #define MEMORY_H
@@ -13,6 +14,8 @@
 #include <stdbool.h>
 
 struct memory;
+struct entry;
+struct uses;
 
 enum { MEMORY_WINDOW = 4096, MEMORY_WAITING = 1024 };
 #define MEMORY_SECOND INT64_C(1000000)
@@ -26,33 +29,22 @@ struct memory_key {
     struct siphash hash;
 };
 
-/* What the server said, for as long as somebody reads it. */
-struct answer {
-    unsigned references;
-    Gatehouse__V1__IntrospectResponse *response;
-};
-
 struct hit {
-    struct answer *answer; /* gatehouse_answer_release */
-    int64_t now;           /* when it was found */
-    int64_t left;          /* of its valid_for */
-    int64_t idle_timeout;
+    struct entry *entry;
+    int64_t now; /* when it was found */
 };
 
-/* `secret`: random. `lease`: so long may an answer wait for its position. `clock` counts suspended time. */
+/* `secret`: random. `lease`: so long may an answer wait for its position. `clock` counts suspended time.
+ * `uses`, in which those of its entries are counted, is freed with it. */
 struct memory *gatehouse_memory_new(size_t entries, int64_t lease, const struct siphash_key *secret,
-                                    int64_t (*clock)(void));
+                                    int64_t (*clock)(void), struct uses *uses);
 void gatehouse_memory_free(struct memory *memory);
 struct memory_key gatehouse_memory_key(const struct memory *memory, const char *token);
 
-/* A use that is answered from memory is reported after at most this time, by a call of at most that (C9). */
-int64_t gatehouse_memory_interval(int64_t idle_timeout);
-int64_t gatehouse_memory_report_time(int64_t idle_timeout);
-
-/* C3, C10. `min_position` may be NULL. false: ask the server. */
+/* C3, C10. `min_position` may be NULL: then without a lock. Inside base/epoch, and the entry is there until that is
+ * left. false: ask the server. */
 bool gatehouse_memory_find(struct memory *memory, const struct memory_key *key,
                            const Gatehouse__V1__Position *min_position, struct hit *ret_hit);
-void gatehouse_answer_release(struct answer *answer);
 
 /* C5: an active answer to a call that was sent at `sent` (or later). It is copied. */
 void gatehouse_memory_keep(struct memory *memory, const struct memory_key *key,

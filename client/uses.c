@@ -2,6 +2,7 @@
 #include "uses.h"
 
 #include "base/must.h"
+#include "tally.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,31 +12,51 @@
 #define uthash_fatal(message) abort()
 #include <uthash.h>
 
-#define AGE_MOST (3600 * MEMORY_SECOND)
+#define AGE_MOST (3600 * USES_SECOND)
+#define IDLE_MOST (10 * USES_SECOND)
+#define REPORT_MOST (2 * USES_SECOND)
 
-struct record {
-    struct siphash key;
-    struct use use;
+/* An api and the roles that it requires, once for all tokens that are asked about by it. */
+struct question {
+    size_t references;
+    char *form; /* its key: api, then the roles, each with its NUL */
+    size_t form_size;
+    size_t required_count;
+    char **required; /* within form */
     UT_hash_handle hh;
 };
 
 struct uses {
     size_t max;
-    struct siphash_key secret;
+    struct tally noted;
+    _Atomic size_t
+        waiting;          /* use_counts and uses that are to be reported, or are in a report; changes under the lock */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    struct record *records;
+    struct question *questions;
+    struct use_count *first_due, *last_due; /* since they were last reported somebody has counted */
+    struct use *returned;
     int64_t due;     /* of the first that is; INT64_MAX: there is none */
     int64_t planned; /* the thread that reports wakes then */
-    uint64_t unreported, lost;
+    size_t more;     /* use_counts beside each token's first */
+    uint64_t settled, lost;
 };
 
-struct uses *gatehouse_uses_new(size_t max, const struct siphash_key *secret)
+int64_t gatehouse_uses_interval(int64_t idle_timeout)
 {
-    struct uses *uses = must(calloc(1, sizeof *uses));
-    uses->max = max < USES_MAX ? max : USES_MAX;
-    uses->secret = *secret;
-    uses->due = INT64_MAX;
+    return idle_timeout / 10 < IDLE_MOST ? idle_timeout / 10 : IDLE_MOST;
+}
+
+int64_t gatehouse_uses_report_time(int64_t idle_timeout)
+{
+    int64_t interval = gatehouse_uses_interval(idle_timeout);
+    return interval < REPORT_MOST ? interval : REPORT_MOST;
+}
+
+struct uses *gatehouse_uses_new(size_t max)
+{
+    struct uses *uses = must(aligned_alloc(_Alignof(struct uses), sizeof *uses));
+    *uses = (struct uses){.max = max, .due = INT64_MAX};
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -45,47 +66,119 @@ struct uses *gatehouse_uses_new(size_t max, const struct siphash_key *secret)
     return uses;
 }
 
-static void record_free(struct record *record)
+/* Questions; under the lock, but for is_same. */
+
+static bool is_same(const struct question *question, const Gatehouse__V1__IntrospectRequest *request)
 {
-    explicit_bzero(record->use.token, strlen(record->use.token));
-    free(record->use.token);
-    free(record->use.api);
-    for (size_t i = 0; i < record->use.required_count; i++)
-        free(record->use.required[i]);
-    free(record->use.required);
-    free(record);
+    if (question->required_count != request->n_required_roles || strcmp(question->form, request->api) != 0)
+        return false;
+    for (size_t i = 0; i < question->required_count; i++)
+        if (strcmp(question->required[i], request->required_roles[i]) != 0)
+            return false;
+    return true;
 }
 
-/* A use in a report is the one in its record. */
-static struct record *record_of(struct use *use)
+static char *append(char *at, const char *text)
 {
-    return (struct record *)((char *)use - offsetof(struct record, use));
+    size_t size = strlen(text) + 1;
+    memcpy(at, text, size);
+    return at + size;
 }
 
-static struct record *record_new(const struct siphash *key, const Gatehouse__V1__IntrospectRequest *request)
+static struct question *question_new(const Gatehouse__V1__IntrospectRequest *request)
 {
-    struct record *record = must(calloc(1, sizeof *record));
-    record->key = *key;
-    record->use.token = must_copy(request->token);
-    record->use.api = must_copy(request->api);
-    record->use.required_count = request->n_required_roles;
-    record->use.required = must(calloc(request->n_required_roles + 1, sizeof *record->use.required));
+    struct question *question = must(calloc(1, sizeof *question));
+    question->form_size = strlen(request->api) + 1;
     for (size_t i = 0; i < request->n_required_roles; i++)
-        record->use.required[i] = must_copy(request->required_roles[i]);
-    return record;
+        question->form_size += strlen(request->required_roles[i]) + 1;
+    question->form = must(malloc(question->form_size));
+    question->required = must(calloc(request->n_required_roles + 1, sizeof *question->required));
+    char *at = append(question->form, request->api);
+    for (; question->required_count < request->n_required_roles; question->required_count++) {
+        question->required[question->required_count] = at;
+        at = append(at, request->required_roles[question->required_count]);
+    }
+    return question;
 }
 
-/* Of each text its own hash, so that no two lists of texts run into each other. */
-static struct siphash key_of(const struct uses *uses, const Gatehouse__V1__IntrospectRequest *request)
+static void question_free(struct question *question)
 {
-    struct siphash parts[34]; /* token, api, and as many roles as the contract allows */
-    size_t count = 0;
-    parts[count++] = gatehouse_siphash(&uses->secret, request->token, strlen(request->token));
-    parts[count++] = gatehouse_siphash(&uses->secret, request->api, strlen(request->api));
-    for (size_t i = 0; i < request->n_required_roles && count < sizeof parts / sizeof *parts; i++)
-        parts[count++] =
-            gatehouse_siphash(&uses->secret, request->required_roles[i], strlen(request->required_roles[i]));
-    return gatehouse_siphash(&uses->secret, parts, count * sizeof *parts);
+    free(question->form);
+    free(question->required);
+    free(question);
+}
+
+static struct question *question_get(struct uses *uses, const Gatehouse__V1__IntrospectRequest *request)
+{
+    struct question *wanted = question_new(request), *found;
+    HASH_FIND(hh, uses->questions, wanted->form, wanted->form_size, found);
+    if (found == NULL) {
+        HASH_ADD_KEYPTR(hh, uses->questions, wanted->form, wanted->form_size, wanted);
+        found = wanted;
+    } else {
+        question_free(wanted);
+    }
+    found->references++;
+    return found;
+}
+
+static void question_release(struct uses *uses, struct question *question)
+{
+    if (question == NULL || --question->references > 0)
+        return;
+    HASH_DEL(uses->questions, question);
+    question_free(question);
+}
+
+/* Counts */
+
+struct use_count *gatehouse_uses_find(struct use_counts *counts, const Gatehouse__V1__IntrospectRequest *request)
+{
+    for (struct use_count *count = &counts->first; count != NULL;
+         count = atomic_load_explicit(&count->next, memory_order_acquire)) {
+        const struct question *question = atomic_load_explicit(&count->question, memory_order_acquire);
+        if (question != NULL && is_same(question, request))
+            return count;
+    }
+    return NULL;
+}
+
+static void ask_first(struct use_count *count, struct use_counts *counts, struct question *question, bool is_allowed)
+{
+    count->counts = counts;
+    count->is_allowed = is_allowed;
+    atomic_store_explicit(&count->question, question, memory_order_release);
+}
+
+/* Under the lock. */
+static struct use_count *add(struct uses *uses, struct use_counts *counts,
+                             const Gatehouse__V1__IntrospectRequest *request, bool is_allowed)
+{
+    struct use_count *first = &counts->first;
+    if (first->question == NULL) {
+        ask_first(first, counts, question_get(uses, request), is_allowed);
+        return first;
+    }
+    if (uses->more >= uses->max || counts->more + 1 >= USES_OF_TOKEN_MAX)
+        return NULL;
+    struct use_count *count = must(calloc(1, sizeof *count));
+    ask_first(count, counts, question_get(uses, request), is_allowed);
+    count->next = first->next;
+    atomic_store_explicit(&first->next, count, memory_order_release);
+    counts->more++;
+    uses->more++;
+    return count;
+}
+
+struct use_count *gatehouse_uses_add(struct uses *uses, struct use_counts *counts,
+                                     const Gatehouse__V1__IntrospectRequest *request, bool is_allowed)
+{
+    pthread_mutex_lock(&uses->lock);
+    struct use_count *count = gatehouse_uses_find(counts, request); /* another thread's, meanwhile */
+    if (count == NULL)
+        count = add(uses, counts, request, is_allowed);
+    pthread_mutex_unlock(&uses->lock);
+    return count;
 }
 
 /* Under the lock. */
@@ -95,82 +188,154 @@ static void fall_due(struct uses *uses, int64_t due)
         uses->due = due;
 }
 
-bool gatehouse_uses_note(struct uses *uses, const Gatehouse__V1__IntrospectRequest *request, const struct hit *hit,
-                         bool *ret_must_wake)
+/* The first to count since the last report. */
+static bool enqueue(struct uses *uses, struct use_count *count, const char *token, int64_t now)
 {
-    struct siphash key = key_of(uses, request);
-    struct record *record;
     pthread_mutex_lock(&uses->lock);
-    HASH_FIND(hh, uses->records, &key, sizeof key, record);
-    bool has_room = record != NULL || HASH_COUNT(uses->records) < uses->max;
-    if (has_room && record == NULL) {
-        record = record_new(&key, request);
-        HASH_ADD(hh, uses->records, key, sizeof record->key, record);
-        /* C9: at the latest an interval after the first of them. In a half full table there is no time to lose. */
-        fall_due(uses, hit->now + gatehouse_memory_interval(hit->idle_timeout));
-        if (HASH_COUNT(uses->records) * 2 > uses->max)
-            fall_due(uses, hit->now);
-    }
-    if (has_room) {
-        record->use.count++;
-        record->use.last = hit->now > record->use.last ? hit->now : record->use.last;
-        record->use.idle_timeout = hit->idle_timeout;
-        uses->unreported++;
-    }
-    *ret_must_wake = uses->due < uses->planned;
-    if (*ret_must_wake)
+    count->token = must_copy(token);
+    count->next_due = NULL;
+    if (uses->last_due != NULL)
+        uses->last_due->next_due = count;
+    else
+        uses->first_due = count;
+    uses->last_due = count;
+    count->counts->due++;
+    /* C9: at the latest an interval after the first of them. In a half full table there is no time to lose. */
+    fall_due(uses, now + gatehouse_uses_interval(count->counts->idle_timeout));
+    if (++uses->waiting * 2 > uses->max)
+        fall_due(uses, now);
+    bool must_wake = uses->due < uses->planned;
+    if (must_wake)
         uses->planned = uses->due; /* once is enough */
     pthread_mutex_unlock(&uses->lock);
-    return has_room;
+    return must_wake;
 }
 
-/* More of one use than a report may say are several. Under the lock. */
-static struct record *split(struct record *record)
+bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const char *token, int64_t now,
+                         bool *ret_must_wake)
 {
-    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
-    request.token = record->use.token;
-    request.api = record->use.api;
-    request.n_required_roles = record->use.required_count;
-    request.required_roles = record->use.required;
-    struct record *part = record_new(&record->key, &request);
-    part->use.last = record->use.last;
-    part->use.idle_timeout = record->use.idle_timeout;
-    part->use.count = USES_COUNT_MAX;
-    record->use.count -= USES_COUNT_MAX;
-    return part;
+    *ret_must_wake = false;
+    if (atomic_load_explicit(&count->count, memory_order_relaxed) == 0 &&
+        atomic_load_explicit(&uses->waiting, memory_order_relaxed) >= uses->max)
+        return false;
+    int64_t last = atomic_load_explicit(&count->last, memory_order_relaxed);
+    while (last < now &&
+           !atomic_compare_exchange_weak_explicit(&count->last, &last, now, memory_order_relaxed, memory_order_relaxed))
+        ;
+    tally_add(&uses->noted, 1);
+    /* Whoever takes the count has the last use with it. Who finds none waits for nobody else: it was taken. */
+    if (atomic_fetch_add_explicit(&count->count, 1, memory_order_acq_rel) == 0)
+        *ret_must_wake = enqueue(uses, count, token, now);
+    return true;
+}
+
+/* Under the lock; they are the caller's no more. */
+static void give_back(struct uses *uses, struct use_counts *counts)
+{
+    question_release(uses, counts->first.question);
+    for (struct use_count *count = counts->first.next, *next; count != NULL; count = next) {
+        next = count->next;
+        question_release(uses, count->question);
+        free(count);
+    }
+    uses->more -= counts->more;
+    counts->give_back(counts);
+}
+
+void gatehouse_uses_leave(struct uses *uses, struct use_counts *counts)
+{
+    pthread_mutex_lock(&uses->lock);
+    counts->is_left = true;
+    if (counts->due == 0)
+        give_back(uses, counts);
+    pthread_mutex_unlock(&uses->lock);
+}
+
+/* Reports */
+
+static void use_free(struct use *use)
+{
+    explicit_bzero(use->token, strlen(use->token));
+    free(use->token);
+    free(use->api);
+    for (size_t i = 0; i < use->required_count; i++)
+        free(use->required[i]);
+    free(use->required);
+    free(use);
+}
+
+static struct use *use_new(const struct use_count *count, uint64_t uses)
+{
+    const struct question *question = count->question;
+    struct use *use = must(calloc(1, sizeof *use));
+    use->token = must_copy(count->token);
+    use->api = must_copy(question->form);
+    use->required = must(calloc(question->required_count + 1, sizeof *use->required));
+    for (; use->required_count < question->required_count; use->required_count++)
+        use->required[use->required_count] = must_copy(question->required[use->required_count]);
+    use->last = count->last;
+    use->idle_timeout = count->counts->idle_timeout;
+    use->count = uses;
+    return use;
+}
+
+static void put_back(struct uses *uses, struct use *use)
+{
+    use->next = uses->returned;
+    uses->returned = use;
+}
+
+/* From here on it counts from 0, and the next to count puts it among those that are due again. */
+static void drain(struct uses *uses, struct use_count *count)
+{
+    uint64_t left = atomic_exchange_explicit(&count->count, 0, memory_order_acq_rel);
+    for (uses->waiting--; left > 0; uses->waiting++) { /* more than a report may say are several */
+        uint64_t part = left < USES_COUNT_MAX ? left : USES_COUNT_MAX;
+        put_back(uses, use_new(count, part));
+        left -= part;
+    }
+    explicit_bzero(count->token, strlen(count->token));
+    free(count->token);
+    count->token = NULL;
+    if (--count->counts->due == 0 && count->counts->is_left)
+        give_back(uses, count->counts);
+}
+
+static struct use *take_one(struct uses *uses)
+{
+    struct use_count *count = uses->first_due;
+    if (uses->returned == NULL && count != NULL) {
+        uses->first_due = count->next_due;
+        if (uses->first_due == NULL)
+            uses->last_due = NULL;
+        drain(uses, count);
+    }
+    struct use *use = uses->returned;
+    if (use != NULL)
+        uses->returned = use->next;
+    return use;
 }
 
 struct use *gatehouse_uses_take(struct uses *uses, int64_t now)
 {
-    struct use *taken = NULL;
+    struct use *taken = NULL, *use;
     pthread_mutex_lock(&uses->lock);
-    for (int count = 0; now >= uses->due && uses->records != NULL && count < USES_REPORT_MAX; count++) {
-        struct record *record = uses->records;
-        if (record->use.count > USES_COUNT_MAX)
-            record = split(record);
-        else
-            HASH_DEL(uses->records, record);
-        record->use.next = taken;
-        taken = &record->use;
+    for (int count = 0; now >= uses->due && count < USES_REPORT_MAX && (use = take_one(uses)) != NULL; count++) {
+        use->next = taken;
+        taken = use;
     }
-    if (uses->records == NULL)
+    if (uses->returned == NULL && uses->first_due == NULL)
         uses->due = INT64_MAX;
     pthread_mutex_unlock(&uses->lock);
     return taken;
 }
 
 /* Under the lock. */
-static void put_back(struct uses *uses, struct record *record)
+static void settle(struct uses *uses, struct use *use)
 {
-    struct record *newer;
-    HASH_FIND(hh, uses->records, &record->key, sizeof record->key, newer);
-    if (newer == NULL) {
-        HASH_ADD(hh, uses->records, key, sizeof record->key, record);
-        return;
-    }
-    newer->use.count += record->use.count;
-    newer->use.last = newer->use.last > record->use.last ? newer->use.last : record->use.last;
-    record_free(record);
+    uses->settled += use->count;
+    uses->waiting--;
+    use_free(use);
 }
 
 void gatehouse_uses_return(struct uses *uses, struct use *taken, int64_t now, int64_t due)
@@ -179,12 +344,11 @@ void gatehouse_uses_return(struct uses *uses, struct use *taken, int64_t now, in
     for (struct use *next; taken != NULL; taken = next) {
         next = taken->next;
         if (now - taken->last <= AGE_MOST) {
-            put_back(uses, record_of(taken));
+            put_back(uses, taken);
             fall_due(uses, due);
         } else {
-            uses->unreported -= taken->count;
             uses->lost += taken->count;
-            record_free(record_of(taken));
+            settle(uses, taken);
         }
     }
     pthread_cond_broadcast(&uses->changed);
@@ -197,8 +361,7 @@ void gatehouse_uses_done(struct uses *uses, struct use *taken, uint64_t lost)
     uses->lost += lost;
     for (struct use *next; taken != NULL; taken = next) {
         next = taken->next;
-        uses->unreported -= taken->count;
-        record_free(record_of(taken));
+        settle(uses, taken);
     }
     pthread_cond_broadcast(&uses->changed);
     pthread_mutex_unlock(&uses->lock);
@@ -207,7 +370,7 @@ void gatehouse_uses_done(struct uses *uses, struct use *taken, uint64_t lost)
 void gatehouse_uses_flush(struct uses *uses)
 {
     pthread_mutex_lock(&uses->lock);
-    if (uses->records != NULL)
+    if (uses->waiting > 0)
         uses->due = INT64_MIN;
     pthread_mutex_unlock(&uses->lock);
 }
@@ -216,14 +379,14 @@ void gatehouse_uses_await(struct uses *uses, int64_t microseconds)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += microseconds / MEMORY_SECOND;
-    until.tv_nsec += microseconds % MEMORY_SECOND * 1000;
+    until.tv_sec += microseconds / USES_SECOND;
+    until.tv_nsec += microseconds % USES_SECOND * 1000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&uses->lock);
-    while (uses->unreported > 0 && pthread_cond_timedwait(&uses->changed, &uses->lock, &until) == 0)
+    while (uses->waiting > 0 && pthread_cond_timedwait(&uses->changed, &uses->lock, &until) == 0)
         ;
     pthread_mutex_unlock(&uses->lock);
 }
@@ -240,7 +403,8 @@ int64_t gatehouse_uses_plan(struct uses *uses, int64_t wake)
 void gatehouse_uses_stats(struct uses *uses, struct gatehouse_cache_stats *stats)
 {
     pthread_mutex_lock(&uses->lock);
-    stats->uses_unreported = uses->unreported;
+    stats->hits = tally_sum(&uses->noted);
+    stats->uses_unreported = stats->hits - uses->settled;
     stats->uses_lost = uses->lost;
     pthread_mutex_unlock(&uses->lock);
 }
@@ -249,10 +413,10 @@ void gatehouse_uses_free(struct uses *uses)
 {
     if (uses == NULL)
         return;
-    for (struct record *record = uses->records, *next; record != NULL; record = next) {
-        next = record->hh.next;
-        HASH_DEL(uses->records, record);
-        record_free(record);
+    for (struct use *use; (use = uses->returned) != NULL || uses->first_due != NULL;) {
+        use = take_one(uses);
+        if (use != NULL)
+            use_free(use);
     }
     pthread_mutex_destroy(&uses->lock);
     pthread_cond_destroy(&uses->changed);

@@ -74,14 +74,16 @@ static bool read_introspect(struct api *api, const struct asked *asked, struct i
     return true;
 }
 
+static int role_number(const void *directory, const char *id)
+{
+    return directory_role_number((struct directory *)(uintptr_t)directory, id);
+}
+
 static void list_missing(struct directory *directory, const struct introspection *introspection,
                          const struct asked *asked, struct introspect_answer *answer)
 {
-    for (size_t i = 0; i < asked->required_count; i++) {
-        int role = directory_role_number(directory, asked->required[i]);
-        if (role < 0 || !role_set_has(&introspection->roles, role))
-            answer->missing[answer->message.n_missing_roles++] = asked->required[i];
-    }
+    answer->message.n_missing_roles = role_list_missing(&introspection->roles, asked->required, asked->required_count,
+                                                        role_number, directory, answer->missing);
     answer->message.missing_roles = answer->missing;
 }
 

@@ -41,3 +41,15 @@ struct role role_built_in(int index)
     snprintf(role.description, sizeof role.description, "%s", built_in_roles[index].description);
     return role;
 }
+
+size_t role_list_missing(const struct role_set *carried, char *const *required, size_t count, role_number_fn *number,
+                         const void *catalogue, char **ret_missing)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        int role = number(catalogue, required[i]);
+        if (role < 0 || !role_set_has(carried, role))
+            ret_missing[missing++] = required[i];
+    }
+    return missing;
+}

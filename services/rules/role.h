@@ -4,6 +4,7 @@
 #define RULES_ROLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -47,6 +48,14 @@ static inline bool role_set_is_empty(const struct role_set *set)
 {
     return role_set_equal(set, &(struct role_set){0});
 }
+
+/* A role's number where it is known; -1: there is no such role there. */
+typedef int role_number_fn(const void *catalogue, const char *id);
+
+/* The one function that says which of `required` whoever carries `carried` lacks, in their order: those that it does
+ * not carry, whether they exist or not. Returns how many, into `ret_missing`, which has room for all. */
+size_t role_list_missing(const struct role_set *carried, char *const *required, size_t count, role_number_fn *number,
+                         const void *catalogue, char **ret_missing);
 
 struct role {
     int number;

@@ -27,6 +27,24 @@ static void ask(struct gatehouse *gatehouse, Gatehouse__V1__IntrospectRequest *r
         gatehouse__v1__introspect_response__free_unpacked(answer, NULL);
 }
 
+/* As `cached`, with the client ID. */
+static void check(struct gatehouse *gatehouse, char **words, size_t count)
+{
+    struct gatehouse_call call = {0};
+    struct gatehouse_check check = {.token = strcmp(words[1], "NULL") == 0 ? NULL : words[1],
+                                    .api = count > 2 ? words[2] : NULL,
+                                    .required_roles = (const char *const *)words + 3,
+                                    .required_count = count > 3 ? count - 3 : 0,
+                                    .client_id = "of before"};
+    if (gatehouse_check(gatehouse, &check, &call) != GATEHOUSE_OK)
+        print_error(&call);
+    else
+        printf("%s %s %s from %s\n", check.is_active ? "active" : "inactive", check.is_allowed ? "allowed" : "denied",
+               check.client_id, call.is_from_memory ? "memory" : "the server");
+    if (gatehouse_check(gatehouse, &check, NULL) != call.status)
+        printf("another answer without a call\n");
+}
+
 struct stubbed {
     struct gatehouse_call call; /* first */
     pthread_mutex_t lock;
@@ -72,7 +90,7 @@ static void print_stats(struct gatehouse *gatehouse)
 }
 
 /* cached TOKEN [API [ROLE…]] | look TOKEN | stub TOKEN | after REVISION CHANGE_ID TOKEN | as AUTHORIZATION TOKEN |
- * counted N TOKEN | many N TOKEN API | nothing | stats */
+ * check TOKEN [API [ROLE…]] | counted N TOKEN | many N TOKEN API | nothing | stats */
 bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -86,6 +104,8 @@ bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
         request.required_roles = words + 3;
         request.n_required_roles = count > 3 ? count - 3 : 0;
         ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "check") == 0 && count > 1) {
+        check(gatehouse, words, count);
     } else if (strcmp(command, "look") == 0 && count == 2) {
         request.no_touch = 1;
         ask(gatehouse, &request, &call);

@@ -44,6 +44,13 @@ static void ask_and_wait(struct weather *weather, const Gatehouse__V1__Introspec
     gatehouse__v1__introspect_response__free_unpacked(answer, NULL);
 }
 
+static void check(struct weather *weather)
+{
+    struct gatehouse_call call = {0};
+    struct gatehouse_check check = {.token = weather->token};
+    expect(weather, gatehouse_check(weather->gatehouse, &check, &call) == GATEHOUSE_OK && check.is_active, &call);
+}
+
 /* A call of a generated stub */
 struct pending {
     struct gatehouse_call call; /* first */
@@ -80,6 +87,7 @@ static void *work(void *data)
     request.token = (char *)(uintptr_t)weather->token;
     while (!weather->is_over) {
         ask_and_wait(weather, &request);
+        check(weather);
         ask_by_stub(weather, &request, true);
         ask_by_stub(weather, &request, false);
         worker->done++;

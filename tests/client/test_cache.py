@@ -115,6 +115,23 @@ class Hits(Case):
             self.assertEqual(driver.ask("cached", "nonsense"), f"inactive {SERVER}")  # which is not kept
             self.assertEqual(plain.stats(), dict.fromkeys(plain.stats(), 0))
 
+    def test_a_check_is_answered_as_an_introspection_is(self):
+        client_id = self.third_party[0]
+        with self.driver() as driver, self.driver(CACHE_ENTRIES="0") as plain:
+            self.await_hit(driver, self.token)
+            for roles, said in (([], "allowed"), (["work_creator", "work_assigner"], "allowed"), (["team_leader"], "denied"),
+                                (["work_creator", "no_such_role"], "denied"), (["work_creator"] * 32, "allowed")):
+                for _ in range(2):
+                    self.assertEqual(driver.ask("check", self.token, "/x", *roles), f"active {said} {client_id} {MEMORY}")
+                self.assertEqual(plain.ask("check", self.token, "/x", *roles), f"active {said} {client_id} {SERVER}")
+            for one in (driver, plain):
+                self.assertEqual(one.ask("check", "nonsense"), f"inactive denied  {SERVER}")
+                self.assertEqual(one.ask("check", self.token, "/x", *["work_creator"] * 33), "error INVALID_ARGUMENT INVALID_FIELD")
+                self.assertEqual(one.ask("check", self.token, "x" * 257), "error INVALID_ARGUMENT INVALID_FIELD")
+                self.assertRegex(one.ask("check", "NULL"), "^(error|inactive denied)")
+            self.revoke(self.token)
+            self.until(lambda: driver.ask("check", self.token), lambda said: said == f"inactive denied  {SERVER}")
+
     def test_what_is_not_for_the_cache_goes_to_the_server(self):
         other = self.issue(self.client("another", "resource_server"))
         with self.driver() as driver:

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the cache knows, by itself: each rule of client/README.md that memory.c and uses.c keep. */
-#include "memory.h"
-#include "uses.h"
+#include "base/epoch.h"
+#include "entries.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +29,7 @@ static int64_t read_clock(void)
 static struct memory *start(size_t entries)
 {
     now = 1000 * MEMORY_SECOND;
-    struct memory *memory = gatehouse_memory_new(entries, LEASE, &secret, read_clock);
+    struct memory *memory = gatehouse_memory_new(entries, LEASE, &secret, read_clock, gatehouse_uses_new(100));
     gatehouse_memory_reset(memory, &(struct position){10, 1000});
     gatehouse_memory_pong(memory, now, LEASE);
     return memory;
@@ -57,9 +59,9 @@ static bool has_after(struct memory *memory, const char *token, const Gatehouse_
 {
     struct memory_key key = gatehouse_memory_key(memory, token);
     struct hit hit;
+    epoch_enter();
     bool is_hit = gatehouse_memory_find(memory, &key, min_position, &hit);
-    if (is_hit)
-        gatehouse_answer_release(hit.answer);
+    epoch_leave();
     return is_hit;
 }
 
@@ -125,7 +127,7 @@ static void before_the_first_pong_nothing_is_a_hit(void **state)
 {
     (void)state;
     now = 1000 * MEMORY_SECOND;
-    struct memory *memory = gatehouse_memory_new(10, LEASE, &secret, read_clock);
+    struct memory *memory = gatehouse_memory_new(10, LEASE, &secret, read_clock, gatehouse_uses_new(100));
     keep(memory, "a", "client", 10, 1000);
     gatehouse_memory_reset(memory, &(struct position){10, 1000});
     keep(memory, "a", "client", 10, 1000);
@@ -365,13 +367,22 @@ static void entries_are_bounded_and_what_is_asked_for_stays(void **state)
 
 /* Uses */
 
-static bool use(struct uses *uses, const char *token, const char *api, bool *must_wake)
+static int given_back;
+
+static void note_given_back(struct use_counts *counts)
+{
+    (void)counts;
+    given_back++;
+}
+
+static bool use(struct uses *uses, struct use_counts *counts, const char *token, const char *api, bool *must_wake)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
-    struct hit hit = {.now = now, .idle_timeout = 100 * MEMORY_SECOND};
-    request.token = (char *)(uintptr_t)token;
     request.api = (char *)(uintptr_t)api;
-    return gatehouse_uses_note(uses, &request, &hit, must_wake);
+    struct use_count *count = gatehouse_uses_find(counts, &request);
+    if (count == NULL)
+        count = gatehouse_uses_add(uses, counts, &request, true);
+    return count != NULL && gatehouse_uses_note(uses, count, token, now, must_wake);
 }
 
 static uint64_t unreported(struct uses *uses)
@@ -381,17 +392,26 @@ static uint64_t unreported(struct uses *uses)
     return stats.uses_unreported;
 }
 
+static uint64_t sum(const struct use *taken)
+{
+    uint64_t total = 0;
+    for (; taken != NULL; taken = taken->next)
+        total += taken->count;
+    return total;
+}
+
 static void uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last(void **state)
 {
     (void)state;
-    struct uses *uses = gatehouse_uses_new(100, &secret);
+    struct uses *uses = gatehouse_uses_new(100);
+    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
     bool must_wake;
     now = 1000 * MEMORY_SECOND;
     assert_int_equal(gatehouse_uses_plan(uses, now + 60 * MEMORY_SECOND), now + 60 * MEMORY_SECOND);
-    assert_true(use(uses, "a", "x", &must_wake) && must_wake); /* the thread would sleep for too long */
+    assert_true(use(uses, &counts, "a", "x", &must_wake) && must_wake); /* the thread would sleep for too long */
     now += 9 * MEMORY_SECOND;
-    assert_true(use(uses, "a", "x", &must_wake) && !must_wake);
-    assert_true(use(uses, "a", "y", &must_wake));
+    assert_true(use(uses, &counts, "a", "x", &must_wake) && !must_wake);
+    assert_true(use(uses, &counts, "a", "y", &must_wake));
     assert_null(gatehouse_uses_take(uses, now));
     now += MEMORY_SECOND;
     struct use *taken = gatehouse_uses_take(uses, now);
@@ -400,34 +420,36 @@ static void uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last(v
     assert_null(taken->next->next);
     assert_int_equal(taken->last, now - MEMORY_SECOND);
     assert_int_equal(taken->count + taken->next->count, 3);
-    assert_true(use(uses, "a", "x", &must_wake)); /* while the report is under way */
+    assert_true(use(uses, &counts, "a", "x", &must_wake)); /* while the report is under way */
     assert_int_equal(unreported(uses), 4);
     gatehouse_uses_return(uses, taken, now, now + MEMORY_SECOND); /* it failed */
     assert_int_equal(unreported(uses), 4);
     assert_null(gatehouse_uses_take(uses, now));
     now += MEMORY_SECOND;
     taken = gatehouse_uses_take(uses, now);
-    assert_int_equal(taken->count + taken->next->count, 4);
+    assert_int_equal(sum(taken), 4);
     gatehouse_uses_done(uses, taken, 0);
     assert_int_equal(unreported(uses), 0);
     assert_null(gatehouse_uses_take(uses, INT64_MAX - 1));
+    gatehouse_uses_leave(uses, &counts);
     gatehouse_uses_free(uses);
 }
 
 static void uses_are_bounded_and_a_half_full_table_is_reported_at_once(void **state)
 {
     (void)state;
-    struct uses *uses = gatehouse_uses_new(4, &secret);
+    struct uses *uses = gatehouse_uses_new(4);
+    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
     char api[] = "a";
     bool must_wake;
     now = 1000 * MEMORY_SECOND;
     for (int i = 0; i < 4; i++, api[0]++) {
-        assert_true(use(uses, "a", api, &must_wake));
+        assert_true(use(uses, &counts, "a", api, &must_wake));
         struct use *taken = i < 2 ? gatehouse_uses_take(uses, now) : NULL;
         assert_null(taken);
     }
-    assert_false(use(uses, "a", api, &must_wake)); /* a fifth: the server must be asked */
-    assert_true(use(uses, "a", "a", &must_wake));
+    assert_false(use(uses, &counts, "a", api, &must_wake)); /* a fifth: the server must be asked */
+    assert_true(use(uses, &counts, "a", "a", &must_wake));
     struct use *taken = gatehouse_uses_take(uses, now);
     assert_non_null(taken);
     gatehouse_uses_return(uses, taken, now + 3601 * MEMORY_SECOND, now); /* too old to mean anything */
@@ -435,25 +457,149 @@ static void uses_are_bounded_and_a_half_full_table_is_reported_at_once(void **st
     gatehouse_uses_stats(uses, &stats);
     assert_int_equal(stats.uses_unreported, 0);
     assert_int_equal(stats.uses_lost, 5);
+    gatehouse_uses_leave(uses, &counts);
     gatehouse_uses_free(uses);
 }
 
 static void a_report_says_a_million_of_one_use_at_most(void **state)
 {
     (void)state;
-    struct uses *uses = gatehouse_uses_new(4, &secret);
+    struct uses *uses = gatehouse_uses_new(4);
+    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
     bool must_wake;
     now = 1000 * MEMORY_SECOND;
     for (int i = 0; i < USES_COUNT_MAX + 2; i++)
-        (void)use(uses, "a", "x", &must_wake);
+        (void)use(uses, &counts, "a", "x", &must_wake);
     gatehouse_uses_flush(uses);
     struct use *taken = gatehouse_uses_take(uses, now);
     assert_non_null(taken->next);
-    assert_int_equal(taken->count, 2);
-    assert_int_equal(taken->next->count, USES_COUNT_MAX);
+    assert_int_equal(taken->count + taken->next->count, USES_COUNT_MAX + 2);
+    assert_in_range(taken->count, 2, USES_COUNT_MAX);
+    gatehouse_uses_done(uses, taken, 0);
+    assert_int_equal(unreported(uses), 0);
+    gatehouse_uses_leave(uses, &counts);
+    gatehouse_uses_free(uses);
+}
+
+static void what_was_counted_for_an_answer_that_is_gone_is_reported(void **state)
+{
+    (void)state;
+    struct uses *uses = gatehouse_uses_new(4);
+    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
+    bool must_wake;
+    now = 1000 * MEMORY_SECOND;
+    assert_true(use(uses, &counts, "a", "x", &must_wake) && use(uses, &counts, "a", "y", &must_wake));
+    given_back = 0;
+    gatehouse_uses_leave(uses, &counts);
+    assert_int_equal(given_back, 0);
+    gatehouse_uses_flush(uses);
+    struct use *taken = gatehouse_uses_take(uses, now);
+    assert_int_equal(given_back, 1); /* all that is reported has been copied */
+    assert_string_equal(taken->token, "a");
+    assert_int_equal(taken->count + taken->next->count, 2);
     gatehouse_uses_done(uses, taken, 0);
     assert_int_equal(unreported(uses), 0);
     gatehouse_uses_free(uses);
+}
+
+static void a_token_has_so_many_questions_and_each_its_own_answer(void **state)
+{
+    (void)state;
+    struct uses *uses = gatehouse_uses_new(1000);
+    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    char api[20], *roles[] = {"a", "b"};
+    request.api = api;
+    request.required_roles = roles;
+    for (int i = 0; i < USES_OF_TOKEN_MAX; i++) {
+        snprintf(api, sizeof api, "%d", i);
+        request.n_required_roles = (size_t)i % 3;
+        assert_null(gatehouse_uses_find(&counts, &request));
+        struct use_count *count = gatehouse_uses_add(uses, &counts, &request, i % 2 == 0);
+        assert_non_null(count);
+        assert_ptr_equal(gatehouse_uses_find(&counts, &request), count);
+        assert_ptr_equal(gatehouse_uses_add(uses, &counts, &request, true), count); /* two at once */
+        assert_int_equal(count->is_allowed, i % 2 == 0);
+    }
+    request.n_required_roles = 1 - request.n_required_roles; /* the same api */
+    assert_null(gatehouse_uses_find(&counts, &request));
+    assert_null(gatehouse_uses_add(uses, &counts, &request, true)); /* no room */
+    gatehouse_uses_leave(uses, &counts);
+    gatehouse_uses_free(uses);
+}
+
+/* Readers on many threads, while the answer that they find is ended and kept again. */
+enum { READERS = 4, ROUNDS = 500 };
+
+struct reading {
+    struct memory *memory;
+    struct uses *uses;
+    atomic_bool is_over;
+    _Atomic uint64_t noted;
+};
+
+static void *read_and_note(void *data)
+{
+    struct reading *reading = data;
+    struct memory_key key = gatehouse_memory_key(reading->memory, "a");
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    while (!atomic_load(&reading->is_over)) {
+        struct hit hit;
+        bool must_wake;
+        epoch_enter();
+        if (gatehouse_memory_find(reading->memory, &key, NULL, &hit)) {
+            struct use_count *count = gatehouse_uses_find(&hit.entry->uses, &request);
+            if (count == NULL)
+                count = gatehouse_uses_add(reading->uses, &hit.entry->uses, &request, true);
+            if (count != NULL && gatehouse_uses_note(reading->uses, count, "a", hit.now, &must_wake))
+                atomic_fetch_add(&reading->noted, 1);
+        }
+        epoch_leave();
+    }
+    return NULL;
+}
+
+static uint64_t report_all(struct uses *uses)
+{
+    uint64_t reported = 0;
+    struct use *taken;
+    gatehouse_uses_flush(uses);
+    while ((taken = gatehouse_uses_take(uses, now)) != NULL) {
+        reported += sum(taken);
+        gatehouse_uses_done(uses, taken, 0);
+    }
+    return reported;
+}
+
+static void no_use_is_lost_while_answers_come_and_go_under_readers(void **state)
+{
+    (void)state;
+    now = 1000 * MEMORY_SECOND;
+    pthread_t threads[READERS];
+    struct uses *uses = gatehouse_uses_new(100);
+    struct reading reading = {.memory = gatehouse_memory_new(10, LEASE, &secret, read_clock, uses), .uses = uses};
+    uint64_t reported = 0, seen = 0;
+    gatehouse_memory_reset(reading.memory, &(struct position){10, 1000});
+    trust(reading.memory);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_and_note, &reading), 0);
+    for (int64_t round = 0; round < ROUNDS; round++) {
+        keep(reading.memory, "a", "one", 10 + round, (10 + round) * 100);
+        while (atomic_load(&reading.noted) == seen) /* somebody has read it */
+            sched_yield();
+        seen = atomic_load(&reading.noted);
+        if (round % 2 == 0)
+            reported += report_all(uses);
+        assert_true(hear(reading.memory, 11 + round, TOKEN, round % 3 == 0 ? "x" : "a"));
+        gatehouse_memory_tidy(reading.memory);
+    }
+    atomic_store(&reading.is_over, true);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(threads[i], NULL);
+    reported += report_all(uses);
+    assert_int_equal(reported, reading.noted);
+    assert_int_equal(unreported(uses), 0);
+    gatehouse_memory_free(reading.memory);
 }
 
 int main(void)
@@ -477,6 +623,9 @@ int main(void)
         cmocka_unit_test(uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last),
         cmocka_unit_test(uses_are_bounded_and_a_half_full_table_is_reported_at_once),
         cmocka_unit_test(a_report_says_a_million_of_one_use_at_most),
+        cmocka_unit_test(what_was_counted_for_an_answer_that_is_gone_is_reported),
+        cmocka_unit_test(a_token_has_so_many_questions_and_each_its_own_answer),
+        cmocka_unit_test(no_use_is_lost_while_answers_come_and_go_under_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

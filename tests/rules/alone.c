@@ -48,6 +48,26 @@ static void a_token_is_active_while_it_is_used_and_its_credential_lives(void **s
     assert_false(token_is_active(&token, &credential, &limits, NOW));
 }
 
+static int letter(const void *catalogue, const char *id)
+{
+    const char *at = strchr(catalogue, id[0]);
+    return at == NULL ? -1 : (int)(at - (const char *)catalogue);
+}
+
+static void what_is_required_and_not_carried_is_missing_in_its_order(void **state)
+{
+    (void)state;
+    char *required[] = {"d", "b", "x", "a", "d"}, *missing[5];
+    struct role_set carried = {{0}};
+    role_set_add(&carried, 0);
+    role_set_add(&carried, 1);
+    assert_int_equal(role_list_missing(&carried, required, 5, letter, "abcd", missing), 3);
+    assert_string_equal(missing[0], "d");
+    assert_string_equal(missing[1], "x"); /* that there is no such role helps nobody */
+    assert_string_equal(missing[2], "d");
+    assert_int_equal(role_list_missing(&carried, required, 0, letter, "abcd", missing), 0);
+}
+
 static void a_client_id_is_a_uuid_of_version_4(void **state)
 {
     (void)state;
@@ -71,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_credential_is_live_until_it_expires_or_is_deleted),
         cmocka_unit_test(a_token_is_active_while_it_is_used_and_its_credential_lives),
+        cmocka_unit_test(what_is_required_and_not_carried_is_missing_in_its_order),
         cmocka_unit_test(a_client_id_is_a_uuid_of_version_4),
         cmocka_unit_test(floors_that_have_not_come_yet_are_taken_back_once),
     };
