@@ -529,7 +529,7 @@ static void a_token_has_so_many_questions_and_each_its_own_answer(void **state)
 }
 
 /* Readers on many threads, while the answer that they find is ended and kept again. */
-enum { READERS = 4, ROUNDS = 500 };
+enum { READERS = 3, ROUNDS = 200 };
 
 struct reading {
     struct memory *memory;
