@@ -45,6 +45,7 @@ struct entry {
     UT_hash_handle hh;             /* by accessor */
 };
 
+/* At most `max` entries, whose uses are counted in `uses`. */
 struct entries *gatehouse_entries_new(size_t max, struct uses *uses);
 /* Nobody reads any more, nobody will: all entries go, to `uses`, which may keep some until they are reported or it is
  * freed; and after that the table. */
