@@ -18,9 +18,9 @@ static enum status make_old(struct store_tx *tx, void *arg)
     TRY(store_run(tx, "INSERT INTO request (id, actor, method, at) " ROWS "'r' || i, 'me', 'm', i FROM n", NULL, NULL));
     TRY(store_run(tx, "INSERT INTO change_log (revision, kind, at) " ROWS "i - 5000, 1, i FROM n", NULL, NULL));
     TRY(store_run(tx, "INSERT INTO usage (credential, api, hour) " ROWS "i, 'api', 3600000000 FROM n", NULL, NULL));
-    return store_run(tx,
-                     "INSERT INTO secret (id, credential, digest, created, ends) " ROWS "i + 9000, 1, x'', 1, 1 FROM n",
-                     NULL, NULL);
+    return store_run(
+        tx, "INSERT INTO secret (id, credential, digest, created, ends) " ROWS "i + 9000, 1, zeroblob(32), 1, 1 FROM n",
+        NULL, NULL);
 }
 
 #define COUNT(name, rows) \
@@ -70,6 +70,7 @@ static void the_last_change_stays_though_all_are_old(void **state)
     (void)state;
     struct fixture fixture;
     fixture_open(&fixture, "last.db", NULL);
+    make_credential(&fixture, "last", "work_creator");
     assert_int_equal(store_write_wait(fixture.store, make_old, NULL), STATUS_OK);
     assert_int_equal(store_write_wait(fixture.store, only_old_changes, NULL), STATUS_OK);
     while (reap(&fixture).is_behind)
@@ -199,9 +200,7 @@ static enum status take_roles_of_owner(struct work *work, void *arg)
 static enum status give_to_owner(struct work *work, void *arg)
 {
     struct credential *credential = arg;
-    struct role_set all;
-    memset(&all, 0xff, sizeof all);
-    TRY(user_set_roles(work, "boss", &all));
+    TRY(user_set_roles(work, "boss", &credential->granted));
     credential->owner = "boss";
     TRY(credential_update(work, credential));
     return administrator_check(work);
