@@ -51,6 +51,8 @@
     X(LIST, trusted_proxies, NULL, "addresses and networks (10.0.0.0/8) that are believed whom they call for") \
     X(LIST, peer_identities, NULL, "names proved by mutual TLS (an edge's) that are believed whom they call for") \
     X(TEXT, proxy_header, "X-Forwarded-For", "by which trusted_proxies name the client; or Forwarded (RFC 7239)") \
+    X(TEXT, audit_archive, "", \
+      "a folder for events that the audit log no longer keeps (audit_retention); empty: they go") \
     X(TEXT, log_level, "info", "debug, info, warn or error") \
     X(TEXT, log_format, "logfmt", "logfmt or json") \
     X(INT, max_tokens_in_memory, 2000000, "live tokens kept in memory, about 130 bytes each") \

@@ -35,6 +35,12 @@ static void check_file(const char *key, const char *file, struct config_mistakes
         config_mistake(mistakes, "%s: the file %s cannot be read", key, file);
 }
 
+static void check_folder(const char *key, const char *folder, struct config_mistakes *mistakes)
+{
+    if (folder[0] != '\0' && access(folder, W_OK | X_OK) != 0)
+        config_mistake(mistakes, "%s: nothing can be written into the folder %s", key, folder);
+}
+
 static void check_pair(const char *cert_key, const char *cert, const char *key_key, const char *key,
                        struct config_mistakes *mistakes)
 {
@@ -352,6 +358,7 @@ void config_check(const struct config *config, struct config_mistakes *mistakes)
     check_file("grpc_client_crl", config->grpc_client_crl, mistakes);
     check_file("upstream_ca", config->upstream_ca, mistakes);
     check_file("upstream_client_secret_file", config->upstream_client_secret_file, mistakes);
+    check_folder("audit_archive", config->audit_archive, mistakes);
     check_file("store_password_file", config->store_password_file, mistakes);
     check_security(config, mistakes);
     check_urls(config, mistakes);

@@ -150,6 +150,16 @@ static void add_usage(struct metrics_text *text, struct usage *usage)
                 "Uses that no row counts, because the database took no usage for too long.", "", (double)beyond.lost);
 }
 
+static void add_archive(struct metrics_text *text, struct archive *archive)
+{
+    struct archive_state state = archive_state(archive);
+    metrics_put(text, "gatehouse_audit_events_removed_total", "counter",
+                "Events that have left the audit log in their time.", "", (double)state.removed);
+    metrics_put(text, "gatehouse_audit_archive_failures_total", "counter",
+                "How often such events could not be written to audit_archive, or do not fit together, and stay.", "",
+                (double)state.failures);
+}
+
 static void add_watch(struct daemon *daemon, struct metrics_text *text)
 {
     static const char *const causes[] = {NULL, "cause=\"unknown_position\"", "cause=\"behind\"", "cause=\"history\""};
@@ -252,6 +262,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
     metrics_put(text, "gatehouse_tokens_missing_total", "counter",
                 "Tokens that were in use and had gone from the database.", "",
                 (double)flush_tokens_missing(daemon->local.domain->flush));
+    add_archive(text, daemon->local.domain->archive);
     add_usage(text, daemon->local.domain->memory->usage);
     add_clock(daemon, text);
     add_watch(daemon, text);

@@ -78,6 +78,7 @@ static enum status open_domain(struct local *local, bool create, char why[WHY_MA
         .flush_interval_ms = config->flush_interval_ms,
         .lease_ms = config->lease_ms,
         .cache_lease_ms = config->cache_lease_ms,
+        .audit_archive = config->audit_archive,
         .is_strict = config->strict,
         .begins_history = was_copy,
     };

@@ -23,7 +23,8 @@ static const struct view events_view = {
 };
 
 static const struct view verified_view = {
-    .columns = COLUMNS({"Intact", "intact", NULL, 0}, {"Events checked", "eventsChecked", NULL, 0}),
+    .columns = COLUMNS({"Intact", "intact", NULL, 0}, {"Events checked", "eventsChecked", NULL, 0},
+                       {"From event", "firstSequence", NULL, 0}),
     .value_keys = KEYS("intact"),
 };
 

@@ -179,7 +179,8 @@ enum status verify_audit_log(struct admin_call *admin)
     response->events_checked = verdict.checked;
     response->first_broken_sequence = verdict.broken;
     response->intact = verdict.broken == 0;
-    response->total_size = verdict.last;
+    response->total_size = verdict.last - verdict.first + 1;
+    response->first_sequence = verdict.first;
     if (!verdict.is_end && response->intact)
         response->next_page_token = page_make(admin, "", write_place(admin, &place));
     return STATUS_OK;

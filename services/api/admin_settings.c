@@ -15,6 +15,8 @@ static Gatehouse__V1__Settings *make_settings(struct admin_call *admin, const st
     message->max_tokens_per_credential = (int32_t)settings->max_tokens;
     message->deletion_retention = admin_duration(admin, settings->deletion_retention);
     message->usage_retention = admin_duration(admin, settings->usage_retention);
+    if (settings->audit_retention != 0)
+        message->audit_retention = admin_duration(admin, settings->audit_retention);
     message->etag = admin_etag(admin, settings->version);
     return message;
 }
@@ -47,6 +49,8 @@ static enum status read_settings(struct admin_call *admin, const Gatehouse__V1__
         settings->deletion_retention = read_duration(wanted->deletion_retention, 30 * DAY);
     if (admin_mask_has(mask, "usage_retention"))
         settings->usage_retention = read_duration(wanted->usage_retention, 400 * DAY);
+    if (admin_mask_has(mask, "audit_retention"))
+        settings->audit_retention = read_duration(wanted->audit_retention, 0);
     if (admin_mask_has(mask, "max_tokens_per_credential"))
         settings->max_tokens = wanted->max_tokens_per_credential;
     return STATUS_OK;
@@ -107,6 +111,7 @@ enum status update_settings(struct admin_call *admin)
     admin_tell_number(admin, "max_tokens_per_credential", before.max_tokens, next.max_tokens);
     admin_tell_duration(admin, "deletion_retention", before.deletion_retention, next.deletion_retention);
     admin_tell_duration(admin, "usage_retention", before.usage_retention, next.usage_retention);
+    admin_tell_duration(admin, "audit_retention", before.audit_retention, next.audit_retention);
     work->tokens_ended = admin->looked_tokens;
     work->credentials_affected = admin->looked_credentials;
     admin->recent = admin->is_dry ? admin->looked : admin->recent;

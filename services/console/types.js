@@ -66,6 +66,7 @@
  * @property {number} [maxTokensPerCredential]
  * @property {string} [deletionRetention]
  * @property {string} [usageRetention]
+ * @property {string} [auditRetention]
  * @property {string} etag
  *
  * @typedef {object} UsageRow

@@ -72,9 +72,11 @@ static bool may_reap(const struct background *background)
 void background_round(struct background *background, struct reaped *ret_reaped)
 {
     *ret_reaped = (struct reaped){0};
-    if (flush_and_wait(background) == STATUS_OK && may_reap(background) &&
-        reap_round(background->parts.reap, ret_reaped) != STATUS_OK)
+    if (flush_and_wait(background) != STATUS_OK || !may_reap(background))
+        return;
+    if (reap_round(background->parts.reap, ret_reaped) != STATUS_OK)
         *ret_reaped = (struct reaped){0};
+    ret_reaped->is_behind |= archive_round(background->parts.archive);
 }
 
 static int64_t pause_between(struct background *background)

@@ -7,6 +7,7 @@
 #ifndef DOMAIN_BACKGROUND_H
 #define DOMAIN_BACKGROUND_H
 
+#include "domain/archive.h"
 #include "domain/flush.h"
 #include "domain/follow.h"
 #include "domain/reap.h"
@@ -17,6 +18,7 @@ struct background_parts {
     struct memory *memory;
     struct flush *flush;
     struct reap *reap;
+    struct archive *archive;
     struct follow *follow;  /* NULL: nobody else writes to the store */
     int64_t flush_interval; /* microseconds */
 };

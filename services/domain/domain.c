@@ -158,11 +158,12 @@ static void start_acting(struct domain *domain, const struct domain_options *opt
     struct group *group = domain->follow == NULL ? NULL : follow_group(domain->follow);
     domain->flush = flush_new(domain->memory, domain->store, domain->clock, group, interval);
     domain->reap = reap_new(domain->memory, domain->store, domain->clock, domain->follow);
+    domain->archive = archive_new(domain->memory, domain->store, domain->clock, options->audit_archive);
     domain->introspect =
         (struct introspect){domain->memory, domain->store, domain->clock, domain->flush, domain->follow, interval};
     domain->issue = (struct issue){domain->memory, domain->store, domain->clock, domain->flush, domain->follow};
-    domain->background = background_new(
-        &(struct background_parts){domain->memory, domain->flush, domain->reap, domain->follow, interval});
+    domain->background = background_new(&(struct background_parts){domain->memory, domain->flush, domain->reap,
+                                                                   domain->archive, domain->follow, interval});
     if (flush_ms >= 0)
         background_start(domain->background);
 }
@@ -198,6 +199,7 @@ void domain_close(struct domain *domain)
         flush_wait(domain->flush);
     }
     background_free(domain->background);
+    archive_free(domain->archive);
     reap_free(domain->reap);
     flush_free(domain->flush);
     follow_free(domain->follow);

@@ -16,6 +16,7 @@ struct domain {
     struct follow *follow; /* where others write to the store, too */
     struct flush *flush;
     struct reap *reap;
+    struct archive *archive;
     struct background *background;
     struct introspect introspect;
     struct issue issue;
@@ -30,6 +31,7 @@ struct domain_options {
     int64_t flush_interval_ms;   /* 0: 2,000; -1: no threads, see background.h (tests) */
     int64_t lease_ms;            /* see follow.h; 0: 1,000 */
     int64_t cache_lease_ms;      /* for how long caches that watch may answer from memory; 0: 1,000 */
+    const char *audit_archive;   /* see archive.h; NULL: none; borrowed */
     bool is_strict;
     bool begins_history; /* the store is a copy that is taken into use: nothing that knew the source may follow it */
 };

@@ -2,6 +2,7 @@
 #include "records/audit.h"
 
 #include "records/counter.h"
+#include "records/instance.h"
 #include "records/pattern.h"
 
 #include <string.h>
@@ -80,6 +81,29 @@ enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, a
         store_text(filter->outcome), store_text(pattern), store_int(filter->limit));
 }
 
+enum status audit_row_page(struct store_tx *tx, int64_t after, int limit, audit_each_fn *each, void *arg)
+{
+    struct listing listing = {each, arg};
+    return store_run(tx, "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+                     read_event, &listing, store_int(after), store_int(limit));
+}
+
+enum status audit_row_trim(struct store_tx *tx, struct audit_anchor *anchor, int64_t now, const char *where)
+{
+    char detail[AUDIT_TRIM_DETAIL_MAX];
+    audit_trim_detail(&anchor->place, detail);
+    struct audit_event event = {.at = now,
+                                .actor = "gatehoused",
+                                .action = AUDIT_TRIM_ACTION,
+                                .subject = where,
+                                .outcome = "OK",
+                                .detail = detail};
+    TRY(audit_row_append(tx, &event));
+    anchor->event = event.sequence;
+    TRY(store_run(tx, "DELETE FROM audit WHERE sequence <= $1", NULL, NULL, store_int(anchor->place.sequence)));
+    return instance_save_anchor(tx, anchor);
+}
+
 enum { VERIFY_ROWS = 10000 }; /* of one statement */
 
 struct verifying {
@@ -106,19 +130,46 @@ static enum status verify_event(const struct audit_event *event, void *arg)
     return STATUS_OK;
 }
 
+static enum status check_signature(const struct audit_event *event, void *arg)
+{
+    struct audit_anchor *anchor = arg;
+    char detail[AUDIT_TRIM_DETAIL_MAX];
+    audit_trim_detail(&anchor->place, detail);
+    if (event->sequence == anchor->event && strcmp(event->action, AUDIT_TRIM_ACTION) == 0 &&
+        strcmp(event->detail, detail) == 0)
+        anchor->event = 0;
+    return STATUS_OK;
+}
+
+/* Where the chain begins. What was removed is only believed to have gone in its time if the chain itself, further on,
+ * has the event that says so. */
+static enum status begin(struct store_tx *tx, struct audit_place *place, struct audit_verdict *verdict)
+{
+    struct audit_anchor anchor;
+    TRY(instance_load_anchor(tx, &anchor));
+    verdict->first = anchor.place.sequence + 1;
+    if (anchor.place.sequence == 0)
+        return STATUS_OK;
+    TRY(audit_row_page(tx, anchor.event - 1, 1, check_signature, &anchor));
+    if (anchor.event != 0)
+        verdict->broken = verdict->first;
+    if (place->sequence < anchor.place.sequence)
+        *place = anchor.place;
+    return STATUS_OK;
+}
+
 enum status audit_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
                          struct audit_verdict *ret_verdict)
 {
     struct verifying verifying = {place, ret_verdict, 0};
-    struct listing listing = {verify_event, &verifying};
     *ret_verdict = (struct audit_verdict){.broken = 0};
     TRY(counter_last(tx, "audit", &ret_verdict->last));
+    TRY(begin(tx, place, ret_verdict));
     while (!ret_verdict->is_end && ret_verdict->broken == 0 && (most == 0 || ret_verdict->checked < most)) {
         int64_t left = most == 0 ? VERIFY_ROWS : most - ret_verdict->checked;
         int64_t rows = left < VERIFY_ROWS ? left : VERIFY_ROWS;
         verifying.seen = 0;
-        TRY(store_run(tx, "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2",
-                      read_event, &listing, store_int(place->sequence), store_int(rows)));
+        TRY(audit_row_page(tx, place->sequence, (int)rows, verify_event, &verifying));
         ret_verdict->is_end = verifying.seen < rows || place->sequence == ret_verdict->last;
     }
     if (ret_verdict->is_end && ret_verdict->broken == 0 && place->sequence != ret_verdict->last)

@@ -21,20 +21,23 @@ struct audit_filter {
 typedef enum status audit_each_fn(const struct audit_event *event, void *arg);
 enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg);
 
-/* Where a check of the chain is: behind the event `sequence`, which has this hash; 0: at the beginning. */
-struct audit_place {
-    int64_t sequence;
-    uint8_t hash[SHA256_BYTES];
-};
+/* The oldest ones behind the event `after`, in order. */
+enum status audit_row_page(struct store_tx *tx, int64_t after, int limit, audit_each_fn *each, void *arg);
+
+/* Removes the events up to anchor->place for good, all that there are, with an event that says so: fills
+ * anchor->event. `where`: what has them now; "": nothing. */
+enum status audit_row_trim(struct store_tx *tx, struct audit_anchor *anchor, int64_t now, const char *where);
 
 struct audit_verdict {
     int64_t checked; /* events */
     int64_t broken;  /* the first sequence at which the chain does not fit; 0: it is intact so far */
-    int64_t last;    /* the sequence of the newest event */
+    int64_t first;   /* the sequence of the oldest event, where the chain begins */
+    int64_t last;    /* of the newest */
     bool is_end;     /* it was reached */
 };
 
-/* Checks at most `most` events (0: all), and moves the place behind them. */
+/* Checks at most `most` events (0: all), and moves the place behind them. One that is not in the log any more is moved
+ * to where the log goes on, if the event that says so is there. */
 enum status audit_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
                          struct audit_verdict *ret_verdict);
 

@@ -14,6 +14,7 @@
     X("max_tokens", max_tokens, 0) \
     X("deletion_retention", deletion_retention, DAYS(30)) \
     X("usage_retention", usage_retention, DAYS(400)) \
+    X("audit_retention", audit_retention, 0) \
     X("idle_floor", idle_floor, INT64_MIN) \
     X("life_floor", life_floor, INT64_MIN) \
     X("idle_floor_set", idle_floor_set, 0) \

@@ -12,6 +12,7 @@ struct settings {
     int64_t max_tokens;         /* live tokens of one credential; 0: no cap */
     int64_t deletion_retention; /* how long a deleted credential can be undeleted */
     int64_t usage_retention;
+    int64_t audit_retention; /* 0: for ever */
     /* Dead stays dead: tokens last used at or before idle_floor (issued at or before life_floor) were dead when the
      * setting was raised, and the new one does not bring them back. A floor that was set at a time that has not come
      * yet was set by a clock that was wrong, and does not count. */

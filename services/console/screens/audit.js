@@ -37,6 +37,7 @@ const actions = [
     "CreateRole",
     "UpdateRole",
     "UpdateSettings",
+    "TrimAuditLog",
     "Revoke",
     "SignIn",
     "ClientRefused",
@@ -208,7 +209,7 @@ function Verify() {
         Notice,
         { kind: result.intact ? "info" : "bad" },
         result.intact
-          ? `Intact: all ${plural(result.eventsChecked, "event")} fit together.`
+          ? `Intact: all ${plural(result.eventsChecked, "event")} fit together${Number(result.firstSequence) > 1 ? `, from event ${count(result.firstSequence)} on` : ""}.`
           : `Altered: the log does not fit together from event ${count(result.firstBrokenSequence)} on.`,
       ),
   );

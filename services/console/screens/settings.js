@@ -14,7 +14,7 @@ import { Skeleton } from "../parts/table.js";
 import { say } from "../parts/toast.js";
 import { call, may, setIdleSeconds } from "../session.js";
 /** @typedef {import("../types.js").Settings} Settings */
-/** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string }} Form */
+/** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string, audit: string }} Form */
 
 const units = /** @type {[string, string][]} */ ([
   ["60", "minutes"],
@@ -40,6 +40,7 @@ function formOf(settings) {
     tokens: settings.maxTokensPerCredential ? String(settings.maxTokensPerCredential) : "",
     deletion: String(seconds(settings.deletionRetention) / 86_400),
     usage: String(seconds(settings.usageRetention) / 86_400),
+    audit: settings.auditRetention ? String(seconds(settings.auditRetention) / 86_400) : "",
   };
 }
 
@@ -54,6 +55,7 @@ function settingsOf(form, etag) {
     maxTokensPerCredential: Number(form.tokens || 0),
     deletionRetention: duration(form.deletion, 86_400),
     usageRetention: duration(form.usage, 86_400),
+    auditRetention: duration(form.audit, 86_400),
     etag,
   };
 }
@@ -69,6 +71,7 @@ function check(form) {
     fields.max_tokens_per_credential = "Enter a whole number, or leave it empty.";
   if (!isNumber(form.deletion)) fields.deletion_retention = "Enter a number.";
   if (!isNumber(form.usage)) fields.usage_retention = "Enter a number.";
+  if (form.audit.trim() && !isNumber(form.audit)) fields.audit_retention = "Enter a number, or leave it empty.";
   return fields;
 }
 
@@ -124,7 +127,7 @@ export function SettingsScreen() {
   );
 }
 
-const mask = "idleSessionTimeout,maxTokenLife,maxTokensPerCredential,deletionRetention,usageRetention";
+const mask = "idleSessionTimeout,maxTokenLife,maxTokensPerCredential,deletionRetention,usageRetention,auditRetention";
 
 /** What editing them does, without how it looks. @param {{ settings: Settings, onSaved: () => void }} props */
 function useSettings({ settings, onSaved }) {
@@ -215,6 +218,13 @@ const amounts = [
     label: "Usage is kept for",
     hint: "Older counts are removed.",
   },
+  {
+    name: "audit",
+    unit: "days",
+    field: "audit_retention",
+    label: "The audit log is kept for",
+    hint: "Older events are removed. Empty: it is kept forever.",
+  },
 ];
 
 /** @param {{ settings: Settings, onSaved: () => void }} props */
@@ -259,6 +269,7 @@ function StaleSettings({ mine, theirs, onChoose }) {
     `live tokens ${theirs.maxTokensPerCredential || "no limit"}`,
     `deleted kept ${span(seconds(theirs.deletionRetention))}`,
     `usage kept ${span(seconds(theirs.usageRetention))}`,
+    `audit log kept ${theirs.auditRetention ? span(seconds(theirs.auditRetention)) : "forever"}`,
   ].join("; ");
   return h(
     Notice,
