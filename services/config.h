@@ -25,7 +25,8 @@
     X(BOOL, strict, false, "replicas: ask the database at every call, so that the bound is 0") \
     X(INT, cache_lease_ms, 1000, \
       "for how long a cache that watches, or an edge, may answer before it must have heard from a server") \
-    X(TEXT, grpc_address, "127.0.0.1:50051", "where gRPC listens; port 0: any free one; empty: not") \
+    X(TEXT, grpc_address, "127.0.0.1:50051", \
+      "where gRPC listens; port 0: any free one; unix:/PATH: a socket file; empty: not") \
     X(TEXT, grpc_cert, "", "PEM file; with grpc_key: TLS") \
     X(TEXT, grpc_key, "", "PEM file") \
     X(TEXT, grpc_client_ca, "", "PEM file; clients must present a certificate signed by it (mutual TLS)") \
@@ -33,7 +34,7 @@
     X(TEXT, grpc_client_crl, "", \
       "PEM file of revocation lists: who is on one does not get in, and past its date nobody") \
     X(BOOL, identity_from_cn, false, "a client's certificate without subjectAltName is known by its CN") \
-    X(TEXT, http_address, "127.0.0.1:8080", "where the REST shim listens; empty: not") \
+    X(TEXT, http_address, "127.0.0.1:8080", "where the REST shim listens; unix:/PATH: a socket file; empty: not") \
     X(TEXT, http_cert, "", "PEM file; with http_key: TLS") \
     X(TEXT, http_key, "", "PEM file") \
     X(TEXT, http_prefix, "", "every path is below it, such as /Auth") \
@@ -48,7 +49,8 @@
       "by them; off loopback only with check_off_loopback") \
     X(BOOL, check_off_loopback, false, "serve them off loopback too") \
     X(LIST, cors_origins, NULL, "origins that browsers may call from") \
-    X(LIST, trusted_proxies, NULL, "addresses and networks (10.0.0.0/8) that are believed whom they call for") \
+    X(LIST, trusted_proxies, NULL, \
+      "addresses and networks (10.0.0.0/8), and unix, that are believed whom they call for") \
     X(LIST, peer_identities, NULL, "names proved by mutual TLS (an edge's) that are believed whom they call for") \
     X(TEXT, proxy_header, "X-Forwarded-For", "by which trusted_proxies name the client; or Forwarded (RFC 7239)") \
     X(TEXT, audit_archive, "", \

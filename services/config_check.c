@@ -110,7 +110,7 @@ static void check_addresses(const struct config *config, struct config_mistakes 
 {
     const char *http = config->http_address, *metrics = config->metrics_address;
     check_address("grpc_address", config->grpc_address, true, mistakes);
-    check_address("http_address", http, false, mistakes);
+    check_address("http_address", http, true, mistakes);
     check_address("metrics_address", metrics, false, mistakes);
     const char *const pairs[][2] = {{config->grpc_address, http}, {config->grpc_address, metrics}, {http, metrics}};
     for (size_t i = 0; i < 3; i++) {
@@ -274,7 +274,7 @@ static void check_proxies(const struct config *config, struct config_mistakes *m
 {
     struct network network;
     for (const char **proxy = config->trusted_proxies; *proxy != NULL; proxy++)
-        if (!network_parse(*proxy, &network))
+        if (strcmp(*proxy, "unix") != 0 && !network_parse(*proxy, &network))
             config_mistake(mistakes,
                            "trusted_proxies: \"%s\" is neither an IP address nor a network such as 10.0.0.0/8", *proxy);
 }

@@ -112,8 +112,8 @@ static bool link_open(const struct remote *remote, struct remote_link *ret_link)
         return false;
     *ret_link = (struct remote_link){
         .connection = connection,
-        .auth = edge_new(connection, remote->introspect_identities),
-        .admin = upstream_new(gatehouse_credential_admin(connection)),
+        .auth = edge_new(connection, remote->introspect_identities, &remote->peer_trust),
+        .admin = upstream_new(gatehouse_credential_admin(connection), &remote->peer_trust),
     };
     return true;
 }
@@ -133,6 +133,7 @@ bool remote_start(struct remote *remote, const struct config *config)
     remote->config = config;
     remote->untrusted_since = clock_monotonic();
     remote->asked_why = remote->untrusted_since - ASK_WHY_AGAIN;
+    peer_trust_init(&remote->peer_trust, config->peer_identities, config->trusted_proxies);
     remote->introspect_identities = local_list_identities(config);
     door_init(&remote->auth, &gatehouse__v1__auth_service__descriptor);
     door_init(&remote->admin, &gatehouse__v1__credential_admin__descriptor);
@@ -151,6 +152,7 @@ void remote_stop(struct remote *remote)
     link_close(&remote->former);
     link_close(&remote->now);
     free(remote->introspect_identities);
+    peer_trust_done(&remote->peer_trust);
 }
 
 /* Why is memory not trusted? */

@@ -6,6 +6,7 @@
 
 #include "call/authorization.h"
 #include "call/door.h"
+#include "call/peer.h"
 #include "config.h"
 
 #include <gatehouse.h>
@@ -25,6 +26,7 @@ struct remote_link {
 struct remote {
     const struct config *config;
     const char **introspect_identities;     /* local_list_identities */
+    struct peer_trust peer_trust;           /* who is believed for whom they call */
     struct remote_link now, former;         /* former: calls may still be on their way over it */
     _Atomic(struct gatehouse *) connection; /* now's, for other threads; NULL: none */
     int64_t former_since;

@@ -41,7 +41,7 @@ void supervisor_tell_alive(void)
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
-/* gRPC only. */
+/* Not metrics. */
 static bool describe_unix(int fd, struct supervisor_socket *ret_socket)
 {
     struct sockaddr_un address = {0};
@@ -84,8 +84,9 @@ static void take(int fd, const char *name, struct supervisor_sockets *sockets, s
                        name);
     else if (found->fd != 0)
         config_mistake(mistakes, "two sockets named \"%s\" were handed over", name);
-    else if (!(found == &sockets->grpc && describe_unix(fd, found)) && !describe(fd, found))
-        config_mistake(mistakes, "the socket named \"%s\" that was handed over is no listening TCP socket", name);
+    else if (!(found != &sockets->metrics && describe_unix(fd, found)) && !describe(fd, found))
+        config_mistake(mistakes, "the socket named \"%s\" that was handed over is no listening socket that it could be",
+                       name);
 }
 
 void supervisor_take_sockets(struct supervisor_sockets *ret_sockets, struct config_mistakes *mistakes)

@@ -292,7 +292,7 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
     call_watch(closure_data);
-    peer_resolve(api, closure_data);
+    peer_resolve(&api->peer_trust, closure_data);
     current_invoke(api, true, invoke, service, method, request, closure, closure_data);
 }
 
@@ -301,17 +301,6 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* api_free frees them */
-}
-
-static void take_proxies(struct api *api, const char *const *proxies)
-{
-    size_t count = 0;
-    while (proxies != NULL && proxies[count] != NULL)
-        count++;
-    api->trusted_proxies = must(calloc(count + 1, sizeof *api->trusted_proxies));
-    for (size_t i = 0; i < count; i++)
-        if (network_parse(proxies[i], &api->trusted_proxies[api->trusted_proxy_count]))
-            api->trusted_proxy_count++;
 }
 
 struct api *api_new(const struct api_options *options)
@@ -323,8 +312,7 @@ struct api *api_new(const struct api_options *options)
     api->domain = options->domain;
     api->introspect_identities = options->introspect_identities;
     api->admin_identities = options->admin_identities;
-    api->peer_identities = options->peer_identities;
-    take_proxies(api, options->trusted_proxies);
+    peer_trust_init(&api->peer_trust, options->peer_identities, options->trusted_proxies);
     api->auth_contract = contract_new(api->auth.descriptor);
     api->admin_contract = contract_new(api->admin.descriptor);
     api->watch = watch_new(api, options->domain->cache_lease);
@@ -343,7 +331,7 @@ void api_free(struct api *api)
     contract_free(api->admin_contract);
     watch_free(api->watch);
     free(api->spare);
-    free(api->trusted_proxies);
+    peer_trust_done(&api->peer_trust);
     free(api);
 }
 

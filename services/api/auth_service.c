@@ -65,7 +65,7 @@ void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMess
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
     if (method == METHOD_ISSUE_TOKEN)
         call_watch(closure_data);
-    peer_resolve(api, closure_data);
+    peer_resolve(&api->peer_trust, closure_data);
     if (method == METHOD_WATCH) { /* whose messages are many, and which knows itself when to look */
         const Gatehouse__V1__WatchRequest *message = (const Gatehouse__V1__WatchRequest *)request;
         if (check_request(closure_data, auth_contract(api, method), request) != STATUS_OK ||

@@ -4,9 +4,9 @@
 #define API_INTERNAL_H
 
 #include "api/api.h"
-#include "base/address.h"
 #include "call/authorization.h"
 #include "call/call.h"
+#include "call/peer.h"
 #include "contract/contract.h"
 #include "domain/authenticate.h"
 #include "domain/introspect.h"
@@ -24,9 +24,7 @@ struct api {
     struct domain *domain;
     const char *const *introspect_identities;
     const char *const *admin_identities;
-    const char *const *peer_identities;
-    struct network *trusted_proxies;
-    size_t trusted_proxy_count;
+    struct peer_trust peer_trust;
     /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
     _Atomic(struct introspecting *) spare;
     struct watch *watch;
@@ -94,10 +92,6 @@ bool client_is_known(struct api *api, const char *client_id, const char *secret)
 /* The same of a caller that shows no token but its own client ID and secret key; what it may, its roles say. */
 enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
                                 const char *secret);
-
-/* peer.c: puts whom the caller calls for in the caller's place, if it is believed. Before anything looks at the peer.
- */
-void peer_resolve(const struct api *api, struct call *call);
 
 /* answer.c: a time, or a duration, in microseconds, put into `message`, which is returned. */
 Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time);

@@ -137,13 +137,13 @@ static unsigned find_method(const char *name)
     return (unsigned)((const ProtobufCMethodDescriptor *)must((void *)(uintptr_t)method) - descriptor->methods);
 }
 
-struct edge *edge_new(struct gatehouse *connection, const char *const *identities)
+struct edge *edge_new(struct gatehouse *connection, const char *const *identities, const struct peer_trust *trust)
 {
     struct edge *edge = must(calloc(1, sizeof *edge));
     edge->service = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, invoke, nothing};
     edge->connection = connection;
     edge->memory = gatehouse_auth_service(connection);
-    edge->through = upstream_new(edge->memory);
+    edge->through = upstream_new(edge->memory, trust);
     edge->contract = contract_new(edge->service.descriptor);
     edge->identities = identities;
     edge->introspect = find_method("Introspect");

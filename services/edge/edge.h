@@ -10,13 +10,16 @@
 #ifndef EDGE_EDGE_H
 #define EDGE_EDGE_H
 
+#include "call/peer.h"
+
 #include <gatehouse.h>
 #include <protobuf-c/protobuf-c.h>
 
 struct edge;
 
-/* Borrows both. identities: those (struct call) for which the edge introspects by its own right; NULL-ended. */
-struct edge *edge_new(struct gatehouse *connection, const char *const *identities);
+/* Borrows all. identities: those (struct call) for which the edge introspects by its own right; NULL-ended. trust: who
+ * is believed for whom they call. */
+struct edge *edge_new(struct gatehouse *connection, const char *const *identities, const struct peer_trust *trust);
 /* When no call is under way: after gatehouse_close. NULL is fine. */
 void edge_free(struct edge *edge);
 

@@ -18,6 +18,7 @@ static const char nobody[] = "Bearer -";
 struct upstream {
     ProtobufCService service; /* first: it is what is handed out */
     ProtobufCService *remote;
+    const struct peer_trust *trust;
 };
 
 /* One call on its way to the remote server. */
@@ -116,6 +117,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     struct upstream *upstream = (struct upstream *)service;
     struct call *call = closure_data;
     struct passage *passage = must(malloc(sizeof *passage));
+    peer_resolve(upstream->trust, call);
     *passage = (struct passage){.remote = upstream_call(call), .call = call, .closure = closure};
     passage->remote.authorization = is_sendable(upstream_bearer(call)) ? call->authorization : nobody;
     passage->remote.peer = call->peer[0] == '\0' ? NULL : call->peer;
@@ -127,10 +129,10 @@ static void nothing(ProtobufCService *service)
     (void)service; /* upstream_free frees it */
 }
 
-ProtobufCService *upstream_new(ProtobufCService *remote)
+ProtobufCService *upstream_new(ProtobufCService *remote, const struct peer_trust *trust)
 {
     struct upstream *upstream = must(malloc(sizeof *upstream));
-    *upstream = (struct upstream){{remote->descriptor, invoke, nothing}, remote};
+    *upstream = (struct upstream){{remote->descriptor, invoke, nothing}, remote, trust};
     return &upstream->service;
 }
 

@@ -10,14 +10,15 @@
 #define EDGE_UPSTREAM_H
 
 #include "call/call.h"
+#include "call/peer.h"
 
 #include <gatehouse.h>
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
-/* remote is borrowed: gatehouse_auth_service(…) and the like. Free with upstream_free, when no call of it is under way.
- */
-ProtobufCService *upstream_new(ProtobufCService *remote);
+/* Both are borrowed: gatehouse_auth_service(…) and the like, and who is believed for whom they call. Free with
+ * upstream_free, when no call of it is under way. */
+ProtobufCService *upstream_new(ProtobufCService *remote, const struct peer_trust *trust);
 void upstream_free(ProtobufCService *service);
 
 /* What the call to the server has of the caller's: the time that is left, request id and trace. By the connection's own

@@ -246,20 +246,33 @@ static bool make_room(const struct conn *newcomer)
     return false;
 }
 
+/* Who is at the other end, and is it believed whom it calls for? */
+static void find_peer(struct conn *conn)
+{
+    const struct forwarded *forwarded = &options_of(conn)->forwarded;
+    char *text = NULL;
+    ev_uint16_t port;
+    struct address address;
+    if (conn->loop->server->is_unix) {
+        snprintf(conn->peer, sizeof conn->peer, "unix");
+        conn->is_trusted = forwarded->is_unix_trusted;
+        return;
+    }
+    evhttp_connection_get_peer(conn->evcon, &text, &port);
+    if (text == NULL || !address_parse(text, strlen(text), &address))
+        return;
+    address_format(&address, conn->peer);
+    conn->is_trusted = forwarded_is_trusted(forwarded, &address);
+}
+
 static bool count(struct conn *conn)
 {
     struct http_server *server = conn->loop->server;
-    char *address = NULL;
-    ev_uint16_t port;
-    evhttp_connection_get_peer(conn->evcon, &address, &port);
-    struct address parsed;
-    bool is_address = address != NULL && address_parse(address, strlen(address), &parsed);
-    if (is_address)
-        address_format(&parsed, conn->peer);
+    find_peer(conn);
     address_group(conn->peer, conn->group);
     conn->is_counted = true;
     int others = atomic_fetch_add(&server->connections, 1);
-    if (!is_address || !forwarded_is_trusted(&server->options.forwarded, &parsed)) {
+    if (!conn->is_trusted && !server->is_unix) {
         conn->is_counted_as_peer = peers_add(server->peers, conn->group);
         if (!conn->is_counted_as_peer) /* before any other would have to give way to it */
             return false;

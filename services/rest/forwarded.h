@@ -14,7 +14,8 @@
 struct forwarded {
     const struct network *trusted; /* borrowed */
     size_t trusted_count;
-    bool is_rfc7239; /* else X-Forwarded-For */
+    bool is_unix_trusted; /* whoever calls by a socket file is one of them */
+    bool is_rfc7239;      /* else X-Forwarded-For */
 };
 
 /* Is it one of trusted_proxies? */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "listen.h"
 #include "wiping.h"
 
@@ -183,13 +184,24 @@ static enum status start_loop(struct loop *loop)
     return loop->is_running ? STATUS_OK : STATUS_INTERNAL;
 }
 
-/* Every loop accepts from the one socket that was handed over. */
-static enum status take_over(struct http_server *server)
+/* Every loop accepts from the one socket. */
+static enum status take_over(struct http_server *server, int fd)
 {
-    server->port = listen_port(server->options.listen_fd);
+    server->port = listen_port(fd);
+    server->is_unix = server->port == 0;
     for (int i = 0; i < server->options.threads; i++)
-        TRY(listen_take(server->options.listen_fd, &server->loops[i].listen_fd));
+        TRY(listen_take(fd, &server->loops[i].listen_fd));
     return STATUS_OK;
+}
+
+static enum status bind_unix(struct http_server *server)
+{
+    int fd = unix_socket_listen(server->options.address, server->unix_path);
+    if (fd < 0)
+        return STATUS_UNAVAILABLE;
+    enum status status = take_over(server, fd);
+    close(fd);
+    return status;
 }
 
 static enum status bind_all(struct http_server *server)
@@ -197,7 +209,9 @@ static enum status bind_all(struct http_server *server)
     const struct http_options *options = &server->options;
     int probe;
     if (options->listen_fd != 0)
-        return take_over(server);
+        return take_over(server, options->listen_fd);
+    if (unix_socket_is_address(options->address))
+        return bind_unix(server);
     /* SO_REUSEPORT would let a second daemon bind the same port and take half of the connections. So ask first. */
     TRY(listen_open(options->address, 0, false, &probe));
     server->port = listen_port(probe);
@@ -235,6 +249,9 @@ static void wake(struct loop *loop)
 
 void http_server_stop(struct http_server *server, int64_t grace_ms)
 {
+    if (server->unix_path[0] != '\0')
+        unlink(server->unix_path);
+    server->unix_path[0] = '\0';
     atomic_store(&server->drain_deadline, clock_monotonic() + grace_ms * 1000);
     atomic_store(&server->is_draining, true);
     for (int i = 0; i < server->options.threads; i++) {

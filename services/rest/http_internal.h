@@ -5,6 +5,7 @@
 #define REST_HTTP_INTERNAL_H
 
 #include "base/peers.h"
+#include "base/unix_socket.h"
 #include "http.h"
 
 #include <event2/buffer.h>
@@ -66,6 +67,8 @@ struct http_server {
     struct http_options options;
     struct loop *loops;
     int port;
+    bool is_unix;                     /* it listens on a socket file */
+    char unix_path[UNIX_SOCKET_PATH]; /* which it has made itself; "": none */
     struct peers *peers;
     atomic_int connections;
     atomic_bool is_draining;
@@ -92,6 +95,7 @@ struct conn {
     struct http_parked *current;
     char peer[ADDRESS_TEXT_MAX], group[ADDRESS_TEXT_MAX]; /* its address, and as what that is counted */
     bool is_counted, is_counted_as_peer;
+    bool is_trusted;           /* it is believed whom it calls for */
     bool is_queued, is_served; /* among its loop's; has had an answer */
 };
 

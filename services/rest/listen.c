@@ -37,12 +37,6 @@ static bool split(const char *address, struct parts *parts)
     return true;
 }
 
-bool listen_is_address(const char *address)
-{
-    struct parts parts;
-    return split(address, &parts);
-}
-
 static int bind_one(const struct addrinfo *info, bool is_shared)
 {
     int one = 1;
@@ -107,5 +101,5 @@ int listen_port(int fd)
         return 0;
     if (address.ss_family == AF_INET6)
         return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return address.ss_family != AF_INET ? 0 : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }

@@ -19,7 +19,4 @@ enum status listen_take(int given_fd, int *ret_fd);
 /* The port that the socket is bound to; 0: it is a Unix socket. */
 int listen_port(int fd);
 
-/* Is it an address at all? Resolves no name. */
-bool listen_is_address(const char *address);
-
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe.h"
 
+#include "base/unix_socket.h"
+
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -14,9 +16,10 @@
 static BIO *dial(const char *address, SSL_CTX *tls, int timeout_ms)
 {
     struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    int fd = -1;
-    BIO *bio = BIO_new_connect(address);
-    if (bio == NULL || BIO_do_connect(bio) != 1 || BIO_get_fd(bio, &fd) < 0) {
+    bool is_unix = unix_socket_is_address(address);
+    int fd = is_unix ? unix_socket_connect(address) : -1;
+    BIO *bio = !is_unix ? BIO_new_connect(address) : fd >= 0 ? BIO_new_socket(fd, BIO_CLOSE) : NULL;
+    if (bio == NULL || (!is_unix && BIO_do_connect(bio) != 1) || BIO_get_fd(bio, &fd) < 0) {
         BIO_free_all(bio);
         return NULL;
     }

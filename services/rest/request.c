@@ -287,8 +287,8 @@ static void find_peer(struct http_parked *parked)
     const char *lines[LINES_MAX];
     const struct forwarded *forwarded = &parked->loop->server->options.forwarded;
     snprintf(parked->peer, sizeof parked->peer, "%s", parked->conn->peer);
-    if (parked->conn->is_counted_as_peer)
-        return; /* not a trusted one: those are not counted */
+    if (!parked->conn->is_trusted)
+        return;
     size_t count =
         header_lines(&parked->request, forwarded->is_rfc7239 ? "Forwarded" : "X-Forwarded-For", lines, LINES_MAX);
     if (count < LINES_MAX) /* else the last ones, which alone are to be believed, may not be among them */

@@ -268,11 +268,13 @@ static struct forwarded trust(struct rest_server *server, char error[static 256]
     server->trusted = calloc(count + 1, sizeof *server->trusted);
     if (server->trusted == NULL)
         snprintf(error, 256, "out of memory");
-    for (size_t i = 0; i < count && error[0] == '\0'; i++)
-        if (!network_parse(proxies[i], &server->trusted[i]))
+    for (size_t i = 0; i < count && error[0] == '\0'; i++) {
+        if (strcmp(proxies[i], "unix") == 0)
+            forwarded.is_unix_trusted = true;
+        else if (!network_parse(proxies[i], &server->trusted[forwarded.trusted_count++]))
             snprintf(error, 256, "trusted_proxies: \"%s\" is neither an IP address nor a network", proxies[i]);
+    }
     forwarded.trusted = server->trusted;
-    forwarded.trusted_count = count;
     return forwarded;
 }
 

@@ -26,7 +26,7 @@ enum { READY_DETAIL_MAX = 160 };
 /* Zero or NULL means the default, or "none" where no default is given. Strings and lists are borrowed until
  * rest_server_free. Lists end with NULL. */
 struct rest_options {
-    const char *address;       /* "127.0.0.1:8080", "[::1]:0" */
+    const char *address;       /* "127.0.0.1:8080", "[::1]:0", "unix:/run/x" */
     int listen_fd;             /* a listening socket in its place, borrowed; 0: none */
     const char *tls_cert_file; /* PEM chain, and with it tls_key_file; NULL: no TLS. TLS 1.2 and 1.3 only, with HSTS */
     const char *tls_key_file;
@@ -55,7 +55,7 @@ struct rest_options {
     const struct openapi *openapi;
 
     const char *const *cors_origins;     /* "https://console.example.com"; none: no CORS */
-    const char *const *trusted_proxies;  /* IP addresses and networks whose X-Forwarded-For names the peer */
+    const char *const *trusted_proxies;  /* IP addresses and networks whose X-Forwarded-For names the peer; "unix" */
     bool is_forwarded_rfc7239;           /* their Forwarded does, and not their X-Forwarded-For */
     const char *const *check_identities; /* /OAuth/Check and /k8s/TokenReview introspect as these (call->identities).
                                             Whoever reaches the port may use them then; none: they answer 404 */

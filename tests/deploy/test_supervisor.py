@@ -176,16 +176,25 @@ class Sockets(unittest.TestCase):
                 daemon.start()
                 self.assertTrue(call.result().access_token)
 
-    def test_a_unix_socket_may_be_handed_over_for_grpc(self):
+    @staticmethod
+    def unix_listener(path):
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path)
+            made.listen()
+            return socket.socket(fileno=fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, 100))
+
+    def test_unix_sockets_may_be_handed_over(self):
         with Supervisor() as supervisor:
             daemon = supervisor.daemon
-            path = daemon.folder + "/grpc"
-            with socket.socket(socket.AF_UNIX) as made:
-                made.bind(path)
-                made.listen()
-                listener = socket.socket(fileno=fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, 100))
-            supervisor.hand_over([("grpc", listener)])
+            path, web = daemon.folder + "/grpc", daemon.folder + "/http"
+            listeners = [("grpc", self.unix_listener(path)), ("http", self.unix_listener(web))]
+            supervisor.hand_over(listeners)
             daemon.start()
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(web)
+                connection.settimeout(DEADLINE)
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 200 "))
             with grpc.insecure_channel("unix:" + path) as channel:
                 request = auth_pb2.IssueTokenRequest(client_id=daemon.client_id, client_secret=daemon.secret)
                 auth_pb2_grpc.AuthServiceStub(channel).IssueToken(request, timeout=DEADLINE)
@@ -214,7 +223,7 @@ class Sockets(unittest.TestCase):
 
     def test_a_socket_that_does_not_listen_is_refused(self):
         with listening() as server, socket.create_connection(server.getsockname()) as client:
-            self.refused([("http", client)], 'the socket named "http" that was handed over is no listening TCP socket')
+            self.refused([("http", client)], 'the socket named "http" that was handed over is no listening socket')
 
     def refused(self, sockets, sentence):
         with Supervisor({}, sockets) as supervisor:

@@ -55,7 +55,7 @@ class Config(unittest.TestCase):
                 ("cors_origins", "https://a.example:443", "is no origin"), ("cors_origins", "a.example", "is no origin"),
                 ("http_address", "192.0.2.1:8080", "cannot be listened on"), ("http_address", "no.such.name.invalid:80",
                                                                             "no address of this machine"),
-                ("http_address", "unix:/tmp/x", "HOST:PORT"), ("http_address", "::1:80", "HOST:PORT"),
+                ("metrics_address", "unix:/tmp/x", "HOST:PORT"), ("http_address", "::1:80", "HOST:PORT"),
                 ("metrics_address", "0.0.0.0:9464", "metrics_off_loopback"),
                 ("http_max_connections", "999999", "files open"),
                 ("trusted_proxies", "proxy.example", "neither an IP address nor a network"),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/listen.h"
 
+#include "base/unix_socket.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 1024 };
@@ -38,8 +38,7 @@ static bool add(struct h2_listeners *listeners, const struct sockaddr *address, 
     int fd = listeners->count == H2_LISTENERS_MAX ? -1 : open_socket(address->sa_family);
     if (fd < 0)
         return false;
-    if (address->sa_family != AF_UNIX)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (address->sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);
     if (bind(fd, address, len) != 0 || listen(fd, BACKLOG) != 0) {
@@ -51,31 +50,12 @@ static bool add(struct h2_listeners *listeners, const struct sockaddr *address, 
     return true;
 }
 
-/* A socket file that nobody listens on is what a killed process has left. */
-static bool is_left_over(const struct sockaddr_un *address)
+static enum status listen_unix(struct h2_listeners *listeners, const char *address)
 {
-    struct stat file;
-    if (lstat(address->sun_path, &file) != 0 || !S_ISSOCK(file.st_mode))
-        return false;
-    int fd = open_socket(AF_UNIX);
-    bool is_refused =
-        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
-    if (fd >= 0)
-        close(fd);
-    return is_refused;
-}
-
-static enum status listen_unix(struct h2_listeners *listeners, const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    path += strncmp(path, "//", 2) == 0 ? 2 : 0;
-    if (snprintf(address.sun_path, sizeof address.sun_path, "%s", path) >= (int)sizeof address.sun_path)
+    int fd = unix_socket_listen(address, listeners->unix_path);
+    if (fd < 0)
         return STATUS_UNAVAILABLE;
-    if (is_left_over(&address))
-        unlink(address.sun_path);
-    if (!add(listeners, (const struct sockaddr *)&address, sizeof address, false))
-        return STATUS_UNAVAILABLE;
-    memcpy(listeners->unix_path, address.sun_path, sizeof listeners->unix_path);
+    listeners->fds[listeners->count++] = fd;
     return STATUS_OK;
 }
 
@@ -114,8 +94,8 @@ static enum status listen_name(struct h2_listeners *listeners, const char *host,
 enum status h2_listen(struct h2_listeners *listeners, const char *address)
 {
     *listeners = (struct h2_listeners){};
-    if (strncmp(address, "unix:", 5) == 0)
-        return listen_unix(listeners, address + 5);
+    if (unix_socket_is_address(address))
+        return listen_unix(listeners, address);
     const char *colon = strrchr(address, ':');
     char host[256], *end = NULL;
     long port = colon == NULL ? -1 : strtol(colon + 1, &end, 10);
@@ -141,10 +121,10 @@ enum status h2_listen_given(struct h2_listeners *listeners, int fd)
 
 void h2_listen_close(struct h2_listeners *listeners)
 {
-    for (int i = 0; i < listeners->count && !listeners->is_given; i++)
-        close(listeners->fds[i]);
     if (listeners->unix_path[0] != '\0')
         unlink(listeners->unix_path);
+    for (int i = 0; i < listeners->count && !listeners->is_given; i++)
+        close(listeners->fds[i]);
     *listeners = (struct h2_listeners){.port = listeners->port};
 }
 
