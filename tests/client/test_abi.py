@@ -3,6 +3,7 @@
 contract. A field more in a message is another ABI, as abidiff sees it, and a program meets another contract's library at its start
 only."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,23 @@ class Abi(unittest.TestCase):
         said = run("abidiff", before, field)
         self.assertTrue(said.returncode & CHANGE, said.stdout)
         self.assertIn("Gatehouse__V1__RevokeRequest", said.stdout)
+
+    def check(self, before, after):
+        """What a library that replaces another must be: nothing that a program had is gone or another."""
+        said = run("abidiff", before, after)
+        self.assertFalse(said.returncode & INCOMPATIBLE, said.stdout)
+
+    def test_a_message_that_is_gone_or_a_symbol_of_another_contract_fails_the_check(self):
+        before = self.build("before", lambda text: text)
+        more = self.build("more", lambda text: text + "message New {}\n")
+        gone = self.build("gone", lambda text: re.sub(r"(?s)message WatchResumed \{\}", "", text.replace("WatchResumed resumed", "WatchPong resumed")))
+        self.check(before, more)
+        self.assertRaises(AssertionError, self.check, before, gone)
+        linked = re.search(r"libgatehouse\.so\.0 => (\S+)", run("ldd", DRIVER).stdout)[1]
+        self.check(linked, linked)
+        with self.assertRaises(AssertionError) as failed:
+            self.check(linked, OTHER + "/libgatehouse.so.0")
+        self.assertIn("gatehouse_introspect@", str(failed.exception))
 
     def test_a_program_is_not_started_with_another_contract(self):
         mine = run(DRIVER, env={**os.environ, "LD_BIND_NOW": "1"}, input="")

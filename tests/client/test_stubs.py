@@ -37,7 +37,7 @@ class Stubs(unittest.TestCase):
         self.assertTrue(text in self.read(path), f"{path}: {text}")
 
     def test_each_command_succeeds(self):
-        self.assertLessEqual({"Go", "Java", "Python", "C#", "Buf"}, set(self.said))
+        self.assertLessEqual({"Go", "Java", "Python", "C#", "Rust", "Buf"}, set(self.said))
         for name, result in self.said.items():
             self.assertEqual((result.returncode, result.stderr), (0, ""), name)
 
@@ -61,6 +61,10 @@ class Stubs(unittest.TestCase):
 
     def test_csharp(self):
         self.has("csharp/Auth.cs", "namespace Gatehouse.V1 {")
+
+    def test_rust(self):
+        self.has("rust/auth.rs", "pub struct IntrospectRequest {")
+        self.has("rust/credential_admin.rs", "super::auth::Position")  # one file knows the other
 
     def test_buf_gives_names_of_ones_own(self):
         self.has("buf/java/com/example/gatehouse/v1/IntrospectRequest.java", "package com.example.gatehouse.v1;")
