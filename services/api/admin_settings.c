@@ -1,22 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CredentialAdmin: settings of the installation. */
 #include "api/admin.h"
+#include "base/must.h"
 
-#define MINUTE (60 * CLOCK_SECOND)
-#define DAY (24 * 60 * MINUTE)
+#include <stddef.h>
+
+/* Those of the contract: of each the field, the member, the default. */
+static const struct row {
+    const char *field;
+    size_t member;
+    int64_t otherwise;
+} rows[] = {
+#define ROW(member, name, field, otherwise) {field, offsetof(struct settings, member), otherwise},
+    SETTINGS(ROW)
+#undef ROW
+};
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+static int64_t *member_of(const struct settings *settings, const struct row *row)
+{
+    return (int64_t *)(void *)((char *)(uintptr_t)settings + row->member);
+}
+
+/* Its field: a duration or a number. */
+static const ProtobufCFieldDescriptor *field_of(const struct row *row)
+{
+    const ProtobufCMessageDescriptor *descriptor = &gatehouse__v1__settings__descriptor;
+    return must((void *)(uintptr_t)protobuf_c_message_descriptor_get_field_by_name(descriptor, row->field));
+}
+
+static void *value_of(const Gatehouse__V1__Settings *message, const struct row *row)
+{
+    return (char *)(uintptr_t)message + field_of(row)->offset;
+}
+
+static bool is_number(const struct row *row)
+{
+    return field_of(row)->type == PROTOBUF_C_TYPE_INT32;
+}
 
 static Gatehouse__V1__Settings *make_settings(struct admin_call *admin, const struct settings *settings)
 {
     Gatehouse__V1__Settings *message = arena_new(&admin->arena, Gatehouse__V1__Settings);
     gatehouse__v1__settings__init(message);
-    message->idle_session_timeout = admin_duration(admin, settings->idle_timeout);
-    if (settings->max_token_life != 0)
-        message->max_token_life = admin_duration(admin, settings->max_token_life);
-    message->max_tokens_per_credential = (int32_t)settings->max_tokens;
-    message->deletion_retention = admin_duration(admin, settings->deletion_retention);
-    message->usage_retention = admin_duration(admin, settings->usage_retention);
-    if (settings->audit_retention != 0)
-        message->audit_retention = admin_duration(admin, settings->audit_retention);
+    for (const struct row *row = rows; row < rows + ROWS; row++) {
+        int64_t value = row->field == NULL ? 0 : *member_of(settings, row);
+        if (row->field == NULL || (value == 0 && row->otherwise == 0))
+            continue;
+        if (is_number(row))
+            *(int32_t *)value_of(message, row) = (int32_t)value;
+        else
+            *(Google__Protobuf__Duration **)value_of(message, row) = admin_duration(admin, value);
+    }
     message->etag = admin_etag(admin, settings->version);
     return message;
 }
@@ -34,26 +69,31 @@ enum status get_settings(struct admin_call *admin)
 static enum status read_settings(struct admin_call *admin, const Gatehouse__V1__UpdateSettingsRequest *request,
                                  struct settings *settings)
 {
-    struct call *call = admin_fails(admin);
-    const Gatehouse__V1__Settings *wanted = request->settings;
-    const Google__Protobuf__FieldMask *mask = request->update_mask;
-    if (admin_mask_has(mask, "idle_session_timeout")) {
-        settings->idle_timeout = read_duration(wanted->idle_session_timeout, 20 * MINUTE);
-        if (settings->idle_timeout % CLOCK_SECOND != 0)
-            return call_fail_field(call, "settings.idle_session_timeout", "INVALID_FIELD",
-                                   "settings.idle_session_timeout must be whole seconds");
+    for (const struct row *row = rows; row < rows + ROWS; row++) {
+        if (row->field == NULL || !admin_mask_has(request->update_mask, row->field))
+            continue;
+        const void *value = value_of(request->settings, row);
+        *member_of(settings, row) = is_number(row)
+                                        ? *(const int32_t *)value
+                                        : read_duration(*(Google__Protobuf__Duration *const *)value, row->otherwise);
     }
-    if (admin_mask_has(mask, "max_token_life"))
-        settings->max_token_life = read_duration(wanted->max_token_life, 0);
-    if (admin_mask_has(mask, "deletion_retention"))
-        settings->deletion_retention = read_duration(wanted->deletion_retention, 30 * DAY);
-    if (admin_mask_has(mask, "usage_retention"))
-        settings->usage_retention = read_duration(wanted->usage_retention, 400 * DAY);
-    if (admin_mask_has(mask, "audit_retention"))
-        settings->audit_retention = read_duration(wanted->audit_retention, 0);
-    if (admin_mask_has(mask, "max_tokens_per_credential"))
-        settings->max_tokens = wanted->max_tokens_per_credential;
+    if (settings->idle_timeout % CLOCK_SECOND != 0)
+        return call_fail_field(admin_fails(admin), "settings.idle_session_timeout", "INVALID_FIELD",
+                               "settings.idle_session_timeout must be whole seconds");
     return STATUS_OK;
+}
+
+static void tell_settings(struct admin_call *admin, const struct settings *before, const struct settings *next)
+{
+    for (const struct row *row = rows; row < rows + ROWS; row++) {
+        if (row->field == NULL)
+            continue;
+        int64_t was = *member_of(before, row), is = *member_of(next, row);
+        if (is_number(row))
+            admin_tell_number(admin, row->field, was, is);
+        else
+            admin_tell_duration(admin, row->field, was, is);
+    }
 }
 
 /* What the request makes of the settings that are stored. */
@@ -106,12 +146,7 @@ enum status update_settings(struct admin_call *admin)
         return admin_impact(admin, 0, &response->impact);
     }
     TRY(next_settings(admin, &before, &next));
-    admin_tell_duration(admin, "idle_session_timeout", before.idle_timeout, next.idle_timeout);
-    admin_tell_duration(admin, "max_token_life", before.max_token_life, next.max_token_life);
-    admin_tell_number(admin, "max_tokens_per_credential", before.max_tokens, next.max_tokens);
-    admin_tell_duration(admin, "deletion_retention", before.deletion_retention, next.deletion_retention);
-    admin_tell_duration(admin, "usage_retention", before.usage_retention, next.usage_retention);
-    admin_tell_duration(admin, "audit_retention", before.audit_retention, next.audit_retention);
+    tell_settings(admin, &before, &next);
     work->tokens_ended = admin->looked_tokens;
     work->credentials_affected = admin->looked_credentials;
     admin->recent = admin->is_dry ? admin->looked : admin->recent;

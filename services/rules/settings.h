@@ -3,22 +3,39 @@
 #ifndef RULES_SETTINGS_H
 #define RULES_SETTINGS_H
 
+#include "base/clock.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Each setting: its member, its name in the store, its field of the contract's Settings (NULL: it is not there), its
+ * default (of the contract's, 0: absent). Whoever stores, reads, changes or shows settings goes by this table. */
+#define SETTINGS(X) \
+    /* a token dies when it was not used for this long */ \
+    X(idle_timeout, "idle_timeout", "idle_session_timeout", 20 * 60 * CLOCK_SECOND) \
+    /* a token dies at this age; 0: no cap */ \
+    X(max_token_life, "max_token_life", "max_token_life", 0) \
+    /* live tokens of one credential; 0: no cap */ \
+    X(max_tokens, "max_tokens", "max_tokens_per_credential", 0) \
+    /* how long a deleted credential can be undeleted */ \
+    X(deletion_retention, "deletion_retention", "deletion_retention", 30 * SETTINGS_DAY) \
+    X(usage_retention, "usage_retention", "usage_retention", 400 * SETTINGS_DAY) \
+    /* 0: for ever */ \
+    X(audit_retention, "audit_retention", "audit_retention", 0) \
+    /* Dead stays dead: tokens last used at or before idle_floor (issued at or before life_floor) were dead when the \
+     * setting was raised, and the new one does not bring them back. A floor that was set at a time that has not come \
+     * yet was set by a clock that was wrong, and does not count. */ \
+    X(idle_floor, "idle_floor", NULL, INT64_MIN) \
+    X(life_floor, "life_floor", NULL, INT64_MIN) \
+    X(idle_floor_set, "idle_floor_set", NULL, 0) \
+    X(life_floor_set, "life_floor_set", NULL, 0) \
+    X(version, "version", NULL, 1)
+#define SETTINGS_DAY (24 * 3600 * CLOCK_SECOND)
+
 struct settings {
-    int64_t idle_timeout;       /* a token dies when it was not used for this long */
-    int64_t max_token_life;     /* a token dies at this age; 0: no cap */
-    int64_t max_tokens;         /* live tokens of one credential; 0: no cap */
-    int64_t deletion_retention; /* how long a deleted credential can be undeleted */
-    int64_t usage_retention;
-    int64_t audit_retention; /* 0: for ever */
-    /* Dead stays dead: tokens last used at or before idle_floor (issued at or before life_floor) were dead when the
-     * setting was raised, and the new one does not bring them back. A floor that was set at a time that has not come
-     * yet was set by a clock that was wrong, and does not count. */
-    int64_t idle_floor, idle_floor_set;
-    int64_t life_floor, life_floor_set;
-    int64_t version;
+#define SETTINGS_MEMBER(member, name, field, otherwise) int64_t member;
+    SETTINGS(SETTINGS_MEMBER)
+#undef SETTINGS_MEMBER
 };
 
 /* A token is within its times if and only if last_used > used_after and issued > issued_after. */

@@ -323,6 +323,22 @@ class Settings(AdminTest):
         self.assertEqual((cleared.idle_session_timeout.seconds, cleared.HasField("max_token_life"),
                           cleared.deletion_retention.seconds), (1200, False, 30 * DAY))
 
+    def test_each_setting_of_the_contract_is_stored_and_told(self):
+        before = self.admin("GetSettings").settings
+        for field in pb.Settings.DESCRIPTOR.fields:
+            if field.name == "etag":
+                continue
+            with self.subTest(field.name):
+                number = 77 if field.message_type is None else 5 * DAY
+                self.set_settings(**{field.name: number})
+                value = getattr(self.admin("GetSettings").settings, field.name)
+                self.assertEqual(value if field.message_type is None else value.seconds, number)
+                told = self.admin("ListAuditEvents", page_size=1).events[0].detail
+                self.assertRegex(told, f"^{field.name}: .* -> {number}")
+                cleared = self.set_settings(field.name).settings
+                cleared.etag = before.etag
+                self.assertEqual(cleared, before)
+
     def test_a_cap_on_live_tokens(self):
         credential, secret = self.create("capped")
         self.set_settings(max_tokens_per_credential=3)
