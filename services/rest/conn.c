@@ -198,7 +198,7 @@ struct bufferevent *conn_accept(struct event_base *base, void *arg)
     guard_init(&conn->guard, &loop->server->options.limits);
     conn_set_phase(conn, PHASE_NEW, loop->server->options.request_timeout_us);
     bufferevent_incref(conn->bev);
-    SLIST_INSERT_HEAD(&loop->fresh, conn, fresh_link);
+    STAILQ_INSERT_TAIL(&loop->fresh, conn, fresh_link);
     event_active(loop->fresh_event, 0, 0);
     /* By itself libevent goes on accepting for as long as somebody is there, and whoever is connected waits. */
     if (++loop->fresh_count == ACCEPTS_AT_ONCE)
@@ -225,12 +225,16 @@ static struct conn *find_oldest(struct loop *loop, bool is_served, enum phase ph
     return NULL;
 }
 
+static int count_of(const struct loop *loop)
+{
+    return loop->counts[0] + loop->counts[1];
+}
+
 /* Somebody gives way to a newcomer: of those who never had an answer, or of those who had, whichever are more, the one
  * that has said nothing whole for longest. So a flood of connections that say nothing displaces itself, and no client.
  * Nobody whose request is under way. */
-static bool make_room(const struct conn *newcomer)
+static bool make_room(struct loop *loop, const struct conn *newcomer)
 {
-    struct loop *loop = newcomer->loop;
     bool larger = loop->counts[1] > loop->counts[0];
     for (int i = 0; i < 2; i++) {
         bool is_served = i == 0 ? larger : !larger;
@@ -277,7 +281,7 @@ static bool count(struct conn *conn)
         if (!conn->is_counted_as_peer) /* before any other would have to give way to it */
             return false;
     }
-    return others < server->options.max_connections || make_room(conn);
+    return others < server->options.max_connections || make_room(conn->loop, conn) || count_of(conn->loop) == 1;
 }
 
 static void begin(struct conn *conn)
@@ -305,8 +309,8 @@ static void begin(struct conn *conn)
 void conn_begin_fresh(struct loop *loop)
 {
     struct conn *conn;
-    while ((conn = SLIST_FIRST(&loop->fresh)) != NULL) {
-        SLIST_REMOVE_HEAD(&loop->fresh, fresh_link);
+    while ((conn = STAILQ_FIRST(&loop->fresh)) != NULL) {
+        STAILQ_REMOVE_HEAD(&loop->fresh, fresh_link);
         struct bufferevent *bev = conn->bev;
         conn->evcon = find_evcon(bev);
         if (conn->evcon != NULL) {
@@ -366,8 +370,19 @@ static void look_for_resets(struct conn_queue *handled)
     }
 }
 
+/* No thread can close another's connections. So one that has none takes one in beyond the limit, and whichever has more
+ * than its share closes one for that. */
+static void give_way(struct loop *loop)
+{
+    const struct http_server *server = loop->server;
+    int most = server->options.max_connections, share = most / server->options.threads;
+    while (atomic_load(&server->connections) > most && count_of(loop) > share && make_room(loop, NULL))
+        ;
+}
+
 void conn_sweep(struct loop *loop, int64_t now)
 {
+    give_way(loop);
     look_for_resets(&loop->queues[0][PHASE_HANDLING]);
     look_for_resets(&loop->queues[1][PHASE_HANDLING]);
     bool is_draining = atomic_load(&loop->server->is_draining);
@@ -385,5 +400,5 @@ void conn_sweep(struct loop *loop, int64_t now)
 
 bool conn_is_none(const struct loop *loop)
 {
-    return loop->counts[0] + loop->counts[1] == 0;
+    return count_of(loop) == 0;
 }

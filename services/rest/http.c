@@ -149,7 +149,7 @@ static bool set_up(struct loop *loop)
         TAILQ_INIT(&loop->queues[0][phase]);
         TAILQ_INIT(&loop->queues[1][phase]);
     }
-    SLIST_INIT(&loop->fresh);
+    STAILQ_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     loop->base = new_base();
     if (loop->wake_fd < 0 || getrandom(&loop->next_number, sizeof loop->next_number, 0) < 0 || loop->base == NULL ||

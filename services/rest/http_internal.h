@@ -47,7 +47,7 @@ struct loop {
     /* Of those who never had an answer, and of those who had: by phase, and in each by when it began. */
     TAILQ_HEAD(conn_queue, conn) queues[2][PHASES];
     int counts[2];
-    SLIST_HEAD(, conn) fresh; /* accepted, and not seen yet */
+    STAILQ_HEAD(, conn) fresh; /* accepted, and not seen yet; in their order: whoever comes last displaces the others */
     int fresh_count;
     int64_t turned_away, next_note;  /* connections since the last note of them; when the next is due */
     struct conn *by_evcon;           /* uthash */
@@ -81,7 +81,7 @@ struct http_server {
 
 struct conn {
     TAILQ_ENTRY(conn) link;
-    SLIST_ENTRY(conn) fresh_link;
+    STAILQ_ENTRY(conn) fresh_link;
     UT_hash_handle hh;
     struct loop *loop;
     struct bufferevent *bev;
