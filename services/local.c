@@ -168,8 +168,10 @@ static void say_away(struct local *local, const char *why)
 {
     char shown[512];
     int64_t now = clock_monotonic();
-    if (strcmp(why, local->said) == 0 && now - local->said_at < SAY_AGAIN)
+    if (strcmp(why, local->said) == 0 && now - local->said_at < SAY_AGAIN) {
+        log_write(LOG_LEVEL_DEBUG, "store_still_away", NULL);
         return;
+    }
     config_show_store(local->config->store, shown);
     log_write(LOG_LEVEL_WARN, "store_away", "store", shown, "message", why, NULL);
     memcpy(local->said, why, WHY_MAX);
