@@ -173,6 +173,11 @@ class Service(unittest.TestCase):
         self.assertIn("Permission denied", self.machine.ask("setpriv", "--reuid=gatehouse", "--regid=gatehouse", "--clear-groups",
                                                             "cat", "/etc/credstore/gatehoused.http.key")[1])
 
+    def test_nothing_of_it_is_swapped_out(self):
+        self.assertEqual(self.show("MemorySwapMax"), "0")
+        for line in self.machine.do("cat", f"/proc/{self.show('MainPID')}/status").splitlines():
+            self.assertNotRegex(line, r"^VmSwap:\s*[1-9]")
+
     def test_a_reload_keeps_the_process_and_takes_the_new_certificate(self):
         folder = "/etc/gatehouse/tls"
         self.machine.do("install", "-d", folder)

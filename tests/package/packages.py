@@ -14,7 +14,8 @@ OLD_VERSION = "0.0.1"
 def build():
     for file in glob.glob(FOLDER + "/*/*.deb"):
         os.remove(file)
-    print(run([SOURCE + "/deploy/package/build", FOLDER], timeout=800)[1])
+    # As somebody says it who stands there.
+    print(run([SOURCE + "/deploy/package/build", os.path.basename(FOLDER)], timeout=800, cwd=BUILD)[1])
     run(["cpack", "-D", "CPACK_PACKAGE_VERSION=" + OLD_VERSION, "-D", "CPACK_COMPONENTS_ALL=gatehouse", "-B", FOLDER + "/older"],
         cwd=FOLDER)
 
