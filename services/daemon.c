@@ -160,6 +160,30 @@ static void add_archive(struct metrics_text *text, struct archive *archive)
                 (double)state.failures);
 }
 
+/* Counted once a minute at most. */
+static void add_ends(struct daemon *daemon, struct metrics_text *text)
+{
+    static const struct {
+        int days;
+        const char *label;
+    } spans[] = {{7, "within=\"7d\""}, {30, "within=\"30d\""}};
+    const struct domain *domain = daemon->local.domain;
+    int64_t now = clock_now(domain->clock), steady = clock_monotonic();
+    bool is_due = daemon->ends_counted == 0 || steady - daemon->ends_counted > 60 * CLOCK_SECOND;
+    for (int i = 0; i < 2 && is_due; i++)
+        daemon->ends[i] =
+            directory_count_ends(domain->memory->directory, now, spans[i].days * 24 * 3600 * CLOCK_SECOND);
+    if (is_due)
+        daemon->ends_counted = steady;
+    for (int i = 0; i < 2; i++)
+        metrics_put(text, "gatehouse_credentials_expiring", "gauge", "Credentials that expire within that time.",
+                    spans[i].label, (double)daemon->ends[i].credentials);
+    for (int i = 0; i < 2; i++)
+        metrics_put(text, "gatehouse_secret_keys_ending", "gauge",
+                    "Secret keys that end within that time, for another was made beside them.", spans[i].label,
+                    (double)daemon->ends[i].secrets);
+}
+
 static void add_watch(struct daemon *daemon, struct metrics_text *text)
 {
     static const char *const causes[] = {NULL, "cause=\"unknown_position\"", "cause=\"behind\"", "cause=\"history\""};
@@ -265,6 +289,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
     add_archive(text, daemon->local.domain->archive);
     add_usage(text, daemon->local.domain->memory->usage);
     add_clock(daemon, text);
+    add_ends(daemon, text);
     add_watch(daemon, text);
     if (daemon->local.domain->follow != NULL)
         add_replica(daemon->local.domain->follow, text);

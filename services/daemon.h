@@ -20,6 +20,8 @@ struct daemon {
     struct metrics *metrics;
     struct rpc_server *rpc;
     struct rest_server *rest;
+    struct directory_ends ends[2]; /* within 7 and 30 days, as counted last, */
+    int64_t ends_counted;          /* then; all that is in memory is looked at for it */
     _Atomic bool is_draining;
     bool is_serving; /* as the health service says */
 };

@@ -183,10 +183,12 @@ static char *order_by(struct context *context)
 {
     static const char *const orders[][2] = {
         {"name", "name"}, {"created", "create_time"}, {"expires", "expire_time"}, {"last-used", "last_use_time"}};
+    /* What ends soon, in that order, is found without looking at anything else. */
+    const char *usual = option_value(&context->arguments, OPTION_EXPIRES_WITHIN) == NULL ? "name" : "expires";
     const char *sort = option_value(&context->arguments, OPTION_SORT);
     const char *suffix = option_value(&context->arguments, OPTION_REVERSE) == NULL ? "" : " desc";
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
-        if (strcmp(sort == NULL ? "name" : sort, orders[i][0]) == 0)
+        if (strcmp(sort == NULL ? usual : sort, orders[i][0]) == 0)
             return text_format("%s%s", orders[i][1], suffix);
     }
     report_usage(context, "--sort: \"%s\" is none of name, created, expires, last-used", sort);

@@ -57,7 +57,8 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(MATCH_STATUS, "status", 0, "active|expired|deleted|any", COMPLETE_WORDS, \
       "Of this status (default: not deleted)") \
     X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, "Who expires within DURATION, such as 30d") \
-    X(SORT, "sort", 0, "name|created|expires|last-used", COMPLETE_WORDS, "Order (default name)") \
+    X(SORT, "sort", 0, "name|created|expires|last-used", COMPLETE_WORDS, \
+      "Order (default name; with --expires-within expires)") \
     X(REVERSE, "reverse", 0, NULL, COMPLETE_NOTHING, "The other way round") \
     X(FILTER, "filter", 0, "FILTER", COMPLETE_NOTHING, "A filter in the server's own words, beside the other options") \
     X(LIMIT, "limit", 0, "N", COMPLETE_NOTHING, "At most N; 0 is all") \

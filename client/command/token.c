@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <gatehouse/v1/auth.pb-c.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "confirm.h"
@@ -10,11 +11,22 @@
 #include "report.h"
 #include "secret.h"
 #include "text.h"
+#include "time_format.h"
+
+/* Seconds since 1970, as proto3 JSON writes an int64; left out: never. */
+static char *format_end(const json_t *, const json_t *value, int64_t)
+{
+    char text[TIME_TEXT_MAX] = "never";
+    if (json_is_string(value))
+        instant_format(strtoll(json_string_value(value), NULL, 10), 0, text);
+    return text_copy(text);
+}
 
 static const struct view issued_view = {
     .columns = COLUMNS({"Token", "accessToken", NULL, 0}, {"Type", "tokenType", NULL, 0},
                        {"Lives, if unused", "expiresIn", column_duration, 0}, {"Roles", "scopes", NULL, 0},
-                       {"Accessor", "accessor", NULL, 0}),
+                       {"Accessor", "accessor", NULL, 0}, {"Secret key ends", "clientSecretExpiresAt", format_end, 0},
+                       {"Credential expires", "credentialExpiresAt", format_end, 0}),
     .value_keys = KEYS("accessToken"),
 };
 

@@ -24,7 +24,11 @@ struct listing {
     struct filter filter;
     enum credential_order order;
     bool is_descending;
-    bool counts; /* all that there are: on the first page */
+    int64_t from,
+        to; /* in the order of expiry: what comes later than `from`, and, with has_to, before `to` is wanted */
+    bool has_to;
+    bool is_past; /* nothing that is wanted comes any more */
+    bool counts;  /* all that there are: on the first page */
     size_t size;
     int64_t *ids; /* of the page */
     size_t count;
@@ -114,6 +118,11 @@ static enum status keep(const struct credential_place *place, void *arg)
 
 static void take(struct listing *listing, const struct place *place)
 {
+    if (listing->order == CREDENTIAL_BY_EXPIRY)
+        listing->is_past |=
+            listing->is_descending ? place->value <= listing->from : listing->has_to && place->value >= listing->to;
+    if (listing->is_past)
+        return;
     if (!is_wanted(listing, place->id))
         return;
     listing->total++;
@@ -144,7 +153,7 @@ static enum status walk(struct listing *listing, const struct place *after)
                                      after == NULL ? NULL : &from, limit, keep, chunk);
         for (size_t j = 0; j < chunk->count; j++)
             take(listing, &chunk->places[j]);
-        is_end = chunk->count < (size_t)limit || (listing->has_more && !listing->counts);
+        is_end = chunk->count < (size_t)limit || listing->is_past || (listing->has_more && !listing->counts);
         if (chunk->count > 0)
             after = &chunk->places[chunk->count - 1];
         limit = CHUNK;
@@ -247,16 +256,32 @@ static enum status fill(struct listing *listing, Gatehouse__V1__ListCredentialsR
     return STATUS_OK;
 }
 
+/* What is active has not expired; expires< says before when it does. True: the walk begins behind *ret_place. */
+static bool find_bounds(struct listing *listing, struct place *ret_place)
+{
+    const char *status = value_of(&listing->filter, "status"), *before = value_of(&listing->filter, "expires");
+    listing->from = INT64_MIN;
+    if (listing->order != CREDENTIAL_BY_EXPIRY)
+        return false;
+    if (status != NULL && strcmp(status, "active") == 0)
+        listing->from = listing->admin->work.now;
+    listing->has_to = before != NULL && filter_time(before, &listing->to);
+    *ret_place = listing->is_descending ? (struct place){NULL, listing->to, INT64_MIN}
+                                        : (struct place){NULL, listing->from, INT64_MAX};
+    return listing->is_descending ? listing->has_to : listing->from != INT64_MIN;
+}
+
 static enum status find(struct listing *listing, const char *cursor)
 {
-    struct place after = {0};
+    struct place after = {0}, first = {0};
+    bool is_bounded = find_bounds(listing, &first);
     const char *client_id = value_of(&listing->filter, "client_id"), *owner = value_of(&listing->filter, "owner");
     if (cursor[0] != '\0')
         after = read_cursor(arena_text(&listing->admin->arena, cursor));
     bool is_first = cursor[0] == '\0', is_narrow = client_id != NULL || (owner != NULL && owner[0] != '\0');
     listing->counts = is_first && listing->filter.count > 0;
-    TRY(is_narrow ? pick(listing, client_id, owner, is_first ? NULL : &after)
-                  : walk(listing, is_first ? NULL : &after));
+    const struct place *from = is_first ? NULL : &after;
+    TRY(is_narrow ? pick(listing, client_id, owner, from) : walk(listing, is_first && is_bounded ? &first : from));
     return is_first && !listing->counts ? credential_row_count(listing->admin->work.tx, &listing->total) : STATUS_OK;
 }
 

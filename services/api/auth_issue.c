@@ -44,6 +44,8 @@ static void answer_issued(struct issue_call *issue)
     response.scopes = scopes;
     token_key_format(&issuing->row.key, accessor);
     response.accessor = accessor;
+    response.client_secret_expires_at = issuing->client.secret_ends / CLOCK_SECOND;
+    response.credential_expires_at = issuing->client.expires / CLOCK_SECOND;
     issue->closure(&response.base, issue->call);
 }
 

@@ -18,12 +18,14 @@ static bool is_right(struct directory *directory, const struct attempt *attempt,
         if (is_equal && i < facts->secret_count && !secret_has_ended(secret->ends, now)) {
             has_secret = true;
             ret_client->secret_id = secret->id;
+            ret_client->secret_ends = secret->ends;
         }
     }
     if (!has_secret || credential_state(facts->deleted, facts->expires, now) != CREDENTIAL_LIVE)
         return false;
     ret_client->credential_id = facts->id;
     ret_client->epoch = facts->epoch;
+    ret_client->expires = facts->expires;
     ret_client->effective = facts->effective;
     ret_client->entry = entry;
     return true;

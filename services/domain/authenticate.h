@@ -12,6 +12,7 @@ struct client {
     int64_t credential_id;
     int64_t epoch;
     int64_t secret_id;
+    int64_t secret_ends, expires;   /* the secret key's end, the credential's; 0: none */
     struct credential_entry *entry; /* of the directory */
     struct role_set effective;
     char client_id[CLIENT_ID_TEXT_MAX + 1]; /* in its one spelling; the asker's */

@@ -71,6 +71,7 @@ enum status credential_create(struct work *work, struct credential *credential, 
     crypto_random(random, sizeof random);
     credential_client_id(random, credential->client_id);
     credential->created = credential->updated = work->now;
+    credential->announce = end_announced_next(credential->expires, work->now);
     credential->created_by = work->actor;
     credential->epoch = credential->version = 1;
     credential->granted = *roles;
@@ -99,6 +100,8 @@ enum status credential_update(struct work *work, struct credential *credential)
         if (was == CREDENTIAL_EXPIRED || is == CREDENTIAL_EXPIRED ||
             !role_set_equal(&before->effective, &credential->effective))
             status = move_epoch(work, credential, was == CREDENTIAL_LIVE);
+        if (credential->expires != before->expires)
+            credential->announce = end_announced_next(credential->expires, work->now);
         struct administrator_state administered = administrator_state(work, before);
         note_administrator(work, &administered, credential);
     }
@@ -176,7 +179,7 @@ enum status credential_regenerate(struct work *work, struct credential *credenti
         int64_t ends = lives_on ? now + overlap : SECRET_ENDS_NOW;
         if (old->ends != 0 && old->ends < ends)
             ends = old->ends;
-        TRY(secret_row_end(work->tx, old->id, ends));
+        TRY(secret_row_end(work->tx, old->id, ends, end_announced_next(ends, now)));
         old->ends = ends;
     }
     credential->secret_count = overlap > 0 && credential->secret_count > 0 ? 1 : 0;
@@ -192,7 +195,7 @@ enum status credential_end_secret(struct work *work, struct credential *credenti
         if (credential->secrets[i].id != secret_id || secret_has_ended(credential->secrets[i].ends, work->now))
             continue;
         struct administrator_state was = administrator_state(work, credential);
-        TRY(secret_row_end(work->tx, credential->secrets[i].id, SECRET_ENDS_NOW));
+        TRY(secret_row_end(work->tx, credential->secrets[i].id, SECRET_ENDS_NOW, 0));
         if (i == 0)
             credential->secrets[0] = credential->secrets[1];
         credential->secret_count--;

@@ -2,6 +2,7 @@
 #include "domain/reap.h"
 
 #include "base/must.h"
+#include "domain/announce.h"
 #include "domain/work.h"
 #include "memory/change.h"
 #include "records/change_log.h"
@@ -140,6 +141,7 @@ static enum status purge(struct reaping *reaping, int64_t until)
 static enum status tidy(struct reaping *reaping, int64_t now)
 {
     struct store_tx *tx = reaping->work.tx;
+    int announced = 0;
     int64_t mended = 0, secrets = 0, requests = 0, changes = 0, uses = 0;
     TRY(credential_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &mended));
     TRY(secret_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &reaping->secret_cursor));
@@ -147,8 +149,9 @@ static enum status tidy(struct reaping *reaping, int64_t now)
     TRY(request_row_expire(tx, now - REQUEST_RETENTION, TIDY_LIMIT, &requests));
     TRY(change_log_trim(tx, now - CHANGE_LOG_RETENTION, TIDY_LIMIT, &changes));
     TRY(usage_row_expire(tx, now - reaping->usage_retention, TIDY_LIMIT, &uses));
-    reaping->is_tidy_behind = mended >= TIDY_LIMIT || secrets == TIDY_LIMIT || requests == TIDY_LIMIT ||
-                              changes == TIDY_LIMIT || uses == TIDY_LIMIT;
+    TRY(announce_due(&reaping->work, now, &announced));
+    reaping->is_tidy_behind = announced >= ANNOUNCE_LIMIT || mended >= TIDY_LIMIT || secrets == TIDY_LIMIT ||
+                              requests == TIDY_LIMIT || changes == TIDY_LIMIT || uses == TIDY_LIMIT;
     return purge(reaping, now - reaping->deletion_retention);
 }
 

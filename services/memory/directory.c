@@ -174,6 +174,34 @@ void directory_each(struct directory *directory, directory_each_fn *each, void *
             each(directory_facts(entry), atomic_load(&entry->last_used), arg);
 }
 
+static void count_ends(const struct credential_facts *facts, int64_t now, int64_t until, struct directory_ends *ends)
+{
+    if (credential_state(facts->deleted, facts->expires, now) != CREDENTIAL_LIVE)
+        return;
+    ends->credentials += facts->expires != 0 && facts->expires <= until;
+    for (int i = 0; i < facts->secret_count; i++) {
+        int64_t end = facts->secrets[i].ends;
+        ends->secrets += end != 0 && !secret_has_ended(end, now) && end <= until;
+    }
+}
+
+struct directory_ends directory_count_ends(struct directory *directory, int64_t now, int64_t within)
+{
+    enum { AT_ONCE = 1000 };
+    struct directory_ends ends = {0};
+    struct credential_entry *entry = NULL;
+    size_t at = 0;
+    do {
+        int count = 0;
+        directory_lock(directory);
+        while (count++ < AT_ONCE && (entry = credential_index_next(&directory->by_id, &at)) != NULL)
+            if (!entry->is_purged)
+                count_ends(directory_facts(entry), now, now + within, &ends);
+        directory_unlock(directory);
+    } while (entry != NULL);
+    return ends;
+}
+
 static size_t role_slot(const char *role_id)
 {
     uint32_t hash = 2166136261u; /* FNV-1a; an administrator chooses these ids, no stranger */

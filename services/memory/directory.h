@@ -58,6 +58,13 @@ void directory_note_use(struct credential_entry *entry, int64_t used);
 /* Every credential that is not purged, and when it was used last. With the lock, which keeps writers waiting. */
 typedef void directory_each_fn(const struct credential_facts *facts, int64_t last_used, void *arg);
 void directory_each(struct directory *directory, directory_each_fn *each, void *arg);
+/* How many credentials expire, and how many secret keys end, within `within` after `now`; those of deleted and expired
+ * credentials left out. Takes the lock for a moment at a time: what is added or removed meanwhile may be counted or
+ * not. */
+struct directory_ends {
+    size_t credentials, secrets;
+};
+struct directory_ends directory_count_ends(struct directory *directory, int64_t now, int64_t within);
 void directory_lock(struct directory *directory);
 void directory_unlock(struct directory *directory);
 

@@ -29,6 +29,7 @@ static enum status read_credential(const struct store_row *row, void *arg)
     credential->version = store_row_int(row, 9);
     credential->last_used = store_row_int(row, 10);
     credential->created_by = arena_text(loading->arena, store_row_text(row, 11));
+    credential->announce = store_row_int(row, 12);
     loading->credential = credential;
     return STATUS_OK;
 }
@@ -100,7 +101,7 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
 }
 
 #define CREDENTIAL_COLUMNS \
-    "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by"
+    "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, announce"
 
 enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
                                 struct credential **ret_credential)
@@ -239,10 +240,10 @@ enum status credential_row_insert(struct store_tx *tx, const struct credential *
     return store_run(
         tx,
         "INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
-        " last_used, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8)",
+        " last_used, created_by, announce) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9)",
         NULL, NULL, store_int(credential->id), store_text(credential->client_id), store_text(credential->name),
         owner_value(credential), store_int(credential->created), store_int(credential->updated),
-        store_int(credential->expires), store_text(credential->created_by));
+        store_int(credential->expires), store_text(credential->created_by), store_int(credential->announce));
 }
 
 enum status credential_row_save(struct store_tx *tx, const struct credential *credential)
@@ -250,10 +251,10 @@ enum status credential_row_save(struct store_tx *tx, const struct credential *cr
     return store_run(
         tx,
         "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
-        " version = $7 WHERE id = $8",
+        " version = $7, announce = $8 WHERE id = $9",
         NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
         store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
-        store_int(credential->version), store_int(credential->id));
+        store_int(credential->version), store_int(credential->announce), store_int(credential->id));
 }
 
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
@@ -383,9 +384,10 @@ enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const 
                      store_blob(secret->digest, SHA256_BYTES), store_text(secret->hint), store_int(secret->created));
 }
 
-enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends)
+enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends, int64_t announce)
 {
-    return store_run(tx, "UPDATE secret SET ends = $1 WHERE id = $2", NULL, NULL, store_int(ends), store_int(id));
+    return store_run(tx, "UPDATE secret SET ends = $1, announce = $2 WHERE id = $3", NULL, NULL, store_int(ends),
+                     store_int(announce), store_int(id));
 }
 
 enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used)

@@ -32,8 +32,9 @@ struct credential {
     const char *owner; /* "": none */
     int64_t created;
     int64_t updated;
-    int64_t expires; /* 0: never */
-    int64_t deleted; /* 0: living */
+    int64_t expires;  /* 0: never */
+    int64_t announce; /* when its expiry is announced next; 0: no more */
+    int64_t deleted;  /* 0: living */
     int64_t epoch;
     int64_t version;
     int64_t last_used;
@@ -122,7 +123,7 @@ enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, b
 
 /* A new secret key. `ends` and `used` move a known one. */
 enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret);
-enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends);
+enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends, int64_t announce);
 enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
 
 /* Removes those that ended at `until` or before, at most `limit`. */

@@ -113,7 +113,14 @@ static const char seventh[] = "ALTER TABLE process ADD COLUMN cache_lease BIGINT
 /* What holds between rows (below), for what is written from now on; and then for all. Version 7 obeys it already, and
  * brings no role: whose is which, its number no longer says. */
 static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NULL DEFAULT 0;"
-                             "UPDATE role SET built_in = 1 WHERE number < 9;";
+                             "UPDATE role SET built_in = 1 WHERE number < 9;"
+                             /* announce: when its end is told of next; 0: no more */
+                             "ALTER TABLE credential ADD COLUMN announce BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE secret ADD COLUMN announce BIGINT NOT NULL DEFAULT 0;"
+                             "UPDATE credential SET announce = expires - 2592000000000 WHERE expires > 2592000000000;"
+                             "UPDATE secret SET announce = ends - 2592000000000 WHERE ends > 2592000000000;"
+                             "CREATE INDEX credential_by_announcement ON credential (announce) WHERE announce <> 0;"
+                             "CREATE INDEX secret_by_announcement ON secret (announce) WHERE announce <> 0;";
 static const char ninth[] = "";
 
 static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
@@ -157,7 +164,7 @@ static const struct store_table tables[] = {
     {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
     {"credential",
      1,
-     12,
+     13,
      {{"id", 'i'},
       {"client_id", 't'},
       {"name", 't'},
@@ -169,17 +176,19 @@ static const struct store_table tables[] = {
       {"epoch", 'i'},
       {"version", 'i'},
       {"last_used", 'i'},
-      {"created_by", 't'}}},
+      {"created_by", 't'},
+      {"announce", 'i'}}},
     {"secret",
      1,
-     7,
+     8,
      {{"id", 'i'},
       {"credential", 'i'},
       {"digest", 'b'},
       {"hint", 't'},
       {"created", 'i'},
       {"ends", 'i'},
-      {"last_used", 'i'}}},
+      {"last_used", 'i'},
+      {"announce", 'i'}}},
     {"credential_role",
      2,
      6,

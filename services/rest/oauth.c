@@ -225,9 +225,12 @@ static void answer_token(struct exchange *exchange, const ProtobufCMessage *mess
     int64_t expires_in = token->expires_in == NULL ? 0 : token->expires_in->seconds;
     const char *const members[] = {member(arena, "access_token", token->access_token),
                                    number(arena, "expires_in", &expires_in),
-                                   member(arena, "scope", join(arena, token->n_scopes, token->scopes))};
+                                   member(arena, "scope", join(arena, token->n_scopes, token->scopes)),
+                                   number(arena, "client_secret_expires_at", &token->client_secret_expires_at),
+                                   number(arena, "credential_expires_at", &token->credential_expires_at)};
     const char *type = member(arena, "token_type", token->token_type);
-    answer_json_text(exchange->request, 200, type == NULL ? NULL : object(arena, type + 1, members, 3));
+    answer_json_text(exchange->request, 200,
+                     type == NULL ? NULL : object(arena, type + 1, members, sizeof members / sizeof members[0]));
 }
 
 static bool is_scope_token(const char *text, size_t len)

@@ -50,6 +50,26 @@ bool secret_has_ended(int64_t ends, int64_t now)
     return ends != 0 && ends <= now;
 }
 
+static const int announced_days[] = {30, 7, 1};
+enum { ANNOUNCEMENTS = sizeof announced_days / sizeof announced_days[0] };
+#define DAY (INT64_C(86400) * 1000000)
+
+int64_t end_announced_next(int64_t end, int64_t now)
+{
+    for (int i = 0; i < ANNOUNCEMENTS && end != 0; i++)
+        if (end - announced_days[i] * DAY > now)
+            return end - announced_days[i] * DAY;
+    return 0;
+}
+
+int end_days(int64_t end, int64_t now)
+{
+    for (int i = ANNOUNCEMENTS - 1; i >= 0 && end > now; i--)
+        if (end - announced_days[i] * DAY <= now)
+            return announced_days[i];
+    return 0;
+}
+
 int64_t credential_usable_until(enum credential_state state, int64_t expires, const int64_t *ends, int count,
                                 int64_t now)
 {

@@ -64,6 +64,11 @@ bool secret_has_ended(int64_t ends, int64_t now);
 int64_t credential_usable_until(enum credential_state state, int64_t expires, const int64_t *ends, int count,
                                 int64_t now);
 
+/* Nothing ends unannounced: 30 days, 7 days and a day before. When, next after `now`, is an end to be announced? 0: no
+ * more. And which announcement holds `now`: it ends within so many days? 0: none, it is further away, or over. */
+int64_t end_announced_next(int64_t end, int64_t now);
+int end_days(int64_t end, int64_t now);
+
 /* What its tokens carry: of an owner's credential ("": it has none), only what the owner has, too. */
 struct role_set credential_effective(const struct role_set *granted, const char *owner,
                                      const struct role_set *owner_has);

@@ -97,6 +97,18 @@ test("a key manager changes keys and dates, and of no administrator's credential
   }
 });
 
+test("what expires within 30 days is marked, and found soonest first", async () => {
+  const inDays = (days) => ({ expireTime: new Date(Date.now() + days * 86_400_000).toISOString() });
+  await daemon.create("Ends in 20", ["work_creator"], inDays(20));
+  await daemon.create("Ends in 2", ["work_creator"], inDays(2));
+  await daemon.create("Ends in 200", ["work_creator"], inDays(200));
+  await page.getByLabel("Status").selectOption("Expires within 30 days");
+  await page.getByRole("status").filter({ hasText: "2 credentials" }).waitFor();
+  const names = await page.getByRole("link", { name: /^Ends in/ }).allInnerTexts();
+  assert.deepEqual(names, ["Ends in 2", "Ends in 20"]);
+  assert.match(await row("Ends in 2").locator(".soon").innerText(), /in/);
+});
+
 test("the bearer token is in no storage, and reloading the page signs out", async () => {
   const text = await everything(page);
   assert.ok(!text.includes("gate_at_"), "a token");

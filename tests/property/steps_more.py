@@ -123,6 +123,10 @@ class Steps(CredentialSteps):
         lives = [life if credential.expires is None else min(life, max(credential.expires - now, 0)) for now in answer.now]
         self.expect(min(lives) // SECOND <= answer.value.expires_in.seconds <= max(lives) // SECOND,
                     "expires_in", answer.value.expires_in, lives)
+        ends = answer.value.client_secret_expires_at
+        self.expect(answer.value.credential_expires_at == (credential.expires or 0) // SECOND and
+                    (ends == 0 if secret.ends is None else secret.ends.lo // SECOND <= ends <= secret.ends.hi // SECOND),
+                    "when secret key and credential end", answer.value, credential.expires, secret.ends)
         self.add_token(credential, answer.value, answer.now)
 
     def may_authenticate(self, credential, secret, now):

@@ -34,6 +34,11 @@ BROKEN = [  # what an older fault may have left: an INSERT, its table, and which
 USER = "INSERT INTO user_account (id, created) VALUES ('anna', 1)"
 
 
+# Undoes what step 8 did to tables.
+STEP_8 = ("ALTER TABLE role DROP COLUMN built_in", "DROP INDEX credential_by_announcement", "DROP INDEX secret_by_announcement",
+          "ALTER TABLE credential DROP COLUMN announce", "ALTER TABLE secret DROP COLUMN announce")
+
+
 class Broken:
     """For both stores: rows of version 7 that break what version 8 promises."""
 
@@ -99,7 +104,8 @@ class OnPostgres(Broken, unittest.TestCase):
         for line in self.sql("SELECT conrelid::regclass || ' DROP CONSTRAINT ' || conname FROM pg_constraint WHERE conname ~ '_(fk|check)$'"
                              " AND connamespace = 'public'::regnamespace").splitlines():
             self.sql("ALTER TABLE " + line)
-        self.sql("ALTER TABLE role DROP COLUMN built_in")
+        for statement in STEP_8:
+            self.sql(statement)
         self.sql("DELETE FROM schema_version WHERE number > 7")
 
     def test_rows_are_checked_while_others_write(self):
@@ -198,7 +204,8 @@ class OnSqlite(Broken, unittest.TestCase):
                 if start >= 0:
                     database.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql[:start] + sql[sql.rindex(")"):], name))
             database.execute("DELETE FROM schema_version WHERE number > 7")
-        self.sql("ALTER TABLE role DROP COLUMN built_in")
+        for statement in STEP_8:
+            self.sql(statement)
 
     def test_what_only_adds_is_used_and_what_needs_a_newer_program_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -111,6 +111,111 @@ static void a_deleted_credential_goes_when_its_usage_is_gone(void **state)
     fixture_close(&fixture);
 }
 
+/* What is announced */
+
+#define DAYS(count) ((count) * 24 * 60 * MINUTE)
+
+COUNT(count_credentials_announced, "audit WHERE action = 'CredentialExpires'")
+COUNT(count_keys_announced, "audit WHERE action = 'SecretKeyEnds'")
+COUNT(count_of_7_days, "audit WHERE action = 'CredentialExpires' AND detail LIKE 'within 7 days: 20%Z'")
+
+/* As many rounds as there are between two looks at what grows slowly. */
+static int64_t announced(struct fixture *fixture, store_fn *count)
+{
+    for (int round = 0; round < 30; round++)
+        reap(fixture);
+    return query_number(fixture, count);
+}
+
+struct ending {
+    int64_t id, expires;
+};
+
+static enum status set_expiry(struct work *work, void *arg)
+{
+    const struct ending *ending = arg;
+    struct credential *credential = NULL;
+    TRY(credential_row_load_id(work->tx, work->arena, ending->id, work->now, &credential));
+    credential->expires = ending->expires;
+    return credential_update(work, credential);
+}
+
+static void what_expires_is_announced_once_at_30_7_and_1_days_whatever_the_clock_does(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "announce.db", NULL);
+    struct ending ending = {make_credential(&fixture, "ends", "work_creator")->id, START + DAYS(40)};
+    assert_int_equal(do_work(&fixture, set_expiry, &ending, NULL), STATUS_OK);
+    clock_advance(fixture.clock, DAYS(9));
+    assert_int_equal(announced(&fixture, count_credentials_announced), 0);
+    clock_advance(fixture.clock, DAYS(2));
+    assert_int_equal(announced(&fixture, count_credentials_announced), 1);
+    fixture_crash(&fixture, "announce.db");
+    assert_int_equal(announced(&fixture, count_credentials_announced), 1);
+    clock_step(fixture.clock, DAYS(25)); /* and is put right */
+    assert_int_equal(announced(&fixture, count_credentials_announced), 1);
+    clock_step(fixture.clock, -DAYS(25));
+    clock_advance(fixture.clock, DAYS(23));
+    assert_int_equal(announced(&fixture, count_credentials_announced), 2);
+    assert_int_equal(query_number(&fixture, count_of_7_days), 1);
+    clock_step(fixture.clock, -DAYS(3));
+    assert_int_equal(announced(&fixture, count_credentials_announced), 2);
+    clock_step(fixture.clock, DAYS(3));
+    clock_advance(fixture.clock, DAYS(11) / 2);
+    assert_int_equal(announced(&fixture, count_credentials_announced), 3);
+    ending.expires = START + DAYS(60); /* put off: what is announced is another end */
+    assert_int_equal(do_work(&fixture, set_expiry, &ending, NULL), STATUS_OK);
+    assert_int_equal(announced(&fixture, count_credentials_announced), 3);
+    clock_advance(fixture.clock, DAYS(20)); /* while nobody is there: 7 days and a day before are one */
+    assert_int_equal(announced(&fixture, count_credentials_announced), 4);
+    clock_advance(fixture.clock, DAYS(2));
+    assert_int_equal(announced(&fixture, count_credentials_announced), 4);
+    fixture_close(&fixture);
+}
+
+static void what_is_deleted_ends_unannounced(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "announce_deleted.db", NULL);
+    struct credential *credential = make_credential(&fixture, "gone", "work_creator");
+    struct ending ending = {credential->id, START + DAYS(31)};
+    assert_int_equal(do_work(&fixture, set_expiry, &ending, NULL), STATUS_OK);
+    credential->expires = ending.expires;
+    credential->announce = START + DAYS(1);
+    assert_int_equal(do_work(&fixture, delete_it, credential, NULL), STATUS_OK);
+    clock_advance(fixture.clock, DAYS(2));
+    assert_int_equal(announced(&fixture, count_credentials_announced), 0);
+    fixture_close(&fixture);
+}
+
+static enum status regenerate(struct work *work, void *arg)
+{
+    const struct ending *ending = arg;
+    struct credential *credential = NULL;
+    char secret[SECRET_TEXT_LEN + 1];
+    TRY(credential_row_load_id(work->tx, work->arena, ending->id, work->now, &credential));
+    return credential_regenerate(work, credential, ending->expires, secret);
+}
+
+static void a_secret_key_that_goes_on_for_a_while_is_announced_too(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "announce_key.db", NULL);
+    struct ending ending = {make_credential(&fixture, "keys", "work_creator")->id, DAYS(1)};
+    assert_int_equal(do_work(&fixture, regenerate, &ending, NULL), STATUS_OK);
+    assert_int_equal(announced(&fixture, count_keys_announced), 0); /* whoever made it was told */
+    ending.expires = DAYS(30);
+    assert_int_equal(do_work(&fixture, regenerate, &ending, NULL), STATUS_OK);
+    clock_advance(fixture.clock, DAYS(24));
+    assert_int_equal(announced(&fixture, count_keys_announced), 1);
+    clock_advance(fixture.clock, DAYS(11) / 2);
+    assert_int_equal(announced(&fixture, count_keys_announced), 2);
+    fixture_close(&fixture);
+}
+
 struct saying {
     struct group *group;
     struct group_word word;
@@ -261,6 +366,9 @@ int main(void)
         cmocka_unit_test(what_has_had_its_time_goes_a_thousand_rows_at_a_time),
         cmocka_unit_test(the_last_change_stays_though_all_are_old),
         cmocka_unit_test(a_deleted_credential_goes_when_its_usage_is_gone),
+        cmocka_unit_test(what_expires_is_announced_once_at_30_7_and_1_days_whatever_the_clock_does),
+        cmocka_unit_test(what_is_deleted_ends_unannounced),
+        cmocka_unit_test(a_secret_key_that_goes_on_for_a_while_is_announced_too),
         cmocka_unit_test(of_several_processes_one_removes),
         cmocka_unit_test(the_last_administrator_is_looked_for_only_where_one_is_taken),
     };

@@ -63,7 +63,7 @@ export function Time({ at, none = "–", isRelative }) {
   );
 }
 
-const SOON = 14 * 86_400_000;
+const SOON = 30 * 86_400_000; // when it is announced first
 /** Says it louder when it is soon. @param {{ at?: string }} props */
 export function Expiry({ at }) {
   const left = at ? new Date(at).getTime() - Date.now() : Infinity;

@@ -42,6 +42,8 @@ const actions = [
     "SignIn",
     "ClientRefused",
     "CallerRefused",
+    "CredentialExpires",
+    "SecretKeyEnds",
   ].map((action) => /** @type {[string, string]} */ ([action, inWords(action)])),
 ];
 /** @type {[string, string][]} */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // "A list of any existing Application Credentials, the roles it includes and the expiry date."
 import { h } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { quoted } from "../api.js";
 import { CreateDialog } from "../dialogs/create.js";
 import { isClientId, plural } from "../format.js";
@@ -15,11 +15,14 @@ import { may } from "../session.js";
 import { useStore } from "../store.js";
 /** @typedef {import("../types.js").Credential} Credential */
 
+const SOON = 30 * 86_400_000;
+
 /** @param {Record<string, string>} query of the address */
 function filterOf({ q, status, role }) {
   const terms = [];
   if (q) terms.push(isClientId(q.trim()) ? `client_id=${q.trim()}` : `name:${quoted(q)}`);
-  if (status) terms.push(`status=${status}`);
+  if (status === "soon") terms.push("status=active", `expires<${new Date(Date.now() + SOON).toISOString()}`);
+  else if (status) terms.push(`status=${status}`);
   if (role) terms.push(`role=${role}`);
   return terms.join(" AND ");
 }
@@ -54,8 +57,9 @@ const lead = "Each gives one third-party system its own client ID, secret key an
 export function CredentialsScreen() {
   const { query } = useStore(place);
   const [isCreating, setCreating] = useState(false);
-  const filter = filterOf(query);
-  const list = usePages("v1/credentials", { filter, orderBy: query.sort }, 25, pick);
+  const filter = useMemo(() => filterOf(query), [query.q, query.status, query.role]); // of one moment
+  const sort = query.sort || (query.status === "soon" ? "expire_time" : "name");
+  const list = usePages("v1/credentials", { filter, orderBy: sort }, 25, pick);
   const { rows = [], total, isLoading, reload } = list;
   useEffect(() => noteNames(rows), [rows]);
   const create = () => setCreating(true);
@@ -77,7 +81,7 @@ export function CredentialsScreen() {
         rows,
         rowKey: (row) => row.clientId,
         isLoading,
-        orderBy: query.sort || "name",
+        orderBy: sort,
         onSort: (sort) => refine({ sort }),
       }),
     ),
@@ -89,6 +93,7 @@ export function CredentialsScreen() {
 const statuses = [
   ["", "Not deleted"],
   ["active", "Active"],
+  ["soon", "Expires within 30 days"],
   ["expired", "Expired"],
   ["deleted", "Deleted"],
   ["any", "All"],
