@@ -17,7 +17,7 @@ enum { ANSWER_MAX = 512 };
 
 static const struct view recent_view = {
     .columns =
-        COLUMNS({"USES", "allowed", usage_column_uses, COLUMN_RIGHT}, {"LAST USE", "lastUseTime", column_time, 0},
+        COLUMNS({"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT}, {"LAST USE", "lastUseTime", column_time, 0},
                 {"API", "api", NULL, 0}, {"CREDENTIAL", "credentialName", NULL, COLUMN_IF_ANY}),
 };
 

@@ -34,7 +34,7 @@ static char *format_rate(const json_t *, const json_t *value, int64_t)
 
 static const struct view rows_view = {
     .columns = COLUMNS({"CALLS/S", "callsPerSecond", format_rate, COLUMN_RIGHT},
-                       {"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT}, {"DENIED", "denied", NULL, COLUMN_RIGHT},
+                       {"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT}, {"REFUSED", "denied", NULL, COLUMN_RIGHT},
                        {"LAST", "lastUseTime", column_time, 0}, {"CREDENTIAL", "credentialName", NULL, COLUMN_TRUNCATE},
                        {"API", "api", NULL, 0}),
     .value_keys = KEYS("clientId", "api", "allowed", "denied"),
@@ -233,7 +233,7 @@ enum exit_code top_run(struct context *context)
     view.request.start_time = &since;
     view.request.group_by = groups;
     view.request.n_group_by = sizeof groups / sizeof groups[0];
-    view.request.order_by_uses = true;
+    view.request.order = GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_CALLS;
     view.request.page_size = limit == 0 || limit > ROWS_MAX ? ROWS_MAX : (int32_t)limit;
     enum exit_code code = is_live ? watch(context, &view, interval_ms) : print_once(context, &view);
     json_decref(view.before);

@@ -94,8 +94,8 @@ static void make_view(struct grouping *grouping)
             grouping->keys[keys++] = "startTime";
         }
     }
-    grouping->columns[columns++] = (struct column){"ALLOWED", "allowed", NULL, COLUMN_RIGHT};
-    grouping->columns[columns++] = (struct column){"DENIED", "denied", NULL, COLUMN_RIGHT};
+    grouping->columns[columns++] = (struct column){"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT};
+    grouping->columns[columns++] = (struct column){"REFUSED", "denied", NULL, COLUMN_RIGHT};
     grouping->columns[columns++] = (struct column){"FIRST USE", "firstUseTime", column_time, 0};
     grouping->columns[columns] = (struct column){"LAST USE", "lastUseTime", column_time, 0};
     grouping->keys[keys++] = "allowed";
@@ -146,7 +146,10 @@ enum exit_code usage_query(struct context *context)
     request.end_time = option_value(arguments, OPTION_UNTIL) == NULL ? NULL : &until;
     request.group_by = grouping.groups;
     request.n_group_by = grouping.count;
-    request.order_by_uses = is_top;
+    message_set_string(&request.api_contains, option_value(arguments, OPTION_PART_OF_API));
+    request.include_internal = option_value(arguments, OPTION_INTERNAL) != NULL;
+    request.order =
+        is_top ? GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_CALLS : GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_UNSPECIFIED;
     pages.view = &grouping.view;
     pages.is_cut = is_top; /* who asks for the first ten knows that there are more */
     return pages_print(context, &pages);

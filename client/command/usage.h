@@ -5,7 +5,7 @@
 
 #include "output.h"
 
-/* Uses: those that were allowed and those that were denied, together. */
+/* Calls: those that were allowed and those that were refused, together. */
 column_format usage_column_uses;
 
 /* --since or --until, into *ret_seconds where it is given. False: it is no time; reported. */

@@ -193,7 +193,8 @@ enum status admin_add_recent(struct admin_call *admin)
         .start = admin->work.now - RECENT,
         .end = admin->work.now,
         .by_api = true,
-        .by_uses = true,
+        .order = USAGE_BY_CALLS,
+        .has_internal = true,
         .limit = RECENT_ROWS,
     };
     return usage_row_query(admin->work.tx, &query, add_recent, &recent);

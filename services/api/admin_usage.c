@@ -64,7 +64,9 @@ static enum status read_usage_query(struct admin_call *admin, const Gatehouse__V
     TRY(read_grouping(call, request, query));
     query->start -= query->start % USAGE_HOUR;
     query->api = request->api;
-    query->by_uses = request->order_by_uses;
+    query->contains = request->api_contains;
+    query->has_internal = request->include_internal;
+    query->order = (enum usage_order)request->order; /* the same numbers */
     if (request->client_id[0] == '\0')
         return STATUS_OK;
     struct credential *credential = NULL;
@@ -78,9 +80,9 @@ static enum status read_usage_query(struct admin_call *admin, const Gatehouse__V
 static const char *usage_key(struct admin_call *admin, const Gatehouse__V1__QueryUsageRequest *request,
                              const struct usage_query *query)
 {
-    return arena_format(&admin->arena, "%s\n%s\n%" PRId64 "\n%d%d%d\n%" PRId64, request->client_id, request->api,
-                        request->start_time == NULL ? 0 : query->start, query->by_credential, query->by_api,
-                        query->by_uses, query->period);
+    return arena_format(&admin->arena, "%s\n%s\n%s\n%" PRId64 "\n%d%d%d%d\n%" PRId64, request->client_id, request->api,
+                        request->api_contains, request->start_time == NULL ? 0 : query->start, query->by_credential,
+                        query->by_api, (int)query->order, query->has_internal, query->period);
 }
 
 enum status query_usage(struct admin_call *admin)

@@ -25,20 +25,20 @@ export const day = (time) => dateOnly.format(new Date(time));
 /** @param {string} time */
 export const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ") + " UTC";
 
-/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
-const units = [
-  ["year", 31_557_600],
-  ["month", 2_629_800],
-  ["day", 86_400],
-  ["hour", 3600],
-  ["minute", 60],
-];
+/** Days since 1970 in the reader's zone: what differs by one is yesterday and today. @param {Date} date */
+const dayNumber = (date) => Math.floor((date.getTime() - date.getTimezoneOffset() * 60_000) / 86_400_000);
 
-/** "3 minutes ago", "in 2 months". @param {string} time */
+/** "3 minutes ago", "in 2 days" (by the calendar), "in 90 days". @param {string} time */
 export function ago(time) {
-  const seconds = (new Date(time).getTime() - Date.now()) / 1000;
-  for (const [unit, size] of units)
-    if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
+  const date = new Date(time);
+  const now = new Date();
+  const seconds = (date.getTime() - now.getTime()) / 1000;
+  const days = dayNumber(date) - dayNumber(now);
+  if (Math.abs(days) >= 730) return relative.format(Math.round(days / 365.25), "year");
+  if (Math.abs(days) >= 100) return relative.format(Math.round(days / 30.44), "month");
+  if (Math.abs(seconds) >= 86_400) return relative.format(days, "day");
+  if (Math.abs(seconds) >= 3600) return relative.format(Math.trunc(seconds / 3600), "hour");
+  if (Math.abs(seconds) >= 60) return relative.format(Math.trunc(seconds / 60), "minute");
   return seconds > 0 ? "in less than a minute" : "just now";
 }
 

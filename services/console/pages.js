@@ -1,20 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// Page by page through a list of the API. A page token is good for its filter only, so another filter begins anew.
+// Page by page through a list of the API. A page token is good for its filter only, so another filter begins anew. Who
+// comes back to a list finds the page that was left.
 import { useState } from "preact/hooks";
 import { withQuery } from "./api.js";
 import { useLoad } from "./load.js";
+import { call } from "./session.js";
+
+/** @typedef {{ key: string, tokens: string[], total: number | undefined }} Page */
+/** @type {Map<string, Page>} */
+const left = new Map();
+const LEFT_MOST = 20; // lists
+
+/** @param {Page} page */
+function remember(page) {
+  left.delete(page.key);
+  left.set(page.key, page);
+  for (const key of left.keys()) if (left.size > LEFT_MOST) left.delete(key);
+}
 
 /**
  * @template T
  * @param {string} path
- * @param {Record<string, string | undefined>} query
+ * @param {Record<string, string | string[] | boolean | undefined>} query
  * @param {number} size
  * @param {(answer: any) => T[]} pick
  */
 export function usePages(path, query, size, pick) {
   const key = JSON.stringify([path, query]);
-  const [at, setAt] = useState({ key, tokens: [""], total: /** @type {number | undefined} */ (undefined) });
-  const tokens = at.key === key ? at.tokens : [""];
+  const [, redraw] = useState({});
+  const at = left.get(key) ?? { key, tokens: [""], total: undefined };
+  const { tokens } = at;
+  const setAt = (/** @type {Page} */ page) => (remember(page), redraw({}));
   const { data, error, isLoading, reload } = useLoad(
     withQuery(path, { ...query, pageSize: size, pageToken: tokens[tokens.length - 1] }),
     (answer) => ({
@@ -41,4 +57,22 @@ export function usePages(path, query, size, pick) {
       onNext: () => data && setAt({ key, tokens: [...tokens, data.next], total }),
     },
   };
+}
+
+/**
+ * All of a list, a page after the other.
+ * @template T
+ * @param {string} path
+ * @param {Record<string, any>} query
+ * @param {(answer: any) => T[]} pick
+ */
+export async function allPages(path, query, pick) {
+  /** @type {T[]} */
+  const rows = [];
+  for (let pageToken = ""; ;) {
+    const answer = await call("GET", withQuery(path, { ...query, pageSize: 1000, pageToken }));
+    rows.push(...pick(answer));
+    pageToken = answer.nextPageToken ?? "";
+    if (!pageToken) return rows;
+  }
 }

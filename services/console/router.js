@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where one is: "#/credentials/ID?status=active". The fragment never holds a secret.
+import { useEffect } from "preact/hooks";
 import { Store } from "./store.js";
 
 /** @typedef {{ path: string[], query: Record<string, string> }} Place */
@@ -23,7 +24,23 @@ function decode(text) {
 }
 
 export const place = new Store(read());
-addEventListener("hashchange", () => place.update(read()));
+let question = ""; // of whoever has something unsaved; "": nobody
+
+addEventListener("hashchange", ({ oldURL }) => {
+  if (question && new URL(oldURL).hash !== location.hash) {
+    if (!confirm(question)) return history.replaceState(null, "", new URL(oldURL).hash);
+    question = "";
+  }
+  return place.update(read());
+});
+
+/** Going elsewhere in the page asks first. @param {string | false} asked the question, while there is one */
+export function useStay(asked) {
+  useEffect(() => {
+    question = asked || "";
+    return () => void (question = "");
+  }, [asked]);
+}
 
 /**
  * @param {string[]} path

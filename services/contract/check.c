@@ -187,7 +187,8 @@ static bool check_submessage(const struct checking *at, const struct contract_me
 
 static bool check_enum(const struct checking *at, int number)
 {
-    if (!at->field->is_named)
+    bool is_unset = number == 0 && at->field->field->label != PROTOBUF_C_LABEL_REPEATED;
+    if (!at->field->is_named || is_unset)
         return true;
     if (number != 0 && protobuf_c_enum_descriptor_get_value(at->field->field->descriptor, number) != NULL)
         return true;

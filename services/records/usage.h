@@ -17,14 +17,18 @@ enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit, int
 /* Those of one credential, which is purged; at most `limit`. */
 enum status usage_row_remove(struct store_tx *tx, int64_t credential_id, int limit, int64_t *ret_removed);
 
+enum usage_order { USAGE_BY_GROUP, USAGE_BY_CALLS, USAGE_BY_REFUSED, USAGE_BY_LAST_USE };
+
 struct usage_query {
     const int64_t *credentials; /* of these */
     size_t credential_count;    /* 0: of all */
     const char *api;            /* "": all */
+    const char *contains;       /* a part of its name, in any letter case of ASCII; NULL, "": all */
+    bool has_internal;          /* calls of Gatehouse itself, too */
     int64_t start, end;         /* hours that begin in [start, end) */
     bool by_credential, by_api;
     int64_t period; /* 0: not by time; else an hour or a day */
-    bool by_uses;   /* order */
+    enum usage_order order;
     int64_t offset, limit;
 };
 

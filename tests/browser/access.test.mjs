@@ -147,7 +147,7 @@ test("a credential is created with the keyboard alone", async () => {
   await tabTo("Generate key");
   await keyboard.press("Enter");
   await dialog(page).locator("code.secret").waitFor();
-  await tabTo("Copy the secret key");
+  await tabTo("Copy both");
   await keyboard.press("Enter");
   await dialog(page).getByText("Copied").first().waitFor();
   await tabTo("Done");

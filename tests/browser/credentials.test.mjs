@@ -154,6 +154,7 @@ test("a credential is created, its key is shown once, and then it is nowhere", a
   await button("Copy the secret key").click();
   await dialog(page).getByText("Copied").first().waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
+  await button("Copy the client ID", dialog(page)).click();
   await page.evaluate(() => navigator.clipboard.writeText(""));
   await button("Done").click();
   await shown.waitFor({ state: "detached" });
@@ -333,7 +334,7 @@ test("a new key with an overlap leaves the old one working, one at once ends it 
   await page.getByText(", ends ").waitFor();
 
   await button("New key").click();
-  await dialog(page).getByLabel("Ends at once").check();
+  await dialog(page).getByLabel("Revoke now").check();
   await dialog(page).getByText("This ends 3 live sessions at once.").waitFor();
   await dialog(page).getByText("stop working.").waitFor();
   await button("Generate key").click();
@@ -362,15 +363,15 @@ test("a credential is deleted once its name was typed, and brought back", async 
   await open("To delete");
   await button("Delete").click();
   await dialog(page).getByText("This ends 1 live session at once.").waitFor();
-  await dialog(page).getByText("It can be brought back for 30 days").waitFor();
+  await dialog(page).getByText("You can restore it for 30 days").waitFor();
   await dialog(page).getByLabel("Type its name").fill("to delete");
   await button("Delete", dialog(page)).click();
-  await dialog(page).getByText("This is not its name.").waitFor();
+  await dialog(page).getByText("The name doesn't match.").waitFor();
   await dialog(page).getByLabel("Type its name").fill("To delete");
   await button("Delete", dialog(page)).click();
   await page.getByText("Deleted", { exact: true }).waitFor();
   assert.equal((await daemon.issue(clientId, secretKey)).code, 401);
-  await button("Undelete").click();
+  await button("Restore").click();
   await page.getByText("Active", { exact: true }).waitFor();
   assert.equal((await daemon.issue(clientId, secretKey)).code, 200);
 });

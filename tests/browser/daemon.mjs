@@ -173,11 +173,7 @@ export class Daemon {
     return { clientId: credential.clientId, secretKey };
   }
 
-  async use(token, api, roles = []) {
-    const asked = await this.http("POST", "OAuth/Introspect", {
-      form: { token, api, ...(roles.length > 0 && { required_scope: roles.join(" ") }) },
-      token: this.token,
-    });
-    return asked.json;
+  async use(token, api) {
+    return (await this.http("POST", "OAuth/Introspect", { form: { token, api }, token: this.token })).json;
   }
 }

@@ -22,7 +22,7 @@ class Usage(Case):
         self.assertEqual((rows["POST /api/b"]["allowed"], "denied" in rows["POST /api/b"]), ("1", False))
         self.assertRegex(rows["POST /api/b"]["lastUseTime"], RFC3339)
         table = self.ok("usage", "--credential", self.client_id)
-        self.assertRegex(table.split("\n")[0], r"^CREDENTIAL +CLIENT ID +API +ALLOWED +DENIED +FIRST USE +LAST USE")
+        self.assertRegex(table.split("\n")[0], r"^CREDENTIAL +CLIENT ID +API +CALLS +REFUSED +FIRST USE +LAST USE")
         self.assertEqual(self.ok("usage", "--credential", self.name, "--top", "1", "-o", "value"),
                          f"{self.client_id}\tGET /api/a\t2\t1\n")
         self.assertEqual(self.ok("usage", "--credential", self.name, "--by", "credential", "-o", "value"),

@@ -271,7 +271,7 @@ class Harness:
         """Who called which API how often, as QueryUsage tells it."""
         rows, page = {}, ""
         while True:
-            request = pb.QueryUsageRequest(page_size=1000, page_token=page)
+            request = pb.QueryUsageRequest(page_size=1000, page_token=page, include_internal=True)
             request.start_time.seconds = 1
             answer = self.admin("QueryUsage", request)
             self.expect(answer.is_ok, "QueryUsage", answer.outcome)

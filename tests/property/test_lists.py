@@ -113,7 +113,7 @@ class Usage(AdminTest):
         self.use(token, "POST /cases", no_touch=True)
         self.assertEqual(self.rows(credential), {"GET /cases/{id}": (3, 0), "unnamed": (1, 0), "POST /cases": (8, 1)})
         self.assertEqual(self.rows(credential, api="POST /cases"), {"POST /cases": (8, 1)})
-        rows = list(self.pages("QueryUsage", "rows", client_id=credential.client_id, order_by_uses=True, page_size=1))
+        rows = list(self.pages("QueryUsage", "rows", client_id=credential.client_id, order="USAGE_ORDER_CALLS", page_size=1))
         self.assertEqual([row.api for row in rows], ["POST /cases", "GET /cases/{id}", "unnamed"])
         self.assertTrue(all(row.credential_name == "used" and row.first_use_time.seconds <= row.last_use_time.seconds
                             for row in rows))

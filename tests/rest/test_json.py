@@ -85,7 +85,7 @@ class Json(ShimTest):
         changed = self.json("PATCH", "/v1/settings", {"settings": {"idleSessionTimeout": "1800s"},
                                                       "updateMask": "idleSessionTimeout"})
         self.assertEqual(changed.json["settings"]["idleSessionTimeout"], "1800s")
-        self.assertEqual(self.json("GET", "/v1/usage?groupBy=USAGE_GROUPING_API&orderByUses=true").code, 200)
+        self.assertEqual(self.json("GET", "/v1/usage?groupBy=USAGE_GROUPING_API&order=USAGE_ORDER_CALLS&includeInternal=true").code, 200)
         actions = [e["action"] for e in self.json("GET", "/v1/audit").json["events"]]
         self.assertIn("UpdateSettings", actions)
         self.assertTrue(self.json("GET", "/v1/audit:verify").json["intact"])

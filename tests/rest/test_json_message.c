@@ -240,11 +240,11 @@ static void one_field_is_set_from_text(void **state)
     assert_true(json_set_text(&arena, usage, "clientId", "a", why));
     assert_true(json_set_text(&arena, usage, "group_by", "USAGE_GROUPING_DAY", why));
     assert_true(json_set_text(&arena, usage, "groupBy", "USAGE_GROUPING_API", why));
-    assert_true(json_set_text(&arena, usage, "order_by_uses", "true", why));
+    assert_true(json_set_text(&arena, usage, "include_internal", "true", why));
     assert_true(json_set_text(&arena, usage, "startTime", "2030-01-01T00:00:00Z", why));
     assert_written(usage, "{\"clientId\":\"a\",\"startTime\":\"2030-01-01T00:00:00Z\",\"groupBy\":"
-                          "[\"USAGE_GROUPING_DAY\",\"USAGE_GROUPING_API\"],\"orderByUses\":true}");
-    assert_false(json_set_text(&arena, usage, "order_by_uses", "yes", why));
+                          "[\"USAGE_GROUPING_DAY\",\"USAGE_GROUPING_API\"],\"includeInternal\":true}");
+    assert_false(json_set_text(&arena, usage, "include_internal", "yes", why));
     assert_false(json_set_text(&arena, usage, "page_size", "x", why));
     assert_false(json_set_text(&arena, usage, "nonsense", "x", why));
     assert_false(json_set_text(&arena, usage, "client_id.x", "x", why));

@@ -21,7 +21,7 @@ export function DeleteDialog({ credential, onClose, onDone }) {
   const { data: retention } = useLoad("v1/settings", (answer) => seconds(answer.settings.deletionRetention));
   function submit() {
     if (typed.trim() !== credential.name.trim())
-      return setError(new ApiError(400, "", "", { name: "This is not its name." }));
+      return setError(new ApiError(400, "", "", { name: "The name doesn't match." }));
     return run(async () => {
       const answer = await call("DELETE", withQuery(path, { etag: credential.etag, everywhere: true }));
       say(`${credential.name} is deleted ${everywhere(answer)}.`);
@@ -57,8 +57,8 @@ export function DeleteDialog({ credential, onClose, onDone }) {
       retention === undefined
         ? ""
         : retention > 0
-          ? `It can be brought back for ${span(retention)}; then it is gone for good.`
-          : "It is gone for good then.",
+          ? `You can restore it for ${span(retention)}; after that it is gone for good.`
+          : "You cannot restore it.",
     ),
     h(TextField, {
       label: `Type its name to confirm: ${credential.name}`,

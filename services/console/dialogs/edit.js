@@ -132,6 +132,7 @@ export function EditDialog(props) {
     isWide: true,
     isDirty,
     onSubmit: submit,
+    note: impact && h(ImpactNotice, { impact }),
     footer: [h(Button, { key: "cancel", onClick: onClose }, "Cancel"), h(SaveButton, { key: "save", impact, isBusy })],
   };
   return h(
@@ -146,7 +147,6 @@ export function EditDialog(props) {
       isGone: (id) => !!states.get(id)?.revokeTime && !isRegained(states.get(id), form.roles),
       note: (id) => h(RoleNote, { role: states.get(id), isChosen: form.roles.has(id) }),
     }),
-    impact && h(ImpactNotice, { impact }),
   );
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What creating and editing a credential have in common.
 import { h } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { plural } from "../format.js";
 import { useLoad } from "../load.js";
 import { Button } from "../parts/basic.js";
 import { ExpiryField, expiryTime, RolePicker, TextField } from "../parts/field.js";
-import { may } from "../session.js";
+import { call, may } from "../session.js";
 import { tokensEnded } from "./impact.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
@@ -30,6 +31,30 @@ function OwnerList() {
     { id: "owners" },
     (data ?? []).map(({ user }) => h("option", { key: user, value: user })),
   );
+}
+
+/** A misspelt owner makes a credential without roles, in silence. @param {{ owner: string }} props */
+function OwnerHint({ owner }) {
+  const [known, setKnown] = useState(/** @type {{ owner: string, is: boolean } | undefined} */ (undefined));
+  useEffect(() => {
+    if (!owner) return undefined;
+    const timer = setTimeout(
+      () =>
+        call("GET", `v1/users/${encodeURIComponent(owner)}`).then(
+          () => setKnown({ owner, is: true }),
+          (error) => error.code === 404 && setKnown({ owner, is: false }),
+        ),
+      300,
+    );
+    return () => clearTimeout(timer);
+  }, [owner]);
+  if (owner && known?.owner === owner && !known.is)
+    return h(
+      "span",
+      { class: "soon", role: "status" },
+      `No user is called ${owner}. The credential has no effective roles until your directory gives this user some.`,
+    );
+  return "The user it acts for. It can only use roles that this user also has.";
 }
 
 /**
@@ -63,7 +88,7 @@ export function CredentialFields({ form, onChange, wrong, roles, note, isGone })
         onInput: (owner) => onChange({ ...form, owner }),
         list: "owners",
         error: wrong.owner,
-        hint: "The user it acts for. It never has a role that this user has not.",
+        hint: h(OwnerHint, { owner: form.owner.trim() }),
       }),
     ),
     h(OwnerList, { key: "owners" }),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // "You will only be able to access this secret key once, at this point." It is in this component's properties while it is
-// shown, and gone with it. Esc does not close it before it was copied, or said to be stored.
+// shown, and gone with it. Nothing closes it before both it and the client ID were copied, or it is said to be stored.
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { Button, CopyButton, Notice } from "../parts/basic.js";
@@ -10,9 +10,14 @@ import { Dialog } from "../parts/dialog.js";
 
 /** @param {Made & { isNew?: boolean, onClose: () => void }} props */
 export function KeyDialog({ clientId, name, secretKey, isNew, onClose }) {
-  const [isCopied, setCopied] = useState(false);
+  const [hasId, setHasId] = useState(!isNew); // it has had that before
+  const [hasKey, setHasKey] = useState(false);
   const [isStored, setStored] = useState(false);
-  const mayClose = isCopied || isStored || !secretKey;
+  const mayClose = (hasId && hasKey) || isStored || !secretKey;
+  const both = `client_id=${clientId}\nclient_secret=${secretKey}\n`;
+  const address = new URL("OAuth/Token", document.baseURI).href;
+  const curl = `curl ${address} -d grant_type=client_credentials -d client_id=${clientId} -d client_secret=${secretKey}`;
+  const copiedBoth = () => (setHasId(true), setHasKey(true));
   return h(
     Dialog,
     {
@@ -42,7 +47,7 @@ export function KeyDialog({ clientId, name, secretKey, isNew, onClose }) {
         "dd",
         null,
         h("code", { tabIndex: 0 }, clientId),
-        h(CopyButton, { text: clientId, label: "Copy the client ID" }),
+        h(CopyButton, { text: clientId, label: "Copy the client ID", onCopied: () => setHasId(true) }),
       ),
       secretKey && h("dt", null, "Secret key"),
       secretKey &&
@@ -50,16 +55,23 @@ export function KeyDialog({ clientId, name, secretKey, isNew, onClose }) {
           "dd",
           null,
           h("code", { tabIndex: 0, class: "secret" }, secretKey),
-          h(CopyButton, { text: secretKey, label: "Copy the secret key", onCopied: () => setCopied(true) }),
+          h(CopyButton, { text: secretKey, label: "Copy the secret key", onCopied: () => setHasKey(true) }),
         ),
     ),
+    secretKey &&
+      h(
+        "div",
+        { class: "row" },
+        h(CopyButton, { text: both, label: "Copy both", isNamed: true, onCopied: copiedBoth }),
+        h(CopyButton, { text: curl, label: "Copy as curl", isNamed: true, onCopied: copiedBoth }),
+      ),
     secretKey &&
       h(
         "p",
         { class: "hint" },
         "The third-party system sends both to ",
-        h("code", null, new URL("OAuth/Token", document.baseURI).href),
-        " with grant_type=client_credentials, and gets a bearer token.",
+        h("code", null, address),
+        " with grant_type=client_credentials, and gets a bearer token; the curl command does that.",
       ),
     secretKey &&
       h(

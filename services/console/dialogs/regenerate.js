@@ -76,10 +76,10 @@ function OverlapChoice({ isOverlapping, setOverlapping, length, setLength }) {
   return h(
     "fieldset",
     { class: "plain" },
-    h("legend", null, "The key it has now"),
+    h("legend", null, "Current key"),
     h(Choice, {
-      title: "Goes on for a while",
-      hint: "Time to put the new key in place. Live sessions go on.",
+      title: "Keep working for a while",
+      hint: "Time to put the new key in place. Live sessions continue.",
       isChecked: isOverlapping,
       onChoose: () => setOverlapping(true),
       isFirst: true,
@@ -91,8 +91,8 @@ function OverlapChoice({ isOverlapping, setOverlapping, length, setLength }) {
         h(SelectField, { label: "For how long", value: length, onChange: setLength, options: overlaps }),
       ),
     h(Choice, {
-      title: "Ends at once",
-      hint: "If it may be in wrong hands. Live sessions end too.",
+      title: "Revoke now",
+      hint: "If it may be in the wrong hands. Live sessions end too.",
       isChecked: !isOverlapping,
       onChoose: () => setOverlapping(false),
     }),
@@ -105,7 +105,7 @@ function EndedKeys({ secrets }) {
   const listed = secrets.map((secret, index) => [
     index > 0 && " and ",
     h("code", null, `…${secret.hint}`),
-    " (made ",
+    " (created ",
     h(Time, { at: secret.createTime }),
     ")",
   ]);

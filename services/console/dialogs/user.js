@@ -76,6 +76,7 @@ export function UserRolesDialog(props) {
     isDirty: edit.isDirty,
     isWide: true,
     onSubmit: edit.submit,
+    note: impact && h(ImpactNotice, { impact }),
     footer: [
       h(Button, { key: "cancel", onClick: onClose }, "Cancel"),
       h(SaveButton, { key: "save", impact, isBusy: edit.isBusy }),
@@ -105,7 +106,6 @@ export function UserRolesDialog(props) {
       note: (role) =>
         revoked.has(role) && h("span", { class: "note" }, h("b", null, "Revoked"), chosen.has(role) && again),
     }),
-    impact && h(ImpactNotice, { impact }),
   );
 }
 

@@ -75,8 +75,8 @@ export function Expiry({ at }) {
   );
 }
 
-/** Copies without showing. @param {{ text: string, label: string, onCopied?: () => void }} props */
-export function CopyButton({ text, label, onCopied }) {
+/** Copies without showing. isNamed: the label is in sight. @param {{ text: string, label: string, isNamed?: boolean, onCopied?: () => void }} props */
+export function CopyButton({ text, label, isNamed, onCopied }) {
   const [state, setState] = useState("");
   async function copy() {
     try {
@@ -98,7 +98,7 @@ export function CopyButton({ text, label, onCopied }) {
       "button",
       { type: "button", class: "button quiet small", "aria-label": label, title: label, onClick: copy },
       h(Icon, { name: state === "Copied" ? "check" : "copy" }),
-      h("span", null, state === "Copied" ? "Copied" : "Copy"),
+      h("span", null, state === "Copied" ? "Copied" : isNamed ? label : "Copy"),
     ),
     h("span", { class: "hidden", role: "status" }, state),
   );
@@ -110,9 +110,12 @@ const statuses = {
   CREDENTIAL_STATUS_EXPIRED: ["warn", "Expired"],
   CREDENTIAL_STATUS_DELETED: ["off", "Deleted"],
 };
-/** @param {{ status: string }} props */
-export function StatusBadge({ status }) {
-  const [kind, text] = statuses[status] ?? ["off", status];
+/** One that gets tokens without a role is of no use to anybody. @param {{ credential: import("../types.js").Credential }} props */
+export function StatusBadge({ credential: { status, effectiveRoles = [] } }) {
+  const [kind, text] =
+    status === "CREDENTIAL_STATUS_ACTIVE" && effectiveRoles.length === 0
+      ? ["warn", "No effective roles"]
+      : (statuses[status] ?? ["off", status]);
   return h("span", { class: `badge ${kind}` }, text);
 }
 

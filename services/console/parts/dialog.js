@@ -15,11 +15,22 @@ import { Button } from "./basic.js";
  * @property {boolean} [isWide]
  * @property {(() => void)} [onSubmit] makes the inside a form
  * @property {Children} [footer]
+ * @property {Children} [note] above the buttons, always in sight: what they will do
  * @property {Children} [children]
  */
 
 /** @param {DialogProps} props */
-export function Dialog({ title, onClose, isDirty = false, isLocked = false, isWide, onSubmit, footer, children }) {
+export function Dialog({
+  title,
+  onClose,
+  isDirty = false,
+  isLocked = false,
+  isWide,
+  onSubmit,
+  footer,
+  note,
+  children,
+}) {
   const [isAsking, setAsking] = useState(false);
   const id = useId();
   function wish() {
@@ -29,6 +40,7 @@ export function Dialog({ title, onClose, isDirty = false, isLocked = false, isWi
   }
   const modal = useModal(wish, isLocked, onClose);
   useHold(isDirty || isLocked);
+  useFirstWrong(modal.ref);
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     onSubmit?.();
@@ -48,6 +60,7 @@ export function Dialog({ title, onClose, isDirty = false, isLocked = false, isWi
       onSubmit ? "form" : "div",
       { class: "dialog-form", noValidate: true, onSubmit: onSubmit && submit },
       h("div", { class: "dialog-body" }, children),
+      note && h("div", { class: "dialog-note" }, note),
       footer && h("footer", { class: "dialog-foot" }, footer),
     ),
   );
@@ -99,8 +112,26 @@ function useModal(wish, isLocked, onClose) {
   };
 }
 
+/**
+ * What is wrong comes into sight, and its field has the focus: it may stand below the fold.
+ * @param {{ current: HTMLElement | null }} root
+ */
+export function useFirstWrong(root) {
+  const shown = useRef(/** @type {Element | null} */ (null));
+  useEffect(() => {
+    const wrong = root.current?.querySelector(".wrong, .dialog-body .notice.bad") ?? null;
+    if (wrong === shown.current) return;
+    shown.current = wrong;
+    if (!wrong) return;
+    /** @type {HTMLElement | null | undefined} */ (
+      wrong.parentElement?.querySelector("input, select, textarea")
+    )?.focus();
+    wrong.scrollIntoView({ block: "nearest" });
+  });
+}
+
 /** Leaving the page asks first. @param {boolean} isHeld */
-function useHold(isHeld) {
+export function useHold(isHeld) {
   useEffect(() => {
     if (!isHeld) return undefined;
     const hold = (/** @type {BeforeUnloadEvent} */ event) => event.preventDefault();

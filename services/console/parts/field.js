@@ -79,6 +79,15 @@ export function SelectField({ value, onChange, options, ...field }) {
   });
 }
 
+/** @param {{ label: string, value: boolean, onChange: (value: boolean) => void }} props */
+export const CheckField = ({ label, value, onChange }) =>
+  h(
+    "label",
+    { class: "check" },
+    h("input", { type: "checkbox", checked: value, onChange: () => onChange(!value) }),
+    label,
+  );
+
 /** @typedef {{ text: string, isUtc: boolean, isNever: boolean }} Expiry */
 
 /** @param {string | undefined} time @returns {Expiry} */

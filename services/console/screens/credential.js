@@ -30,6 +30,7 @@ import { link } from "../router.js";
 import { call, may, mayTouch } from "../session.js";
 import { useStore } from "../store.js";
 import { EventTable } from "./audit.js";
+import { left } from "./credentials.js";
 /** @typedef {import("../types.js").Credential} Credential */
 /** @typedef {import("../types.js").TokenInfo} TokenInfo */
 
@@ -44,7 +45,7 @@ export function CredentialScreen({ id }) {
   useEffect(() => {
     if (credential) noteNames([credential]);
   }, [credential]);
-  const back = { href: link(["credentials"]), text: "Application credentials" };
+  const back = { href: link(["credentials"], left.query), text: "Application credentials" };
   if (!credential)
     return h(
       "div",
@@ -69,7 +70,7 @@ export function CredentialScreen({ id }) {
           h(CopyButton, { text: credential.clientId, label: "Copy the client ID" }),
         ),
       },
-      h(StatusBadge, { status: credential.status }),
+      h(StatusBadge, { credential }),
       !isDeleted && mayTouch(credential) && h(Button, { onClick: () => setOpen("edit") }, "Edit"),
       !isDeleted && mayTouch(credential) && h(Button, { icon: "key", onClick: () => setOpen("regenerate") }, "New key"),
       !isDeleted && may("user_manager") && h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
@@ -96,7 +97,7 @@ function Deleted({ credential, onDone }) {
   const undelete = () =>
     run(async () => {
       await call("POST", `v1/credentials/${credential.clientId}:undelete`, { body: {} });
-      say(`${credential.name} is back.`);
+      say(`${credential.name} is restored.`);
       onDone();
     });
   return h(
@@ -110,11 +111,11 @@ function Deleted({ credential, onDone }) {
         null,
         "Deleted ",
         h(Time, { at: credential.deleteTime }),
-        ". It can be brought back until ",
+        ". You can restore it until ",
         h(Time, { at: credential.purgeTime }),
         ".",
       ),
-      may("user_manager") && h(Button, { onClick: undelete, isBusy }, "Undelete"),
+      may("user_manager") && h(Button, { onClick: undelete, isBusy }, "Restore"),
     ),
     h(ErrorNotice, { error }),
   );
@@ -211,7 +212,7 @@ function KeysCard({ credential, onChange }) {
         ),
       ),
     ),
-    secrets.length === 0 && h("p", { class: "faint" }, "None is live. Generate a new one."),
+    secrets.length === 0 && h("p", { class: "faint" }, "No key works. Generate a new one."),
     ending &&
       h(
         ConfirmDialog,

@@ -27,6 +27,9 @@ function filterOf({ q, status, role }) {
   return terms.join(" AND ");
 }
 
+/** How the list was left, and by which row: who comes back finds it so. @type {{ query: Record<string, string>, clientId: string }} */
+export const left = { query: {}, clientId: "" };
+
 /** @type {import("../parts/table.js").Column<Credential>[]} */
 const columns = [
   {
@@ -37,13 +40,13 @@ const columns = [
       h(
         "div",
         { class: "name" },
-        h("a", { href: link(["credentials", row.clientId]) }, row.name),
+        h("a", { href: link(["credentials", row.clientId]), onClick: () => (left.clientId = row.clientId) }, row.name),
         h("span", { class: "mono faint" }, row.clientId),
       ),
   },
   { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [], most: 3 }) },
   { title: "Expires", sort: "expire_time", cell: (row) => h(Expiry, { at: row.expireTime }) },
-  { title: "Status", cell: (row) => h(StatusBadge, { status: row.status }) },
+  { title: "Status", cell: (row) => h(StatusBadge, { credential: row }) },
   {
     title: "Last used",
     sort: "last_use_time",
@@ -62,6 +65,13 @@ export function CredentialsScreen() {
   const list = usePages("v1/credentials", { filter, orderBy: sort }, 25, pick);
   const { rows = [], total, isLoading, reload } = list;
   useEffect(() => noteNames(rows), [rows]);
+  useEffect(() => void (left.query = query), [query]);
+  useEffect(() => {
+    if (!left.clientId || rows.length === 0) return;
+    const row = document.querySelector(`main td a[href$="/${left.clientId}"]`);
+    left.clientId = "";
+    if (row instanceof HTMLElement) row.focus();
+  }, [rows]);
   const create = () => setCreating(true);
   return h(
     "div",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // "The 'Idle Session Timeout' setting in the General Settings section", and the rest.
 import { h } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api.js";
 import { SaveButton } from "../dialogs/fields.js";
 import { ImpactNotice, tokensEnded } from "../dialogs/impact.js";
@@ -9,9 +9,11 @@ import { RolesCard } from "../dialogs/role.js";
 import { seconds, span } from "../format.js";
 import { asApiError, useLoad, useWork } from "../load.js";
 import { Button, Card, Failed, FormError, Heading, Notice } from "../parts/basic.js";
+import { useFirstWrong, useHold } from "../parts/dialog.js";
 import { Field } from "../parts/field.js";
 import { Skeleton } from "../parts/table.js";
 import { say } from "../parts/toast.js";
+import { useStay } from "../router.js";
 import { call, may, setIdleSeconds } from "../session.js";
 /** @typedef {import("../types.js").Settings} Settings */
 /** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string, audit: string }} Form */
@@ -117,7 +119,7 @@ export function SettingsScreen() {
   return h(
     "div",
     { class: "screen narrow" },
-    h(Heading, { title: "Settings", lead: "They hold for every credential, and at once: for live sessions as well." }),
+    h(Heading, { title: "Settings", lead: "Apply to all credentials immediately, including live sessions." }),
     data
       ? h(SettingsForm, { settings: data, onSaved: reload })
       : error
@@ -137,6 +139,8 @@ function useSettings({ settings, onSaved }) {
   const [isStale, setStale] = useState(false);
   const { isBusy, error, setError, run } = useWork();
   const isDirty = JSON.stringify(form) !== JSON.stringify(formOf(base));
+  useHold(isDirty);
+  useStay(isDirty && "Leave without saving these settings?");
 
   /** @param {Settings} from @param {Form} next */
   function begin(from, next) {
@@ -194,15 +198,15 @@ const amounts = [
     name: "life",
     unit: "lifeUnit",
     field: "max_token_life",
-    label: "Longest life of a token",
-    hint: "Used or not. Empty: no limit.",
+    label: "Maximum token lifetime",
+    hint: "Used or not. Leave empty for no limit.",
   },
   {
     name: "tokens",
     unit: "at most",
     field: "max_tokens_per_credential",
     label: "Live tokens of one credential",
-    hint: "One more is refused. Empty: no limit.",
+    hint: "One more is refused. Leave empty for no limit.",
   },
   {
     name: "deletion",
@@ -231,9 +235,11 @@ const amounts = [
 function SettingsForm(props) {
   const { base, form, set, begin, impact, isStale, isDirty, isBusy, error, submit } = useSettings(props);
   const { settings } = props;
+  const root = useRef(null);
+  useFirstWrong(root);
   return h(
     "form",
-    { onSubmit: submit, noValidate: true },
+    { ref: root, onSubmit: submit, noValidate: true },
     h(
       Card,
       { title: "General Settings" },
@@ -265,7 +271,7 @@ function SettingsForm(props) {
 function StaleSettings({ mine, theirs, onChoose }) {
   const now = [
     `Idle Session Timeout ${span(seconds(theirs.idleSessionTimeout))}`,
-    `longest life ${theirs.maxTokenLife ? span(seconds(theirs.maxTokenLife)) : "no limit"}`,
+    `maximum token lifetime ${theirs.maxTokenLife ? span(seconds(theirs.maxTokenLife)) : "no limit"}`,
     `live tokens ${theirs.maxTokensPerCredential || "no limit"}`,
     `deleted kept ${span(seconds(theirs.deletionRetention))}`,
     `usage kept ${span(seconds(theirs.usageRetention))}`,

@@ -17,15 +17,15 @@ export function UsageScreen() {
   return h(
     "div",
     { class: "screen" },
-    h(Heading, { title: "Usage", lead: "Which third party calls which API, how often, and when it did last." }),
+    h(Heading, { title: "Usage", lead: "Which third party calls which API, how often, and when it last did." }),
     h(
       "div",
       { class: "filters", role: "search" },
       h(Search, {
         label: "API",
-        placeholder: "API, such as POST /api/cases",
-        value: query.api ?? "",
-        onChange: (api) => refine({ api }),
+        placeholder: "Part of an API's name",
+        value: query.q ?? "",
+        onChange: (q) => refine({ q }),
       }),
       h(SelectField, {
         label: "Credential",
@@ -41,7 +41,7 @@ export function UsageScreen() {
     h(
       Card,
       { title: "Calls" },
-      h(UsagePanel, { key: `${query.credential} ${query.api}`, clientId: query.credential, api: query.api }),
+      h(UsagePanel, { key: query.credential, clientId: query.credential, contains: query.q }),
     ),
   );
 }

@@ -34,7 +34,7 @@ const columns = [
 ];
 
 const pick = (/** @type {any} */ answer) => /** @type {User[]} */ (answer.users ?? []);
-const lead = "A credential with an owner never has a role that its owner has not.";
+const lead = "A credential can only use roles that its owner also has.";
 
 export function UsersScreen() {
   const { query } = useStore(place);
@@ -74,8 +74,30 @@ export function UsersScreen() {
 const credentialColumns = [
   { title: "Name", kind: "main", cell: (row) => h("a", { href: link(["credentials", row.clientId]) }, row.name) },
   { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [] }) },
-  { title: "Status", cell: (row) => h(StatusBadge, { status: row.status }) },
+  { title: "Status", cell: (row) => h(StatusBadge, { credential: row }) },
 ];
+
+/** Whose roles go with the user. @param {{ credentials?: Credential[] }} props */
+function Owned({ credentials }) {
+  if (!credentials) return h("p", { class: "hint" }, "Looking up which credentials act for this user…");
+  if (credentials.length === 0) return h("p", null, "No credential acts for this user.");
+  return [
+    h(
+      "p",
+      null,
+      `${plural(credentials.length, "credential")} act for this user and lose all roles:`.replace(
+        "1 credential act for this user and lose",
+        "1 credential acts for this user and loses",
+      ),
+    ),
+    h(
+      "ul",
+      { class: "names" },
+      credentials.slice(0, 20).map((one) => h("li", { key: one.clientId }, one.name)),
+      credentials.length > 20 && h("li", null, `and ${plural(credentials.length - 20, "other")}`),
+    ),
+  ];
+}
 
 /** @param {{ id: string }} props */
 export function UserScreen({ id }) {
@@ -136,7 +158,7 @@ export function UserScreen({ id }) {
             go(link(["users"]));
           },
         },
-        h("p", null, "Credentials that act for this user have no role from then on."),
+        h(Owned, { credentials: owned.data }),
       ),
   );
 }
