@@ -65,17 +65,17 @@ static enum status read_total(const struct store_row *row, void *arg)
     return querying->each(&total, querying->arg);
 }
 
-/* The totals of rows, of those credentials that `where` chooses by $12. Those of Gatehouse's own methods only where
- * they are asked for. */
+/* The totals of rows, of those credentials that `where` chooses by $9 (parameters are numbered as they appear). Those
+ * of Gatehouse's own methods only where they are asked for. */
 #define TOTALS(where) \
     "SELECT g_credential, g_api, g_start, CAST(sum(allowed) AS BIGINT), CAST(sum(denied) AS BIGINT)," \
     " min(first_used), max(last_used) FROM (SELECT CASE WHEN $1 = 1 THEN credential ELSE 0 END AS g_credential," \
     " CASE WHEN $2 = 1 THEN api ELSE '' END AS g_api, hour - hour % $3 AS g_start, allowed, denied, first_used," \
-    " last_used FROM usage WHERE " where "($4 = '' OR api = $4) AND hour >= $5 AND hour < $6" \
-    " AND ($7 = '%%' OR lower(api) LIKE $7 ESCAPE '\\') AND ($8 = 1 OR api NOT LIKE '/gatehouse.v1.%')" \
-    ") AS rows GROUP BY g_credential, g_api, g_start ORDER BY CASE WHEN $9 = 1 THEN -sum(allowed + denied)" \
-    " WHEN $9 = 2 THEN -sum(denied) WHEN $9 = 3 THEN -max(last_used) ELSE 0 END," \
-    " g_start, g_credential, g_api LIMIT $10 OFFSET $11"
+    " last_used FROM usage WHERE ($4 = '' OR api = $4) AND hour >= $5 AND hour < $6" \
+    " AND ($7 = '%%' OR lower(api) LIKE $7 ESCAPE '\\') AND ($8 = 1 OR api NOT LIKE '/gatehouse.v1.%') AND " where \
+    ") AS rows GROUP BY g_credential, g_api, g_start ORDER BY CASE WHEN $10 = 1 THEN -sum(allowed + denied)" \
+    " WHEN $10 = 2 THEN -sum(denied) WHEN $10 = 3 THEN -max(last_used) ELSE 0 END," \
+    " g_start, g_credential, g_api LIMIT $11 OFFSET $12"
 
 /* The ids as the database reads a list from a text. malloc'd. */
 static char *list_text(struct store_tx *tx, const struct usage_query *query)
@@ -93,34 +93,21 @@ static char *list_text(struct store_tx *tx, const struct usage_query *query)
 
 enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg)
 {
-    enum { SHARED = 11 };
     struct querying querying = {each, arg};
     char pattern[2 * PATTERN_TEXT_MAX + 3];
+    const char *sql = query->credential_count == 0 ? STORE_SQL(TOTALS("$9 = 0"))
+                      : query->credential_count == 1
+                          ? STORE_SQL(TOTALS("credential = $9"))
+                          : STORE_SQL_BY(tx, TOTALS("credential IN (SELECT value FROM json_each($9))"),
+                                         TOTALS("credential = ANY (CAST($9 AS BIGINT[]))"));
+    char *list = query->credential_count > 1 ? list_text(tx, query) : NULL;
     pattern_make(query->contains, pattern);
-    struct store_value values[SHARED + 1] = {
-        store_int(query->by_credential),
-        store_int(query->by_api),
-        store_int(query->period == 0 ? INT64_MAX : query->period),
-        store_text(query->api),
-        store_int(query->start),
-        store_int(query->end),
-        store_text(pattern),
-        store_int(query->has_internal || query->api[0] != '\0'),
-        store_int(query->order),
-        store_int(query->limit),
-        store_int(query->offset),
-    };
-    if (query->credential_count == 0)
-        return store_run_n(tx, STORE_SQL(TOTALS("")), values, SHARED, read_total, &querying);
-    if (query->credential_count == 1) {
-        values[SHARED] = store_int(query->credentials[0]);
-        return store_run_n(tx, STORE_SQL(TOTALS("credential = $12 AND ")), values, SHARED + 1, read_total, &querying);
-    }
-    const char *sql = STORE_SQL_BY(tx, TOTALS("credential IN (SELECT value FROM json_each($12)) AND "),
-                                   TOTALS("credential = ANY (CAST($12 AS BIGINT[])) AND "));
-    char *list = list_text(tx, query);
-    values[SHARED] = store_text(list);
-    enum status status = store_run_n(tx, sql, values, SHARED + 1, read_total, &querying);
+    enum status status = store_run_by(
+        tx, sql, read_total, &querying, store_int(query->by_credential), store_int(query->by_api),
+        store_int(query->period == 0 ? INT64_MAX : query->period), store_text(query->api), store_int(query->start),
+        store_int(query->end), store_text(pattern), store_int(query->has_internal || query->api[0] != '\0'),
+        list != NULL ? store_text(list) : store_int(query->credential_count == 1 ? query->credentials[0] : 0),
+        store_int(query->order), store_int(query->limit), store_int(query->offset));
     free(list);
     return status;
 }
