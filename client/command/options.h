@@ -77,8 +77,10 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(BY, "by", 0, "credential|api|hour|day...", COMPLETE_WORDS, "What a row stands for (default credential,api)") \
     X(CREDENTIAL, "credential", 0, "CREDENTIAL", COMPLETE_CREDENTIAL, "Only this credential, by client ID or name") \
     X(MATCH_API, "api", 0, "API", COMPLETE_NOTHING, "Only this API") \
-    X(PART_OF_API, "api-contains", 0, "TEXT", COMPLETE_NOTHING, "Only APIs whose name contains TEXT, in any letter case") \
-    X(INTERNAL, "internal", 0, NULL, COMPLETE_NOTHING, "Gatehouse's own methods too, which services and administrators call") \
+    X(PART_OF_API, "api-contains", 0, "TEXT", COMPLETE_NOTHING, \
+      "Only APIs whose name contains TEXT, in any letter case") \
+    X(INTERNAL, "internal", 0, NULL, COMPLETE_NOTHING, \
+      "Gatehouse's own methods too, which services and administrators call") \
     X(SINCE, "since", 0, "WHEN", COMPLETE_NOTHING, \
       "From WHEN on: a duration back from now (24h), a date, an RFC 3339 time") \
     X(UNTIL, "until", 0, "WHEN", COMPLETE_NOTHING, "To before WHEN") \
