@@ -28,6 +28,15 @@ input()
 client.sendall(b"st: localhost\r\n\r\n")
 print(client.recv(100).partition(b"\r\n")[0].decode())
 """
+UNIT_FILES = ("gatehoused.service", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket",
+              "gatehouse-edge.service", "gatehouse-edge.socket")
+EDGE = """
+upstream = "127.0.0.1:50051"
+upstream_client_id = "{}"
+upstream_client_secret_file = "${{CREDENTIALS_DIRECTORY}}/gatehouse-edge.upstream.secret"
+grpc_address = "127.0.0.1:50052"
+metrics_address = ""
+"""
 SECRET = "/var/lib/gatehouse/administrator.secret"
 
 
@@ -51,6 +60,15 @@ class Exposure(unittest.TestCase):
         print(said.strip().splitlines()[-1])
         self.assertTrue(is_closed, said)
 
+    def test_the_edge_is_closed_as_well_and_has_no_state(self):
+        with open(UNITS + "gatehouse-edge.service") as file:
+            edge = file.read()
+        begin = "UMask="
+        self.assertEqual(edge.partition(begin)[2], self.unit.partition(begin)[2])
+        self.assertNotIn("StateDirectory", edge)
+        is_closed, said = security(edge)
+        self.assertTrue(is_closed, said)
+
     def test_it_would_find_one_that_is_not(self):
         is_closed, said = security(re.sub(r"(?m)^SystemCallFilter=.*\n", "", self.unit))
         self.assertFalse(is_closed, said)
@@ -65,7 +83,7 @@ class Service(unittest.TestCase):
         cls.root.install("systemd", *machine.packages("image"))
         cls.root.put(os.environ["GATEHOUSED"], "/usr/sbin/gatehoused", "0755")
         cls.root.put(os.environ["GATEHOUSE_COMMAND"], "/usr/bin/gatehouse", "0755")
-        for unit in ("gatehoused.service", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket"):
+        for unit in UNIT_FILES:
             cls.root.put(UNITS + unit, "/lib/systemd/system/" + unit)
         cls.root.put(UNITS + "gatehouse.sysusers", "/usr/lib/sysusers.d/gatehouse.conf")
         cls.root.put(UNITS + "gatehouse.tmpfiles", "/usr/lib/tmpfiles.d/gatehouse.conf")
@@ -86,8 +104,9 @@ class Service(unittest.TestCase):
         self.systemctl("start", "gatehoused")
 
     def put_back(self):
-        self.machine.ask("systemctl", "stop", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket", "gatehoused.service")
-        self.machine.do("rm", "-rf", "/run/systemd/system/gatehoused.service.d", "/run/systemd/system/gatehoused.socket.d")
+        self.machine.ask("systemctl", "stop", *UNIT_FILES)
+        self.machine.do("rm", "-rf", "/run/systemd/system/gatehoused.service.d", "/run/systemd/system/gatehoused.socket.d",
+                        "/run/systemd/system/gatehouse-edge.service.d")
         self.systemctl("daemon-reload")
         self.machine.ask("systemctl", "reset-failed", "gatehoused.service")
 
@@ -133,7 +152,7 @@ class Service(unittest.TestCase):
         return json.loads(self.command("token", "introspect", "--token-file", "/token", "-o", "json", check=False)).get("active", False)
 
     def test_systemd_finds_no_mistake_in_the_units(self):
-        for unit in ("gatehoused.service", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket"):
+        for unit in UNIT_FILES:
             # The daemon's manual is the package's.
             self.assertEqual(self.machine.ask("systemd-analyze", "verify", "--man=no", unit), (0, ""))
 
@@ -240,6 +259,27 @@ class Service(unittest.TestCase):
         self.assertIn("gatehouse_revision", self.machine.over_its_network("curl", "-sS", "http://127.0.0.1:9464/metrics"))
         self.systemctl("restart", "gatehoused")
         self.main_job(port=443)
+
+    def test_an_edge_beside_it_answers_a_web_server_by_its_socket(self):
+        ids = self.command("credential", "create", "an edge", "--role", "resource_server", "-o", "value").split()
+        self.root.write("/secret", ids[1], "0600")
+        self.machine.do("install", "-D", "-m", "0600", "/secret", "/etc/credstore/gatehouse-edge.upstream.secret")
+        self.root.write("/etc/gatehouse/edge.conf", EDGE.format(ids[0]))
+        client_id, secret = self.command("credential", "create", "a caller", "--role", "work_creator", "-o", "value").split()
+        form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}"
+        self.change("gatehouse-edge.service", "[Service]\nSystemCallErrorNumber=kill\nSystemCallFilter=prlimit64\n")
+        self.systemctl("start", "gatehouse-edge.socket")
+
+        def ask(path, *options):
+            way = f"/proc/{self.machine.leader}/root/run/gatehouse-edge.http"
+            return run(as_root("curl", "-sS", "--max-time", "60", "--unix-socket", way, *options, "http://localhost" + path))[1]
+        machine.wait(lambda: ask("/readyz") == "ok\n")  # it is started by this; memory is trusted
+        token = json.loads(ask("/OAuth/Token", "-d", form))["access_token"]
+        check = "/OAuth/Check?role=work_creator", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Authorization: Bearer " + token
+        self.assertEqual(ask(*check), "200")
+        self.assertEqual(self.machine.do("stat", "-c", "%U %G %a", "/run/gatehouse-edge.http"), "root www-data 660\n")
+        self.systemctl("stop", "gatehouse-edge.socket", "gatehouse-edge.service")
+        self.assertEqual(self.systemctl("show", "--value", "--property", "Result", "gatehouse-edge.service").strip(), "success")
 
 
 

@@ -48,6 +48,16 @@ class Contents(unittest.TestCase):
             file.write(re.sub(r"(?m)^#(\w+ = )", r"\1", text))
         run([root + "/usr/sbin/gatehoused", "--config", every, "--check-config"])
 
+    def test_an_edge_is_told_what_it_lacks_before_it_is_configured(self):
+        root = self.folder + "/gatehouse"
+        with open(root + "/etc/gatehouse/edge.conf") as file:
+            text = file.read()
+        names = set(re.findall(r"(?m)^#?(\w+) = ", text))
+        with open(root + "/etc/gatehouse/gatehoused.conf") as file:
+            self.assertLessEqual(names, set(re.findall(r"(?m)^#(\w+) = ", file.read())))
+        status, said = run([root + "/usr/sbin/gatehoused", "--config", root + "/etc/gatehouse/edge.conf", "--check-config"], check=False)
+        self.assertEqual((status, "demands TLS (upstream_ca)" in said), (2, True), said)
+
     def test_built_again_elsewhere_they_are_the_same_bytes(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         run([SOURCE + "/deploy/package/build", folder], timeout=800)
