@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configurations of deploy/gateways, in the real nginx, Caddy, HAProxy and Apache, over HTTP and over TLS to Gatehouse."""
 import os
+import re
+import time
 import unittest
+import urllib.request
 
+from daemon import DEADLINE, Daemon, auth_pb2, credential_admin_pb2 as pb
 from gateway import CONFIGURATIONS, Gateways
 from tls import TlsTest
 
@@ -21,6 +25,70 @@ class Nginx(Gateways, TlsTest):
 
 class NginxTls(Nginx):
     tls = True
+
+
+class NginxEdge(Nginx):
+    """In front of an edge's socket file: answers come from memory, uses are counted later, and a change takes its time."""
+
+    @classmethod
+    def own_changes(cls):
+        cls.daemon.admin.UpdateSettings(pb.UpdateSettingsRequest(
+            settings={"idle_session_timeout": {"seconds": 60}}, update_mask={"paths": ["idle_session_timeout"]}),
+            metadata=cls.daemon.bearer(cls.admin))  # so that a use is reported within 6 seconds
+        made = cls.daemon.create(cls.admin, "edge", roles=("resource_server",))
+        cls.edge = Daemon({"upstream": f"127.0.0.1:{cls.daemon.grpc_port}", "grpc_address": "", "metrics_address": "127.0.0.1:0",
+                           "upstream_client_id": made.credential.client_id, "http_address": f"unix:{cls.folder}/edge"},
+                          init=False, start=False)
+        with open(cls.edge.secret_file, "w") as file:
+            file.write(made.secret_key)
+        cls.edge.settings["upstream_client_secret_file"] = cls.edge.secret_file
+        cls.enterClassContext(cls.edge)
+        cls.edge.start()
+        return [("server 127.0.0.1:8080;\n", ""), ("# server unix:/run/gatehouse-edge.http;", f"server unix:{cls.folder}/edge;"), *cls.changes]
+
+    def hits(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.edge.metrics_port}/metrics", timeout=DEADLINE) as answer:
+            return int(re.search(r"(?m)^gatehouse_cache_hits_total (\d+)$", answer.read().decode())[1])
+
+    def until(self, condition):
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
+    def uses_of(self, api):
+        self.until(lambda: self.daemon.admin.QueryUsage(pb.QueryUsageRequest(api=api), metadata=self.daemon.bearer(self.admin)).rows)
+        return super().uses_of(api)
+
+    def test_a_revoked_token_is_refused_at_once(self):
+        token = self.daemon.issue(self.client_id, self.secret).access_token
+        before = self.hits()
+        self.until(lambda: self.ask(token=token)[0] == 200 and self.hits() > before)
+        self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token, client_id=self.client_id, client_secret=self.secret))
+        revoked = time.clock_gettime(time.CLOCK_BOOTTIME)
+        while True:
+            begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+            code = self.ask(token=token)[0]
+            if begun > revoked + 1:
+                self.assertEqual(code, 401)
+            if code == 401:
+                break
+
+    def test_without_gatehouse_nobody_gets_in(self):
+        self.daemon.settings["grpc_address"] = f"127.0.0.1:{self.daemon.grpc_port}"
+        self.daemon.stop()
+        stopped = time.clock_gettime(time.CLOCK_BOOTTIME)
+        try:
+            while True:
+                begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+                code = self.ask(token=self.token)[0]
+                if begun > stopped + 1:
+                    self.assertEqual(code, self.code_without_gatehouse)
+                if code == self.code_without_gatehouse:
+                    break
+        finally:
+            self.daemon.start()
+        self.until(lambda: self.ask(token=self.token)[0] == 200)
 
 
 class Caddy(Gateways, TlsTest):

@@ -18,8 +18,8 @@ from postgres import Postgres
 
 NODE, PACKAGES = sys.argv[1:3]
 FOLDER = machine.SOURCE + "/deploy/"
-COMPOSE, MANIFESTS, INIT = (FOLDER + name for name in ("container/compose.yaml", "kubernetes/gatehouse.yaml",
-                                                       "kubernetes/init.yaml"))
+COMPOSE, MANIFESTS, INIT, EDGE = (FOLDER + name for name in ("container/compose.yaml", "kubernetes/gatehouse.yaml",
+                                                             "kubernetes/init.yaml", "kubernetes/edge.yaml"))
 YAMLLINT = ("{extends: default, rules: {line-length: {max: 130}, document-start: disable, "
             "comments: {min-spaces-from-content: 1}}}")
 
@@ -52,9 +52,9 @@ class Linted(Case):
     def test_no_linter_finds_anything(self):
         self.assertEqual(read_dockerfile(NODE, PACKAGES)["found"], [])
         self.assertEqual(self.dclint(COMPOSE), (0, "\n"))
-        for path in (MANIFESTS, INIT):
+        for path in (MANIFESTS, INIT, EDGE):
             self.assertEqual(self.kubernetes(path), [])
-        self.assertEqual(run(["yamllint", "--strict", "-d", YAMLLINT, COMPOSE, MANIFESTS, INIT], check=False), (0, ""))
+        self.assertEqual(run(["yamllint", "--strict", "-d", YAMLLINT, COMPOSE, MANIFESTS, INIT, EDGE], check=False), (0, ""))
 
     def test_an_engine_is_given_what_the_image_copies_and_no_more(self):
         copied = {word.split("/")[0] for one in read_dockerfile(NODE, PACKAGES)["instructions"]
@@ -78,15 +78,16 @@ class Linted(Case):
 class Kubernetes(Case):
     def setUp(self):
         self.objects = {}
-        for document in yaml.safe_load_all(read(MANIFESTS)):
+        for document in [*yaml.safe_load_all(read(MANIFESTS)), *yaml.safe_load_all(read(EDGE))]:
             self.objects[document["kind"], document["metadata"]["name"]] = document
         self.deployment = self.objects["Deployment", "gatehouse"]["spec"]
         self.pod = self.deployment["template"]
         self.container = self.pod["spec"]["containers"][0]
         self.init = yaml.safe_load(read(INIT))
+        self.edge = self.objects["DaemonSet", "gatehouse-edge"]["spec"]
 
     def test_every_pod_keeps_the_restricted_profile_and_says_what_it_needs(self):
-        for spec in (self.pod["spec"], self.init["spec"]):
+        for spec in (self.pod["spec"], self.init["spec"], self.edge["template"]["spec"]):
             self.assertFalse(spec["automountServiceAccountToken"])
             self.assertTrue(spec["securityContext"]["runAsNonRoot"])
             self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
@@ -152,6 +153,52 @@ class Kubernetes(Case):
         self.assertEqual(self.status(f"https://localhost:{daemon.http_port}/livez", context), 200)
         postgres.start()
         machine.wait(lambda: self.status(f"https://localhost:{daemon.http_port}/readyz", context) == 200)
+
+    def test_an_edge_on_each_node_is_reached_there_and_reaches_the_servers(self):
+        pod, policy = self.edge["template"], self.objects["NetworkPolicy", "gatehouse-edge"]["spec"]
+        ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+        service = self.objects["Service", "gatehouse-edge"]["spec"]
+        self.assertEqual(service["internalTrafficPolicy"], "Local")
+        for selector in (self.edge["selector"]["matchLabels"], service["selector"], policy["podSelector"]["matchLabels"]):
+            self.assertLessEqual(selector.items(), pod["metadata"]["labels"].items())
+            self.assertFalse(selector.items() <= self.pod["metadata"]["labels"].items())
+        self.assertEqual(ports, {port["name"]: port["containerPort"] for port in self.container["ports"]})
+        self.assertEqual({port["targetPort"] for port in service["ports"]}, set(ports) - {"metrics"})
+        self.assertEqual({port["port"] for rule in policy["ingress"] for port in rule["ports"]}, set(ports))
+        # From here to there, and let in there.
+        address = self.objects["ConfigMap", "gatehouse-edge"]["data"]["GATEHOUSED_UPSTREAM"]
+        behind = self.objects["Service", address.partition(":")[0]]["spec"]
+        self.assertEqual((behind["clusterIP"], [str(port["port"]) for port in behind["ports"]]), ("None", [address.partition(":")[2]]))
+        self.assertEqual(policy["egress"][0]["to"][0]["podSelector"]["matchLabels"], behind["selector"])
+        callers = [one["from"] for one in self.objects["NetworkPolicy", "gatehouse"]["spec"]["ingress"]
+                   if one["ports"] == [{"port": "grpc"}]][0]
+        self.assertIn({"podSelector": {"matchLabels": self.edge["selector"]["matchLabels"]}}, callers)
+
+    def test_the_edge_starts_by_its_configuration_and_answers_the_probes(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        context = make_certificate(folder + "/tls.crt", folder + "/tls.key")  # one for all, and its own authority
+        os.link(folder + "/tls.crt", folder + "/ca.crt")
+        server = self.enterContext(Daemon({"grpc_cert": folder + "/tls.crt", "grpc_key": folder + "/tls.key",
+                                           "grpc_client_ca": folder + "/ca.crt", "introspect_identities": "localhost"}))
+        settings = dict(self.objects["ConfigMap", "gatehouse-edge"]["data"])
+        settings["GATEHOUSED_UPSTREAM"] = f"localhost:{server.grpc_port}"
+        edge = self.enterContext(Daemon({"upstream": ""}, init=False, start=False))
+        edge.environment.update({key: value.replace("/run/secrets/tls", folder) for key, value in settings.items()})
+        edge.settings = {"grpc_address": "0.0.0.0:0", "http_address": "0.0.0.0:0", "metrics_address": "127.0.0.1:0"}
+        edge.start()
+        container = self.edge["template"]["spec"]["containers"][0]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            get = container[probe]["httpGet"]
+            self.assertEqual((get["scheme"], get["port"]), ("HTTPS", "https"))
+            machine.wait(lambda: self.status(f"https://localhost:{edge.http_port}{get['path']}", context) == 200)
+
+        def is_trusted():
+            with urllib.request.urlopen(f"http://127.0.0.1:{edge.metrics_port}/metrics", timeout=DEADLINE) as answer:
+                return b"gatehouse_cache_trusted 1" in answer.read()
+        machine.wait(is_trusted)
+        server.stop()
+        machine.wait(lambda: self.status(f"https://localhost:{edge.http_port}/readyz", context) == 503)
+        self.assertEqual(self.status(f"https://localhost:{edge.http_port}/livez", context), 200)
 
     def status(self, url, context):
         try:

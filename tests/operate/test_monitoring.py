@@ -163,10 +163,21 @@ class Running(unittest.TestCase):
         make_certificate("http", folder)
         tls = cls.enterClassContext(Daemon({"metrics_address": "127.0.0.1:0", "http_cert": folder + "/http.pem",
                                             "http_key": folder + "/http.key"}))
-        targets = [f"127.0.0.1:{daemon.metrics_port}" for daemon in (*cls.daemons, tls)]
+        edge = cls.make_edge(folder)
+        targets = [f"127.0.0.1:{daemon.metrics_port}" for daemon in (*cls.daemons, tls, edge)]
         cls.metrics = "".join(get(f"http://{target}/metrics") for target in targets)
         cls.prometheus = Prometheus(folder, targets)
         cls.addClassCleanup(cls.prometheus.end)
+
+    @classmethod
+    def make_edge(cls, folder):
+        behind = cls.daemons[0]
+        made = behind.create(behind.admin_token(), "edge", roles=("resource_server",))
+        with open(folder + "/edge", "w", encoding="ascii") as file:
+            file.write(made.secret_key)
+        return cls.enterClassContext(Daemon({
+            "metrics_address": "127.0.0.1:0", "upstream": f"127.0.0.1:{behind.grpc_port}",
+            "upstream_client_id": made.credential.client_id, "upstream_client_secret_file": folder + "/edge"}, init=False))
 
     @classmethod
     def traffic(cls):
@@ -215,7 +226,7 @@ class Running(unittest.TestCase):
         found = self.prometheus.wait(evaluated)
         self.assertEqual({rule["name"] for rule in found}, set(rules()))
         self.assertEqual([rule for rule in found if rule["health"] != "ok"], [])
-        are_up = lambda: len(self.prometheus.ask("/api/v1/query", query='up{job="gatehouse"} == 1')["result"]) == 3
+        are_up = lambda: len(self.prometheus.ask("/api/v1/query", query='up{job="gatehouse"} == 1')["result"]) == 4
         self.prometheus.wait(are_up)
         firing = self.prometheus.ask("/api/v1/query", query='ALERTS{alertstate="firing"}')["result"]
         self.assertEqual(firing, [])
