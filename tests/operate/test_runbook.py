@@ -99,6 +99,22 @@ class Runbook(unittest.TestCase):
         self.run_block("GatehouseThrottled")
         self.assertFalse(daemon.introspect(daemon.admin_token(), token).active)
 
+    def test_an_edge_whose_credential_lacks_the_role(self):
+        daemon = self.start()
+        admin = daemon.admin_token()
+        made = daemon.create(admin, "edge", roles=("work_creator",))
+        with open(self.folder + "/edge", "w", encoding="ascii") as file:
+            file.write(made.secret_key)
+        edge = self.enterContext(Daemon({
+            "metrics_address": "127.0.0.1:0", "upstream": f"127.0.0.1:{daemon.grpc_port}",
+            "upstream_client_id": made.credential.client_id, "upstream_client_secret_file": self.folder + "/edge"}, init=False))
+        self.variables["METRICS"] = f"http://127.0.0.1:{edge.metrics_port}"
+        self.assertIn("gatehouse_cache_trusted 0\n", self.run_block("GatehouseEdgeNotTrusted"))
+        self.wait(lambda: "event=upstream_refuses status=PERMISSION_DENIED reason=CALLER_NOT_ALLOWED" in edge.log_text())
+        daemon.admin.GrantRoles(pb.GrantRolesRequest(client_id=made.credential.client_id, roles=["resource_server"]),
+                                metadata=daemon.bearer(admin), timeout=DEADLINE)
+        self.wait(lambda: "gatehouse_cache_trusted 1\n" in self.run_block("GatehouseEdgeNotTrusted"))
+
     def test_a_clock_that_was_wrong_for_long(self):
         daemon = self.start()
         self.assertEqual(self.run_block("GatehouseClockJumped", 0).splitlines()[0], "ok")
