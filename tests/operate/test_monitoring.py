@@ -242,7 +242,7 @@ class Running(unittest.TestCase):
         self.prometheus.wait(moving)
         for expression in expressions():
             query = expression.replace("$__rate_interval", "20s").replace("$instance", ".*")
-            self.assertTrue(self.prometheus.ask("/api/v1/query", query=query)["result"], query)
+            self.prometheus.wait(lambda: self.prometheus.ask("/api/v1/query", query=query)["result"] or self.traffic())
 
 
 if __name__ == "__main__":
