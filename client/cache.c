@@ -6,6 +6,7 @@
 #include "changes.h"
 #include "contract/contract.h"
 #include "entries.h"
+#include "misses.h"
 #include "rules/role.h"
 #include "tally.h"
 #include "watch.h"
@@ -30,6 +31,7 @@ struct cache {
     struct gatehouse *gatehouse;
     struct memory *memory;
     struct uses *uses;
+    struct misses *asking;
     struct watch *watch;
     struct contract *contract;
     unsigned introspect, batch, revoke; /* AuthService's methods */
@@ -99,16 +101,6 @@ static size_t list_missing(const Gatehouse__V1__IntrospectResponse *response,
                              missing);
 }
 
-static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
-{
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = must(malloc(size + 1));
-    protobuf_c_message_pack(message, bytes);
-    ProtobufCMessage *copy = must(protobuf_c_message_unpack(message->descriptor, NULL, size, bytes));
-    free(bytes);
-    return copy;
-}
-
 /* How a hit is answered, once it may be read without the epoch. */
 struct given {
     struct answer *answer; /* gatehouse_answer_release */
@@ -131,7 +123,7 @@ static void answer(const struct given *given, const Gatehouse__V1__IntrospectReq
     response.missing_roles = missing;
     gatehouse_error_clear(call);
     call->is_from_memory = 1;
-    closure(how & INVOKE_GIVES_RESPONSE ? copy_message(&response.base) : &response.base, closure_data);
+    closure(how & INVOKE_GIVES_RESPONSE ? gatehouse_message_copy(&response.base) : &response.base, closure_data);
 }
 
 /* Of a question that is new for this token: NULL where it is not legal, or where there is no room. */
@@ -143,13 +135,6 @@ static struct use_count *ask_first(struct cache *cache, struct entry *entry,
         return NULL;
     bool is_allowed = list_missing(entry->answer->response, request, missing) == 0;
     return gatehouse_uses_add(cache->uses, &entry->uses, request, is_allowed);
-}
-
-static void wake(struct cache *cache)
-{
-    pthread_mutex_lock(&cache->gatehouse->lock);
-    gatehouse_wake(cache->gatehouse);
-    pthread_mutex_unlock(&cache->gatehouse->lock);
 }
 
 /* Inside the epoch. A use for which there is no room makes the hit a call. */
@@ -190,7 +175,7 @@ static bool answer_from_memory(struct cache *cache, const struct memory_key *key
     if (!is_hit)
         return false;
     if (must_wake)
-        wake(cache);
+        gatehouse_wake_now(cache->gatehouse);
     answer(&given, request, closure, call, closure_data, how);
     gatehouse_answer_release(given.answer);
     return true;
@@ -215,54 +200,26 @@ bool gatehouse_cache_check(struct cache *cache, const Gatehouse__V1__IntrospectR
     }
     epoch_leave();
     if (is_hit && must_wake)
-        wake(cache);
+        gatehouse_wake_now(cache->gatehouse);
     return is_hit;
 }
 
-/* Misses and revocations: asked of the server, and what it says is learnt. C8: each caller has a call of its own, since
- * one that is under way says nothing to those who come after it. */
+/* A revocation by this connection. */
 
-struct miss {
+struct revoking {
     struct cache *cache;
     struct memory_key key;
-    int64_t sent;
     ProtobufCClosure closure;
     void *closure_data;
 };
 
-static void learn(struct cache *cache, const struct memory_key *key, const Gatehouse__V1__IntrospectResponse *response,
-                  int64_t sent)
-{
-    if (response->active)
-        gatehouse_memory_keep(cache->memory, key, response, sent);
-    else
-        gatehouse_memory_remove(cache->memory, key, false);
-}
-
-static void on_introspected(const ProtobufCMessage *response, void *data)
-{
-    struct miss miss = *(struct miss *)data;
-    free(data);
-    if (response != NULL)
-        learn(miss.cache, &miss.key, (const Gatehouse__V1__IntrospectResponse *)response, miss.sent);
-    miss.closure(response, miss.closure_data);
-}
-
 static void on_revoked(const ProtobufCMessage *response, void *data)
 {
-    struct miss miss = *(struct miss *)data;
+    struct revoking revoking = *(struct revoking *)data;
     free(data);
     if (response != NULL) /* not even by an answer that was asked for before */
-        gatehouse_memory_remove(miss.cache->memory, &miss.key, true);
-    miss.closure(response, miss.closure_data);
-}
-
-static struct miss *miss_new(struct cache *cache, const struct memory_key *key, ProtobufCClosure closure,
-                             void *closure_data)
-{
-    struct miss *miss = must(malloc(sizeof *miss));
-    *miss = (struct miss){cache, *key, gatehouse_cache_clock(), closure, closure_data}; /* C1: before it is sent */
-    return miss;
+        gatehouse_memory_remove(revoking.cache->memory, &revoking.key, true);
+    revoking.closure(response, revoking.closure_data);
 }
 
 static void introspect(struct cache *cache, const ProtobufCMessage *message, ProtobufCClosure closure,
@@ -282,7 +239,7 @@ static void introspect(struct cache *cache, const ProtobufCMessage *message, Pro
         return;
     }
     atomic_fetch_add_explicit(&cache->misses, 1, memory_order_relaxed);
-    pass(cache, cache->introspect, message, on_introspected, call, miss_new(cache, &key, closure, closure_data), how);
+    gatehouse_misses_ask(cache->asking, &key, request, closure, call, closure_data, how);
 }
 
 static void revoke(struct cache *cache, const ProtobufCMessage *message, ProtobufCClosure closure,
@@ -293,8 +250,9 @@ static void revoke(struct cache *cache, const ProtobufCMessage *message, Protobu
         pass(cache, cache->revoke, message, closure, call, closure_data, how);
         return;
     }
-    struct memory_key key = gatehouse_memory_key(cache->memory, request->token);
-    pass(cache, cache->revoke, message, on_revoked, call, miss_new(cache, &key, closure, closure_data), how);
+    struct revoking *revoking = must(malloc(sizeof *revoking));
+    *revoking = (struct revoking){cache, gatehouse_memory_key(cache->memory, request->token), closure, closure_data};
+    pass(cache, cache->revoke, message, on_revoked, call, revoking, how);
 }
 
 static void start(struct service *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
@@ -355,7 +313,7 @@ static uint64_t learn_all(struct report *report, const Gatehouse__V1__BatchIntro
         if (one == NULL || one->error != NULL)
             continue;
         struct memory_key key = gatehouse_memory_key(report->cache->memory, use->token);
-        learn(report->cache, &key, one, report->sent);
+        gatehouse_misses_learn(report->cache->memory, &key, one, report->sent);
     }
     return lost;
 }
@@ -407,7 +365,8 @@ gpr_timespec gatehouse_cache_run(struct cache *cache)
 {
     int64_t now = gatehouse_cache_clock();
     gatehouse_memory_tidy(cache->memory);
-    int64_t wake = gatehouse_watch_run(cache->watch, now);
+    int64_t wake = gatehouse_watch_run(cache->watch, now), misses = gatehouse_misses_run(cache->asking, now);
+    wake = wake < misses ? wake : misses;
     struct use *due;
     while ((due = gatehouse_uses_take(cache->uses, now)) != NULL)
         send_report(cache, due);
@@ -425,7 +384,7 @@ void gatehouse_cache_token(struct cache *cache, bool has_token)
 
 /* For gatehouse.c */
 
-static unsigned find_method(const char *name)
+unsigned gatehouse_auth_method(const char *name)
 {
     const ProtobufCServiceDescriptor *descriptor = &gatehouse__v1__auth_service__descriptor;
     return (unsigned)(protobuf_c_service_descriptor_get_method_by_name(descriptor, name) - descriptor->methods);
@@ -445,12 +404,13 @@ struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gate
     cache->gatehouse = gatehouse;
     cache->uses = gatehouse_uses_new(2 * options->cache_entries + USES_LEAST);
     cache->memory = gatehouse_memory_new(options->cache_entries, lease, &secret, gatehouse_cache_clock, cache->uses);
+    cache->asking = gatehouse_misses_new(gatehouse, cache->memory);
     cache->watch = gatehouse_watch_new(gatehouse, cache->memory, lease);
     gatehouse_changes_init(&cache->admin, gatehouse, cache->memory);
     cache->contract = contract_new(&gatehouse__v1__auth_service__descriptor);
-    cache->introspect = find_method("Introspect");
-    cache->batch = find_method("BatchIntrospect");
-    cache->revoke = find_method("Revoke");
+    cache->introspect = gatehouse_auth_method("Introspect");
+    cache->batch = gatehouse_auth_method("BatchIntrospect");
+    cache->revoke = gatehouse_auth_method("Revoke");
     explicit_bzero(&secret, sizeof secret);
     return cache;
 }
@@ -470,6 +430,7 @@ void gatehouse_cache_free(struct cache *cache)
     if (cache == NULL)
         return;
     gatehouse_watch_free(cache->watch);
+    gatehouse_misses_free(cache->asking);
     gatehouse_memory_free(cache->memory);
     contract_free(cache->contract);
     free(cache);
@@ -497,4 +458,5 @@ void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_s
     ret_stats->hits += tally_sum(&cache->looks);
     ret_stats->misses = cache->misses;
     ret_stats->passed = cache->passed;
+    ret_stats->batched = gatehouse_misses_batched(cache->asking);
 }

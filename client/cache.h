@@ -13,6 +13,9 @@ struct cache;
 /* CLOCK_BOOTTIME in microseconds: nobody sets it, and it runs while the machine sleeps (C2). */
 int64_t gatehouse_cache_clock(void);
 
+/* The number of a method of AuthService. */
+unsigned gatehouse_auth_method(const char *name);
+
 /* NULL: the options ask for none. */
 struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gatehouse_options *options);
 void gatehouse_cache_free(struct cache *cache);

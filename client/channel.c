@@ -20,6 +20,13 @@ void gatehouse_wake(struct gatehouse *gatehouse)
     grpc_call_start_batch(gatehouse->wake_call, NULL, 0, &gatehouse->woken, NULL);
 }
 
+void gatehouse_wake_now(struct gatehouse *gatehouse)
+{
+    pthread_mutex_lock(&gatehouse->lock);
+    gatehouse_wake(gatehouse);
+    pthread_mutex_unlock(&gatehouse->lock);
+}
+
 /* Takes out one sleeper that is cancelled or due; NULL: *ret_next says when the next one is. */
 static struct invocation *take_due(struct gatehouse *gatehouse, gpr_timespec *ret_next, enum state *ret_state)
 {

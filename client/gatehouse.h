@@ -187,7 +187,8 @@ void gatehouse_timestamp_init(Google__Protobuf__Timestamp *timestamp);
 void gatehouse_duration_init(Google__Protobuf__Duration *duration);
 void gatehouse_field_mask_init(Google__Protobuf__FieldMask *mask);
 
-/* Cancels a call that is under way; its closure is still invoked, with GATEHOUSE_CANCELLED if this came in time. */
+/* Cancels a call that is under way; its closure is still invoked, with GATEHOUSE_CANCELLED if this came in time. An
+ * introspection that the cache asks together with others is answered with them. */
 void gatehouse_call_cancel(struct gatehouse_call *call);
 
 /* The cache (options.cache_entries). Introspections are answered from this process's memory while that is certainly
@@ -198,10 +199,11 @@ void gatehouse_call_cancel(struct gatehouse_call *call);
  *
  * Introspect goes through it, by gatehouse_check, gatehouse_introspect, gatehouse_invoke and the stubs, unless the
  * request says who calls (client_id; call->authorization, call->peer), reports uses of its own (use_count, used_ago) or
- * breaks a rule of the .proto. BatchIntrospect asks the server. The connection's caller must hold resource_server. An
- * answer from memory is what the server said, with `allowed` and `missing_roles` of this request; its expire_time is of
- * then, and its valid_for what is left of it. Only what is active is remembered. Revoke by this connection takes the
- * token out, and any other change that it makes is obeyed here before it is answered.
+ * breaks a rule of the .proto. BatchIntrospect asks the server; introspections that must ask it go together by
+ * BatchIntrospect where many do at once. The connection's caller must hold resource_server. An answer from memory is
+ * what the server said, with `allowed` and `missing_roles` of this request; its expire_time is of then, and its
+ * valid_for what is left of it. Only what is active is remembered. Revoke by this connection takes the token out, and
+ * any other change that it makes is obeyed here before it is answered.
  *
  * Each answer from memory, unless the request says no_touch, is a use of the token. The server is told of it after a
  * tenth of the idle timeout, or 10 seconds if that is sooner: last use, counts and the idle timeout are right, that
@@ -222,7 +224,8 @@ struct gatehouse_cache_stats {
     int64_t pong_age_ms; /* since the last ping that was answered was sent; -1: none was */
     int64_t lease_ms;    /* that the server has granted; 0: none yet */
     int is_trusted;      /* are there answers from memory now? */
-    uint64_t reserved[8];
+    uint64_t batched;    /* of the misses: together with others, by BatchIntrospect */
+    uint64_t reserved[7];
 };
 
 /* All zero without a cache. */

@@ -148,6 +148,7 @@ grpc_channel *gatehouse_channel_new(const struct gatehouse *gatehouse);
 bool gatehouse_run(struct gatehouse *gatehouse);
 /* Makes the connection's thread look at the sleepers. Under the lock. */
 void gatehouse_wake(struct gatehouse *gatehouse);
+void gatehouse_wake_now(struct gatehouse *gatehouse); /* without the lock */
 
 /* token.c: under the lock. Makes sure that a new token is on its way; true: gatehouse_token_start_renewal must be
  * called without it. */
@@ -171,6 +172,9 @@ struct service gatehouse_service_of(const ProtobufCServiceDescriptor *descriptor
 struct remote_service *gatehouse_remote_service_new(struct gatehouse *gatehouse,
                                                     const ProtobufCServiceDescriptor *descriptor);
 void gatehouse_remote_service_free(struct remote_service *service);
+
+/* The caller's to free. */
+ProtobufCMessage *gatehouse_message_copy(const ProtobufCMessage *message);
 
 /* tls.c. NULL: `error` says why. */
 grpc_channel_credentials *gatehouse_credentials_new(const struct gatehouse_options *options, char error[256]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include "base/must.h"
 #include "contract/contract.h"
 
 #include <stdio.h>
@@ -101,6 +102,17 @@ ProtobufCMessage *gatehouse_invoke(ProtobufCService *base, const char *method, c
     pthread_mutex_destroy(&waiter.lock);
     pthread_cond_destroy(&waiter.changed);
     return waiter.response;
+}
+
+ProtobufCMessage *gatehouse_message_copy(const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = must(malloc(size + 1));
+    protobuf_c_message_pack(message, bytes);
+    ProtobufCMessage *copy = must(protobuf_c_message_unpack(message->descriptor, NULL, size, bytes));
+    explicit_bzero(bytes, size); /* there may be a token in it */
+    free(bytes);
+    return copy;
 }
 
 void gatehouse_timestamp_init(Google__Protobuf__Timestamp *timestamp)

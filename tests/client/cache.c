@@ -2,6 +2,7 @@
 #include "driver.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,25 +73,68 @@ static void ask_by_stub(struct gatehouse *gatehouse, const Gatehouse__V1__Intros
     pthread_mutex_unlock(&stubbed.lock);
 }
 
+/* Many at once */
+
+struct one_of_many {
+    struct gatehouse_call call; /* first */
+    sem_t *done;
+    char said; /* '+': active, '-': inactive, 'd': DEADLINE_EXCEEDED, '!': any other error */
+};
+
+static void on_one_of_many(const Gatehouse__V1__IntrospectResponse *answer, void *data)
+{
+    struct one_of_many *one = data;
+    if (answer != NULL)
+        one->said = answer->active ? '+' : '-';
+    else
+        one->said = one->call.status == GATEHOUSE_DEADLINE_EXCEEDED ? 'd' : '!';
+    sem_post(one->done);
+}
+
+/* Each token so many times, all at once; one character for each. Every third has less time than the others. */
+static void burst(struct gatehouse *gatehouse, int times, char **tokens, size_t count)
+{
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    size_t total = (size_t)times * count;
+    struct one_of_many *all = calloc(total, sizeof *all);
+    sem_t done;
+    sem_init(&done, 0, 0);
+    request.api = (char *)(uintptr_t)"/burst";
+    for (size_t i = 0; i < total; i++) {
+        all[i].done = &done;
+        all[i].call.timeout_ms = i % 3 == 0 && getenv("TIMEOUT_MS") != NULL ? atoi(getenv("TIMEOUT_MS")) / 2 : 0;
+        request.token = tokens[i % count];
+        gatehouse__v1__auth_service__introspect(gatehouse_auth_service(gatehouse), &request, on_one_of_many, &all[i]);
+    }
+    for (size_t i = 0; i < total; i++)
+        while (sem_wait(&done) != 0)
+            ;
+    for (size_t i = 0; i < total; i++)
+        putchar(all[i].said);
+    putchar('\n');
+    sem_destroy(&done);
+    free(all);
+}
+
 static void print_stats(struct gatehouse *gatehouse)
 {
     struct gatehouse_cache_stats stats;
     gatehouse_cache_stats(gatehouse, &stats);
     printf(
         "entries=%llu hits=%llu misses=%llu passed=%llu kept=%llu removed=%llu evicted=%llu events=%llu streams=%llu "
-        "unknown=%llu behind=%llu history=%llu unreported=%llu lost=%llu unanswered=%llu pong_age=%lld lease=%lld "
-        "trusted=%d\n",
+        "unknown=%llu behind=%llu history=%llu unreported=%llu lost=%llu unanswered=%llu batched=%llu pong_age=%lld "
+        "lease=%lld trusted=%d\n",
         (unsigned long long)stats.entries, (unsigned long long)stats.hits, (unsigned long long)stats.misses,
         (unsigned long long)stats.passed, (unsigned long long)stats.kept, (unsigned long long)stats.removed,
         (unsigned long long)stats.evicted, (unsigned long long)stats.events, (unsigned long long)stats.streams,
         (unsigned long long)stats.resets_unknown_position, (unsigned long long)stats.resets_behind,
         (unsigned long long)stats.resets_history, (unsigned long long)stats.uses_unreported,
-        (unsigned long long)stats.uses_lost, (unsigned long long)stats.pings_unanswered, (long long)stats.pong_age_ms,
-        (long long)stats.lease_ms, stats.is_trusted);
+        (unsigned long long)stats.uses_lost, (unsigned long long)stats.pings_unanswered,
+        (unsigned long long)stats.batched, (long long)stats.pong_age_ms, (long long)stats.lease_ms, stats.is_trusted);
 }
 
 /* cached TOKEN [API [ROLE…]] | look TOKEN | stub TOKEN | after REVISION CHANGE_ID TOKEN | as AUTHORIZATION TOKEN |
- * check TOKEN [API [ROLE…]] | counted N TOKEN | many N TOKEN API | nothing | stats */
+ * check TOKEN [API [ROLE…]] | counted N TOKEN | many N TOKEN API | burst N TOKEN… | nothing | stats */
 bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -130,6 +174,8 @@ bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
         for (int left = atoi(words[1]); left > 1; left--)
             gatehouse__v1__introspect_response__free_unpacked(gatehouse_introspect(gatehouse, &request, &call), NULL);
         ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "burst") == 0 && count > 2) {
+        burst(gatehouse, atoi(words[1]), words + 2, count - 2);
     } else if (strcmp(command, "nothing") == 0) {
         request.token = request.api = NULL;
         ask(gatehouse, &request, &call);
