@@ -23,6 +23,7 @@ enum { REQUIRED_MAX = 32 }; /* as the contract says */
 enum { USES_LEAST = 1000 }; /* a token may be used for several questions, and counted while a report is under way */
 #define FAREWELL MEMORY_SECOND
 #define RETRY MEMORY_SECOND
+#define AWAKE (10 * MEMORY_SECOND) /* after the last that was asked */
 #define RETRY_AT_CLOSE (MEMORY_SECOND / 10)
 
 struct cache {
@@ -37,7 +38,10 @@ struct cache {
     unsigned introspect, batch, revoke; /* AuthService's methods */
     atomic_bool is_closing;
     struct tally looks; /* hits that are no uses: those are in `uses` */
-    _Atomic uint64_t misses, passed;
+    _Atomic uint64_t misses, passed, looked_at;
+    atomic_bool is_resting; /* nobody has asked it for long */
+    uint64_t asked;         /* of the connection's thread: how much there was when it looked last, and when that was */
+    int64_t asked_at;
 };
 
 int64_t gatehouse_cache_clock(void)
@@ -222,6 +226,13 @@ static void on_revoked(const ProtobufCMessage *response, void *data)
     revoking.closure(response, revoking.closure_data);
 }
 
+/* Whoever asks it now must not wait for the next ping of a cache that rests. */
+static void stay_awake(struct cache *cache)
+{
+    if (atomic_load_explicit(&cache->is_resting, memory_order_relaxed) && atomic_exchange(&cache->is_resting, false))
+        gatehouse_wake_now(cache->gatehouse);
+}
+
 static void introspect(struct cache *cache, const ProtobufCMessage *message, ProtobufCClosure closure,
                        struct gatehouse_call *call, void *closure_data, unsigned how)
 {
@@ -239,6 +250,7 @@ static void introspect(struct cache *cache, const ProtobufCMessage *message, Pro
         return;
     }
     atomic_fetch_add_explicit(&cache->misses, 1, memory_order_relaxed);
+    stay_awake(cache);
     gatehouse_misses_ask(cache->asking, &key, request, closure, call, closure_data, how);
 }
 
@@ -361,11 +373,31 @@ static void send_report(struct cache *cache, struct use *uses)
 
 /* The connection's thread */
 
+static uint64_t count_asked(struct cache *cache)
+{
+    struct gatehouse_cache_stats stats;
+    gatehouse_uses_stats(cache->uses, &stats);
+    return stats.hits + tally_sum(&cache->looks) + cache->misses + cache->looked_at;
+}
+
+static bool may_rest(struct cache *cache, int64_t now)
+{
+    uint64_t asked = count_asked(cache);
+    if (asked != cache->asked) {
+        cache->asked = asked;
+        cache->asked_at = now;
+    }
+    bool may = now - cache->asked_at > AWAKE;
+    atomic_store(&cache->is_resting, may);
+    return may;
+}
+
 gpr_timespec gatehouse_cache_run(struct cache *cache)
 {
     int64_t now = gatehouse_cache_clock();
     gatehouse_memory_tidy(cache->memory);
-    int64_t wake = gatehouse_watch_run(cache->watch, now), misses = gatehouse_misses_run(cache->asking, now);
+    int64_t wake = gatehouse_watch_run(cache->watch, now, may_rest(cache, now)),
+            misses = gatehouse_misses_run(cache->asking, now);
     wake = wake < misses ? wake : misses;
     struct use *due;
     while ((due = gatehouse_uses_take(cache->uses, now)) != NULL)
@@ -404,6 +436,7 @@ struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gate
     cache->gatehouse = gatehouse;
     cache->uses = gatehouse_uses_new(2 * options->cache_entries + USES_LEAST);
     cache->memory = gatehouse_memory_new(options->cache_entries, lease, &secret, gatehouse_cache_clock, cache->uses);
+    cache->asked_at = gatehouse_cache_clock();
     cache->asking = gatehouse_misses_new(gatehouse, cache->memory);
     cache->watch = gatehouse_watch_new(gatehouse, cache->memory, lease);
     gatehouse_changes_init(&cache->admin, gatehouse, cache->memory);
@@ -452,6 +485,8 @@ void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_s
     *ret_stats = (struct gatehouse_cache_stats){.pong_age_ms = 0};
     if (cache == NULL || gatehouse_process_is_forked())
         return;
+    atomic_fetch_add(&cache->looked_at, 1); /* who looks whether it is trusted wants it to be */
+    stay_awake(cache);
     gatehouse_memory_stats(cache->memory, ret_stats);
     gatehouse_uses_stats(cache->uses, ret_stats);
     gatehouse_watch_stats(cache->watch, ret_stats);

@@ -228,7 +228,9 @@ struct gatehouse_cache_stats {
     uint64_t reserved[7];
 };
 
-/* All zero without a cache. */
+/* All zero without a cache. A cache that nobody asks, nor looks at by this, for ten seconds is trusted no longer: it
+ * listens, and lets the server rest; the first that is asked again is a miss, and some milliseconds later it is
+ * trusted. */
 void gatehouse_cache_stats(struct gatehouse *gatehouse, struct gatehouse_cache_stats *ret_stats);
 
 #pragma GCC visibility pop

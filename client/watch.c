@@ -16,6 +16,7 @@ enum { PINGS = 64 }; /* of which the time is remembered */
 enum { JITTER_MS = 100, JITTER_MOST_MS = 5000 };
 #define PING_LEAST (MEMORY_SECOND / 50) /* the server takes 64 a second */
 #define SILENCE_LEAST (4 * MEMORY_SECOND)
+#define REST (5 * MEMORY_SECOND) /* between two pings while nobody asks the cache: then nothing needs proof */
 #define REFUSED \
     (10 * MEMORY_SECOND) /* before it is asked for a token again: failures are counted against its address */
 
@@ -46,6 +47,7 @@ struct watch {
     grpc_status_code status;
     grpc_slice message;
     int64_t lease, heard, next_ping, last_ping;
+    bool is_resting;
 
     int64_t first_number; /* of this stream's pings */
     _Atomic int64_t number, answered;
@@ -173,6 +175,14 @@ static void send_begin(struct watch *watch, grpc_metadata *metadata, size_t coun
     send_message(watch, &request, metadata, count);
 }
 
+/* C7 */
+static int64_t ping_interval(const struct watch *watch)
+{
+    if (watch->is_resting)
+        return REST;
+    return watch->lease / 4 > PING_LEAST ? watch->lease / 4 : PING_LEAST;
+}
+
 static void send_ping(struct watch *watch, int64_t now)
 {
     Gatehouse__V1__WatchRequest request = GATEHOUSE__V1__WATCH_REQUEST__INIT;
@@ -189,7 +199,7 @@ static void send_ping(struct watch *watch, int64_t now)
     request.ping = &ping;
     watch->number = ping.number;
     watch->last_ping = now;
-    watch->next_ping = now + (watch->lease / 4 > PING_LEAST ? watch->lease / 4 : PING_LEAST);
+    watch->next_ping = now + ping_interval(watch);
     watch->times[ping.number % PINGS] = gatehouse_cache_clock(); /* C2: read before it is handed over */
     send_message(watch, &request, NULL, 0);
 }
@@ -436,8 +446,19 @@ static void become_stopped(struct watch *watch)
     pthread_mutex_unlock(&watch->gatehouse->lock);
 }
 
-int64_t gatehouse_watch_run(struct watch *watch, int64_t now)
+/* Who asks again has to wait for a ping, and a server that was silent because nobody spoke to it is not lost. */
+static void note_rest(struct watch *watch, int64_t now, bool is_resting)
 {
+    if (watch->is_resting && !is_resting) {
+        watch->heard = now;
+        ping_soon(watch);
+    }
+    watch->is_resting = is_resting;
+}
+
+int64_t gatehouse_watch_run(struct watch *watch, int64_t now, bool is_resting)
+{
+    note_rest(watch, now, is_resting);
     bool is_stopping = atomic_load(&watch->is_stopping);
     if (watch->call == NULL && is_stopping) {
         become_stopped(watch);
@@ -448,6 +469,8 @@ int64_t gatehouse_watch_run(struct watch *watch, int64_t now)
     if (watch->call == NULL)
         return watch->wake;
     int64_t silence = 2 * watch->lease > SILENCE_LEAST ? 2 * watch->lease : SILENCE_LEAST;
+    if (watch->is_resting)
+        silence += 2 * REST;
     if (is_stopping || now - watch->heard > silence)
         cancel(watch);
     if (watch->is_cancelled)

@@ -16,8 +16,9 @@ struct watch;
 struct watch *gatehouse_watch_new(struct gatehouse *gatehouse, struct memory *memory, int64_t lease);
 void gatehouse_watch_free(struct watch *watch);
 
-/* Does what is due; returns when to look again. */
-int64_t gatehouse_watch_run(struct watch *watch, int64_t now);
+/* Does what is due; returns when to look again. While it rests, because nobody asks the cache, it says only now and
+ * then that it is there. */
+int64_t gatehouse_watch_run(struct watch *watch, int64_t now, bool is_resting);
 
 /* Any thread. The connection has a token now, or could get none. */
 void gatehouse_watch_token(struct watch *watch, bool has_token);

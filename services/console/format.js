@@ -49,6 +49,12 @@ export const seconds = (duration) => (duration ? Number.parseFloat(duration) : 0
 export const everywhere = ({ everywhereAfter }) =>
   `everywhere, after ${count(Math.round(seconds(everywhereAfter) * 1000))} ms`;
 
+/** What is said of a change that ended sessions, or of several, if it did. @param {(string | undefined)[]} waits each one's everywhereAfter */
+export function saidSaved(waits) {
+  const longest = Math.max(...waits.map((wait) => (wait ? seconds(wait) : -1)));
+  return longest < 0 ? "Saved." : `Saved. Sessions have ended ${everywhere({ everywhereAfter: `${longest}s` })}.`;
+}
+
 /** @type {[string, number][]} */
 const spans = [
   ["day", 86_400],

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache of libgatehouse against the real daemon: test_cache.py DRIVER. What comes from memory, what ends it, and by when."""
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import unittest
+import urllib.request
 
 from driver import Driver, boot_time
 from daemon import DEADLINE, LEASH, Daemon, auth_pb2 as auth, credential_admin_pb2 as pb
@@ -45,8 +47,10 @@ class Relay:
 
 
 class Case(unittest.TestCase):
+    SETTINGS = {"http_address": ""}
+
     def setUp(self):
-        self.daemon = self.enterContext(Daemon({"http_address": ""}, clock=True))
+        self.daemon = self.enterContext(Daemon(dict(self.SETTINGS), clock=True))
         self.daemon.settings["grpc_address"] = f"127.0.0.1:{self.daemon.grpc_port}"  # also after a restart
         self.admin = self.daemon.admin_token()
         self.server = self.client("server", "resource_server")
@@ -439,6 +443,8 @@ class Misses(Case):
 
 
 class Uses(Case):
+    SETTINGS = {"metrics_address": "127.0.0.1:0"}
+
     def setUp(self):
         super().setUp()
         self.clock = {"LD_PRELOAD": os.environ["CLOCKSHIFT"], "CLOCKSHIFT_FILE": self.daemon.folder + "/clock"}
@@ -470,6 +476,58 @@ class Uses(Case):
         self.assertTrue(self.daemon.introspect(self.admin_server(), self.token, no_touch=True).active)
         self.daemon.pass_time(20)
         self.assertFalse(self.daemon.introspect(self.admin_server(), self.token, no_touch=True).active)
+
+    def pings(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.daemon.metrics_port}/metrics", timeout=DEADLINE) as answer:
+            return float(re.search(r"(?m)^gatehouse_watch_pings_total (\S+)$", answer.read().decode()).group(1))
+
+    def pings_in_a_second(self):
+        begin = self.pings()
+        time.sleep(1)
+        return self.pings() - begin
+
+    def test_a_cache_that_nobody_asks_lets_the_server_rest_and_still_hears(self):
+        with self.driver(**self.clock) as driver:
+            self.await_hit(driver, self.token)
+            self.daemon.pass_time(11)
+            self.until(self.pings_in_a_second, lambda count: count <= 1, "rest")  # else four
+            self.assertTrue(driver.ask("cached", self.token).startswith("active"))
+            self.await_hit(driver, self.token)
+            self.daemon.pass_time(11)
+            self.until(self.pings_in_a_second, lambda count: count <= 1, "rest")
+            end = self.daemon.admin.EndTokens(pb.EndTokensRequest(client_id=self.third_party[0], everywhere=True),
+                                              metadata=self.daemon.bearer(self.admin), timeout=DEADLINE)
+            self.assertTrue(end.HasField("everywhere_after"))
+            self.assertEqual(driver.ask("cached", self.token), f"inactive {SERVER}")
+
+    def test_a_process_that_is_killed_loses_the_uses_of_one_interval_at_most(self):
+        driver = self.driver(**self.clock)
+        with driver:
+            self.await_hit(driver, self.token)
+            driver.ask("many", "10", self.token, "/x")
+            self.daemon.pass_time(11)  # longer than the interval
+            self.until(lambda: driver.stats()["unreported"], lambda count: count == 0, "a report")
+            self.await_trust(driver)
+            driver.ask("many", "7", self.token, "/x")
+            driver.process.kill()
+            driver.process.wait()
+            allowed, denied = self.counted()["/x"]
+            self.assertIn(allowed, range(10, 18))
+            self.assertEqual(denied, 0)
+            driver.process.returncode = 0  # as it should
+
+    def test_the_example_says_yes_and_no_and_prints_its_metrics(self):
+        with subprocess.Popen([*LEASH, os.environ["BUILD"] + "/tests/client/example_check"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, "GATEHOUSE_GRPC": f"127.0.0.1:{self.daemon.grpc_port}",
+                                   "GATEHOUSE_CLIENT_ID": self.server[0], "GATEHOUSE_CLIENT_SECRET": self.server[1]}) as example:
+            other = self.issue(self.client("other", "team_leader"))
+            said = example.communicate(f"{self.token}\n{other}\nnonsense\nmetrics\n", timeout=DEADLINE)[0].splitlines()
+        self.assertEqual(said[:3], ["yes", "no", "no"])
+        for line in said[3:]:
+            self.assertRegex(line, r'^(# TYPE gatehouse_client_\w+ (counter|gauge)|gatehouse_client_\w+(\{cause="\w+"\})? [0-9.e+]+)$')
+        self.assertEqual(sum("gatehouse_client_resets_total{" in line for line in said), 3)
+        self.assertIn("gatehouse_client_misses_total 3", said)
 
     def admin_server(self):
         return self.issue(self.client(f"asks {time.monotonic()}", "resource_server"))

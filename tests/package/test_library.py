@@ -10,7 +10,7 @@ from machine import SOURCE, Root
 PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(example C)
 find_package(gatehouse 0.1 REQUIRED)
-foreach(name introspect credentials)
+foreach(name introspect credentials check)
   add_executable(${name} /usr/share/doc/libgatehouse-dev/examples/${name}.c)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Werror)
   target_link_libraries(${name} PRIVATE gatehouse::gatehouse)

@@ -4,6 +4,7 @@
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { ApiError } from "../api.js";
+import { saidSaved } from "../format.js";
 import { asApiError, catalogue, useWork } from "../load.js";
 import { changesOf, draftOf, grantedRoles, isChanged, merge } from "../merge.js";
 import { Actor, Button, FormError, Time } from "../parts/basic.js";
@@ -23,21 +24,21 @@ import { ImpactNotice, tokensEnded } from "./impact.js";
  * Sends the changes one after the other, each on the etag that the one before gave.
  * @param {Credential} credential
  * @param {Draft} draft
- * @param {boolean} validateOnly
- * @param {(credential: Credential) => void} onStep
+ * @param {{ validateOnly?: boolean, everywhere?: boolean }} how
+ * @param {(credential: Credential, everywhereAfter?: string) => void} onStep
  */
-async function send(credential, draft, validateOnly, onStep) {
+async function send(credential, draft, how, onStep) {
   const changes = changesOf(draftOf(credential), draft);
   const path = `v1/credentials/${credential.clientId}`;
   const mask = /** @type {const} */ (["name", "owner", "expireTime"]).filter((field) => changes[field]);
   let { etag } = credential;
   /** @type {Impact} */
   let most = {};
-  /** @param {Promise<{ credential: Credential, impact?: Impact }>} sent */
+  /** @param {Promise<{ credential: Credential, impact?: Impact, everywhereAfter?: string }>} sent */
   async function step(sent) {
     const answer = await sent;
-    if (!validateOnly) etag = answer.credential.etag;
-    if (!validateOnly) onStep(answer.credential);
+    if (!how.validateOnly) etag = answer.credential.etag;
+    if (!how.validateOnly) onStep(answer.credential, answer.everywhereAfter);
     if (tokensEnded(answer.impact) > tokensEnded(most)) most = answer.impact ?? {};
   }
   if (mask.length > 0)
@@ -45,15 +46,15 @@ async function send(credential, draft, validateOnly, onStep) {
       call("PATCH", path, {
         body: {
           updateMask: mask.join(","),
-          validateOnly,
+          ...how,
           credential: { name: draft.name, owner: draft.owner, expireTime: draft.expireTime || undefined, etag },
         },
       }),
     );
   if (changes.added.length > 0)
-    await step(call("POST", `${path}:grantRoles`, { body: { roles: changes.added, etag, validateOnly } }));
+    await step(call("POST", `${path}:grantRoles`, { body: { roles: changes.added, etag, ...how } }));
   if (changes.removed.length > 0)
-    await step(call("POST", `${path}:revokeRoles`, { body: { roles: changes.removed, etag, validateOnly } }));
+    await step(call("POST", `${path}:revokeRoles`, { body: { roles: changes.removed, etag, ...how } }));
   return most;
 }
 
@@ -90,10 +91,15 @@ function useEdit({ credential, onClose, onSaved }) {
   }
   async function save() {
     try {
-      const preview = impact ? {} : await send(base, draft, true, () => {});
+      const preview = impact ? {} : await send(base, draft, { validateOnly: true }, () => {});
       if (tokensEnded(preview) > 0) return setImpact(preview);
-      await send(base, draft, false, setBase);
-      say("Saved.");
+      /** @type {(string | undefined)[]} */
+      const waits = [];
+      await send(base, draft, { everywhere: !!impact }, (saved, everywhereAfter) => {
+        setBase(saved);
+        waits.push(everywhereAfter);
+      });
+      say(saidSaved(waits));
       onSaved();
       onClose();
     } catch (failure) {

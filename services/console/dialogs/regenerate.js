@@ -3,12 +3,14 @@
 import { h } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { newRequestId } from "../api.js";
+import { everywhere } from "../format.js";
 import { useWork } from "../load.js";
 import { Button, ErrorNotice, Time } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 import { SelectField } from "../parts/field.js";
+import { say } from "../parts/toast.js";
 import { call } from "../session.js";
-import { ImpactNotice, useImpact } from "./impact.js";
+import { ImpactNotice, tokensEnded, useImpact } from "./impact.js";
 import { KeyDialog } from "./key.js";
 
 /** @type {[string, string][]} */
@@ -36,7 +38,9 @@ export function RegenerateDialog({ credential, onClose, onDone }) {
     return h(KeyDialog, { clientId: credential.clientId, name: credential.name, secretKey, onClose });
   const submit = () =>
     run(async () => {
-      const answer = await call("POST", path, { body: { overlap, requestId }, isRepeatable: true });
+      const body = { overlap, requestId, everywhere: !isOverlapping };
+      const answer = await call("POST", path, { body, isRepeatable: true });
+      if (!isOverlapping && tokensEnded(preview.impact) > 0) say(`Sessions have ended ${everywhere(answer)}.`);
       setSecretKey(answer.secretKey ?? "");
       onDone();
     });

@@ -3,6 +3,7 @@
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { ApiError } from "../api.js";
+import { saidSaved } from "../format.js";
 import { asApiError, catalogue, roleName, useWork } from "../load.js";
 import { Button, FormError, Notice } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
@@ -35,8 +36,8 @@ function useUserRoles({ user, onClose, onSaved }) {
       if (!user && !impact) await refuseExisting(path);
       const preview = impact ? {} : await call("PUT", `${path}/roles`, dry);
       if (tokensEnded(preview.impact) > 0) return setImpact(preview.impact);
-      await call("PUT", `${path}/roles`, { body });
-      say("Saved.");
+      const answer = await call("PUT", `${path}/roles`, { body: { ...body, everywhere: !!impact } });
+      say(saidSaved([answer.everywhereAfter]));
       onSaved();
       onClose();
     } catch (failure) {

@@ -6,7 +6,7 @@ import { ApiError } from "../api.js";
 import { SaveButton } from "../dialogs/fields.js";
 import { ImpactNotice, tokensEnded } from "../dialogs/impact.js";
 import { RolesCard } from "../dialogs/role.js";
-import { seconds, span } from "../format.js";
+import { saidSaved, seconds, span } from "../format.js";
 import { asApiError, useLoad, useWork } from "../load.js";
 import { Button, Card, Failed, FormError, Heading, Notice } from "../parts/basic.js";
 import { useFirstWrong, useHold } from "../parts/dialog.js";
@@ -160,10 +160,11 @@ function useSettings({ settings, onSaved }) {
     try {
       const preview = impact ? {} : await call("PATCH", "v1/settings", dry);
       if (tokensEnded(preview.impact) > 0) return setImpact(preview.impact);
-      const { settings: saved } = await call("PATCH", "v1/settings", { body });
+      const answer = await call("PATCH", "v1/settings", { body: { ...body, everywhere: !!impact } });
+      const saved = answer.settings;
       begin(saved, formOf(saved));
       setIdleSeconds(seconds(saved.idleSessionTimeout));
-      say("The settings are saved.");
+      say(saidSaved([answer.everywhereAfter]).replace("Saved", "The settings are saved"));
     } catch (failure) {
       setImpact(undefined);
       if (asApiError(failure).reason !== "STALE_ETAG") throw failure;

@@ -6,7 +6,7 @@ import { useState } from "preact/hooks";
 import { quoted, withQuery } from "../api.js";
 import { ConfirmDialog } from "../dialogs/impact.js";
 import { UserRolesDialog } from "../dialogs/user.js";
-import { count, plural } from "../format.js";
+import { count, everywhere, plural } from "../format.js";
 import { useLoad } from "../load.js";
 import { usePages } from "../pages.js";
 import { Button, Card, Failed, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
@@ -153,8 +153,8 @@ export function UserScreen({ id }) {
           onClose: () => setOpen(""),
           preview: () => call("DELETE", withQuery(path, { validateOnly: true }), { isRepeatable: true }),
           onDo: async () => {
-            await call("DELETE", withQuery(path, { etag: user.etag }));
-            say(`${user.user} is deleted.`);
+            const answer = await call("DELETE", withQuery(path, { etag: user.etag, everywhere: true }));
+            say(`${user.user} is deleted ${everywhere(answer)}.`);
             go(link(["users"]));
           },
         },
