@@ -5,6 +5,7 @@
 
 #include "admin.h"
 #include "base/log.h"
+#include "list.h"
 #include "output.h"
 #include "records/schema.h"
 #include "report.h"
@@ -28,10 +29,11 @@ static bool show_rows(void *arg, const char *doing, const char *table, int64_t d
     return progress_show(progress, table, done_text, total_text, total <= done ? 100 : (int)(done * 100 / total));
 }
 
-static void print_tables(const struct context *context, const struct copy_result *result)
+static void print_tables(struct context *context, const struct copy_result *result)
 {
     struct list list;
-    list_begin(&list, context, &copy_view, "tables");
+    if (!list_begin(&list, context, &copy_view, "tables"))
+        return; /* it has no --columns */
     for (size_t i = 0; i < result->count; i++) {
         const struct copy_table *table = &result->tables[i];
         TEXT_FREE char *digest = text_format("%016" PRIx64, table->digest);

@@ -15,10 +15,11 @@ enum {
 };
 
 static const struct view events_view = {
-    .columns =
-        COLUMNS({"NO", "sequence", NULL, COLUMN_RIGHT}, {"TIME", "eventTime", column_clock, 0},
-                {"ACTOR", "actor", NULL, 0}, {"ACTION", "action", NULL, 0}, {"SUBJECT", "subject", NULL, 0},
-                {"FROM", "peer", NULL, 0}, {"OUTCOME", "outcome", NULL, 0}, {"DETAIL", "detail", NULL, COLUMN_WRAP}),
+    .columns = COLUMNS({"NO", "sequence", NULL, COLUMN_RIGHT}, {"TIME", "eventTime", column_clock, 0},
+                       {"ACTOR", "actor", NULL, COLUMN_TRUNCATE}, {"ACTION", "action", NULL, 0},
+                       {"SUBJECT", "subject", NULL, COLUMN_TRUNCATE}, {"FROM", "peer", NULL, COLUMN_IF_FITS},
+                       {"OUTCOME", "outcome", NULL, 0}, {"DETAIL", "detail", NULL, COLUMN_WRAP},
+                       {"REQUEST ID", "requestId", NULL, COLUMN_IF_WIDE}, {"HASH", "hash", NULL, COLUMN_IF_WIDE}),
     .value_keys = KEYS("sequence", "eventTime", "actor", "action", "subject", "outcome"),
 };
 

@@ -16,7 +16,7 @@ enum exit_code {
     EXIT_INACTIVE = 4     /* token introspect: not active, or a required role is missing */
 };
 
-enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_VALUE };
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV, OUTPUT_VALUE };
 
 struct connection;
 
@@ -25,6 +25,7 @@ struct context {
     struct arguments arguments;
     struct config config;
     enum output_format format;
+    bool is_wide, is_yaml;         /* of a table: all of it; of JSON: written as YAML */
     int64_t now;                   /* seconds since 1970, read once */
     struct connection *connection; /* NULL until the first call */
     enum exit_code exit_code;      /* of the failure that was reported last */

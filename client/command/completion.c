@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "completion.h"
 #include "help.h"
 #include "report.h"
 #include "settings.h"
@@ -20,7 +21,7 @@ static const char helpers[] =
     "    esac\n"
     "}\n";
 
-static const char *value_kind(enum completion completion)
+const char *completion_kind(enum completion completion)
 {
     switch (completion) {
     case COMPLETE_CREDENTIAL:
@@ -38,8 +39,7 @@ static const char *value_kind(enum completion completion)
     return "";
 }
 
-/* "active|expired|any" and "credential|api..." as words with blanks between. */
-static char *words_of(const char *alternatives)
+char *completion_words(const char *alternatives)
 {
     char *words = text_must(strndup(alternatives, strcspn(alternatives, ".")));
     for (char *c = words; *c != '\0'; c++) {
@@ -49,7 +49,7 @@ static char *words_of(const char *alternatives)
     return words;
 }
 
-static const char *argument_kind(const char *arguments)
+const char *completion_argument(const char *arguments)
 {
     if (strncmp(arguments, "CREDENTIAL", strlen("CREDENTIAL")) == 0)
         return "credential";
@@ -74,13 +74,13 @@ static void print_argument_cases(const struct command *command)
     const char *rest = strchr(command->arguments, ' ');
     rest = rest == NULL ? "" : rest + 1 + (rest[1] == '[');
     if (strcmp(command->name, "completion") == 0)
-        fputs("offers='bash zsh'", stdout);
+        fputs("offers='bash zsh fish'", stdout);
     else if (strncmp(command->name, "settings", strlen("settings")) == 0)
         print_settings(command->most == 1 ? "" : "=");
     else
         printf("first=%s; rest=%s",
-               argument_kind(command->arguments)[0] == '\0' ? "''" : argument_kind(command->arguments),
-               argument_kind(rest)[0] == '\0' ? "''" : argument_kind(rest));
+               completion_argument(command->arguments)[0] == '\0' ? "''" : completion_argument(command->arguments),
+               completion_argument(rest)[0] == '\0' ? "''" : completion_argument(rest));
     fputs(" ;;\n", stdout);
 }
 
@@ -140,11 +140,12 @@ static void print_value_cases(void)
             continue;
         printf("    --%s%s%s) ", row->name, row->letter == 0 ? "" : "|-",
                row->letter == 0 ? "" : (char[]){row->letter, '\0'});
-        TEXT_FREE char *words = words_of(row->argument);
+        TEXT_FREE char *words = completion_words(row->argument);
         if (row->completion == COMPLETE_WORDS)
             printf("offers='%s' ;;\n", words);
         else
-            printf("kind=%s ;;\n", value_kind(row->completion)[0] == '\0' ? "none" : value_kind(row->completion));
+            printf("kind=%s ;;\n",
+                   completion_kind(row->completion)[0] == '\0' ? "none" : completion_kind(row->completion));
     }
 }
 
@@ -249,8 +250,12 @@ enum exit_code completion_print(struct context *context)
 {
     const char *shell = context->arguments.rest[0];
     bool is_bash = strcmp(shell, "bash") == 0;
+    if (strcmp(shell, "fish") == 0) {
+        completion_print_fish();
+        return EXIT_DONE;
+    }
     if (!is_bash && strcmp(shell, "zsh") != 0)
-        return report_usage(context, "no completion for \"%s\"; there are bash and zsh", shell);
+        return report_usage(context, "no completion for \"%s\"; there are bash, zsh and fish", shell);
     puts(is_bash ? "# gatehouse completion for bash: source <(gatehouse completion bash)"
                  : "#compdef gatehouse\n# gatehouse completion for zsh: put it into a folder of $fpath as _gatehouse");
     print_rules();

@@ -47,10 +47,14 @@ static char *format_roles(const json_t *, const json_t *value, int64_t)
 }
 
 static const struct view list_view = {
-    .columns = COLUMNS({"CLIENT ID", "clientId", NULL, 0}, {"NAME", "name", NULL, COLUMN_TRUNCATE},
-                       {"ROLES", "roles", format_roles, COLUMN_WRAP}, {"EXPIRES", "expireTime", column_expiry, 0},
-                       {"STATUS", "status", format_status, 0}, {"LAST USE", "lastUseTime", column_last_use, 0},
-                       {"OWNER", "owner", NULL, COLUMN_TRUNCATE | COLUMN_IF_ANY}),
+    .columns = COLUMNS(
+        {"CLIENT ID", "clientId", NULL, 0}, {"NAME", "name", NULL, COLUMN_TRUNCATE},
+        {"ROLES", "roles", format_roles, COLUMN_WRAP}, {"EXPIRES", "expireTime", column_expiry, COLUMN_IF_FITS},
+        {"STATUS", "status", format_status, COLUMN_IF_FITS},
+        {"LAST USE", "lastUseTime", column_last_use, COLUMN_IF_FITS},
+        {"OWNER", "owner", NULL, COLUMN_TRUNCATE | COLUMN_IF_ANY | COLUMN_IF_FITS},
+        {"CREATED", "createTime", column_time, COLUMN_IF_WIDE}, {"CREATED BY", "createdBy", NULL, COLUMN_IF_WIDE},
+        {"CHANGED", "updateTime", column_time, COLUMN_IF_WIDE}),
     .value_keys = KEYS("clientId"),
 };
 
@@ -92,11 +96,16 @@ static const struct view secrets_view = {
                        {"LAST USE", "lastUseTime", column_last_use, 0}),
 };
 
-/* --expires into a timestamp. "never" clears it. False: reported. */
-static bool take_expiry(struct context *context, Google__Protobuf__Timestamp *timestamp,
+enum { DAY = 24 * 3600 };
+#define DEFAULT_EXPIRY "90d" /* as the console's */
+
+/* --expires, or `otherwise`, into a timestamp. "never" clears it. False: reported. */
+static bool take_expiry(struct context *context, const char *otherwise, Google__Protobuf__Timestamp *timestamp,
                         Google__Protobuf__Timestamp **ret_field)
 {
     const char *text = option_value(&context->arguments, OPTION_EXPIRES);
+    bool is_default = text == NULL && otherwise != NULL;
+    text = is_default ? otherwise : text;
     if (text == NULL || strcmp(text, "never") == 0)
         return true;
     if (!instant_parse(text, context->now, TIME_AHEAD, &timestamp->seconds)) {
@@ -104,6 +113,8 @@ static bool take_expiry(struct context *context, Google__Protobuf__Timestamp *ti
                      "--expires: \"%s\" is no time; write 90d, 12h, 2027-01-31, 2027-01-31T12:00:00Z, or never", text);
         return false;
     }
+    if (is_default) /* the end of a day: a repetition asks for the same */
+        timestamp->seconds += DAY - 1 - timestamp->seconds % DAY;
     *ret_field = timestamp;
     return true;
 }
@@ -156,7 +167,7 @@ enum exit_code credential_create(struct context *context)
     Gatehouse__V1__Credential credential = GATEHOUSE__V1__CREDENTIAL__INIT;
     Google__Protobuf__Timestamp expiry = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     Gatehouse__V1__CreateCredentialRequest request = GATEHOUSE__V1__CREATE_CREDENTIAL_REQUEST__INIT;
-    if (!take_expiry(context, &expiry, &credential.expire_time))
+    if (!take_expiry(context, DEFAULT_EXPIRY, &expiry, &credential.expire_time))
         return EXIT_USAGE;
     if (arguments->words.count == 0)
         return report_usage(context, "--role: at least one; `gatehouse role list` shows them");
@@ -293,7 +304,7 @@ enum exit_code credential_update(struct context *context)
     }
     if (mask.n_paths == 0)
         return report_usage(context, "nothing to change; give --name, --expires or --owner");
-    if (!take_expiry(context, &expiry, &credential.expire_time))
+    if (!take_expiry(context, NULL, &expiry, &credential.expire_time))
         return EXIT_USAGE;
     if (!target_find(context, arguments->rest[0], !change_is_unasked(context), &target))
         return context->exit_code;

@@ -71,6 +71,16 @@ void help_print_all(FILE *out)
             exit_codes);
 }
 
+bool help_is_group(const char *word)
+{
+    for (const struct command *command = commands; command->name != NULL; command++) {
+        size_t len = command_group_len(command);
+        if (strlen(word) == len && memcmp(word, command->name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool help_print_group(FILE *out, const char *word)
 {
     bool is_found = false;

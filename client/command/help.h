@@ -12,6 +12,9 @@ struct command;
 /* Every command, with one line each. */
 void help_print_all(FILE *out);
 
+/* Is it the first word of some command? */
+bool help_is_group(const char *word);
+
 /* The commands whose first word this is. False: there is none. */
 bool help_print_group(FILE *out, const char *word);
 

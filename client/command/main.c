@@ -16,6 +16,7 @@
 #include "help.h"
 #include "output.h"
 #include "report.h"
+#include "suggest.h"
 #include "text.h"
 
 /* JSON holds secret keys and tokens for a moment. */
@@ -51,6 +52,48 @@ static void refuse_secrets(int argc, char *const *argv)
     }
 }
 
+/* Of a known group the nearest of its commands, else the nearest command, else the nearest group. malloc'd; "": none.
+ */
+static char *meant(const char *first, const char *second)
+{
+    struct suggestion of_group = {0}, of_all = {0};
+    TEXT_FREE char *typed = text_format("%s%s%s", first, second[0] == '\0' ? "" : " ", second);
+    char *group = text_copy("");
+    for (const struct command *command = commands; command->name != NULL; command++) {
+        size_t len = command_group_len(command);
+        TEXT_FREE char *word = text_must(strndup(command->name, len));
+        struct suggestion near = {0};
+        if (strcmp(word, first) == 0)
+            suggest(&of_group, second, command->name + len + 1);
+        suggest(&of_all, typed, command->name);
+        suggest(&near, first, word);
+        if (near.word != NULL && near.distance > 0) {
+            free(group);
+            group = text_copy(word);
+        }
+    }
+    if (of_group.word == NULL && (of_all.word == NULL || help_is_group(first)))
+        return group;
+    free(group);
+    return of_group.word != NULL ? text_format("%s %s", first, of_group.word) : text_copy(of_all.word);
+}
+
+static void report_unknown(int count, char **words)
+{
+    const char *second_word = count > 1 && words[1][0] != '-' ? words[1] : "";
+    TEXT_FREE char *first = text_printable(words[0]);
+    TEXT_FREE char *second = text_printable(second_word);
+    TEXT_FREE char *command = meant(words[0], second_word);
+    if (!help_print_group(stderr, words[0]))
+        fprintf(stderr, "gatehouse: no command \"%s\"; `gatehouse --help` shows them all\n", first);
+    else if (second[0] == '\0')
+        fprintf(stderr, "\ngatehouse %s: which command?\n", first);
+    else
+        fprintf(stderr, "\ngatehouse %s: no command \"%s\"\n", first, second);
+    if (command[0] != '\0' && strcmp(command, words[0]) != 0)
+        fprintf(stderr, "Did you mean `gatehouse %s`?\n", command);
+}
+
 static const struct command *find_command(int count, char **words, int *ret_used)
 {
     bool is_help = count > 0 && strcmp(words[0], "help") == 0;
@@ -74,31 +117,28 @@ static const struct command *find_command(int count, char **words, int *ret_used
     bool is_asked = is_help || (count > 1 && (strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0));
     if (is_asked && help_print_group(stdout, words[0]))
         exit(EXIT_DONE);
-    TEXT_FREE char *first = text_printable(words[0]);
-    TEXT_FREE char *second = text_printable(count > 1 ? words[1] : "");
-    if (help_print_group(stderr, words[0]))
-        fprintf(stderr,
-                second[0] == '\0' ? "\ngatehouse %s: which command?%s\n" : "\ngatehouse %s: no command \"%s\"\n", first,
-                second);
-    else
-        fprintf(stderr, "gatehouse: no command \"%s\"; `gatehouse --help` shows them all\n", first);
+    report_unknown(count, words);
     exit(EXIT_USAGE);
 }
 
 static bool take_format(struct context *context)
 {
-    const char *format = context->config.output.value;
-    if (format == NULL || strcmp(format, "table") == 0)
-        context->format = OUTPUT_TABLE;
-    else if (strcmp(format, "json") == 0)
-        context->format = OUTPUT_JSON;
-    else if (strcmp(format, "value") == 0)
-        context->format = OUTPUT_VALUE;
-    else {
-        report_usage(context, "no output format \"%s\"; there are table, json and value", format);
-        return false;
+    static const struct {
+        const char *name;
+        enum output_format format;
+    } formats[] = {{"table", OUTPUT_TABLE}, {"wide", OUTPUT_TABLE}, {"json", OUTPUT_JSON},
+                   {"yaml", OUTPUT_JSON},   {"csv", OUTPUT_CSV},    {"value", OUTPUT_VALUE}};
+    const char *name = context->config.output.value == NULL ? "table" : context->config.output.value;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (strcmp(name, formats[i].name) != 0)
+            continue;
+        context->format = formats[i].format;
+        context->is_wide = strcmp(name, "wide") == 0;
+        context->is_yaml = strcmp(name, "yaml") == 0;
+        return true;
     }
-    return true;
+    report_usage(context, "no output format \"%s\"; there are table, wide, json, yaml, csv and value", name);
+    return false;
 }
 
 int main(int argc, char **argv)

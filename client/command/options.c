@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "help.h"
+#include "suggest.h"
 #include "text.h"
 
 #define SECRET_REFUSED \
@@ -132,6 +133,10 @@ static const struct option_row *find_row(const struct command *command, int key)
 static error_t take_option(const struct option_row *row, const char *value, struct parse *parse,
                            struct argp_state *state)
 {
+    if (row->id == OPTION_VERSION) {
+        puts("gatehouse " GATEHOUSE_VERSION);
+        exit(EXIT_DONE);
+    }
     if (row->id == OPTION_HELP || row->id == OPTION_USAGE) {
         if (parse->command == NULL)
             help_print_all(stdout);
@@ -168,11 +173,60 @@ static error_t parse_one(int key, char *value, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
+static bool is_short_with_value(const struct argp_option *options, char letter)
+{
+    for (; options->name != NULL || options->doc != NULL; options++)
+        if (options->name != NULL && options->key == letter)
+            return options->arg != NULL;
+    return false;
+}
+
+static const struct argp_option *find_long(const struct argp_option *options, const char *name, size_t len)
+{
+    for (; options->name != NULL || options->doc != NULL; options++) /* an abbreviation is one, too */
+        if (options->name != NULL && strncmp(options->name, name, len) == 0)
+            return options;
+    return NULL;
+}
+
+/* getopt says that it does not know an option, and not which one may be meant. */
+static void check_names(const char *program, const struct argp_option *options, int argc, char **argv, bool is_first)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *name = argv[i] + 2;
+        size_t len = strcspn(argv[i], "=") - 2;
+        if (strncmp(argv[i], "--", 2) != 0) {
+            if (is_first && argv[i][0] != '-')
+                return; /* what comes from here on is the command's */
+            i += argv[i][0] == '-' && argv[i][1] != '\0' && argv[i][2] == '\0' &&
+                 is_short_with_value(options, argv[i][1]);
+            continue;
+        }
+        const struct argp_option *found = find_long(options, name, len);
+        if (found != NULL) {
+            i += found->arg != NULL && name[len] == '\0'; /* its value is the next word */
+            continue;
+        }
+        struct suggestion best = {0};
+        TEXT_FREE char *word = text_must(strndup(name, len));
+        for (const struct argp_option *option = options; option->name != NULL || option->doc != NULL; option++)
+            if (option->name != NULL && (option->flags & OPTION_HIDDEN) == 0)
+                suggest(&best, word, option->name);
+        TEXT_FREE char *shown = text_printable(word);
+        fprintf(stderr, "%s: there is no option --%s%s%s%s\n", program, shown,
+                best.word == NULL ? "" : "; did you mean --", best.word == NULL ? "" : best.word,
+                best.word == NULL ? "" : "?");
+        fprintf(stderr, "`%s --help` shows them all.\n", program);
+        exit(EXIT_USAGE);
+    }
+}
+
 int options_parse_common(int argc, char **argv, struct arguments *arguments)
 {
     struct argp_option *options = argp_options(NULL);
     const struct argp argp = {.options = options, .parser = parse_one};
     struct parse parse = {.arguments = arguments, .first_word = argc};
+    check_names("gatehouse", options, argc, argv, true);
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &parse);
     free(options);
     return parse.first_word;
@@ -203,6 +257,7 @@ void options_parse_command(const struct command *command, int argc, char **argv,
     const struct argp argp = {.options = options, .parser = parse_one, .args_doc = command->arguments, .doc = doc};
     struct parse parse = {.command = command, .arguments = arguments};
     char *program = argv[0];
+    check_names(name, options, argc, argv, false);
     argv[0] = name; /* what argp calls the program in its messages */
     argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &parse);
     argv[0] = program;

@@ -28,15 +28,17 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
       "Who is calling, otherwise: the file that holds a bearer token; - is standard input") \
     X(TIMEOUT, "timeout", 0, "DURATION", COMPLETE_NOTHING, "How long a call may take (default 10s)") \
     X(CONFIG, "config", 0, "FILE", COMPLETE_FILE, "Instead of ~/.config/gatehouse/config") \
-    X(OUTPUT, "output", 'o', "table|json|value", COMPLETE_WORDS, "How to print (default table)") \
+    X(OUTPUT, "output", 'o', "table|wide|json|yaml|csv|value", COMPLETE_WORDS, "How to print (default table)") \
     X(TOKEN, "token", 0, "TOKEN", COMPLETE_NOTHING, NULL) \
     X(CLIENT_SECRET, "client-secret", 0, "SECRET", COMPLETE_NOTHING, NULL) \
+    X(VERSION, "version", 0, NULL, COMPLETE_NOTHING, "Print the version") \
     X(USAGE, "usage", 0, NULL, COMPLETE_NOTHING, "Give a short usage message") \
     X(HELP, "help", 'h', NULL, COMPLETE_NOTHING, "Give this help list") \
     /* of some */ \
     X(ROLE, "role", 'r', "ROLE...", COMPLETE_ROLE, "A role; several by commas, or by repeating the option") \
     X(EXPIRES, "expires", 'e', "WHEN", COMPLETE_NOTHING, \
-      "When it expires: 90d, 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or never") \
+      "When it expires: 90d (the default of a new one), 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or " \
+      "never") \
     X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
     X(NAME, "name", 0, "NAME", COMPLETE_NOTHING, "The name") \
     X(WRITE_SECRET, "write-secret", 0, "FILE", COMPLETE_FILE, \
@@ -49,7 +51,7 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
       "Wait until no server and no cache calls active what this ends, and say how long that took") \
     X(YES, "yes", 'y', NULL, COMPLETE_NOTHING, "Do not ask; for scripts") \
     X(OVERLAP, "overlap", 0, "DURATION", COMPLETE_NOTHING, \
-      "How long the secret key before lives on, at most 30d (default: it ends at once, and with it all tokens)") \
+      "How long the current secret key keeps working (default 24h); 0: it ends at once, and with it all tokens") \
     X(MATCH_NAME, "name", 0, "TEXT", COMPLETE_NOTHING, "Whose name contains TEXT, in any letter case") \
     X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Who has ROLE now") \
     X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Who was granted ROLE, effective or not") \
@@ -91,6 +93,8 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(MATCH_PEER, "peer", 0, "ADDRESS", COMPLETE_NOTHING, "From which address") \
     X(MATCH_OUTCOME, "outcome", 0, "CODE", COMPLETE_NOTHING, "With which outcome, such as OK or UNAUTHENTICATED") \
     X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT") \
+    X(COLUMNS, "columns", 0, "NAME,...", COMPLETE_NOTHING, "Only these columns, in this order, by title or JSON name") \
+    X(NO_HEADERS, "no-headers", 0, NULL, COMPLETE_NOTHING, "No line of titles above a table or CSV") \
     X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end") \
     X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)") \
     X(FROM, "from", 0, "STORE", COMPLETE_NOTHING, \

@@ -9,6 +9,7 @@
 #include "object.h"
 #include "text.h"
 #include "time_format.h"
+#include "yaml.h"
 
 static char *relative(const json_t *value, int64_t now, const char *otherwise)
 {
@@ -105,13 +106,43 @@ char *cell_text(const json_t *object, const struct column *column, int64_t now)
     return bare(value, ", ");
 }
 
-void output_json(const json_t *value)
+/* JSON, or the same as YAML. */
+static void print_json(const struct context *context, const json_t *value)
 {
-    TEXT_WIPE char *text = object_text(value, true);
-    puts(text);
+    TEXT_WIPE char *text = context->is_yaml ? yaml_text(value) : object_text(value, true);
+    fputs(text, stdout);
+    if (!context->is_yaml)
+        putchar('\n');
 }
 
-static void print_values(const json_t *object, const char *const *keys, char separator)
+/* As RFC 4180 quotes it. */
+static void print_csv(const char *text, bool is_last)
+{
+    bool is_quoted = strpbrk(text, ",\"\r\n") != NULL;
+    if (is_quoted)
+        putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    fputs(is_quoted ? "\"" : "", stdout);
+    putchar(is_last ? '\n' : ',');
+}
+
+void output_csv(const json_t *object, const struct view *view, int64_t now)
+{
+    for (const struct column *column = view->columns; column->title != NULL; column++) {
+        const json_t *value = object == NULL ? NULL : json_object_get(object, column->key);
+        bool is_several = json_is_array(value) && json_is_object(json_array_get(value, 0));
+        TEXT_WIPE char *text = object == NULL ? text_copy(column->key)
+                               : is_several   ? cell_text(object, column, now)
+                                              : bare(value, ",");
+        print_csv(text, column[1].title == NULL);
+    }
+}
+
+void output_values(const json_t *object, const char *const *keys, char separator)
 {
     for (; *keys != NULL; keys++) {
         TEXT_WIPE char *text = bare(json_object_get(object, *keys), ",");
@@ -138,7 +169,7 @@ void output_message(const struct context *context, const void *message, const ch
 {
     json_t *whole = object_from(context, message);
     if (context->format == OUTPUT_JSON) {
-        output_json(whole);
+        print_json(context, whole);
     } else {
         json_t *object = json_incref(subject == NULL ? whole : json_object_get(whole, subject));
         object = object == NULL ? text_must(json_object()) : object;
@@ -161,10 +192,14 @@ void output_record(const struct context *context, const json_t *object, const st
         print_record(context, object, view->columns);
         return;
     case OUTPUT_JSON:
-        output_json(object);
+        print_json(context, object);
+        return;
+    case OUTPUT_CSV:
+        output_csv(NULL, view, context->now);
+        output_csv(object, view, context->now);
         return;
     case OUTPUT_VALUE:
-        print_values(object, view->value_keys, '\n');
+        output_values(object, view->value_keys, '\n');
         return;
     }
 }
@@ -175,72 +210,6 @@ void output_part(const struct context *context, const char *heading, const json_
         return;
     TEXT_FREE char *table = table_text(array, view, context->now);
     printf("\n%s\n%s", heading, table);
-}
-
-void list_begin(struct list *list, const struct context *context, const struct view *view, const char *items)
-{
-    *list = (struct list){.context = context, .view = view, .items = items};
-    if (context->format == OUTPUT_TABLE)
-        list->rows = text_must(json_array());
-}
-
-void list_add(struct list *list, const json_t *object)
-{
-    size_t before = list->count++;
-    if (list->context->format == OUTPUT_TABLE) {
-        json_array_append_new(list->rows, text_must(json_deep_copy(object)));
-    } else if (list->context->format == OUTPUT_JSON) {
-        TEXT_FREE char *text = object_text(object, false);
-        if (before == 0)
-            printf("{\"%s\": [\n%s", list->items, text);
-        else
-            printf(",\n%s", text);
-    } else {
-        print_values(object, list->view->value_keys, '\t');
-    }
-}
-
-/* What a page has beside its items; as /v1, nothing where there is nothing. */
-static void end_json(const struct list *list)
-{
-    TEXT_FREE char *rest = list->rest == NULL ? text_copy("{}") : object_text(list->rest, false);
-    bool has_rest = strcmp(rest, "{}") != 0;
-    if (list->count == 0)
-        puts(rest);
-    else
-        printf("\n]%s%s\n", has_rest ? ", " : "", has_rest ? rest + 1 : "}");
-}
-
-static void list_done(struct list *list)
-{
-    json_decref(list->rows);
-    json_decref(list->rest);
-    list->rows = list->rest = NULL;
-}
-
-void list_end(struct list *list, const char *nothing)
-{
-    if (list->context->format == OUTPUT_JSON)
-        end_json(list);
-    if (list->context->format == OUTPUT_TABLE) {
-        TEXT_FREE char *table = list->count == 0 ? NULL : table_text(list->rows, list->view, list->context->now);
-        if (table == NULL)
-            fprintf(stderr, "%s\n", nothing);
-        else
-            fputs(table, stdout);
-    }
-    list_done(list);
-}
-
-void list_break(struct list *list)
-{
-    if (list->context->format == OUTPUT_JSON && list->count > 0)
-        putchar('\n');
-    if (list->context->format == OUTPUT_TABLE && list->count > 0) {
-        TEXT_FREE char *table = table_text(list->rows, list->view, list->context->now);
-        fputs(table, stdout);
-    }
-    list_done(list);
 }
 
 bool output_flush(void)

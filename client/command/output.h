@@ -14,8 +14,16 @@
 typedef char *column_format(const json_t *object, const json_t *value, int64_t now);
 
 /* Of a table that is too wide for the terminal, COLUMN_WRAP (one at most) is broken between words and COLUMN_TRUNCATE
- * cut. COLUMN_IF_ANY is left out of a table where no row has it. */
-enum { COLUMN_RIGHT = 1, COLUMN_WRAP = 2, COLUMN_TRUNCATE = 4, COLUMN_IF_ANY = 8 };
+ * cut. COLUMN_IF_ANY is left out of a table where no row has it, COLUMN_IF_FITS of one that is too wide even then,
+ * COLUMN_IF_WIDE of all but -o wide and -o csv. */
+enum {
+    COLUMN_RIGHT = 1,
+    COLUMN_WRAP = 2,
+    COLUMN_TRUNCATE = 4,
+    COLUMN_IF_ANY = 8,
+    COLUMN_IF_FITS = 16,
+    COLUMN_IF_WIDE = 32
+};
 
 struct column {
     const char *title;
@@ -27,6 +35,7 @@ struct column {
 struct view {
     const struct column *columns;  /* ends with a title of NULL */
     const char *const *value_keys; /* what `-o value` prints of an object; ends with NULL */
+    bool is_wide, has_no_titles;   /* nothing is broken or left out; no line of titles */
 };
 
 #define COLUMNS(...) \
@@ -55,34 +64,19 @@ void output_record(const struct context *context, const json_t *object, const st
  * response says of tokens that ended ("tokensEnded") and of a secret key ("secretKey"). */
 void output_message(const struct context *context, const void *message, const char *subject, const struct view *view);
 
-/* JSON, whatever the format. */
-void output_json(const json_t *value);
-
 /* A heading and a table, for parts of a record; nothing if the array is empty. Only where context->format is table. */
 void output_part(const struct context *context, const char *heading, const json_t *array, const struct view *view);
 
-/* Objects one by one: JSON and values are printed as they come, a table at the end. */
-struct list {
-    const struct context *context;
-    const struct view *view;
-    const char *items; /* the name of the list in JSON */
-    json_t *rows;      /* for a table */
-    json_t *rest;      /* what JSON has beside the items; NULL: nothing */
-    size_t count;
-};
-/* A list of the view's objects, printed as context->format says; list_end ends it. In JSON it is an object, whose
- * member `items` they are, as in the answers below /v1. */
-void list_begin(struct list *list, const struct context *context, const struct view *view, const char *items);
-/* Prints the object, or keeps it until list_end where a table must be measured. */
-void list_add(struct list *list, const json_t *object);
-/* `nothing` is said, on standard error, where a table would be empty. */
-void list_end(struct list *list, const char *nothing);
-/* Instead, where the rest of the list could not be had: what came is printed, but JSON is left open, so that no reader
- * takes a part for the whole. */
-void list_break(struct list *list);
+/* A line of CSV with the columns' values as JSON has them; NULL: with their keys. */
+void output_csv(const json_t *object, const struct view *view, int64_t now);
+
+/* The values of these keys in one line, or each in its own. */
+void output_values(const json_t *object, const char *const *keys, char separator);
 
 /* A table of these objects as text, for the terminal that standard output is. malloc'd. */
 char *table_text(const json_t *rows, const struct view *view, int64_t now);
+/* The same; *ret_left_out, malloc'd, names the columns (COLUMN_IF_FITS) that the terminal has no room for. */
+char *table_text_fitting(const json_t *rows, const struct view *view, int64_t now, char **ret_left_out);
 
 /* A cell, or a bare value: harmless on a terminal. malloc'd. */
 char *cell_text(const json_t *object, const struct column *column, int64_t now);

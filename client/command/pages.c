@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "list.h"
 #include "object.h"
 #include "report.h"
 #include "text.h"
@@ -91,7 +92,8 @@ enum exit_code pages_print(struct context *context, const struct pages *pages)
     int64_t total = 0;
     int32_t *page_size = message_member(pages->request, "page_size");
     char **page_token = message_member(pages->request, "page_token");
-    list_begin(&list, context, pages->view, pages->items);
+    if (!list_begin(&list, context, pages->view, pages->items))
+        return EXIT_USAGE;
     while (is_more && (pages->limit == 0 || list.count < (size_t)pages->limit)) {
         int64_t wanted = pages->limit == 0 ? PAGE_SIZE : pages->limit - (int64_t)list.count;
         *page_size = wanted > PAGE_SIZE ? PAGE_SIZE : (int32_t)wanted;

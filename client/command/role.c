@@ -2,8 +2,8 @@
 #include <gatehouse/v1/credential_admin.pb-c.h>
 
 #include "connection.h"
-#include "object.h"
 #include "output.h"
+#include "pages.h"
 #include "report.h"
 
 static const struct view catalogue_view = {
@@ -24,18 +24,9 @@ enum exit_code role_list(struct context *context)
 {
     Gatehouse__V1__ListRolesRequest request = GATEHOUSE__V1__LIST_ROLES_REQUEST__INIT;
     request.show_retired = option_value(&context->arguments, OPTION_RETIRED) != NULL;
-    MESSAGE_FREE Gatehouse__V1__ListRolesResponse *response = admin_invoke(context, "ListRoles", &request);
-    if (response == NULL)
-        return context->exit_code;
-    struct list list;
-    list_begin(&list, context, &catalogue_view, "roles");
-    for (size_t i = 0; i < response->n_roles; i++) {
-        json_t *role = object_from(context, response->roles[i]);
-        list_add(&list, role);
-        json_decref(role);
-    }
-    list_end(&list, "No role.");
-    return EXIT_DONE;
+    struct pages pages = {
+        .method = "ListRoles", .request = &request, .items = "roles", .view = &catalogue_view, .nothing = "No role."};
+    return pages_print(context, &pages);
 }
 
 static enum exit_code print(struct context *context, const ProtobufCMessage *response)

@@ -35,11 +35,12 @@ static enum exit_code regenerate(struct context *context, const Gatehouse__V1__R
 enum exit_code secret_regenerate(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
-    const char *overlap_text = option_value(arguments, OPTION_OVERLAP);
+    const char *overlap_given = option_value(arguments, OPTION_OVERLAP);
+    const char *overlap_text = overlap_given == NULL ? "24h" : overlap_given; /* as the console's */
     TARGET_DONE struct target target = {0};
     Google__Protobuf__Duration overlap = GOOGLE__PROTOBUF__DURATION__INIT;
     Gatehouse__V1__RegenerateSecretRequest request = GATEHOUSE__V1__REGENERATE_SECRET_REQUEST__INIT;
-    if (overlap_text != NULL && !duration_parse(overlap_text, &overlap.seconds))
+    if (!duration_parse(overlap_text, &overlap.seconds))
         return report_usage(context, "--overlap: \"%s\" is no duration such as 24h", overlap_text);
     if (!target_find(context, arguments->rest[0], !change_is_unasked(context), &target))
         return context->exit_code;

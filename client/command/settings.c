@@ -44,7 +44,7 @@ static void settings_view_init(struct settings_view *made, const char *name, boo
     enum { OTHERS = 3 }; /* the etag, what ended, the end */
     struct column *column = arena_array(&made->arena, struct column, all->n_fields + OTHERS);
     const char **key = arena_array(&made->arena, const char *, all->n_fields + OTHERS);
-    made->view = (struct view){column, key};
+    made->view = (struct view){.columns = column, .value_keys = key};
     for (unsigned i = 0; i < all->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &all->fields[i];
         if (!is_setting(field) || (name != NULL && strcmp(field->name, name) != 0))

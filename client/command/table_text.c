@@ -12,7 +12,7 @@
 #include "output.h"
 #include "text.h"
 
-enum { COLUMNS_MAX = 16, NARROW_WRAP = 24, NARROW_CUT = 24 };
+enum { COLUMNS_MAX = 16, NARROW_WRAP = 24, NARROW_CUT = 24, LEAST_CUT = 12 };
 
 struct layout {
     const struct view *view;
@@ -20,6 +20,7 @@ struct layout {
     size_t cut;                /* the widest cell of a COLUMN_TRUNCATE; 0: any */
     size_t wrap;               /* where a COLUMN_WRAP is broken; 0: nowhere */
     size_t natural_wrap_width; /* what it took unbroken */
+    size_t hidden;             /* how many COLUMN_IF_FITS are left out, from the right */
 };
 
 static char *cut(const char *text, size_t most)
@@ -88,13 +89,23 @@ static bool is_empty(const json_t *rows, const struct column *column, int64_t no
     return true;
 }
 
+/* Is it among the last layout->hidden of those that may be left out? */
+static bool is_left_out(const struct layout *layout, const struct column *column)
+{
+    size_t behind = 0;
+    for (const struct column *next = column + 1; next->title != NULL; next++)
+        behind += (next->flags & COLUMN_IF_FITS) != 0;
+    return (column->flags & COLUMN_IF_FITS) && behind < layout->hidden;
+}
+
 static struct libscols_table *new_table(const json_t *rows, const struct layout *layout)
 {
     struct libscols_table *table = text_must(scols_new_table());
     bool has_titles = false;
     for (const struct column *column = layout->view->columns; column->title != NULL; column++) {
         int flags = column->flags & COLUMN_RIGHT ? SCOLS_FL_RIGHT : 0;
-        if ((column->flags & COLUMN_IF_ANY) && is_empty(rows, column, layout->now))
+        bool is_absent = !layout->view->is_wide && (column->flags & COLUMN_IF_ANY) != 0;
+        if (is_left_out(layout, column) || (is_absent && is_empty(rows, column, layout->now)))
             flags |= SCOLS_FL_HIDDEN;
         bool is_broken = layout->wrap > 0 && (column->flags & COLUMN_WRAP);
         if (is_broken)
@@ -106,7 +117,7 @@ static struct libscols_table *new_table(const json_t *rows, const struct layout 
         }
         has_titles = has_titles || column->title[0] != '\0';
     }
-    scols_table_enable_noheadings(table, !has_titles);
+    scols_table_enable_noheadings(table, !has_titles || layout->view->has_no_titles);
     scols_table_enable_colors(table, isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL);
     scols_table_set_column_separator(table, "  ");
     scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
@@ -158,16 +169,52 @@ static size_t terminal_width(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-char *table_text(const json_t *rows, const struct view *view, int64_t now)
+static char *titles_left_out(const struct layout *layout)
+{
+    char *titles = NULL;
+    for (const struct column *column = layout->view->columns; column->title != NULL; column++) {
+        if (!is_left_out(layout, column))
+            continue;
+        TEXT_FREE char *before = titles;
+        titles = text_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : ", ", column->title);
+    }
+    return titles;
+}
+
+/* What can be done with less room than a table takes: first long cells, then columns, then still longer cells. */
+static bool narrow(struct layout *layout, size_t columns)
+{
+    if (layout->hidden < columns)
+        layout->hidden++;
+    else if (layout->cut > LEAST_CUT)
+        layout->cut = layout->wrap = LEAST_CUT;
+    else
+        return false;
+    return true;
+}
+
+char *table_text_fitting(const json_t *rows, const struct view *view, int64_t now, char **ret_left_out)
 {
     struct layout layout = {.view = view, .now = now};
     char *text = render(rows, &layout);
-    size_t width = terminal_width(), natural = widest_line(text);
-    if (width == 0 || natural <= width)
+    size_t width = terminal_width(), natural = widest_line(text), columns = 0;
+    if (width == 0 || natural <= width || view->is_wide)
         return text;
-    free(text);
+    for (const struct column *column = view->columns; column->title != NULL; column++)
+        columns += (column->flags & COLUMN_IF_FITS) != 0;
     size_t others = natural - layout.natural_wrap_width;
     layout.cut = NARROW_CUT;
     layout.wrap = width > others + NARROW_WRAP ? width - others : NARROW_WRAP;
-    return render(rows, &layout);
+    do {
+        free(text);
+        text = render(rows, &layout);
+    } while (widest_line(text) > width && narrow(&layout, columns));
+    *ret_left_out = titles_left_out(&layout);
+    return text;
+}
+
+char *table_text(const json_t *rows, const struct view *view, int64_t now)
+{
+    TEXT_FREE char *left_out = NULL;
+    return table_text_fitting(rows, view, now, &left_out);
 }

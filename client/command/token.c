@@ -46,7 +46,7 @@ static const struct view inactive_view = {
 
 static const struct view list_view = {
     .columns =
-        COLUMNS({"ACCESSOR", "accessor", NULL, 0}, {"ISSUED", "issueTime", column_time, 0},
+        COLUMNS({"ACCESSOR", "accessor", NULL, 0}, {"ISSUED", "issueTime", column_time, COLUMN_IF_FITS},
                 {"LAST USE", "lastUseTime", column_last_use, 0}, {"DIES, IF UNUSED", "expireTime", column_time, 0},
                 {"LAST API", "lastApi", NULL, COLUMN_TRUNCATE}, {"ROLES", "roles", NULL, COLUMN_WRAP}),
     .value_keys = KEYS("accessor"),

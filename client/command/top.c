@@ -9,6 +9,7 @@
 
 #include "connection.h"
 #include "credential.h"
+#include "list.h"
 #include "object.h"
 #include "pages.h"
 #include "report.h"
@@ -158,7 +159,10 @@ static enum exit_code print_once(struct context *context, struct view_of_use *vi
         struct list list;
         size_t i;
         json_t *row;
-        list_begin(&list, context, &rows_view, "rows");
+        if (!list_begin(&list, context, &rows_view, "rows")) {
+            json_decref(rows);
+            return EXIT_USAGE;
+        }
         json_array_foreach(rows, i, row) list_add(&list, row);
         list_end(&list, "");
     }

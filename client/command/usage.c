@@ -83,7 +83,7 @@ static void make_view(struct grouping *grouping)
         bool is_hour = grouping->groups[i] == GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_HOUR;
         if (grouping->groups[i] == GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_CREDENTIAL) {
             grouping->columns[columns++] = (struct column){"CREDENTIAL", "credentialName", NULL, COLUMN_TRUNCATE};
-            grouping->columns[columns++] = (struct column){"CLIENT ID", "clientId", NULL, 0};
+            grouping->columns[columns++] = (struct column){"CLIENT ID", "clientId", NULL, COLUMN_IF_FITS};
             grouping->keys[keys++] = "clientId";
         } else if (grouping->groups[i] == GATEHOUSE__V1__USAGE_GROUPING__USAGE_GROUPING_API) {
             grouping->columns[columns++] = (struct column){"API", "api", NULL, 0};
@@ -96,11 +96,11 @@ static void make_view(struct grouping *grouping)
     }
     grouping->columns[columns++] = (struct column){"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT};
     grouping->columns[columns++] = (struct column){"REFUSED", "denied", NULL, COLUMN_RIGHT};
-    grouping->columns[columns++] = (struct column){"FIRST USE", "firstUseTime", column_time, 0};
-    grouping->columns[columns] = (struct column){"LAST USE", "lastUseTime", column_time, 0};
+    grouping->columns[columns++] = (struct column){"FIRST USE", "firstUseTime", column_time, COLUMN_IF_FITS};
+    grouping->columns[columns] = (struct column){"LAST USE", "lastUseTime", column_time, COLUMN_IF_FITS};
     grouping->keys[keys++] = "allowed";
     grouping->keys[keys] = "denied";
-    grouping->view = (struct view){grouping->columns, grouping->keys};
+    grouping->view = (struct view){.columns = grouping->columns, .value_keys = grouping->keys};
 }
 
 static bool take_grouping(struct context *context, struct grouping *grouping)

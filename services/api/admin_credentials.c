@@ -43,8 +43,12 @@ enum status create_credential(struct admin_call *admin)
     admin->detail = arena_format(&admin->arena, "name: %s; roles: %s", credential->name,
                                  admin_join(admin, request->n_roles, request->roles));
     response->credential = admin_credential(admin, credential);
-    if (!admin->is_dry)
+    if (!admin->is_dry) {
         response->secret_key = secret;
+        return STATUS_OK;
+    }
+    response->credential->client_id = ""; /* neither is there after this */
+    response->credential->n_secrets = 0;
     return STATUS_OK;
 }
 

@@ -63,7 +63,7 @@ class Credentials(Case):
                           ["create", name, "-r", "work_creator", "--expires", "soon"],
                           ["create", name, "-r", "work_creator", "--nonsense"], ["list", "--limit", "many"],
                           ["list", "--sort", "age"], ["list", "--expires-within", "soon"], ["list", "extra"],
-                          ["list", "-o", "yaml"], ["update", name], ["grant", name], ["nonsense"], []):
+                          ["list", "-o", "xml"], ["update", name], ["grant", name], ["nonsense"], []):
             self.assertEqual(run("credential", *arguments).returncode, USAGE, arguments)
         self.assertEqual(self.read("credential", "list", "--name", name), {})
 
@@ -228,7 +228,7 @@ class Secrets(Case):
         name, client_id, old = self.create()
         _, token = self.token(client_id, old)
         new = os.path.join(self.folder.name, "new")
-        self.write(new, self.ok("secret", "regenerate", name, "--yes", "-o", "value").strip())
+        self.write(new, self.ok("secret", "regenerate", name, "--overlap", "0", "--yes", "-o", "value").strip())
         self.assertFalse(self.is_active(token))
         self.assertTrue(self.is_active(self.token(client_id, new)[1]))
         text = self.fails(REFUSED, "token", "issue", "--client-id", client_id, "--client-secret-file", old)
@@ -237,7 +237,7 @@ class Secrets(Case):
     def test_with_an_overlap_both_keys_are_good_until_one_is_ended(self):
         name, client_id, old = self.create()
         _, token = self.token(client_id, old)
-        answer = self.read("secret", "regenerate", name, "--overlap", "24h")
+        answer = self.read("secret", "regenerate", name)
         self.assertEqual(answer["impact"], {})
         self.assertTrue(self.is_active(token))
         self.token(client_id, old)
@@ -253,7 +253,7 @@ class Secrets(Case):
         name, _, _ = self.create()
         self.fails(USAGE, "secret", "regenerate", name, "--overlap", "soon")
         self.fails(USAGE, "secret", "end", name, "first")
-        self.fails(USAGE, "secret", "regenerate", name)  # nobody is there to confirm
+        self.fails(USAGE, "secret", "regenerate", name, "--overlap", "0")  # nobody is there to confirm
 
 
 class Roles(Case):
@@ -416,7 +416,7 @@ class Tokens(Case):
         for command in (["token", "end", accessor], ["token", "revoke", "--token-file", path],
                         ["token", "end-all", name, "--yes"], ["credential", "revoke", name, "work_creator", "--yes"],
                         ["credential", "grant", name, "work_creator", "--yes"],
-                        ["secret", "regenerate", name, "--yes"], ["user", "set-roles", random_name("user"), "work_creator", "--yes"],
+                        ["secret", "regenerate", name, "--overlap=0", "--yes"], ["user", "set-roles", random_name("user"), "work_creator", "--yes"],
                         ["settings", "set", "usage_retention=400d", "--yes"], ["credential", "delete", name, "--yes"]):
             if command[:2] == ["token", "end"]:
                 self.assertEqual(run(*command).stderr, "")

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Usage and audit, confirmation, who is calling, and what is printed."""
+import csv
+import datetime
+import io
 import os
 import signal
 import subprocess
+
+import yaml
 
 from driver import COMMAND, Case, DONE, REFUSED, RFC3339, Terminal, UNREACHABLE, USAGE, environment, random_name, run
 
@@ -110,7 +115,7 @@ class Confirmation(Case):
 
     def test_anything_else_changes_nothing(self):
         for word in ("", "y", "yes", self.name + "x", self.name[:-1], "\x04"):
-            for command in (("credential", "delete"), ("secret", "regenerate"), ("token", "end-all")):
+            for command in (("credential", "delete"), ("secret", "regenerate", "--overlap=0"), ("token", "end-all")):
                 terminal = Terminal(*command, self.name)
                 terminal.expect("to go on: ")
                 terminal.write(word if word == "\x04" else word + "\n")
@@ -120,7 +125,7 @@ class Confirmation(Case):
 
     def test_nobody_at_the_terminal_is_a_refusal(self):
         for arguments in (["credential", "delete", self.name], ["credential", "revoke", self.name, "team_leader"],
-                          ["credential", "grant", self.name, "work_assigner"], ["secret", "regenerate", self.name],
+                          ["credential", "grant", self.name, "work_assigner"], ["secret", "regenerate", self.name, "--overlap=0"],
                           ["credential", "update", self.name, "--expires", "2020-01-01"],
                           ["token", "end-all", self.name]):
             text = self.fails_after_impact(arguments)
@@ -230,6 +235,83 @@ class Caller(Case):
 
     def test_a_ca_file_that_is_not_there_is_refused(self):
         self.fails(USAGE, "role", "list", "--ca-file", "/nonexistent.pem")
+
+
+class Forms(Case):
+    def setUp(self):
+        super().setUp()
+        self.name, self.client_id, _ = self.create("--owner", "anna, \"the\" owner", name=random_name("Form, \"quoted\""))
+
+    def list(self, *arguments):
+        return self.ok("credential", "list", "--name", self.name[-12:], *arguments)
+
+    def test_csv_is_what_a_spreadsheet_reads(self):
+        rows = list(csv.DictReader(io.StringIO(self.list("-o", "csv"))))
+        self.assertEqual([(row["clientId"], row["name"], row["owner"]) for row in rows],
+                         [(self.client_id, self.name, 'anna, "the" owner')])
+        self.assertEqual(rows[0]["status"], "CREDENTIAL_STATUS_ACTIVE")
+        self.assertRegex(rows[0]["createTime"], RFC3339)
+        self.assertIn("work_creator", rows[0]["roles"])
+        self.assertEqual(self.list("-o", "csv", "--no-headers", "--columns", "client-id,owner"),
+                         f'{self.client_id},"anna, ""the"" owner"\n')
+        record = list(csv.DictReader(io.StringIO(self.ok("credential", "get", self.client_id, "-o", "csv"))))
+        self.assertEqual((len(record), record[0]["name"]), (1, self.name))
+
+    def test_yaml_says_what_json_says(self):
+        for command in (["credential", "list", "--name", self.name[-12:]], ["credential", "get", self.client_id], ["settings", "get"],
+                        ["role", "list"], ["credential", "list", "--name", "nobody at all"]):
+            self.assertEqual(yaml.safe_load(self.ok(*command, "-o", "yaml")), self.read(*command))
+
+    def test_columns_are_chosen_by_title_or_name(self):
+        self.assertEqual(self.list("--columns", "NAME,clientId", "-o", "value"), f"{self.name}\t{self.client_id}\n")
+        self.assertRegex(self.list("--columns", "created-by,client-id"), rf"^CREATED BY +CLIENT ID\n\S+ +{self.client_id}\n$")
+        self.assertEqual(self.list("--no-headers", "--columns", "client-id"), self.client_id + "\n")
+        self.assertIn("createTime", self.fails(USAGE, "credential", "list", "--columns", "colour"))
+
+    def test_a_table_fits_the_terminal(self):
+        for width in (60, 80, 100, 132):
+            terminal = Terminal("credential", "list", "--name", self.name[-12:], size=(24, width))
+            self.assertEqual(terminal.end(), DONE)
+            lines = terminal.text.split("\r\n")
+            table = [line for line in lines if line and not line.startswith("Too narrow")]
+            self.assertLessEqual(max(map(len, table)), max(width, 76), terminal.text)
+            self.assertIn(self.client_id, terminal.text)
+            if width < 100:
+                self.assertIn("Too narrow for ", terminal.text)
+        terminal = Terminal("credential", "list", "--name", self.name[-12:], "-o", "wide", size=(24, 60))
+        self.assertEqual(terminal.end(), DONE)
+        self.assertRegex(terminal.text, r"CREATED BY +CHANGED")
+        self.assertIn(self.name, terminal.text)
+
+    def test_a_long_table_goes_through_the_pager_at_a_terminal_alone(self):
+        pager = {"GATEHOUSE_PAGER": "sed s/^/paged:/"}
+        terminal = Terminal("role", "list", "--columns", "role", size=(10, 80), **pager)
+        self.assertEqual(terminal.end(), DONE)
+        self.assertIn("paged:user_manager", terminal.text)
+        short = Terminal("role", "list", "--columns", "role", size=(100, 80), **pager)
+        self.assertEqual(short.end(), DONE)
+        self.assertNotIn("paged:", short.text)
+        self.assertNotIn("paged:", self.ok("role", "list", **pager))
+        none = Terminal("role", "list", "--columns", "role", size=(10, 80), GATEHOUSE_PAGER="no-such-pager-here")
+        self.assertEqual(none.end(), DONE)
+        self.assertIn("user_manager", none.text)
+
+    def test_defaults_are_the_consoles(self):
+        expiry = self.read("credential", "get", self.client_id)["credential"]["expireTime"]
+        days = (datetime.datetime.fromisoformat(expiry.replace("Z", "+00:00")) - datetime.datetime.now(datetime.timezone.utc)).days
+        self.assertIn(days, (89, 90))
+        self.assertTrue(expiry.endswith("T23:59:59Z"))
+        _, forever, _ = self.create("--expires", "never")
+        self.assertNotIn("expireTime", self.read("credential", "get", forever)["credential"])
+        keys = self.read("secret", "regenerate", self.name)["credential"]["secrets"]
+        self.assertIn("expireTime", keys[1])
+
+    def test_a_dry_run_of_create_invents_nothing(self):
+        made = self.read("credential", "create", random_name("Dry"), "-r", "work_creator", "--dry-run")
+        self.assertEqual({"clientId", "secrets"} & set(made["credential"]), set())
+        self.assertNotIn("secretKey", made)
+        table = self.ok("credential", "create", random_name("Dry"), "-r", "work_creator", "--dry-run")
+        self.assertNotRegex(table, r"Client ID|[0-9a-f]{8}-[0-9a-f]{4}-")
 
 
 class Output(Case):

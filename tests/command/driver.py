@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gatehouse command as a test drives it: with pipes, and at a terminal."""
 import atexit
+import fcntl
 import json
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 import uuid
@@ -43,10 +46,16 @@ def random_name(prefix):
 class Terminal:
     """The command at a terminal of its own."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, size=(24, 80), **changes):
+        ready, go = os.pipe()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(COMMAND, [COMMAND, *arguments], environment(TERM="xterm"))
+            os.read(ready, 1)  # the terminal has its size
+            os.execve(COMMAND, [COMMAND, *arguments], environment(**{"TERM": "xterm", "PAGER": "", **changes}))
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        os.write(go, b"x")
+        os.close(go)
+        os.close(ready)
         self.text = ""
 
     def expect(self, words, seconds=20):

@@ -77,9 +77,9 @@ class Manual(unittest.TestCase):
 
     def test_bash_completes_values(self):
         self.assertEqual(self.complete("gatehouse", "credential", "list", "--status", "=", "e"), ["expired"])
-        self.assertEqual(self.complete("gatehouse", "-o", ""), ["table", "json", "value"])
+        self.assertEqual(self.complete("gatehouse", "-o", ""), ["table", "wide", "json", "yaml", "csv", "value"])
         self.assertEqual(self.complete("gatehouse", "-o", "json", "secret", "re"), ["regenerate"])
-        self.assertEqual(self.complete("gatehouse", "completion", ""), ["bash", "zsh"])
+        self.assertEqual(self.complete("gatehouse", "completion", ""), ["bash", "zsh", "fish"])
         self.assertEqual(self.complete("gatehouse", "admin", "backup", "/etc/debian_v"), ["/etc/debian_version"])
 
     @unittest.skipUnless(shutil.which("zsh"), "no zsh here")
@@ -88,8 +88,41 @@ class Manual(unittest.TestCase):
         checked = subprocess.run(["zsh", "-n"], input=script, capture_output=True, text=True, check=False)
         self.assertEqual((checked.returncode, checked.stderr), (0, ""))
 
+    def fish(self, line):
+        script = run("completion", "fish").stdout + f"complete -C '{line}'\n"
+        answer = subprocess.run(["fish", "--no-config"], input=script, capture_output=True, text=True, check=False)
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""))
+        return {word.split("\t")[0] for word in answer.stdout.splitlines()}
+
+    @unittest.skipUnless(shutil.which("fish"), "no fish here")
+    def test_fish_completes_commands_options_and_values(self):
+        self.assertEqual(self.fish("gatehouse "), {c.split()[0] for c in commands()} | {"help"})
+        self.assertEqual(self.fish("gatehouse secret re"), {"regenerate"})
+        self.assertEqual({word.strip("-=") for word in self.fish("gatehouse credential list --")}, options("credential list"))
+        self.assertEqual(self.fish("gatehouse credential list --status e"), {"expired"})
+        self.assertEqual(self.fish("gatehouse -o y"), {"yaml"})
+        self.assertIn("usage_retention=", self.fish("gatehouse settings set us"))
+
+    def test_a_typing_error_is_answered_with_what_was_meant(self):
+        for line, meant in (("credential lst", "`gatehouse credential list`"), ("credentail list", "`gatehouse credential list`"),
+                            ("crednetial", "`gatehouse credential`"), ("usgae", "`gatehouse usage`"),
+                            ("credential list --stauts any", "--status"), ("--adress x role list", "--address"),
+                            ("role create x --nmae N", "--name")):
+            answer = run(*line.split())
+            self.assertEqual(answer.returncode, 2)
+            self.assertRegex(answer.stderr, rf"(?i)did you mean {meant}\?", line)
+        for line in ("zzz", "credential zzz", "role list --zzzzzz"):
+            answer = run(*line.split())
+            self.assertEqual((answer.returncode, "mean" in answer.stderr), (2, False), answer.stderr)
+
+    def test_version(self):
+        for words in (["--version"], ["credential", "list", "--version"]):
+            answer = run(*words)
+            self.assertRegex(answer.stdout, r"^gatehouse \d+\.\d+\.\d+\n$")
+            self.assertEqual(answer.returncode, 0)
+
     def test_an_unknown_shell_is_refused(self):
-        self.assertEqual(run("completion", "fish").returncode, 2)
+        self.assertEqual(run("completion", "tcsh").returncode, 2)
 
 
 if __name__ == "__main__":
