@@ -23,7 +23,7 @@ void peer_trust_init(struct peer_trust *trust, const char *const *identities, co
 void peer_trust_done(struct peer_trust *trust)
 {
     free(trust->networks);
-    *trust = (struct peer_trust){NULL};
+    *trust = (struct peer_trust){0};
 }
 
 static bool has_identity(const struct peer_trust *trust, const struct call *call)
