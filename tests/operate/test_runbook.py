@@ -168,7 +168,7 @@ class Runbook(unittest.TestCase):
 
         def both_are_used():
             keys = [json.loads(line) for line in self.run_block(heading, 1).splitlines()]
-            return len(keys) == 2 and all(key["last_use_time"] for key in keys)
+            return len(keys) == 2 and all(key["lastUseTime"] for key in keys)
 
         self.wait(both_are_used)
         self.run_block(heading, 2)
