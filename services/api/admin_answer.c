@@ -134,12 +134,13 @@ Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct 
     gatehouse__v1__usage_row__init(row);
     if (total->credential_id != 0) {
         struct directory *directory = admin->calling.api->domain->memory->directory;
+        struct credential_facts facts;
         uint64_t turn;
         do {
             turn = directory_begin(directory);
             const struct credential_entry *entry = directory_find_id(directory, total->credential_id);
             row->client_id = arena_text(&admin->arena, entry == NULL ? "" : directory_client_id(entry));
-            row->credential_name = arena_text(&admin->arena, entry == NULL ? "" : directory_facts(entry)->name);
+            row->credential_name = arena_text(&admin->arena, entry == NULL ? "" : directory_facts(entry, &facts)->name);
         } while (!directory_end(directory, turn));
     }
     row->api = arena_text(&admin->arena, total->api);

@@ -22,6 +22,7 @@ static bool is_visible(const struct admin_call *admin, const struct audit_event 
 {
     const struct caller *caller = &admin->calling.caller;
     struct directory *directory = admin->calling.api->domain->memory->directory;
+    struct credential_facts facts;
     bool may_touch = false;
     uint64_t turn;
     if (caller->reads_audit || strcmp(event->actor, caller->name) == 0)
@@ -29,7 +30,7 @@ static bool is_visible(const struct admin_call *admin, const struct audit_event 
     do {
         turn = directory_begin(directory);
         const struct credential_entry *entry = directory_find(directory, event->subject);
-        may_touch = entry != NULL && directory_grade(directory, &directory_facts(entry)->granted) == GRADE_NONE;
+        may_touch = entry != NULL && directory_grade(directory, &directory_facts(entry, &facts)->granted) == GRADE_NONE;
     } while (!directory_end(directory, turn));
     return may_touch;
 }

@@ -91,12 +91,13 @@ static bool matches_all(const struct listing *listing, const struct credential_f
 static bool is_wanted(const struct listing *listing, int64_t id)
 {
     struct directory *directory = listing->admin->calling.api->domain->memory->directory;
+    struct credential_facts facts;
     bool is_one = false;
     uint64_t turn;
     do {
         turn = directory_begin(directory);
         const struct credential_entry *entry = directory_find_id(directory, id);
-        is_one = entry != NULL && matches_all(listing, directory_facts(entry));
+        is_one = entry != NULL && matches_all(listing, directory_facts(entry, &facts));
     } while (!directory_end(directory, turn));
     return is_one;
 }

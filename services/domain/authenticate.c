@@ -10,7 +10,8 @@ static bool is_right(struct directory *directory, const struct attempt *attempt,
     static const struct credential_facts nobody = {.secret_count = 0};
     static const struct secret_facts none = {.id = 0};
     struct credential_entry *entry = directory_find(directory, attempt->client_id);
-    const struct credential_facts *facts = entry == NULL ? &nobody : directory_facts(entry);
+    struct credential_facts found;
+    const struct credential_facts *facts = entry == NULL ? &nobody : directory_facts(entry, &found);
     bool has_secret = false;
     for (int i = 0; i < SECRETS_MAX; i++) { /* each is compared, also one that is not there: equal work */
         const struct secret_facts *secret = i < facts->secret_count ? &facts->secrets[i] : &none;

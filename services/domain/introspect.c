@@ -146,6 +146,7 @@ static void decide_row(struct introspection *introspection)
 /* Was the token issued after something that another replica did, and that is not known here yet? */
 static bool is_ahead(const struct introspection *introspection)
 {
+    struct credential_facts facts;
     struct directory *directory = introspection->introspect->memory->directory;
     bool is_known;
     uint64_t turn;
@@ -154,7 +155,7 @@ static bool is_ahead(const struct introspection *introspection)
     do {
         turn = directory_begin(directory);
         const struct credential_entry *credential = directory_find_id(directory, introspection->row.credential_id);
-        is_known = credential != NULL && directory_facts(credential)->epoch >= introspection->row.epoch;
+        is_known = credential != NULL && directory_facts(credential, &facts)->epoch >= introspection->row.epoch;
     } while (!directory_end(directory, turn));
     return !is_known;
 }

@@ -135,11 +135,12 @@ static enum status prepare(struct issuing *issuing)
     if (!token_text_new(now, crypto_random, issuing->text) || !token_text_parse(issuing->text, &row->key))
         return STATUS_FAILED_PRECONDITION;
     struct settings settings = memory_settings(issue->memory);
+    struct credential_facts facts;
     int64_t expires;
     uint64_t turn;
     do {
         turn = directory_begin(issue->memory->directory);
-        expires = directory_facts(issuing->client.entry)->expires;
+        expires = directory_facts(issuing->client.entry, &facts)->expires;
     } while (!directory_end(issue->memory->directory, turn));
     issuing->max_tokens = settings.max_tokens;
     issuing->settings_version = settings.version;

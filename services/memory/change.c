@@ -34,7 +34,7 @@ static bool find_client_id(struct directory *directory, int64_t credential_id, c
         turn = directory_begin(directory);
         entry = directory_find_id(directory, credential_id);
         if (entry != NULL)
-            memcpy(client_id, directory_facts(entry)->client_id, CLIENT_ID_LEN + 1);
+            memcpy(client_id, directory_client_id(entry), CLIENT_ID_LEN + 1);
     } while (!directory_end(directory, turn));
     return entry != NULL;
 }

@@ -4,7 +4,7 @@
 #define MEMORY_CREDENTIAL_INDEX_H
 
 #include "base/epoch.h"
-#include "rules/credential.h"
+#include "memory/packed_facts.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ struct credential_entry {
     char client_id[CLIENT_ID_LEN + 1];
     bool is_purged; /* for writers */
     _Atomic int64_t last_used;
-    const struct credential_facts *_Atomic facts;
+    const struct packed_facts *_Atomic facts;
     struct credential_entry *next_retired;
 };
 

@@ -34,10 +34,6 @@ struct directory {
     struct epoch_bin bin;
 };
 
-/* The facts of one that is purged: no token of it is active from now on, and none of its epochs is still to come. */
-static const struct credential_facts purged = {
-    .name = (char[]){""}, .owner = (char[]){""}, .deleted = 1, .epoch = INT64_MAX};
-
 static struct catalogue *catalogue_new(struct catalogue *before)
 {
     struct catalogue *catalogue = must(calloc(1, sizeof *catalogue));
@@ -59,15 +55,9 @@ struct directory *directory_new(void)
     return directory;
 }
 
-static void free_facts(void *facts)
-{
-    if (facts != &purged)
-        credential_facts_free(facts);
-}
-
 static void entry_free(struct credential_entry *entry)
 {
-    free_facts((void *)(uintptr_t)atomic_load(&entry->facts));
+    packed_facts_free((void *)(uintptr_t)atomic_load(&entry->facts));
     free(entry);
 }
 
@@ -128,9 +118,13 @@ struct credential_entry *directory_find_id(struct directory *directory, int64_t 
     return credential_index_find_id(&directory->by_id, id);
 }
 
-const struct credential_facts *directory_facts(const struct credential_entry *entry)
+const struct credential_facts *directory_facts(const struct credential_entry *entry, struct credential_facts *ret_facts)
 {
-    return atomic_load(&entry->facts);
+    ret_facts->id = entry->id;
+    memcpy(ret_facts->client_id, entry->client_id, sizeof entry->client_id);
+    ret_facts->last_used = atomic_load_explicit(&entry->last_used, memory_order_relaxed);
+    packed_facts_read(atomic_load(&entry->facts), ret_facts);
+    return ret_facts;
 }
 
 int64_t directory_id(const struct credential_entry *entry)
@@ -168,10 +162,11 @@ void directory_unlock(struct directory *directory)
 void directory_each(struct directory *directory, directory_each_fn *each, void *arg)
 {
     struct credential_entry *entry;
+    struct credential_facts facts;
     size_t at = 0;
     while ((entry = credential_index_next(&directory->by_id, &at)) != NULL)
         if (!entry->is_purged)
-            each(directory_facts(entry), atomic_load(&entry->last_used), arg);
+            each(directory_facts(entry, &facts), atomic_load(&entry->last_used), arg);
 }
 
 static void count_ends(const struct credential_facts *facts, int64_t now, int64_t until, struct directory_ends *ends)
@@ -190,13 +185,14 @@ struct directory_ends directory_count_ends(struct directory *directory, int64_t 
     enum { AT_ONCE = 1000 };
     struct directory_ends ends = {0};
     struct credential_entry *entry = NULL;
+    struct credential_facts facts;
     size_t at = 0;
     do {
         int count = 0;
         directory_lock(directory);
         while (count++ < AT_ONCE && (entry = credential_index_next(&directory->by_id, &at)) != NULL)
             if (!entry->is_purged)
-                count_ends(directory_facts(entry), now, now + within, &ends);
+                count_ends(directory_facts(entry, &facts), now, now + within, &ends);
         directory_unlock(directory);
     } while (entry != NULL);
     return ends;
@@ -294,11 +290,11 @@ void directory_set_position(struct directory *directory, struct position positio
     directory_unlock(directory);
 }
 
-/* `facts` is the entry's from then on. */
-static void set_facts(struct directory *directory, struct credential_entry *entry, const struct credential_facts *facts)
+/* `packed` is the entry's from then on. */
+static void set_facts(struct directory *directory, struct credential_entry *entry, const struct packed_facts *packed)
 {
-    const struct credential_facts *before = atomic_exchange(&entry->facts, facts);
-    epoch_discard(&directory->bin, (void *)(uintptr_t)before, free_facts);
+    const struct packed_facts *before = atomic_exchange(&entry->facts, packed);
+    epoch_discard(&directory->bin, (void *)(uintptr_t)before, packed_facts_free);
 }
 
 static void set_settings(struct directory *directory, const struct settings *settings)
@@ -308,14 +304,15 @@ static void set_settings(struct directory *directory, const struct settings *set
     epoch_discard(&directory->bin, (void *)(uintptr_t)atomic_exchange(&directory->settings, copy), free);
 }
 
-/* `facts` is the entry's from then on. */
-static void add_facts(struct directory *directory, struct credential_facts *facts)
+/* `packed` is the entry's from then on. */
+static void add_facts(struct directory *directory, const struct credential_facts *facts,
+                      const struct packed_facts *packed)
 {
     struct credential_entry *entry = must(calloc(1, sizeof *entry));
     entry->id = facts->id;
     memcpy(entry->client_id, facts->client_id, sizeof entry->client_id);
     atomic_init(&entry->last_used, facts->last_used);
-    atomic_init(&entry->facts, facts);
+    atomic_init(&entry->facts, packed);
     credential_index_add(&directory->by_id, entry, &directory->bin);
     credential_index_add(&directory->by_client_id, entry, &directory->bin);
 }
@@ -326,7 +323,7 @@ static void purge(struct directory *directory, struct credential_entry *entry)
     if (entry->is_purged)
         return;
     entry->is_purged = true;
-    set_facts(directory, entry, &purged);
+    set_facts(directory, entry, packed_facts_purged());
     credential_index_remove(&directory->by_client_id, entry);
 }
 
@@ -354,23 +351,24 @@ static struct credential_entry *find_same(struct directory *directory, const str
 
 void directory_put_credential(struct directory *directory, struct credential_facts *facts)
 {
-    facts = credential_facts_pack(facts);
+    struct packed_facts *packed = packed_facts_new(facts);
     directory_lock(directory);
     credential_index_make_room(&directory->by_id, &directory->bin);
     credential_index_make_room(&directory->by_client_id, &directory->bin);
     write_begin(directory);
     struct credential_entry *present = find_same(directory, facts);
     if (present == NULL) {
-        add_facts(directory, facts);
+        add_facts(directory, facts, packed);
     } else {
         directory_note_use(present, facts->last_used);
-        if (facts->version >= directory_facts(present)->version)
-            set_facts(directory, present, facts);
+        if (facts->version >= packed_facts_version(atomic_load(&present->facts)))
+            set_facts(directory, present, packed);
         else
-            credential_facts_free(facts);
+            packed_facts_free(packed);
     }
     write_end(directory);
     directory_unlock(directory);
+    credential_facts_free(facts);
 }
 
 void directory_purge(struct directory *directory, int64_t credential_id)
@@ -449,14 +447,15 @@ static void purge_absent(struct directory *directory, const struct directory_con
             purge(directory, entry);
 }
 
-static void replace_facts(struct directory *directory, struct credential_facts *facts)
+static void replace_facts(struct directory *directory, const struct credential_facts *facts,
+                          const struct packed_facts *packed)
 {
     struct credential_entry *present = find_same(directory, facts);
     if (present == NULL) {
-        add_facts(directory, facts);
+        add_facts(directory, facts, packed);
     } else {
         atomic_store(&present->last_used, facts->last_used);
-        set_facts(directory, present, facts);
+        set_facts(directory, present, packed);
     }
 }
 
@@ -484,17 +483,21 @@ static void replace_roles(struct directory *directory, const struct directory_co
 
 void directory_replace(struct directory *directory, const struct directory_content *content)
 {
+    struct packed_facts **packed = must(calloc(content->facts_count + 1, sizeof(struct packed_facts *)));
     for (size_t i = 0; i < content->facts_count; i++)
-        content->facts[i] = credential_facts_pack(content->facts[i]);
+        packed[i] = packed_facts_new(content->facts[i]);
     directory_lock(directory);
     write_begin(directory); /* all at once: what was before and what is now do not go together */
     purge_absent(directory, content);
     for (size_t i = 0; i < content->facts_count; i++)
-        replace_facts(directory, content->facts[i]);
+        replace_facts(directory, content->facts[i], packed[i]);
     replace_roles(directory, content);
     set_settings(directory, content->settings);
     write_end(directory);
     directory_unlock(directory);
+    for (size_t i = 0; i < content->facts_count; i++)
+        credential_facts_free(content->facts[i]);
+    free(packed);
 }
 
 void directory_clamp(struct directory *directory, int64_t latest, int64_t now)

@@ -40,7 +40,7 @@ void memory_look(const struct memory *memory, const struct token_key *key, struc
     ret_view->turn = directory_begin(directory);
     ret_view->settings = directory_settings(directory);
     if (ret_view->is_known)
-        ret_view->credential = directory_facts(ret_view->token.credential);
+        ret_view->credential = directory_facts(ret_view->token.credential, &ret_view->facts);
 }
 
 void memory_look_row(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
@@ -57,7 +57,7 @@ void memory_look_row(const struct memory *memory, const struct token_facts *toke
     seen->credential = directory_find_id(directory, credential_id);
     ret_view->is_known = seen->credential != NULL;
     if (ret_view->is_known)
-        ret_view->credential = directory_facts(seen->credential);
+        ret_view->credential = directory_facts(seen->credential, &ret_view->facts);
 }
 
 bool memory_look_done(const struct memory *memory, const struct memory_view *view)
@@ -92,12 +92,13 @@ struct settings memory_settings(const struct memory *memory)
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
                     const struct token_limits *limits, int64_t now)
 {
+    struct credential_facts facts;
     bool is_live;
     uint64_t turn;
     do {
         turn = directory_begin(memory->directory);
         const struct credential_entry *credential = directory_find_id(memory->directory, credential_id);
-        is_live = credential != NULL && token_is_active(token, directory_facts(credential), limits, now);
+        is_live = credential != NULL && token_is_active(token, directory_facts(credential, &facts), limits, now);
     } while (!directory_end(memory->directory, turn));
     return is_live;
 }

@@ -58,6 +58,7 @@ struct memory_view {
     struct token_facts token;
     const struct credential_facts *credential;
     uint64_t turn;
+    struct credential_facts facts; /* is what `credential` points to */
 };
 /* What memory knows of the token, its credential and the settings, as of one moment: if memory_look_done, which must
  * follow soon, says true. Otherwise something was written meanwhile: look again. What ret_view points to lives until

@@ -15,7 +15,6 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     memcpy(facts->client_id, credential->client_id, sizeof facts->client_id);
     facts->name = must_copy(credential->name);
     facts->owner = must_copy(credential->owner);
-    facts->created = credential->created;
     facts->expires = credential->expires;
     facts->deleted = credential->deleted;
     facts->epoch = credential->epoch;
@@ -53,12 +52,11 @@ static enum status read_facts(const struct store_row *row, void *arg)
     snprintf(facts->client_id, sizeof facts->client_id, "%s", store_row_text(row, 1));
     facts->name = must_copy(store_row_text(row, 2));
     facts->owner = must_copy(store_row_text(row, 3));
-    facts->created = store_row_int(row, 4);
-    facts->expires = store_row_int(row, 5);
-    facts->deleted = store_row_int(row, 6);
-    facts->epoch = store_row_int(row, 7);
-    facts->version = store_row_int(row, 8);
-    facts->last_used = store_row_int(row, 9);
+    facts->expires = store_row_int(row, 4);
+    facts->deleted = store_row_int(row, 5);
+    facts->epoch = store_row_int(row, 6);
+    facts->version = store_row_int(row, 7);
+    facts->last_used = store_row_int(row, 8);
     return STATUS_OK;
 }
 
@@ -106,7 +104,7 @@ static enum status read_secret(const struct store_row *row, void *arg)
 static enum status load(struct store_tx *tx, int64_t now, struct loading *loading)
 {
     TRY(store_run(tx,
-                  "SELECT id, client_id, name, owner, created, expires, deleted, epoch, version, last_used"
+                  "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used"
                   " FROM credential ORDER BY id",
                   read_facts, loading));
     TRY(store_run(tx, "SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential",

@@ -11,31 +11,14 @@ void credential_facts_free(struct credential_facts *facts)
 {
     if (facts == NULL)
         return;
-    if (!facts->is_packed) {
-        free(facts->name);
-        free(facts->owner);
-    }
+    free(facts->name);
+    free(facts->owner);
     free(facts);
 }
 
 struct credential_facts *credential_facts_make(void)
 {
-    return must(calloc(1, sizeof(struct credential_facts) + SECRETS_MAX * sizeof(struct secret_facts)));
-}
-
-struct credential_facts *credential_facts_pack(struct credential_facts *facts)
-{
-    if (facts->is_packed)
-        return facts;
-    size_t fixed = sizeof *facts + (size_t)facts->secret_count * sizeof facts->secrets[0];
-    size_t name = strlen(facts->name) + 1, owner = strlen(facts->owner) + 1;
-    struct credential_facts *packed = must(malloc(fixed + name + owner));
-    memcpy(packed, facts, fixed);
-    packed->is_packed = true;
-    packed->name = memcpy((char *)packed + fixed, facts->name, name);
-    packed->owner = memcpy((char *)packed + fixed + name, facts->owner, owner);
-    credential_facts_free(facts);
-    return packed;
+    return must(calloc(1, sizeof(struct credential_facts)));
 }
 
 enum credential_state credential_state(int64_t deleted, int64_t expires, int64_t now)

@@ -27,8 +27,7 @@ struct credential_facts {
     int64_t id;
     char client_id[CLIENT_ID_LEN + 1];
     char *name;
-    char *owner; /* "": none */
-    int64_t created;
+    char *owner;     /* "": none */
     int64_t expires; /* 0: never */
     int64_t deleted; /* 0: living */
     int64_t epoch;
@@ -37,17 +36,13 @@ struct credential_facts {
     struct role_set effective;
     int64_t last_used; /* as the store has it */
     int secret_count;
-    bool is_packed;                /* see credential_facts_pack */
-    struct secret_facts secrets[]; /* at most SECRETS_MAX */
+    struct secret_facts secrets[SECRETS_MAX];
 };
 
-/* An empty one, to be filled, with room for all secret keys; its texts are to be malloc'ed. */
+/* An empty one, to be filled; its texts are to be malloc'ed. */
 struct credential_facts *credential_facts_make(void);
 
-/* The same in one piece that is no larger than it must be; `facts` is freed. There may be a million. */
-struct credential_facts *credential_facts_pack(struct credential_facts *facts);
-
-/* Frees one of either kind, and its texts. NULL is fine. */
+/* Frees such a one, and its texts. NULL is fine. */
 void credential_facts_free(struct credential_facts *facts);
 
 enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED };

@@ -153,8 +153,10 @@ bool __real_token_table_put(struct token_table *table, const struct token_facts 
                             uint32_t api);
 bool __wrap_token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation,
                             uint32_t api);
-const struct credential_facts *__real_directory_facts(const struct credential_entry *entry);
-const struct credential_facts *__wrap_directory_facts(const struct credential_entry *entry);
+const struct credential_facts *__real_directory_facts(const struct credential_entry *entry,
+                                                      struct credential_facts *ret_facts);
+const struct credential_facts *__wrap_directory_facts(const struct credential_entry *entry,
+                                                      struct credential_facts *ret_facts);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
 bool __wrap_token_table_get(struct token_table *table, const struct token_key *key, struct token_facts *ret_facts,
@@ -173,9 +175,10 @@ bool __wrap_token_table_put(struct token_table *table, const struct token_facts 
 }
 
 /* Between the settings and the credential: what is decided by must be of one moment, and stay there. */
-const struct credential_facts *__wrap_directory_facts(const struct credential_entry *entry)
+const struct credential_facts *__wrap_directory_facts(const struct credential_entry *entry,
+                                                      struct credential_facts *ret_facts)
 {
-    const struct credential_facts *facts = __real_directory_facts(entry);
+    const struct credential_facts *facts = __real_directory_facts(entry, ret_facts);
     world_yield_current();
     return facts;
 }

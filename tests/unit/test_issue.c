@@ -76,11 +76,12 @@ static enum status issue(struct token_key *ret_key)
 {
     struct asking asking = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct directory *directory = fixture.domain->memory->directory;
+    struct credential_facts facts;
     uint64_t turn;
     do {
         turn = directory_begin(directory);
         asking.issuing.client.entry = directory_find_id(directory, credential->id);
-        asking.issuing.client.epoch = directory_facts(asking.issuing.client.entry)->epoch;
+        asking.issuing.client.epoch = directory_facts(asking.issuing.client.entry, &facts)->epoch;
     } while (!directory_end(directory, turn));
     asking.issuing.client.credential_id = credential->id;
     asking.issuing.done = issued;

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory/packed_facts.h"
+
+#include "base/must.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROLE_WORDS = ROLES_MAX / 64 };
+
+/* Behind it: the words of the roles that were granted, then of those that are effective, each up to the last one that
+ * is not zero; the secret keys; name and owner, each with its NUL. */
+struct packed_facts {
+    int64_t expires, deleted, epoch, version;
+    uint8_t granted_words, effective_words, secret_count;
+    bool is_effective_granted; /* the same roles, which stand here once */
+    uint64_t words[];
+};
+static_assert(sizeof(((struct role_set *)NULL)->words) == ROLE_WORDS * sizeof(uint64_t));
+static_assert(sizeof(struct secret_facts) % sizeof(uint64_t) == 0);
+
+static uint8_t count_words(const struct role_set *roles)
+{
+    uint8_t count = ROLE_WORDS;
+    while (count > 0 && roles->words[count - 1] == 0)
+        count--;
+    return count;
+}
+
+struct packed_facts *packed_facts_new(const struct credential_facts *facts)
+{
+    bool is_same = role_set_equal(&facts->granted, &facts->effective);
+    uint8_t granted = count_words(&facts->granted), effective = is_same ? 0 : count_words(&facts->effective);
+    size_t name = strlen(facts->name) + 1, owner = strlen(facts->owner) + 1;
+    size_t roles = (size_t)(granted + effective) * sizeof(uint64_t);
+    size_t secrets = (size_t)facts->secret_count * sizeof facts->secrets[0];
+    struct packed_facts *packed = must(malloc(sizeof *packed + roles + secrets + name + owner));
+    *packed = (struct packed_facts){.expires = facts->expires,
+                                    .deleted = facts->deleted,
+                                    .epoch = facts->epoch,
+                                    .version = facts->version,
+                                    .granted_words = granted,
+                                    .effective_words = effective,
+                                    .secret_count = (uint8_t)facts->secret_count,
+                                    .is_effective_granted = is_same};
+    char *end = (char *)packed->words;
+    end = mempcpy(end, facts->granted.words, granted * sizeof(uint64_t));
+    end = mempcpy(end, facts->effective.words, effective * sizeof(uint64_t));
+    end = mempcpy(end, facts->secrets, secrets);
+    end = mempcpy(end, facts->name, name);
+    memcpy(end, facts->owner, owner);
+    return packed;
+}
+
+static const struct {
+    struct packed_facts facts;
+    char texts[2];
+} purged = {.facts = {.deleted = 1, .epoch = INT64_MAX, .version = INT64_MAX, .is_effective_granted = true}};
+static_assert(offsetof(typeof(purged), texts) == sizeof(struct packed_facts));
+
+const struct packed_facts *packed_facts_purged(void)
+{
+    return &purged.facts;
+}
+
+void packed_facts_free(void *packed)
+{
+    if (packed != &purged.facts)
+        free(packed);
+}
+
+int64_t packed_facts_version(const struct packed_facts *packed)
+{
+    return packed->version;
+}
+
+void packed_facts_read(const struct packed_facts *packed, struct credential_facts *facts)
+{
+    const uint64_t *words = packed->words;
+    facts->expires = packed->expires;
+    facts->deleted = packed->deleted;
+    facts->epoch = packed->epoch;
+    facts->version = packed->version;
+    facts->granted = facts->effective = (struct role_set){0};
+    memcpy(facts->granted.words, words, packed->granted_words * sizeof(uint64_t));
+    words += packed->granted_words;
+    memcpy(facts->effective.words, words, packed->effective_words * sizeof(uint64_t));
+    words += packed->effective_words;
+    if (packed->is_effective_granted)
+        facts->effective = facts->granted;
+    facts->secret_count = packed->secret_count;
+    memcpy(facts->secrets, words, packed->secret_count * sizeof facts->secrets[0]);
+    char *texts = (char *)(uintptr_t)words + packed->secret_count * sizeof facts->secrets[0];
+    facts->name = texts;
+    facts->owner = texts + strlen(texts) + 1;
+}
