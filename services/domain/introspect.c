@@ -72,15 +72,7 @@ static struct memory_use use_of(const struct introspection *introspection, const
 
 void introspection_init(struct introspection *introspection)
 {
-    introspection->key = (struct token_key){0};
-    introspection->required = (struct role_set){0};
-    introspection->requires_unknown = false;
-    introspection->is_own = false;
-    introspection->use_count = 1;
-    introspection->used_ago = 0;
-    introspection->is_active = false;
-    introspection->is_counted = false;
-    introspection->waits = NULL;
+    *introspection = (struct introspection){.use_count = 1};
 }
 
 bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection, int64_t now)

@@ -67,7 +67,7 @@ struct introspection {
     void *arg; /* the asker's */
 };
 
-/* Of one that is zeroed: one use, now, that requires no role; is_token, api, is_use are still to be set. */
+/* One use, now, that requires no role; is_token, api, is_use are still to be set. */
 void introspection_init(struct introspection *introspection);
 
 /* As of `now`. True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+
 #include "records/schema.h"
+
+#include <string.h>
 
 static const char *url_of(const char *file)
 {
@@ -188,8 +191,14 @@ static void answered(enum status status, struct introspection *introspection)
 bool is_active(struct fixture *fixture, const struct token_key *key, bool is_use)
 {
     struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    struct introspection question = {
-        .is_token = true, .key = *key, .api = "GET /", .is_use = is_use, .use_count = 1, .arg = &waiting};
+    struct introspection question;
+    memset(&question, 0xa5, sizeof question); /* what a pool of connections gives out, say */
+    introspection_init(&question);
+    question.is_token = true;
+    question.key = *key;
+    question.api = "GET /";
+    question.is_use = is_use;
+    question.arg = &waiting;
     if (!introspect_in_memory(&fixture->domain->introspect, &question, clock_now(fixture->clock))) {
         introspect_in_store(&fixture->domain->introspect, &question, answered);
         assert_int_equal(wait_for(&waiting), STATUS_OK);
