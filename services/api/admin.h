@@ -90,6 +90,10 @@ enum status admin_load(struct admin_call *admin, const char *client_id, struct c
 enum status admin_load_living(struct admin_call *admin, const char *client_id, const char *etag,
                               struct credential **ret_credential);
 enum status admin_check_etag(struct admin_call *admin, const char *etag, int64_t version);
+/* Has this been done (a repeated request_id)? Then *ret_message is the credential as it is now, and that is the answer.
+ */
+bool admin_is_answered(struct admin_call *admin, const struct credential *credential,
+                       Gatehouse__V1__Credential **ret_message);
 char *admin_etag(struct admin_call *admin, int64_t version);
 
 /* Role ids to a set; NO_SUCH_ROLE, and ROLE_RETIRED if they are to be granted. */

@@ -98,6 +98,14 @@ static void request_digest(struct admin_call *admin, uint8_t digest[static SHA25
     crypto_sha256(bytes, len, digest);
 }
 
+bool admin_is_answered(struct admin_call *admin, const struct credential *credential,
+                       Gatehouse__V1__Credential **ret_message)
+{
+    if (admin->is_replay)
+        *ret_message = admin_credential(admin, credential);
+    return admin->is_replay;
+}
+
 enum status admin_find_request(struct admin_call *admin, const char *request_id)
 {
     struct call *call = admin_fails(admin);

@@ -82,10 +82,8 @@ enum status update_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__UpdateCredentialResponse, gatehouse__v1__update_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load_living(admin, request->credential->client_id, request->credential->etag, &credential));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     struct credential before = *credential;
     read_update(request, credential);
     admin_tell_text(admin, "name", before.name, credential->name);
@@ -105,10 +103,8 @@ enum status delete_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__DeleteCredentialResponse, gatehouse__v1__delete_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     TRY(credential_delete(&admin->work, credential));
     TRY(admin_keep_administrator(admin));
     admin->detail =
@@ -124,10 +120,8 @@ enum status undelete_credential(struct admin_call *admin)
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
     TRY(admin_check_etag(admin, request->etag, credential->version));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     if (credential->deleted == 0)
         return call_fail(admin_fails(admin), STATUS_FAILED_PRECONDITION, "NOT_DELETED",
                          "the credential is not deleted");

@@ -9,10 +9,8 @@ enum status regenerate_secret(struct admin_call *admin)
     struct credential *credential = NULL;
     int64_t overlap = read_duration(request->overlap, 0);
     TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     char *secret = arena_alloc(&admin->arena, SECRET_TEXT_LEN + 1);
     struct credential before = *credential;
     TRY(credential_regenerate(&admin->work, credential, overlap, secret));
@@ -33,10 +31,8 @@ enum status end_secret(struct admin_call *admin)
     struct credential *credential = NULL;
     TRY(admin_load(admin, request->client_id, &credential));
     TRY(admin_check_etag(admin, request->etag, credential->version));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     struct credential before = *credential;
     enum status status = credential_end_secret(&admin->work, credential, request->secret_id);
     if (status == STATUS_NOT_FOUND)
