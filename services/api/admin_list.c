@@ -283,7 +283,9 @@ static enum status find(struct listing *listing, const char *cursor)
     listing->counts = is_first && listing->filter.count > 0;
     const struct place *from = is_first ? NULL : &after;
     TRY(is_narrow ? pick(listing, client_id, owner, from) : walk(listing, is_first && is_bounded ? &first : from));
-    return is_first && !listing->counts ? credential_row_count(listing->admin->work.tx, &listing->total) : STATUS_OK;
+    if (is_first && !listing->counts) /* without a walk over all of them */
+        listing->total = directory_count(listing->admin->calling.api->domain->memory->directory);
+    return STATUS_OK;
 }
 
 enum status list_credentials(struct admin_call *admin)

@@ -27,6 +27,7 @@ struct directory {
     /* Odd while something is written. A reader that finds the same even number before and after has seen one state. */
     _Atomic uint64_t turn;
     struct credential_index by_id, by_client_id;
+    _Atomic int64_t count;            /* of those that are not deleted */
     struct credential_entry *retired; /* another history gave their ids to others */
     const struct settings *_Atomic settings;
     struct catalogue *_Atomic catalogue;
@@ -125,6 +126,11 @@ const struct credential_facts *directory_facts(const struct credential_entry *en
     ret_facts->last_used = atomic_load_explicit(&entry->last_used, memory_order_relaxed);
     packed_facts_read(atomic_load(&entry->facts), ret_facts);
     return ret_facts;
+}
+
+int64_t directory_count(struct directory *directory)
+{
+    return atomic_load(&directory->count);
 }
 
 int64_t directory_id(const struct credential_entry *entry)
@@ -294,6 +300,7 @@ void directory_set_position(struct directory *directory, struct position positio
 static void set_facts(struct directory *directory, struct credential_entry *entry, const struct packed_facts *packed)
 {
     const struct packed_facts *before = atomic_exchange(&entry->facts, packed);
+    atomic_fetch_add(&directory->count, packed_facts_are_deleted(before) - packed_facts_are_deleted(packed));
     epoch_discard(&directory->bin, (void *)(uintptr_t)before, packed_facts_free);
 }
 
@@ -313,6 +320,7 @@ static void add_facts(struct directory *directory, const struct credential_facts
     memcpy(entry->client_id, facts->client_id, sizeof entry->client_id);
     atomic_init(&entry->last_used, facts->last_used);
     atomic_init(&entry->facts, packed);
+    atomic_fetch_add(&directory->count, !packed_facts_are_deleted(packed));
     credential_index_add(&directory->by_id, entry, &directory->bin);
     credential_index_add(&directory->by_client_id, entry, &directory->bin);
 }

@@ -57,6 +57,9 @@ int64_t directory_id(const struct credential_entry *entry);
 const char *directory_client_id(const struct credential_entry *entry);
 void directory_note_use(struct credential_entry *entry, int64_t used);
 
+/* How many credentials are not deleted; at any time. */
+int64_t directory_count(struct directory *directory);
+
 /* Every credential that is not purged, and when it was used last. With the lock, which keeps writers waiting. */
 typedef void directory_each_fn(const struct credential_facts *facts, int64_t last_used, void *arg);
 void directory_each(struct directory *directory, directory_each_fn *each, void *arg);

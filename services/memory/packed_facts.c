@@ -76,6 +76,11 @@ int64_t packed_facts_version(const struct packed_facts *packed)
     return packed->version;
 }
 
+bool packed_facts_are_deleted(const struct packed_facts *packed)
+{
+    return packed->deleted != 0;
+}
+
 void packed_facts_read(const struct packed_facts *packed, struct credential_facts *facts)
 {
     const uint64_t *words = packed->words;

@@ -225,11 +225,6 @@ enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_
                      store_text(owner));
 }
 
-enum status credential_row_count(struct store_tx *tx, int64_t *ret_count)
-{
-    return store_run(tx, "SELECT count(*) FROM credential WHERE deleted = 0", store_read_int, ret_count);
-}
-
 static struct store_value owner_value(const struct credential *credential)
 {
     return credential->owner[0] == '\0' ? store_null() : store_text(credential->owner);

@@ -88,9 +88,6 @@ enum status credential_row_place(struct store_tx *tx, enum credential_order orde
 enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_order order, const char *owner,
                                            credential_place_fn *each, void *arg);
 
-/* How many are not deleted. */
-enum status credential_row_count(struct store_tx *tx, int64_t *ret_count);
-
 /* A new one. ALREADY_EXISTS: the name is taken. */
 enum status credential_row_insert(struct store_tx *tx, const struct credential *credential);
 

@@ -45,7 +45,6 @@ ALLOWED = [
     ("SELECT count(*), count(DISTINCT t.credential) FROM token", "counts what stricter limits end, among all tokens"),
     ("SELECT DISTINCT t.credential FROM token", "whose tokens those are, for a preview"),
     ("WHERE c.owner = $1 AND r.revoked = 0 ORDER BY c.id", "the roles of one owner's credentials"),
-    ("SELECT count(*) FROM credential WHERE deleted = 0", "once a list: how many there are"),
     # the first or the last of an order
     (r"^SELECT id, .* FROM credential ORDER BY .*, id( DESC)? LIMIT \$1$", "a list's first page, along an index"),
     ("SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", "the last one"),

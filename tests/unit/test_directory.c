@@ -188,6 +188,7 @@ static void what_is_there_is_found_while_the_table_grows_and_shrinks(void **stat
         atomic_store(&scene.put, id);
     }
     assert_int_equal(count_each(directory), 1000);
+    assert_int_equal(directory_count(directory), 999); /* the first one is deleted */
     for (int64_t id = 2; id <= 1000; id++) {
         directory_purge(directory, id);
         char client_id[CLIENT_ID_LEN + 1];
@@ -199,6 +200,7 @@ static void what_is_there_is_found_while_the_table_grows_and_shrinks(void **stat
         assert_true(directory_end(directory, turn));
     }
     assert_int_equal(count_each(directory), 1);
+    assert_int_equal(directory_count(directory), 0);
     atomic_store(&scene.is_over, true);
     for (int i = 0; i < READERS; i++)
         pthread_join(readers[i], NULL);
