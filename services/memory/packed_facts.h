@@ -8,6 +8,7 @@
 
 struct packed_facts;
 
+/* `facts` stay the caller's. */
 struct packed_facts *packed_facts_new(const struct credential_facts *facts);
 /* Of one that is purged: no token of it is active from now on, and none of its epochs is still to come. It lives for
  * good, also where it is given to packed_facts_free. */
@@ -15,6 +16,7 @@ const struct packed_facts *packed_facts_purged(void);
 /* A function for epoch_discard. NULL is fine. */
 void packed_facts_free(void *packed);
 
+/* Without unpacking them. */
 int64_t packed_facts_version(const struct packed_facts *packed);
 bool packed_facts_are_deleted(const struct packed_facts *packed);
 
