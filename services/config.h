@@ -57,7 +57,7 @@
       "a folder for events that the audit log no longer keeps (audit_retention); empty: they go") \
     X(TEXT, log_level, "info", "debug, info, warn or error") \
     X(TEXT, log_format, "logfmt", "logfmt or json") \
-    X(INT, max_tokens_in_memory, 2000000, "live tokens kept in memory, about 130 bytes each") \
+    X(INT, max_tokens_in_memory, 2000000, "live tokens kept in memory, 85 to 140 bytes each") \
     X(INT, flush_interval_ms, 2000, "how often uses are stored; after a crash a token may expire this much early") \
     X(INT, lame_duck_ms, 0, "how long a stop first goes on serving, while it says that it is not ready") \
     X(INT, grace_ms, 10000, "how long a stop waits for calls under way") \
