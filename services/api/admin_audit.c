@@ -114,7 +114,7 @@ static enum status look(struct audit_listing *listing, struct audit_filter *filt
     filter->limit = sees_all ? listing->size + 1 : LOOK_ROWS;
     while (!is_end && !listing->has_more) {
         int64_t before = listing->looked;
-        TRY(audit_list(listing->admin->work.tx, filter, add_event, listing));
+        TRY(audit_row_list(listing->admin->work.tx, filter, add_event, listing));
         is_end = sees_all || listing->looked - before < LOOK_ROWS;
         listing->has_more |= !is_end && listing->looked >= LOOK_MAX;
         filter->below = listing->last;
@@ -176,7 +176,7 @@ enum status verify_audit_log(struct admin_call *admin)
     TRY(page_read(admin, request->page_token, "", &cursor));
     if (!read_place(cursor, &place))
         return STATUS_INTERNAL;
-    TRY(audit_verify(admin->work.tx, request->page_size, &place, &verdict));
+    TRY(audit_row_verify(admin->work.tx, request->page_size, &place, &verdict));
     response->events_checked = verdict.checked;
     response->first_broken_sequence = verdict.broken;
     response->intact = verdict.broken == 0;

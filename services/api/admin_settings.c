@@ -60,7 +60,7 @@ enum status get_settings(struct admin_call *admin)
 {
     RESPOND(Gatehouse__V1__GetSettingsResponse, gatehouse__v1__get_settings_response__init);
     struct settings settings;
-    TRY(setting_load(admin->work.tx, &settings));
+    TRY(setting_row_load(admin->work.tx, &settings));
     response->settings = make_settings(admin, &settings);
     return STATUS_OK;
 }
@@ -100,7 +100,7 @@ static void tell_settings(struct admin_call *admin, const struct settings *befor
 static enum status next_settings(struct admin_call *admin, struct settings *before, struct settings *next)
 {
     const Gatehouse__V1__UpdateSettingsRequest *request = (const void *)admin->request;
-    TRY(setting_load(admin->work.tx, before));
+    TRY(setting_row_load(admin->work.tx, before));
     TRY(admin_check_etag(admin, request->settings->etag, before->version));
     *next = *before;
     TRY(read_settings(admin, request, next));
@@ -141,7 +141,7 @@ enum status update_settings(struct admin_call *admin)
     struct settings before, next;
     admin->subject = "settings";
     if (admin->is_replay) {
-        TRY(setting_load(work->tx, &next));
+        TRY(setting_row_load(work->tx, &next));
         response->settings = make_settings(admin, &next);
         return admin_impact(admin, 0, &response->impact);
     }
@@ -152,7 +152,7 @@ enum status update_settings(struct admin_call *admin)
     admin->recent = admin->is_dry ? admin->looked : admin->recent;
     admin_tell_ended(admin);
     if (!admin->is_unchanged) {
-        TRY(setting_save(work->tx, &next));
+        TRY(setting_row_save(work->tx, &next));
         TRY(work_change_settings(work, &next));
     }
     response->settings = make_settings(admin, &next);

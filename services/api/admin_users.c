@@ -133,9 +133,9 @@ enum status list_users(struct admin_call *admin)
     size = page_size(request->page_size);
     TRY(read_user_filter(admin, request->filter, &text, &role));
     TRY(page_read(admin, request->page_token, request->filter, &cursor));
-    TRY(user_list(admin->work.tx, cursor, text, role, size + 1, add_user, listing));
+    TRY(user_row_list(admin->work.tx, cursor, text, role, size + 1, add_user, listing));
     if (cursor[0] == '\0')
-        TRY(user_count(admin->work.tx, text, role, &response->total_size));
+        TRY(user_row_count(admin->work.tx, text, role, &response->total_size));
     response->users = arena_array(&admin->arena, Gatehouse__V1__User *, (size_t)size);
     for (size_t i = 0; i < listing->count && i < (size_t)size; i++) {
         struct user user;

@@ -72,7 +72,7 @@ static enum status set_times(struct archiving *archiving, struct store_tx *tx)
     struct clock *clock = archiving->archive->clock;
     int64_t database = 0, now = clock_settled(clock);
     struct settings settings;
-    TRY(setting_load(tx, &settings));
+    TRY(setting_row_load(tx, &settings));
     TRY(store_now(tx, &database));
     archiving->latest = clock_now(clock);
     if (database < now)

@@ -274,7 +274,7 @@ enum status news_read(struct store_tx *tx, struct news *news)
     news->kind = NEWS_START;
     TRY(news->is_start ? read_start(tx, news) : read_log(tx, news));
     if (news->has_settings)
-        TRY(setting_load(tx, &news->settings));
+        TRY(setting_row_load(tx, &news->settings));
     if (news->has_roles)
         TRY(role_row_list(tx, read_role, news));
     /* There are always roles. Where there are none, the tables were put in place of others after this transaction's

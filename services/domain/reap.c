@@ -114,7 +114,7 @@ static enum status mend_settings(struct reaping *reaping, struct settings *setti
     struct work *work = &reaping->work;
     if (!settings_mend(settings, reaping->latest, work->now))
         return STATUS_OK;
-    TRY(setting_save(work->tx, settings));
+    TRY(setting_row_save(work->tx, settings));
     return work_change_settings(work, settings);
 }
 
@@ -167,7 +167,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     work_begin(work, tx);
     reaping->is_tidy_behind = false;
     reaping->secret_cursor = reaping->reap->secret_cursor;
-    TRY(setting_load(tx, &settings));
+    TRY(setting_row_load(tx, &settings));
     TRY(store_now(tx, &database));
     if (database < now)
         now = database;

@@ -65,7 +65,7 @@ static enum status read_event(const struct store_row *row, void *arg)
 
 #define AUDIT_COLUMNS "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash"
 
-enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg)
+enum status audit_row_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg)
 {
     struct listing listing = {each, arg};
     char pattern[2 * PATTERN_TEXT_MAX + 3];
@@ -158,8 +158,8 @@ static enum status begin(struct store_tx *tx, struct audit_place *place, struct 
     return STATUS_OK;
 }
 
-enum status audit_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
-                         struct audit_verdict *ret_verdict)
+enum status audit_row_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
+                             struct audit_verdict *ret_verdict)
 {
     struct verifying verifying = {place, ret_verdict, 0};
     *ret_verdict = (struct audit_verdict){.broken = 0};

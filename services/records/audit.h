@@ -19,7 +19,7 @@ struct audit_filter {
 
 /* Newest first; what an event points to lives until `each` returns. */
 typedef enum status audit_each_fn(const struct audit_event *event, void *arg);
-enum status audit_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg);
+enum status audit_row_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg);
 
 /* The oldest ones behind the event `after`, in order. */
 enum status audit_row_page(struct store_tx *tx, int64_t after, int limit, audit_each_fn *each, void *arg);
@@ -38,7 +38,7 @@ struct audit_verdict {
 
 /* Checks at most `most` events (0: all), and moves the place behind them. One that is not in the log any more is moved
  * to where the log goes on, if the event that says so is there. */
-enum status audit_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
-                         struct audit_verdict *ret_verdict);
+enum status audit_row_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
+                             struct audit_verdict *ret_verdict);
 
 #endif

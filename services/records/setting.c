@@ -15,7 +15,7 @@ static enum status read_setting(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-enum status setting_load(struct store_tx *tx, struct settings *ret_settings)
+enum status setting_row_load(struct store_tx *tx, struct settings *ret_settings)
 {
 #define DEFAULT(member, key, field, otherwise) .member = (otherwise),
     *ret_settings = (struct settings){SETTINGS(DEFAULT)};
@@ -23,7 +23,7 @@ enum status setting_load(struct store_tx *tx, struct settings *ret_settings)
     return store_run(tx, "SELECT name, value FROM setting", read_setting, ret_settings);
 }
 
-enum status setting_save(struct store_tx *tx, const struct settings *settings)
+enum status setting_row_save(struct store_tx *tx, const struct settings *settings)
 {
 #define SAVE(member, key, field, otherwise) \
     TRY(store_run(tx, \

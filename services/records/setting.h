@@ -7,9 +7,9 @@
 #include "store/store.h"
 
 /* Defaults where nothing is stored. */
-enum status setting_load(struct store_tx *tx, struct settings *ret_settings);
+enum status setting_row_load(struct store_tx *tx, struct settings *ret_settings);
 
 /* All of them, as they are. */
-enum status setting_save(struct store_tx *tx, const struct settings *settings);
+enum status setting_row_save(struct store_tx *tx, const struct settings *settings);
 
 #endif

@@ -97,8 +97,8 @@ static enum status read_listed(const struct store_row *row, void *arg)
     " deleted = 0 AND id > $1 AND lower(id) LIKE $2 ESCAPE '\\' AND ($3 < 0 OR EXISTS (SELECT 1 FROM user_role r" \
     " WHERE r.user_id = user_account.id AND r.role = $3 AND r.revoked = 0))"
 
-enum status user_list(struct store_tx *tx, const char *after, const char *text, int role, int limit, user_each_fn *each,
-                      void *arg)
+enum status user_row_list(struct store_tx *tx, const char *after, const char *text, int role, int limit,
+                          user_each_fn *each, void *arg)
 {
     char pattern[2 * PATTERN_TEXT_MAX + 3];
     pattern_make(text, pattern);
@@ -108,7 +108,7 @@ enum status user_list(struct store_tx *tx, const char *after, const char *text, 
         read_listed, &listing, store_text(after), store_text(pattern), store_int(role), store_int(limit));
 }
 
-enum status user_count(struct store_tx *tx, const char *text, int role, int64_t *ret_count)
+enum status user_row_count(struct store_tx *tx, const char *text, int role, int64_t *ret_count)
 {
     char pattern[2 * PATTERN_TEXT_MAX + 3];
     pattern_make(text, pattern);

@@ -33,8 +33,8 @@ enum status user_row_save_role(struct store_tx *tx, const char *id, int role, bo
 
 /* By id, those after `after`, whose id contains `text` ("": all) and who have role number `role` (-1: any). */
 typedef enum status user_each_fn(const struct user *user, void *arg);
-enum status user_list(struct store_tx *tx, const char *after, const char *text, int role, int limit, user_each_fn *each,
-                      void *arg);
-enum status user_count(struct store_tx *tx, const char *text, int role, int64_t *ret_count);
+enum status user_row_list(struct store_tx *tx, const char *after, const char *text, int role, int limit,
+                          user_each_fn *each, void *arg);
+enum status user_row_count(struct store_tx *tx, const char *text, int role, int64_t *ret_count);
 
 #endif

@@ -22,7 +22,7 @@ struct part {
 static enum status verify(struct store_tx *tx, void *arg)
 {
     struct part *part = arg;
-    return audit_verify(tx, part->most, &part->place, &part->verdict);
+    return audit_row_verify(tx, part->most, &part->place, &part->verdict);
 }
 
 /* By parts of so many events (0: of all), each of which goes on where the one before it has ended. */

@@ -30,10 +30,10 @@ static enum status limit(struct work *work, void *arg)
 {
     const int *most = arg;
     struct settings settings;
-    TRY(setting_load(work->tx, &settings));
+    TRY(setting_row_load(work->tx, &settings));
     settings.max_tokens = *most;
     settings.version++;
-    TRY(setting_save(work->tx, &settings));
+    TRY(setting_row_save(work->tx, &settings));
     return work_change_settings(work, &settings);
 }
 

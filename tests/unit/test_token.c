@@ -99,12 +99,12 @@ static enum status change_settings(struct work *work, void *arg)
 {
     const struct change *change = arg;
     struct settings before, next;
-    TRY(setting_load(work->tx, &before));
+    TRY(setting_row_load(work->tx, &before));
     next = before;
     next.idle_timeout = change->idle_timeout;
     next.max_token_life = change->max_token_life;
     settings_raise(&before, &next, work->now);
-    TRY(setting_save(work->tx, &next));
+    TRY(setting_row_save(work->tx, &next));
     return work_change_settings(work, &next);
 }
 
