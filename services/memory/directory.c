@@ -2,25 +2,13 @@
 #include "memory/directory.h"
 
 #include "base/must.h"
+#include "memory/catalogue.h"
 #include "memory/credential_index.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ROLE_SLOTS = 1024 }; /* open addressing, at most a quarter full */
-
-/* Roles by number and by id. An entry is complete before its number counts. Another history puts another catalogue in
- * its place; the one before stays, for somebody may be reading it. */
-struct catalogue {
-    struct role *roles[ROLES_MAX];
-    _Atomic int count;
-    _Atomic int16_t slots[ROLE_SLOTS]; /* number + 1; 0: empty */
-    _Atomic int resource_server;       /* -1: not there yet */
-    _Atomic int graded[GRADE_USER_MANAGER + 1];
-    struct catalogue *before;
-};
 
 struct directory {
     pthread_mutex_t lock; /* of writers */
@@ -34,16 +22,6 @@ struct directory {
     _Atomic int64_t revision, change_id; /* the position */
     struct epoch_bin bin;
 };
-
-static struct catalogue *catalogue_new(struct catalogue *before)
-{
-    struct catalogue *catalogue = must(calloc(1, sizeof *catalogue));
-    catalogue->before = before;
-    for (int grade = GRADE_NONE; grade <= GRADE_USER_MANAGER; grade++)
-        atomic_init(&catalogue->graded[grade], -1);
-    atomic_init(&catalogue->resource_server, -1);
-    return catalogue;
-}
 
 struct directory *directory_new(void)
 {
@@ -76,12 +54,7 @@ void directory_free(struct directory *directory)
     }
     credential_index_done(&directory->by_id);
     credential_index_done(&directory->by_client_id);
-    for (struct catalogue *catalogue = directory->catalogue, *before; catalogue != NULL; catalogue = before) {
-        before = catalogue->before;
-        for (int i = 0; i < catalogue->count; i++)
-            free(catalogue->roles[i]);
-        free(catalogue);
-    }
+    catalogue_free(directory->catalogue);
     free((void *)(uintptr_t)atomic_load(&directory->settings));
     epoch_empty(&directory->bin);
     pthread_mutex_destroy(&directory->lock);
@@ -204,27 +177,19 @@ struct directory_ends directory_count_ends(struct directory *directory, int64_t 
     return ends;
 }
 
-static size_t role_slot(const char *role_id)
+static struct catalogue *catalogue_of(struct directory *directory)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a; an administrator chooses these ids, no stranger */
-    for (; *role_id != '\0'; role_id++)
-        hash = (hash ^ (uint8_t)*role_id) * 16777619u;
-    return hash % ROLE_SLOTS;
+    return atomic_load_explicit(&directory->catalogue, memory_order_acquire);
 }
 
 int directory_role_number(struct directory *directory, const char *role_id)
 {
-    const struct catalogue *catalogue = atomic_load_explicit(&directory->catalogue, memory_order_acquire);
-    for (size_t slot = role_slot(role_id);; slot = (slot + 1) % ROLE_SLOTS) {
-        int number = atomic_load_explicit(&catalogue->slots[slot], memory_order_acquire) - 1;
-        if (number < 0 || strcmp(catalogue->roles[number]->id, role_id) == 0)
-            return number;
-    }
+    return catalogue_number(catalogue_of(directory), role_id);
 }
 
 int directory_graded(struct directory *directory, enum grade grade)
 {
-    return atomic_load_explicit(&directory->catalogue, memory_order_acquire)->graded[grade];
+    return catalogue_graded(catalogue_of(directory), grade);
 }
 
 enum grade directory_grade(struct directory *directory, const struct role_set *roles)
@@ -240,20 +205,17 @@ enum grade directory_grade(struct directory *directory, const struct role_set *r
 
 int directory_resource_server(struct directory *directory)
 {
-    return atomic_load_explicit(&directory->catalogue, memory_order_acquire)->resource_server;
+    return catalogue_resource_server(catalogue_of(directory));
 }
 
 int directory_role_count(struct directory *directory)
 {
-    const struct catalogue *catalogue = atomic_load_explicit(&directory->catalogue, memory_order_acquire);
-    return atomic_load_explicit(&catalogue->count, memory_order_acquire);
+    return catalogue_count(catalogue_of(directory));
 }
 
 const struct role *directory_role(struct directory *directory, int number)
 {
-    const struct catalogue *catalogue = atomic_load_explicit(&directory->catalogue, memory_order_acquire);
-    int count = atomic_load_explicit(&catalogue->count, memory_order_acquire);
-    return number >= 0 && number < count ? catalogue->roles[number] : NULL;
+    return catalogue_role(catalogue_of(directory), number);
 }
 
 const char *directory_role_id(struct directory *directory, int number)
@@ -390,42 +352,10 @@ void directory_purge(struct directory *directory, int64_t credential_id)
     directory_unlock(directory);
 }
 
-static void add_role(struct catalogue *catalogue, const struct role *role)
-{
-    struct role *copy = must(malloc(sizeof *copy));
-    *copy = *role;
-    catalogue->roles[role->number] = copy;
-    atomic_store_explicit(&catalogue->count, role->number + 1, memory_order_release);
-    size_t slot = role_slot(role->id);
-    while (catalogue->slots[slot] != 0)
-        slot = (slot + 1) % ROLE_SLOTS;
-    atomic_store_explicit(&catalogue->slots[slot], (int16_t)(role->number + 1), memory_order_release);
-    if (!role->is_built_in) /* an operator's own of the same name, older than ours, gives no right */
-        return;
-    if (role_grade(role->id) != GRADE_NONE)
-        atomic_store(&catalogue->graded[role_grade(role->id)], role->number);
-    if (strcmp(role->id, ROLE_RESOURCE_SERVER) == 0)
-        atomic_store(&catalogue->resource_server, role->number);
-}
-
-static void update_role(struct role *present, const struct role *role)
-{
-    memcpy(present->name, role->name, sizeof present->name);
-    memcpy(present->group, role->group, sizeof present->group);
-    memcpy(present->description, role->description, sizeof present->description);
-    present->is_retired = role->is_retired;
-    present->version = role->version;
-}
-
 void directory_put_role(struct directory *directory, const struct role *role)
 {
     directory_lock(directory);
-    struct catalogue *catalogue = directory->catalogue;
-    struct role *present = role->number < catalogue->count ? catalogue->roles[role->number] : NULL;
-    if (present != NULL && role->version >= present->version)
-        update_role(present, role);
-    else if (role->number == catalogue->count && role->number < ROLES_MAX)
-        add_role(catalogue, role);
+    catalogue_put(directory->catalogue, role, false);
     directory_unlock(directory);
 }
 
@@ -467,25 +397,13 @@ static void replace_facts(struct directory *directory, const struct credential_f
     }
 }
 
-static bool has_same_roles(const struct catalogue *catalogue, const struct directory_content *content)
-{
-    bool is_same = (size_t)catalogue->count <= content->role_count;
-    for (int i = 0; is_same && i < catalogue->count; i++)
-        is_same = strcmp(catalogue->roles[i]->id, content->roles[i].id) == 0;
-    return is_same;
-}
-
 static void replace_roles(struct directory *directory, const struct directory_content *content)
 {
     struct catalogue *catalogue = directory->catalogue;
-    if (!has_same_roles(catalogue, content))
+    if (!catalogue_fits(catalogue, content->roles, content->role_count))
         catalogue = catalogue_new(catalogue);
-    for (size_t i = 0; i < content->role_count; i++) {
-        if (content->roles[i].number < catalogue->count)
-            update_role(catalogue->roles[content->roles[i].number], &content->roles[i]);
-        else if (content->roles[i].number == catalogue->count && catalogue->count < ROLES_MAX)
-            add_role(catalogue, &content->roles[i]);
-    }
+    for (size_t i = 0; i < content->role_count; i++)
+        catalogue_put(catalogue, &content->roles[i], true);
     atomic_store_explicit(&directory->catalogue, catalogue, memory_order_release);
 }
 
