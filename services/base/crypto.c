@@ -14,11 +14,13 @@ static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
 static pthread_key_t sha256_context;
 
+/* By pthread, where a thread ends: its context, which it made. */
 static void free_context(void *context)
 {
     EVP_MD_CTX_free(context);
 }
 
+/* By pthread_once, on the first thread that wants a digest. */
 static void fetch_sha256(void)
 {
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);

@@ -41,6 +41,7 @@ static void let_go(void *data)
     atomic_store(&reader->is_taken, false);
 }
 
+/* By pthread_once. */
 static void make_key(void)
 {
     if (pthread_key_create(&thread_end, let_go) != 0)

@@ -94,6 +94,7 @@ static wint_t next(const char **text)
 
 static locale_t unicode;
 
+/* By pthread_once. */
 static void find_unicode(void)
 {
     unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL); /* glibc has it built in */

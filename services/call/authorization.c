@@ -173,6 +173,8 @@ static void checking_free(struct checking *checking)
     arena_done(&arena);
 }
 
+/* The closure of the introspection that it asked for, once, on whichever thread that ends: `data`, the checking, is
+ * freed. */
 static void answer(const Gatehouse__V1__IntrospectResponse *introspected, void *data)
 {
     struct checking *checking = data;
@@ -191,12 +193,14 @@ static void answer(const Gatehouse__V1__IntrospectResponse *introspected, void *
     checking_free(checking);
 }
 
+/* From any thread, as the call that it stands for. */
 static bool is_cancelled(const struct call *call)
 {
     const struct call *asked = ((const struct checking *)call)->asked;
     return asked->is_cancelled != NULL && asked->is_cancelled(asked);
 }
 
+/* The service, from any thread. */
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
 {
@@ -222,6 +226,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     }
 }
 
+/* The service's destroy. */
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* it is part of its owner */

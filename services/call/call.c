@@ -29,6 +29,7 @@ enum status call_waits(const void *of)
     return call->is_cancelled != NULL && call->is_cancelled(call) ? STATUS_CANCELLED : STATUS_OK;
 }
 
+/* An on_cancel: who looks at is_cancelled by himself need not be told. */
 static void nothing(struct call *call)
 {
     (void)call;

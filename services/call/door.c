@@ -7,6 +7,7 @@
 
 enum { RETRY_MS = 1000 };
 
+/* The service, from any thread. */
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
 {
@@ -21,6 +22,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     closure(NULL, closure_data);
 }
 
+/* The service's destroy. */
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* it is part of its owner */

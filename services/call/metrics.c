@@ -60,6 +60,7 @@ static bool is_server_error(enum status status)
            status == STATUS_INTERNAL || status == STATUS_UNAVAILABLE;
 }
 
+/* Once a series, on the thread that counts first in it. */
 static void format_rpc(struct series *series)
 {
     const char *status = status_name((enum status)series->code);
@@ -70,6 +71,7 @@ static void format_rpc(struct series *series)
              is_error ? status : "", is_error ? "\"" : "");
 }
 
+/* The same. */
 static void format_http(struct series *series)
 {
     int len =

@@ -51,7 +51,7 @@ struct first {
     char *secret;
 };
 
-static enum status create_first(struct store_tx *tx, void *arg)
+static enum status create_first_tx(struct store_tx *tx, void *arg)
 {
     struct first *first = arg;
     struct work *work = first->work;
@@ -78,7 +78,7 @@ enum status administrator_create(struct store *store, struct work *work, const c
                                  char client_id[static CLIENT_ID_LEN + 1], char secret[static SECRET_TEXT_LEN + 1])
 {
     struct first first = {work, name, client_id, secret};
-    enum status status = store_write_wait(store, create_first, &first);
+    enum status status = store_write_wait(store, create_first_tx, &first);
     if (status == STATUS_OK)
         work_apply(work);
     work_reset(work);

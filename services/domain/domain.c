@@ -86,7 +86,7 @@ static enum status seed_tx(struct store_tx *tx, void *arg)
     return instance_insert_key(tx, key);
 }
 
-static enum status read_floor(struct store_tx *tx, void *arg)
+static enum status read_floor_tx(struct store_tx *tx, void *arg)
 {
     return floor_read(tx, arg);
 }
@@ -100,7 +100,7 @@ static enum status load_tx(struct store_tx *tx, void *arg)
 static enum status start_clock(struct domain *domain)
 {
     int64_t floor = 0;
-    TRY(store_read_wait(domain->store, read_floor, &floor));
+    TRY(store_read_wait(domain->store, read_floor_tx, &floor));
     domain->clock = clock_new(floor);
     domain->owns_clock = true;
     struct clock_state state;

@@ -275,6 +275,7 @@ void flush_note_missing(struct flush *flush, int64_t count)
               "tokens that were in use are not in the database any more; they are inactive from now on", NULL);
 }
 
+/* A store_done_fn, after look_for_missing_tx: the flushing goes on to its end. */
 static void missing_known(enum status status, void *arg)
 {
     struct flushing *flushing = arg;

@@ -224,7 +224,7 @@ static bool take_in(struct looking *looking)
     return is_right;
 }
 
-static enum status look_now(struct store_tx *tx, void *arg)
+static enum status look_now_tx(struct store_tx *tx, void *arg)
 {
     begin_look(arg);
     return look_tx(tx, arg);
@@ -236,7 +236,7 @@ void follow_once(struct follow *follow)
     struct looking looking = {.follow = follow};
     bool is_done = false;
     for (int i = 0; i < LOOKS && !is_done; i++, pause_ms = 0)
-        is_done = store_follow(follow->store, pause_ms, look_now, &looking) != STATUS_OK || take_in(&looking);
+        is_done = store_follow(follow->store, pause_ms, look_now_tx, &looking) != STATUS_OK || take_in(&looking);
     news_done(&looking.news);
 }
 

@@ -154,6 +154,7 @@ static bool is_ahead(const struct introspection *introspection)
 
 static void load(struct introspection *introspection);
 
+/* Whom follow_refresh calls, on the store's thread: memory is current, or cannot be. */
 static void load_again(enum status status, void *arg)
 {
     struct introspection *introspection = arg;

@@ -113,6 +113,7 @@ static void insert(struct issuing *issuing, enum store_kind kind)
                                                             .waiter = issuing->waiter});
 }
 
+/* Whom flush_begin calls: what was noted is stored, and it is tried again. */
 static void insert_flushed(enum status status, void *arg)
 {
     struct issuing *issuing = arg;

@@ -187,6 +187,7 @@ static enum news_kind judge(const struct log_reading *reading)
     return reading->is_unknown ? NEWS_CUT : NEWS_SINCE;
 }
 
+/* A role_each_fn. */
 static enum status read_role(const struct role *role, void *arg)
 {
     struct news *news = arg;

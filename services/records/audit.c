@@ -112,6 +112,7 @@ struct verifying {
     int64_t seen; /* of this statement */
 };
 
+/* An audit_each_fn. */
 static enum status verify_event(const struct audit_event *event, void *arg)
 {
     struct verifying *verifying = arg;
@@ -130,6 +131,8 @@ static enum status verify_event(const struct audit_event *event, void *arg)
     return STATUS_OK;
 }
 
+/* An audit_each_fn, of the event that the anchor names: where it says what the anchor says, the anchor's event becomes
+ * 0. */
 static enum status check_signature(const struct audit_event *event, void *arg)
 {
     struct audit_anchor *anchor = arg;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions in headers that no comment tells of. One comment may tell of several that stand together, without a blank line; one
-before a struct tells of the function right behind it, too. Prints them."""
+before a struct tells of the function right behind it, too. And static functions of the folders below that others call back, of which no line
+says who calls them: except those whose name says it (services/README.md, and CALLED). Prints them."""
 import re
 import subprocess
 import sys
@@ -31,7 +32,29 @@ def look(path):
         at += 1
 
 
+FOLDERS = "base", "call", "domain", "memory", "records", "rules"
+CALLED = re.compile(r"\w+_tx|\w+_done|compare(_\w+)?")  # store_fn, store_done_fn, for qsort and bsearch; in records, read_…: store_row_fn
+STATIC = re.compile(r"static (?:\[\[\w+\]\] )?(?:inline )?(?:const )?(?:enum \w+|struct \w+|\w+)[ *]+(\w+)\(")
+
+
+def look_at_callbacks(path):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    lines = text.split("\n")
+    code = re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"', " ", text, flags=re.S)
+    for at, line in enumerate(lines):
+        match = STATIC.match(line)
+        if not match or CALLED.fullmatch(match[1]) or (path.startswith("services/records/") and match[1].startswith("read_")):
+            continue
+        end = next(i for i in range(at, len(lines)) if re.search(r"[;{]$|^\{", lines[i]))
+        is_told = lines[at - 1].endswith("*/")
+        if not lines[end].endswith(";") and not is_told and re.search(rf"(?<![\w.>]){match[1]}\b(?!\s*\()", code):
+            yield f"{path}:{at + 1}: who calls {match[1]} back?"
+
+
 files = subprocess.run(["git", "ls-files", "services/*.h", "client/*.h"], check=True, capture_output=True, text=True).stdout.split()
-found = [line for path in files for line in look(path)]
+sources = subprocess.run(["git", "ls-files", *(f"services/{folder}/*.c" for folder in FOLDERS)], check=True, capture_output=True,
+                         text=True).stdout.split()
+found = [line for path in files for line in look(path)] + [line for path in sources for line in look_at_callbacks(path)]
 print(*found, sep="\n", end="")
 sys.exit(bool(found))
