@@ -104,7 +104,7 @@ class Case(unittest.TestCase):
         self.until(is_hit, "a hit")
 
     def is_replica(self):
-        return self.daemon.settings["store"].startswith("postgresql:")
+        return self.daemon.settings.get("store", "").startswith("postgresql:")
 
     def bound(self):
         return LEASE + (REPLICAS if self.is_replica() else 0)

@@ -6,7 +6,7 @@ import os
 import unittest
 
 from daemon import error_of
-from edges import Case, DEADLINE, auth, bearer, boot_time, grpc, make_edge, pb, review
+from edges import Case, DEADLINE, auth, bearer, boot_time, make_edge, pb, review
 from google.protobuf import json_format
 
 
@@ -105,8 +105,9 @@ class Memory(Case):
     def test_a_request_id_is_the_same_at_both(self):
         metadata = (("authorization", "Bearer " + self.admin), ("x-request-id", "through-and-through"))
         self.edge.admin.ListCredentials(pb.ListCredentialsRequest(), metadata=metadata, timeout=DEADLINE)
+        line = "request_id=through-and-through method=/gatehouse.v1.CredentialAdmin/ListCredentials "
         for one in self.edge, self.daemon:
-            self.assertRegex(one.log_text(), "request_id=through-and-through method=/gatehouse.v1.CredentialAdmin/ListCredentials ")
+            self.until(lambda: line in one.log_text(), "the line")
 
     def test_a_change_through_the_edge_is_obeyed_there_before_it_is_answered(self):
         credential = {"client_id": self.third_party[0]}
