@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/edge.h"
 
+#include "base/clock.h"
 #include "base/must.h"
 #include "call/call.h"
 #include "contract/contract.h"
 #include "edge/upstream.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define UNTRUSTED_FOR (CLOCK_SECOND / 4)
 
 struct edge {
     ProtobufCService service; /* first */
@@ -17,7 +21,8 @@ struct edge {
     ProtobufCService *through; /* by the caller's */
     struct contract *contract;
     const char *const *identities;
-    unsigned introspect, watch; /* AuthService's methods */
+    unsigned introspect, watch;      /* AuthService's methods */
+    _Atomic int64_t untrusted_until; /* by clock_monotonic: memory was found not to be trusted */
 };
 
 /* One Introspect by the edge's own right: of its caller first, then of what it asks. */
@@ -55,9 +60,21 @@ static bool may_introspect(const struct edge *edge, const Gatehouse__V1__Introsp
     return false;
 }
 
+/* Without memory this would be two calls in place of one, for the caller and for what it asks: those that come next go
+ * through. It is looked at where memory was of no use only, for it takes locks. */
+static void look_at_trust(struct edge *edge)
+{
+    struct gatehouse_cache_stats stats;
+    gatehouse_cache_stats(edge->connection, &stats);
+    if (!stats.is_trusted)
+        atomic_store(&edge->untrusted_until, clock_monotonic() + UNTRUSTED_FOR);
+}
+
 static void caller_known(const ProtobufCMessage *response, void *closure_data)
 {
     struct asking *asking = closure_data;
+    if (!asking->remote.is_from_memory)
+        look_at_trust(asking->edge);
     if (may_introspect(asking->edge, (const Gatehouse__V1__IntrospectResponse *)response)) {
         ask(asking, asking->request, answered);
         return;
@@ -84,13 +101,6 @@ static bool is_named(const struct edge *edge, const struct call *call)
     return false;
 }
 
-static bool is_trusted(const struct edge *edge)
-{
-    struct gatehouse_cache_stats stats;
-    gatehouse_cache_stats(edge->connection, &stats);
-    return stats.is_trusted;
-}
-
 /* false: it goes through. */
 static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1__IntrospectRequest *request,
                        ProtobufCClosure closure)
@@ -102,7 +112,7 @@ static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1
         ask(asking_new(edge, call, &request->base, closure), &request->base, answered);
         return true;
     }
-    if (token == NULL || !is_trusted(edge)) /* then it would be two calls in place of one */
+    if (token == NULL || clock_monotonic() < atomic_load(&edge->untrusted_until))
         return false;
     Gatehouse__V1__IntrospectRequest caller = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
     caller.token = (char *)(uintptr_t)token;
