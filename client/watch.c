@@ -16,7 +16,7 @@ enum { PINGS = 64 }; /* of which the time is remembered */
 enum { JITTER_MS = 100, JITTER_MOST_MS = 5000 };
 #define PING_LEAST (MEMORY_SECOND / 50) /* the server takes 64 a second */
 #define SILENCE_LEAST (4 * MEMORY_SECOND)
-#define REST (5 * MEMORY_SECOND) /* between two pings while nobody asks the cache: then nothing needs proof */
+#define REST (10 * MEMORY_SECOND) /* between two pings while nobody asks the cache: then nothing needs proof */
 #define REFUSED \
     (10 * MEMORY_SECOND) /* before it is asked for a token again: failures are counted against its address */
 

@@ -2,18 +2,22 @@
 """Of bench: answers from the memory of libgatehouse's cache, and what revocation costs that must reach it."""
 import contextlib
 import re
+import struct
 import subprocess
 import sys
 import time
 
-from harness import (AUTH, LOAD, LONG_ROUNDS, MANY, QUICK, ROUNDS, SECONDS, Filled, build, cpu, in_turns, median, on, ratio, rates,
-                     resident, show)
+import hpack
+
+from harness import (AUTH, LOAD, LONG_ROUNDS, MANY, QUICK, ROUNDS, SECONDS, Filled, before_others, build, cpu, in_turns, median,
+                     on, ratio, rates, resident, show)
 from gatehouse.v1 import auth_pb2
 
-WATCHERS = (1, 200) if QUICK else (1, 200, 1000)
 REVOCATIONS = 100 if QUICK else 500
+RESTS = 12  # seconds after which a cache that nobody asks lets the server rest
 KEPT, STORM, STORMS = 100, 3000 if QUICK else 10_000, LONG_ROUNDS
-WHAT = {"check": "gatehouse_check", "limit": "the limit: a keyed hash and one access to memory", "stub": "a stub", "look": "a stub with no_touch", "introspect": "gatehouse_introspect"}
+WHAT = {"check": "gatehouse_check", "limit": "the limit: a keyed hash and one access to memory", "stub": "a stub",
+        "look": "a stub with no_touch", "introspect": "gatehouse_introspect"}
 KINDS = ("check", "limit", "stub", "look", "introspect")
 
 
@@ -72,49 +76,81 @@ def bench_cache():
 
 
 
-class Watchers:
-    """bench_watchers, on the load's core."""
+def opening(daemon):
+    """What a client of Watch says first: HTTP/2's beginning, room for all that may come, the call and a lease."""
+    def frame(kind, flags, stream, payload=b""):
+        return struct.pack(">IBBI", len(payload), kind, flags, stream)[1:] + payload
 
-    def __init__(self, daemon, count):
-        self.process = subprocess.Popen([*on(LOAD), build + "/tests/bench/bench_watchers", f"127.0.0.1:{daemon.grpc_port}",
-                                         daemon.caller, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    room = struct.pack(">I", 1 << 30)
+    headers = hpack.Encoder().encode([(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", AUTH + "Watch"),
+                                      ("content-type", "application/grpc"), ("te", "trailers"),
+                                      ("authorization", "Bearer " + daemon.caller)])
+    begin = auth_pb2.WatchRequest(begin=auth_pb2.WatchBegin(lease={"seconds": 1})).SerializeToString()
+    return (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(8, 0, 0, room) + frame(1, 4, 1, headers) +
+            frame(8, 0, 1, room) + frame(0, 0, 1, struct.pack(">BI", 0, len(begin)) + begin))
+
+
+class Beside:
+    """One of the C programs on the load's core, for as long as it is wanted."""
+
+    def __init__(self, begun, name, *arguments):
+        self.begun = begun + "\n"
+        self.process = subprocess.Popen([*on(LOAD), f"{build}/tests/bench/bench_{name}", *map(str, arguments)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
-        if self.process.stdout.readline() != "trusted\n":
-            sys.exit("bench: the caches have no lease")
+        if self.process.stdout.readline() != self.begun:
+            sys.exit("bench: what is to be beside does not begin")
         return self
 
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
 
+
+class Streams(Beside):
+    """That only listen."""
+
+    def __init__(self, daemon, count):
+        self.daemon = daemon
+        path = daemon.folder + "/opening"
+        with open(path, "wb") as file:
+            file.write(opening(daemon))
+        super().__init__("open", "watchers", daemon.grpc_port, path, count)
+
     def revoke(self, token):
-        """Milliseconds after the acknowledgement until the last cache had obeyed."""
-        self.process.stdin.write(token + "\n")
+        """Milliseconds after the acknowledgement until the last stream has been told."""
+        self.process.stdin.write("arm\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline().split()[0]) / 1000
+        self.process.stdout.readline()
+        self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=self.daemon.bearer(self.daemon.caller))
+        answered = time.monotonic() * 1000
+        return max(0, float(self.process.stdout.readline()) / 1000 - answered)
 
 
 def idle(daemon):
     """Of a core, in percent."""
     before, begin = cpu(daemon.pid), time.monotonic()
-    time.sleep(5 * SECONDS)
+    time.sleep(10)  # one ping of a cache that rests
     return (cpu(daemon.pid) - before) / (time.monotonic() - begin) * 100
 
 
-def watched_by(count):
-    with Filled(1, 0, REVOCATIONS) as daemon:
+def idle_caches(count):
+    with Filled(1, 0, 1) as daemon:
         before, alone = resident(daemon.pid), idle(daemon)
-        with Watchers(daemon, count) as watchers:
-            busy, grown = idle(daemon) - alone, resident(daemon.pid) - before
-            times = sorted(watchers.revoke(token) for token in daemon.tokens)
-    most = {"most": 10} if count == 200 else {}
-    show(f"{count:,} caches: from a revocation's answer to the last, p50", times[len(times) // 2], "ms")
-    show(f"{count:,} caches: p99", times[len(times) * 99 // 100], "ms", **most)
-    if count > 1:
-        most = {"most": 0.5} if count == 200 else {}
-        show(f"{count:,} caches: the server's CPU while nothing happens", busy, "% of a core", **most)
-        show(f"{count:,} caches: the server's memory for each", grown / count / 1024, "KiB", most=16)
+        with Beside("trusted", "idle_caches", f"127.0.0.1:{daemon.grpc_port}", daemon.caller, count):
+            grown = resident(daemon.pid) - before
+            time.sleep(RESTS)
+            busy = idle(daemon) - alone
+    show(f"{count:,} caches: the server's CPU while nobody asks them", busy, "% of a core", most=0.5)
+    show(f"{count:,} caches: the server's memory for each", grown / count / 1024, "KiB", most=16)
+
+
+def told(count):
+    with before_others(), Filled(1, 0, REVOCATIONS) as daemon, Streams(daemon, count) as streams:
+        times = sorted(streams.revoke(token) for token in daemon.tokens)
+    show(f"{count:,} streams: from a revocation's answer to the last, p50", times[len(times) // 2], "ms")
+    show(f"{count:,} streams: p99", times[len(times) * 99 // 100], "ms", **({"most": 10} if count == 200 else {}))
 
 
 class Storm:
@@ -127,7 +163,7 @@ class Storm:
         self.introspect = self.daemon.introspect(self.daemon.questions("kept"))
         self.revoked = []
         if watchers:
-            stack.enter_context(Watchers(self.daemon, watchers))
+            stack.enter_context(Streams(self.daemon, watchers))
 
     def __call__(self):
         texts, self.rest = self.rest[:STORM], self.rest[STORM:]
@@ -144,12 +180,13 @@ class Storm:
 
 
 def bench_watch():
-    print("caches of libgatehouse that watch, all in one process: what reaches them when, and what they cost the server")
-    for count in WATCHERS:
-        watched_by(count)
+    print("what hears of revocations, what it costs the server, and when it is told")
+    idle_caches(200)
+    for count in (1, 200, 1000):
+        told(count)
     with contextlib.ExitStack() as stack:
         storms = [Storm(stack, 200), Storm(stack, 0)]
         watched, unwatched = in_turns(storms, STORMS)
-    show("revocations meanwhile, 200 caches", median(storms[0].revoked), "a second")
-    show("Introspect in a storm of revocations: with 200 caches / none", ratio(watched, unwatched), least=0.9)
+    show("revocations meanwhile, 200 streams", median(storms[0].revoked), "a second")
+    show("Introspect in a storm of revocations: 200 streams / none", ratio(watched, unwatched), least=0.9)
     show("the same, CPU a request", ratio(unwatched, watched, lambda sample: sample.micros))

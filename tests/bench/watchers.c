@@ -1,24 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Caches of libgatehouse that all watch one server, in one process.
+ * Connections that watch, as light as can be, so that what is measured is the server.
  *
- *     watchers ADDRESS ACCESS_TOKEN COUNT
+ *     watchers PORT OPENING COUNT
  *
- * Says "trusted" when all have a lease. Then each line of the standard input is a token: it is revoked, and the answer
- * is how many microseconds after the revocation was acknowledged, and after it was asked for, the last cache had obeyed
- * it.
+ * Each of COUNT connections says what is in the file OPENING, and reads whatever comes. Says "open" when each has been
+ * answered and nothing comes any more. Then for each line of the standard input: "armed", and, when something has come
+ * on each, the microseconds of CLOCK_MONOTONIC at which the last had it.
  */
-#include "gatehouse.h"
-
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
-static struct gatehouse **caches, *plain;
-static size_t count;
+enum { OPENING_MAX = 4096, EVENTS_MAX = 64, QUIET_MS = 500, READ_MAX = 65536 };
+
+static void must(bool is_right, const char *what)
+{
+    if (is_right)
+        return;
+    perror(what);
+    exit(1);
+}
+
+static int open_one(uint16_t port, const char *opening, size_t len)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(connect(connection, (struct sockaddr *)&address, sizeof address) == 0, "connect");
+    must(write(connection, opening, len) == (ssize_t)len, "write");
+    return connection;
+}
 
 static int64_t now(void)
 {
@@ -27,81 +46,78 @@ static int64_t now(void)
     return time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-static struct gatehouse *open_one(char **argv, size_t entries)
+/* Who has got something since; their connections are numbered. */
+struct hearing {
+    bool *has_heard;
+    size_t left;
+};
+
+static void hear(struct hearing *hearing, size_t number)
 {
-    struct gatehouse_options options = {.address = argv[1], .access_token = argv[2], .cache_entries = entries};
-    char error[256];
-    struct gatehouse *one = gatehouse_open(&options, error);
-    if (one == NULL) {
-        fprintf(stderr, "watchers: %s\n", error);
-        exit(1);
+    if (hearing->has_heard[number])
+        return;
+    hearing->has_heard[number] = true;
+    if (--hearing->left == 0) {
+        printf("%lld\n", (long long)now());
+        fflush(stdout);
     }
-    return one;
 }
 
-static uint64_t events_of(struct gatehouse *one)
+static void arm(struct hearing *hearing, size_t count)
 {
-    struct gatehouse_cache_stats stats;
-    gatehouse_cache_stats(one, &stats);
-    return stats.is_trusted ? stats.events : UINT64_MAX;
-}
-
-static void pause_shortly(void)
-{
-    nanosleep(&(struct timespec){0, 100000}, NULL);
-}
-
-static void await_trust(void)
-{
-    for (size_t i = 0; i < count; i++)
-        while (events_of(caches[i]) == UINT64_MAX)
-            pause_shortly();
-}
-
-static void revoke(char *token)
-{
-    static uint64_t *before;
-    Gatehouse__V1__RevokeRequest request = GATEHOUSE__V1__REVOKE_REQUEST__INIT;
-    struct gatehouse_cache_stats stats;
-    if (before == NULL)
-        before = calloc(count, sizeof *before);
-    for (size_t i = 0; i < count; i++) {
-        gatehouse_cache_stats(caches[i], &stats);
-        before[i] = stats.events;
-    }
-    request.token = token;
-    int64_t begun = now();
-    if (gatehouse_revoke(plain, &request, NULL) != GATEHOUSE_OK)
-        exit(1);
-    int64_t acknowledged = now();
-    for (size_t i = 0; i < count; i++) {
-        do
-            gatehouse_cache_stats(caches[i], &stats);
-        while (stats.events == before[i]);
-    }
-    int64_t end = now();
-    printf("%lld %lld\n", (long long)(end - acknowledged), (long long)(end - begun));
+    char line[16];
+    if (read(STDIN_FILENO, line, sizeof line) <= 0)
+        exit(0);
+    memset(hearing->has_heard, 0, count * sizeof *hearing->has_heard);
+    hearing->left = count;
+    printf("armed\n");
     fflush(stdout);
+}
+
+static int read_once(int poll, const int *connections, size_t count, struct hearing *hearing, int timeout_ms)
+{
+    static char bytes[READ_MAX];
+    struct epoll_event events[EVENTS_MAX];
+    int ready = epoll_wait(poll, events, EVENTS_MAX, timeout_ms);
+    for (int i = 0; i < ready; i++) {
+        size_t number = events[i].data.u64;
+        if (number == count) {
+            arm(hearing, count);
+            continue;
+        }
+        must(read(connections[number], bytes, sizeof bytes) > 0, "a stream has ended");
+        if (hearing->left > 0)
+            hear(hearing, number);
+    }
+    return ready;
+}
+
+static void listen_to(int poll, int file, size_t number)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = number};
+    must(epoll_ctl(poll, EPOLL_CTL_ADD, file, &event) == 0, "epoll_ctl");
 }
 
 int main(int argc, char **argv)
 {
-    char token[128];
+    static char opening[OPENING_MAX];
     if (argc != 4)
         return 2;
-    count = strtoul(argv[3], NULL, 10);
-    caches = calloc(count + 1, sizeof *caches);
-    plain = open_one(argv, 0);
-    for (size_t i = 0; i < count; i++)
-        caches[i] = open_one(argv, 1000);
-    await_trust();
-    printf("trusted\n");
+    FILE *file = fopen(argv[2], "rb");
+    must(file != NULL, argv[2]);
+    size_t len = fread(opening, 1, sizeof opening, file), count = strtoul(argv[3], NULL, 10);
+    fclose(file);
+    int poll = epoll_create1(EPOLL_CLOEXEC), *connections = calloc(count, sizeof *connections);
+    struct hearing hearing = {calloc(count, sizeof *hearing.has_heard), 0};
+    for (size_t i = 0; i < count; i++) {
+        connections[i] = open_one((uint16_t)atoi(argv[1]), opening, len);
+        listen_to(poll, connections[i], i);
+    }
+    while (read_once(poll, connections, count, &hearing, QUIET_MS) > 0)
+        ;
+    printf("open\n");
     fflush(stdout);
-    while (scanf("%127s", token) == 1)
-        revoke(token);
-    for (size_t i = 0; i < count; i++)
-        gatehouse_close(caches[i]);
-    gatehouse_close(plain);
-    free(caches);
-    return 0;
+    listen_to(poll, STDIN_FILENO, count);
+    for (;;)
+        read_once(poll, connections, count, &hearing, -1);
 }
