@@ -62,6 +62,8 @@ static enum status add_event(const struct audit_event *event, void *arg)
     message->request_id = arena_text(arena, event->request_id);
     message->outcome = arena_text(arena, event->outcome);
     message->detail = arena_text(arena, event->detail);
+    message->actor_name = arena_text(arena, event->actor_name);
+    message->subject_name = arena_text(arena, event->subject_name);
     struct token_key hash;
     static_assert(sizeof hash.bytes == SHA256_BYTES);
     memcpy(hash.bytes, event->hash, SHA256_BYTES);
@@ -82,8 +84,8 @@ static const char *spell(struct arena *arena, const char *name)
 
 static enum status read_audit_filter(struct admin_call *admin, const char *text, struct audit_filter *ret_filter)
 {
-    static const char *const allowed[] = {
-        "actor=", "action=", "subject=", "peer=", "outcome=", "time<", "time>", "detail:", NULL};
+    static const char *const allowed[] = {"actor=", "action=", "subject=", "peer=",    "outcome=", "time<",
+                                          "time>",  "detail:", "actor:",   "subject:", NULL};
     enum { NAMES = 2 }; /* of those below, which may be client IDs */
     struct filter filter;
     struct call *call = admin_fails(admin);
@@ -97,7 +99,10 @@ static enum status read_audit_filter(struct admin_call *admin, const char *text,
     };
     for (size_t i = 0; i < filter.count; i++) {
         const struct filter_term *term = &filter.terms[i];
-        for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++)
+        bool is_part = term->op == ':' && strcmp(term->field, "detail") != 0;
+        if (is_part)
+            *(term->field[0] == 'a' ? &ret_filter->actor_part : &ret_filter->subject_part) = term->value;
+        for (size_t j = 0; !is_part && j < sizeof texts / sizeof texts[0]; j++)
             if (strcmp(term->field, texts[j].field) == 0)
                 *texts[j].value = j < NAMES ? spell(&admin->arena, term->value) : term->value;
         int64_t *time = term->op == '<' ? &ret_filter->before : &ret_filter->after;

@@ -89,7 +89,9 @@
  * @property {string} eventTime
  * @property {string} [actor]
  * @property {string} action
+ * @property {string} [actorName]
  * @property {string} [subject]
+ * @property {string} [subjectName]
  * @property {string} [peer]
  * @property {string} [requestId]
  * @property {string} [outcome]

@@ -42,9 +42,8 @@ struct listing {
     void *arg;
 };
 
-static enum status read_event(const struct store_row *row, void *arg)
+static struct audit_event event_of(const struct store_row *row)
 {
-    struct listing *listing = arg;
     struct audit_event event = {
         .sequence = store_row_int(row, 0),
         .at = store_row_int(row, 1),
@@ -60,25 +59,53 @@ static enum status read_event(const struct store_row *row, void *arg)
     const void *hash = store_row_blob(row, 9, &len);
     if (len == SHA256_BYTES)
         memcpy(event.hash, hash, SHA256_BYTES);
+    return event;
+}
+
+/* Called by store_run, for each row. */
+static enum status read_event(const struct store_row *row, void *arg)
+{
+    struct listing *listing = arg;
+    struct audit_event event = event_of(row);
+    return listing->each(&event, listing->arg);
+}
+
+/* Called by store_run, for each row, behind which are the names. */
+static enum status read_named(const struct store_row *row, void *arg)
+{
+    struct listing *listing = arg;
+    struct audit_event event = event_of(row);
+    event.actor_name = store_row_text(row, 10);
+    event.subject_name = store_row_text(row, 11);
     return listing->each(&event, listing->arg);
 }
 
 #define AUDIT_COLUMNS "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash"
 
+/* Its id, or the name that its credential has now. */
+#define PART_OF(column, pattern) \
+    " AND (" pattern " = '%%' OR lower(" column ") LIKE " pattern " ESCAPE '\\'" \
+    " OR " column " IN (SELECT client_id FROM credential WHERE lower(name) LIKE " pattern " ESCAPE '\\'))"
+#define NAME_OF(column) "(SELECT name FROM credential WHERE client_id = audit." column ")"
+#define LIST \
+    "SELECT " AUDIT_COLUMNS ", " NAME_OF("actor") ", " NAME_OF( \
+        "subject") " FROM audit" \
+                   " WHERE sequence < $1 AND at > $2 AND at < $3" \
+                   " AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL) AND (subject = $6 OR $6 IS NULL)" \
+                   " AND (peer = $7 OR $7 IS NULL) AND (outcome = $8 OR $8 IS NULL) AND lower(detail) LIKE $9 ESCAPE " \
+                   "'\\'" PART_OF("actor", "$10") PART_OF("subject", "$11") " ORDER BY sequence DESC LIMIT $12"
+
 enum status audit_row_list(struct store_tx *tx, const struct audit_filter *filter, audit_each_fn *each, void *arg)
 {
     struct listing listing = {each, arg};
-    char pattern[2 * PATTERN_TEXT_MAX + 3];
-    pattern_make(filter->detail, pattern);
-    return store_run(
-        tx,
-        "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < $1 AND at > $2 AND at < $3"
-        " AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL) AND (subject = $6 OR $6 IS NULL)"
-        " AND (peer = $7 OR $7 IS NULL) AND (outcome = $8 OR $8 IS NULL) AND lower(detail) LIKE $9 ESCAPE '\\'"
-        " ORDER BY sequence DESC LIMIT $10",
-        read_event, &listing, store_int(filter->below), store_int(filter->after), store_int(filter->before),
-        store_text(filter->actor), store_text(filter->action), store_text(filter->subject), store_text(filter->peer),
-        store_text(filter->outcome), store_text(pattern), store_int(filter->limit));
+    char detail[2 * PATTERN_TEXT_MAX + 3], actor[sizeof detail], subject[sizeof detail];
+    pattern_make(filter->detail, detail);
+    pattern_make(filter->actor_part, actor);
+    pattern_make(filter->subject_part, subject);
+    return store_run(tx, LIST, read_named, &listing, store_int(filter->below), store_int(filter->after),
+                     store_int(filter->before), store_text(filter->actor), store_text(filter->action),
+                     store_text(filter->subject), store_text(filter->peer), store_text(filter->outcome),
+                     store_text(detail), store_text(actor), store_text(subject), store_int(filter->limit));
 }
 
 enum status audit_row_page(struct store_tx *tx, int64_t after, int limit, audit_each_fn *each, void *arg)

@@ -12,8 +12,9 @@ enum status audit_row_append(struct store_tx *tx, struct audit_event *event);
 struct audit_filter {
     const char *actor, *action, *subject, *peer, *outcome; /* NULL: any */
     const char *detail;                                    /* contained; NULL: any */
-    int64_t after, before;                                 /* in time, exclusive; INT64_MIN, INT64_MAX: any */
-    int64_t below;                                         /* sequences below; INT64_MAX: from the newest */
+    const char *actor_part, *subject_part; /* contained in the id or in the credential's name; NULL: any */
+    int64_t after, before;                 /* in time, exclusive; INT64_MIN, INT64_MAX: any */
+    int64_t below;                         /* sequences below; INT64_MAX: from the newest */
     int limit;
 };
 

@@ -16,7 +16,8 @@ struct audit_event {
     const char *request_id;
     const char *outcome;
     const char *detail;
-    uint8_t hash[SHA256_BYTES]; /* given by audit_row_append */
+    uint8_t hash[SHA256_BYTES];            /* given by audit_row_append */
+    const char *actor_name, *subject_name; /* of credentials, as they are called now: audit_row_list says; in no hash */
 };
 
 /* What event->hash must be after an event whose hash is `before` (zeros: it is the first). */

@@ -169,7 +169,7 @@ test("the audit log is searched, and says whether it was altered", async () => {
   await daemon.call("POST", `v1/credentials/${clientId}:grantRoles`, { roles: ["team_leader"] });
   await visit(page, "audit");
   const table = page.getByRole("table", { name: "Events" });
-  await page.getByRole("searchbox", { name: "On (client ID, user, role)" }).fill(clientId);
+  await page.getByRole("searchbox", { name: "On (name or ID)" }).fill(clientId);
   await table.getByText("Grant roles").waitFor();
   // It is written a moment after.
   await until(

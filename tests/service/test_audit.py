@@ -107,6 +107,26 @@ class Refused(Case):
         self.assertTrue(told[1].endswith("; 2 times"), told)
 
 
+class Names(Case):
+    def test_who_and_which_are_told_and_found_by_name(self):
+        found, _ = self.create("Nameable 50%")
+        other, _ = self.create("Another")
+        administrator = self.admin("GetCredential", client_id=self.events()[-1].actor).credential
+        told = [(event.actor_name, event.subject_name) for event in self.events(f"subject={found}")]
+        self.assertEqual(told, [(administrator.name, "Nameable 50%")])
+        subjects = lambda filter: {event.subject for event in self.events(filter)}
+        self.assertEqual(subjects('subject:"ABLE 50%"'), {found})
+        self.assertEqual(subjects("subject:" + found[:13]), {found})
+        self.assertEqual(subjects('subject:"able_50"'), set())
+        self.assertLessEqual({found, other}, subjects(f'actor:"{administrator.name[:5]}" AND action=CreateCredential'))
+        self.assertEqual(subjects(f'actor:"{administrator.name}" AND subject:another'), {other})
+        self.assertEqual(subjects("actor:nobody"), set())
+        credential = self.admin("GetCredential", client_id=found).credential
+        credential.name = "Renamed"
+        self.admin("UpdateCredential", credential=credential, update_mask={"paths": ["name"]})
+        self.assertEqual({event.subject_name for event in self.events("subject:renam")}, {"Renamed"})
+
+
 class SignIn(Case):
     def sign_in(self, secret):
         form = f"grant_type=client_credentials&client_id={self.daemon.client_id}&client_secret={secret}&scope=user_manager"

@@ -145,15 +145,15 @@ export function RoleChips({ roles, most = 99 }) {
   );
 }
 
-/** Who did it: a credential's name, or whatever else the API calls the actor. @param {{ id?: string }} props */
-export function Actor({ id }) {
+/** Who did it: a credential's name (where the answer does not tell it, it is asked for), or whatever else the API calls the actor. @param {{ id?: string, name?: string }} props */
+export function Actor({ id, name }) {
   const known = useStore(names);
   useEffect(() => {
-    if (id && isClientId(id)) learnName(id);
-  }, [id]);
+    if (id && isClientId(id) && name === undefined) learnName(id);
+  }, [id, name]);
   if (!id) return h("span", { class: "faint" }, "not known");
   if (!isClientId(id)) return h("span", null, id);
-  return h("a", { href: link(["credentials", id]), title: id }, known[id] ?? id.slice(0, 8) + "…");
+  return h("a", { href: link(["credentials", id]), title: id }, name || known[id] || id.slice(0, 8) + "…");
 }
 
 /** @param {{ kind?: "bad"|"warn"|"info", children?: Children }} props */

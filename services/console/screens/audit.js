@@ -79,12 +79,12 @@ export function EventTable({ events, isShort, isLoading }) {
           row.detail && h("span", { class: "hint" }, row.detail),
         ),
     },
-    { title: "By", cell: (row) => h(Actor, { id: row.actor }) },
+    { title: "By", cell: (row) => h(Actor, { id: row.actor, name: row.actorName }) },
     {
       title: "On",
       cell: (row) =>
         row.subject && isClientId(row.subject)
-          ? h(Actor, { id: row.subject })
+          ? h(Actor, { id: row.subject, name: row.subjectName })
           : h(
               "span",
               { class: "wrap" },
@@ -108,8 +108,8 @@ function filterOf({ q, action, subject, actor, outcome, since, until }) {
   const terms = [];
   if (q) terms.push(`detail:${quoted(q)}`);
   if (action) terms.push(`action=${action}`);
-  if (subject) terms.push(`subject=${quoted(subject)}`);
-  if (actor) terms.push(`actor=${quoted(actor)}`);
+  if (subject) terms.push(`subject${isClientId(subject) ? "=" : ":"}${quoted(subject)}`);
+  if (actor) terms.push(`actor${isClientId(actor) ? "=" : ":"}${quoted(actor)}`);
   if (outcome) terms.push(`outcome=${outcome}`);
   const from = fromInput(since ?? "", false);
   const to = fromInput(until ?? "", false);
@@ -152,8 +152,8 @@ const Filters = ({ query }) =>
     { class: "filters tall", role: "search" },
     h(Text, { label: "Details contain", name: "q", value: query.q }),
     h(Choice, { label: "What", name: "action", value: query.action, options: actions }),
-    h(Text, { label: "By (client ID)", name: "actor", value: query.actor }),
-    h(Text, { label: "On (client ID, user, role)", name: "subject", value: query.subject }),
+    h(Text, { label: "By (name or ID)", name: "actor", value: query.actor }),
+    h(Text, { label: "On (name or ID)", name: "subject", value: query.subject }),
     h(Choice, { label: "Outcome", name: "outcome", value: query.outcome, options: outcomes }),
     h(Moment, { label: "Since", name: "since", value: query.since }),
     h(Moment, { label: "Until", name: "until", value: query.until }),
