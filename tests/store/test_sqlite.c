@@ -336,7 +336,7 @@ static void a_read_only_file_is_refused(void **state)
 
 /* Full disk: in a child with a file system of its own, which goes when it ends. */
 
-enum { DISK_BYTES = 1 << 20, ROW_BYTES = 3000 };
+enum { DISK_BYTES = 3 << 19, ROW_BYTES = 3000 };
 
 struct bulk {
     int number;
