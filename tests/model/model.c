@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Explicit-state model of Watch: one store, one server (or two replicas), one cache, a network that delays as it likes.
- * Breadth first, so that a trace is a shortest one. Time is in ticks; every time is kept as an age, which saturates
- * where no rule can tell the difference: the space is finite without a horizon. Usage: see check.py. */
+/* Explicit-state model of Watch: one store, one server (or two replicas), CACHES caches, a network that delays as it
+ * likes. Breadth first, so that a trace is a shortest one. Time is in ticks; every time is kept as an age, which
+ * saturates where no rule can tell the difference: the space is finite without a horizon. Usage: see check.py. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,11 @@
 
 typedef uint8_t u8;
 typedef uint16_t message;
-enum { SERVERS = 2, CONNS = 2, FLIGHTS = 2, UP = 2, DOWN = 3 };
+#ifndef CACHES
+#define CACHES 1
+#endif
+/* Of cache k: connections 2k and, cut, but not yet known to be by the server, 2k + 1; FLIGHTS calls. */
+enum { SERVERS = 2, CONNS = 2 * CACHES, FLIGHTS = 2, ALL_FLIGHTS = FLIGHTS * CACHES, UP = 2, DOWN = 3 };
 
 /* Rules that are taken out */
 /* clang-format off */
@@ -20,7 +24,7 @@ enum { SERVERS = 2, CONNS = 2, FLIGHTS = 2, UP = 2, DOWN = 3 };
     X(JOIN) X(ACK_FIRST) X(EW_PINGAFTER) X(EW_FORGET_ENDED) X(EW_NO_START) X(EW_NO_LS) \
     X(EW_NO_CONFIRM) X(REVOKE_UNKNOWN) X(NO_LOOKID) X(EW_NO_LEASE) X(NO_KILL) X(EW_SLACK) \
     X(RESET_KEEPS) X(CONFIRM_UNARY) X(CONFIRM_NOPOS) X(CONFIRM_NOID) X(EW_SIMPLE) X(FIRST_LOOKS) \
-    X(FIRST_CURRENT)
+    X(FIRST_CURRENT) X(EW_ONE) X(ID_REPEATS) X(LOOK_RECEIPT) X(LOOK_BLIND)
 /* clang-format on */
 enum {
 #define X(f) F_##f,
@@ -38,43 +42,50 @@ static u8 has[F_COUNT];
 
 /* Bounds */
 static int replicas, LC = 2, LS, R = 3, commits = 2, failovers, trims, cuts = 1, resets, restarts, flights = 1, drift,
-                     everywhere, issue_lost, xmax = 1, merged, server_ends;
+                     everywhere, issue_lost, xmax = 1, merged, server_ends, slow_looks;
 static long max_states = 30000000;
 
 typedef struct __attribute__((packed)) {
-    u8 len, log, trim, hist, exists; /* the store: changes 1..len, two bits each: ends the token, history */
-    u8 xage, xew, xr, phase, kind;   /* the acknowledged end of the token; phase of the change under way */
-    u8 ew, ewage, ewh;               /* everywhere: waited for; since the commit (replicas) */
+    uint16_t log; /* the store: changes 1..len, three bits each: ends the token, history */
+    u8 len, trim, hist, exists;
+    u8 xage, xew, xr, phase, kind; /* the acknowledged end of the token; phase of the change under way */
+    u8 ew, ewage, ewh;             /* everywhere: waited for; since the commit (replicas) */
     u8 commits, failovers, trims, cuts, resets, restarts, skip, xs;
-    struct {
-        u8 alen, alog, cage, upage, memage, own, ownlog;
+    struct __attribute__((packed)) {
+        uint16_t alog, looklog;
+        u8 alen, cage, upage, memage;
+        /* A look that takes time: what it has read, and of what it went out. */
+        u8 looking, looklen, looktrim, lookage, sincelen, sincehist;
     } server[SERVERS];
     struct __attribute__((packed)) {
         u8 open, zombie, srv, seen, dead, cursor, reset, lping, obeyed, pp, pt, pa, fresh, upn, dnn;
         message up[UP], dn[DOWN];
     } conn[CONNS];
-    u8 st, pos, log_c, start, hist_c, tage, susp, none; /* the cache; hist_c: of the change at `start` */
-    u8 entry, erev, ehist, ewait;
+    struct __attribute__((packed)) cache {
+        uint16_t log_c;
+        u8 st, pos, start, hist_c, tage, susp, none; /* hist_c: of the change at `start` */
+        u8 entry, erev, ehist, ewait;
+        struct {
+            u8 st, srv, age, rev, hist;
+        } conf;
+    } cache[CACHES];
     struct {
         u8 st, srv, rev, hist, act, gen, late, age;
-    } flight[FLIGHTS];
-    struct {
-        u8 st, srv, age, rev, hist;
-    } conf;
+    } flight[ALL_FLIGHTS];
 } S;
 
-#define KIND(log, r) ((log) >> (2 * ((r) - 1)) & 1)
-#define HIST(log, r) ((r) == 0 ? 0 : (log) >> (2 * ((r) - 1) + 1) & 1)
-static u8 with(u8 log, int r, int kind, int hist)
+#define KIND(log, r) ((log) >> (3 * ((r) - 1)) & 1)
+#define HIST(log, r) ((r) == 0 ? 0 : (log) >> (3 * ((r) - 1) + 1) & 3)
+static uint16_t with(uint16_t log, int r, int kind, int hist)
 {
-    log &= (u8) ~(3 << (2 * (r - 1)));
-    return (u8)(log | kind << (2 * (r - 1)) | hist << (2 * (r - 1) + 1));
+    log &= (uint16_t)~(7 << (3 * (r - 1)));
+    return (uint16_t)(log | kind << (3 * (r - 1)) | hist << (3 * (r - 1) + 1));
 }
-static u8 cut_to(u8 log, int len)
+static uint16_t cut_to(uint16_t log, int len)
 {
-    return len == 0 ? 0 : log & (u8)((1 << (2 * len)) - 1);
+    return len == 0 ? 0 : log & (uint16_t)((1 << (3 * len)) - 1);
 }
-static int ends(u8 log, int from, int to)
+static int ends(uint16_t log, int from, int to)
 {
     for (int r = from + 1; r <= to; r++)
         if (KIND(log, r))
@@ -87,8 +98,8 @@ enum { FIRST = 1, PING };
 #define MSG(type, payload) ((message)((type) << 8 | (payload)))
 #define TYPE(m) ((m) >> 8)
 #define LOAD(m) ((u8)(m))
-/* PING: age (2 bits), position (3). PONG: age. EV: kind, hist. RESET: rev (3), hist. RESUMED: age. FIRST: rev, hist,
- * none */
+/* PING: age (2 bits), position (3). PONG: age. EV: kind, hist (2). RESET: rev (3), hist. RESUMED: age. FIRST: rev,
+ * hist, none (1), age. */
 
 static int BOUND; /* LS + LC */
 
@@ -145,7 +156,7 @@ static void add(S *s, u8 action, uint16_t arg)
     table[i] = ++count;
 }
 
-static void violate(const S *s, const char *what, u8 action, u8 arg)
+static void violate(const S *s, const char *what, u8 action, uint16_t arg)
 {
     if (violated != NULL)
         return;
@@ -189,7 +200,8 @@ enum {
     A_CONFIRM,
     A_CONF_IN,
     A_CONF_OUT,
-    A_UPAPPLY
+    A_LOOK_BEGIN,
+    A_LOOK_END
 };
 static const char *action_names[] = {"time: one tick",
                                      "store: commit, the token ends",
@@ -224,7 +236,33 @@ static const char *action_names[] = {"time: one tick",
                                      "cache: sends Confirm to",
                                      "server: Confirm comes in",
                                      "cache: Confirm's answer arrives",
-                                     "server: applies its own commit in memory"};
+                                     "replica: a look at the log has read it",
+                                     "replica: what a look has read is taken in"};
+
+/* Caches are alike: what differs only by which is which is one state. (In a trace their numbers may change places.) */
+static void sort_caches(S *s)
+{
+    struct cache *a = &s->cache[0], *b = &s->cache[CACHES - 1], cache = *a;
+    int order = memcmp(a, b, sizeof *a);
+    if (order == 0)
+        order = memcmp(&s->conn[0], &s->conn[CONNS - 2], 2 * sizeof s->conn[0]);
+    if (order == 0)
+        order = memcmp(&s->flight[0], &s->flight[ALL_FLIGHTS - FLIGHTS], FLIGHTS * sizeof s->flight[0]);
+    if (order <= 0)
+        return;
+    *a = *b;
+    *b = cache;
+    for (int c = 0; c < 2; c++) {
+        S before = *s;
+        s->conn[c] = before.conn[CONNS - 2 + c];
+        s->conn[CONNS - 2 + c] = before.conn[c];
+    }
+    for (int f = 0; f < FLIGHTS; f++) {
+        S before = *s;
+        s->flight[f] = before.flight[ALL_FLIGHTS - FLIGHTS + f];
+        s->flight[ALL_FLIGHTS - FLIGHTS + f] = before.flight[f];
+    }
+}
 
 static void canonical(S *s)
 {
@@ -239,15 +277,23 @@ static void canonical(S *s)
             for (int i = s->conn[c].dnn; i < DOWN; i++)
                 s->conn[c].dn[i] = 0;
         }
-    for (int f = 0; f < FLIGHTS; f++)
+    for (int f = 0; f < ALL_FLIGHTS; f++)
         if (s->flight[f].st == 0)
             memset(&s->flight[f], 0, sizeof s->flight[f]);
-    if (s->conf.st == 0)
-        memset(&s->conf, 0, sizeof s->conf);
-    if (s->entry == 0)
-        s->erev = s->ehist = s->ewait = 0;
-    if (s->entry == 1)
-        s->ewait = 0;
+    for (struct cache *k = s->cache; k < s->cache + CACHES; k++) {
+        if (k->conf.st == 0)
+            memset(&k->conf, 0, sizeof k->conf);
+        if (k->entry == 0)
+            k->erev = k->ehist = k->ewait = 0;
+        if (k->entry == 1)
+            k->ewait = 0;
+    }
+    for (int i = 0; i < SERVERS; i++)
+        if (!s->server[i].looking)
+            s->server[i].looklog = s->server[i].looklen = s->server[i].looktrim = s->server[i].lookage =
+                s->server[i].sincelen = s->server[i].sincehist = 0;
+    if (CACHES > 1)
+        sort_caches(s);
 }
 
 static int server_count(void)
@@ -255,16 +301,11 @@ static int server_count(void)
     return replicas ? 2 : 1;
 }
 
-static int trusted(const S *s)
+static int can_hit(const struct cache *k)
 {
-    return s->tage < LC;
-}
-
-static int can_hit(const S *s)
-{
-    if (!trusted(s) || s->susp)
+    if (k->tage >= LC || k->susp)
         return 0;
-    return s->entry == 1 || (s->entry == 2 && ON(NO_REACHED));
+    return k->entry == 1 || (k->entry == 2 && ON(NO_REACHED));
 }
 
 /* The promise is due: whoever asks from now on must not be told active. */
@@ -273,12 +314,12 @@ static int is_due(const S *s)
     return s->xage != 255 && (s->xew || s->xage >= BOUND);
 }
 
-static void deliver(S *p, message m);
+static void deliver(S *p, int k, message m);
 
 static void push(S *s, int c, message m)
 {
-    if (merged && c == 0)
-        deliver(s, m);
+    if (merged && c % 2 == 0)
+        deliver(s, c / 2, m);
     else if (!s->conn[c].zombie)
         s->conn[c].dn[s->conn[c].dnn++] = m;
 }
@@ -304,7 +345,7 @@ static message older_message(message m, int up)
     if ((up && TYPE(m) == PING) || (!up && (TYPE(m) == PONG || TYPE(m) == RESUMED)))
         return (LOAD(m) & 3) < LC ? (message)(m + 1) : m;
     if (up && TYPE(m) == FIRST && ON(RESUME_TRUST))
-        return (LOAD(m) >> 5) < LC ? (message)(m + 32) : m;
+        return (LOAD(m) >> 6) < LC ? (message)(m + 64) : m;
     return m;
 }
 
@@ -317,8 +358,11 @@ static void tick(S s, int skip)
     if (s.ew)
         older(&s.ewage, ewl);
     for (int i = 0; i < server_count(); i++) {
-        if (replicas)
+        if (replicas) {
             older(&s.server[i].cage, LS);
+            if (s.server[i].looking)
+                older(&s.server[i].lookage, LS);
+        }
         if (everywhere) {
             older(&s.server[i].upage, ewl);
             older(&s.server[i].memage, ewl);
@@ -329,11 +373,15 @@ static void tick(S s, int skip)
             older(&s.conn[c].lping, ewl);
     /* the cache's: when a ping was sent, by its own clock */
     if (!skip) {
-        older(&s.tage, LC);
-        if (s.entry == 2)
-            older(&s.ewait, LC);
-        if (s.entry == 2 && s.ewait >= LC)
-            s.entry = 0;
+        for (struct cache *k = s.cache; k < s.cache + CACHES; k++) {
+            older(&k->tage, LC);
+            if (k->entry == 2)
+                older(&k->ewait, LC);
+            if (k->entry == 2 && k->ewait >= LC)
+                k->entry = 0;
+            if (k->conf.st)
+                older(&k->conf.age, LC);
+        }
         for (int c = 0; c < CONNS; c++) {
             if (!s.conn[c].open)
                 continue;
@@ -344,8 +392,6 @@ static void tick(S s, int skip)
             if (s.conn[c].pp)
                 older(&s.conn[c].pa, LC);
         }
-        if (s.conf.st)
-            older(&s.conf.age, LC);
     }
     if (drift) {
         if (skip)
@@ -458,6 +504,8 @@ static void changes(const S *old)
                     (old->conn[c].lping < ewl) && !ON(EW_NO_LEASE))
                     ok = 0;
         }
+        for (int c = 0; c < CONNS && ON(EW_ONE); c++) /* whoever is first */
+            ok |= old->conn[c].open && old->conn[c].obeyed;
         if (ok) {
             s = *old;
             s.ew = s.ewage = s.ewh = 0;
@@ -480,12 +528,14 @@ static void changes(const S *old)
             s.len = (u8)len;
             s.log = cut_to(s.log, len);
             s.hist++;
+            if (ON(ID_REPEATS))
+                s.hist &= 1;
             if (issue_lost)
                 s.exists = 0;
             if (!ends(s.log, 0, len)) {
                 s.xage = 255;
                 s.xew = 0;
-                for (int f = 0; f < FLIGHTS; f++)
+                for (int f = 0; f < ALL_FLIGHTS; f++)
                     s.flight[f].late = 0;
                 if (!s.ew)
                     s.xr = 0;
@@ -504,7 +554,7 @@ static void changes(const S *old)
                         if (s.conn[c].zombie)
                             s.conn[c].open = 0;
                     }
-                for (int f = 0; f < FLIGHTS; f++)
+                for (int f = 0; f < ALL_FLIGHTS; f++)
                     if (s.flight[f].st > 0 && s.flight[f].st < 4)
                         s.flight[f].st = 0;
             }
@@ -525,7 +575,7 @@ static void changes(const S *old)
                 continue; /* the call is cut: nobody is told anything */
             s.server[i].alen = s.len;
             s.server[i].alog = s.log;
-            s.server[i].own = s.server[i].ownlog = 0;
+            s.server[i].looking = 0;
             s.server[i].cage = 0;
             s.server[i].upage = 0;
             s.server[i].memage = 255;
@@ -536,7 +586,7 @@ static void changes(const S *old)
                     if (s.conn[c].zombie)
                         s.conn[c].open = 0;
                 }
-            for (int f = 0; f < FLIGHTS; f++)
+            for (int f = 0; f < ALL_FLIGHTS; f++)
                 if (s.flight[f].srv == i && s.flight[f].st > 0 && s.flight[f].st < 4)
                     s.flight[f].st = 0;
             add(&s, A_RESTART, (u8)i);
@@ -544,40 +594,67 @@ static void changes(const S *old)
     }
 }
 
-static void look(S *s, int i) /* a replica reads the log */
+/* A replica takes in what it has read in the log, asked so long ago. */
+static void take_in(S *s, int i, uint16_t read, u8 len, u8 trim, u8 age)
 {
     u8 alen = s->server[i].alen;
-    int other = alen > s->len || HIST(s->server[i].alog, alen) != HIST(s->log, alen);
+    int other = alen > len || HIST(s->server[i].alog, alen) != HIST(read, alen);
     if (ON(NO_LOOKID))
         other = 0;
-    if (alen < s->trim)
+    if (alen < trim)
         other = 1;                 /* a gap */
     if (ON(NO_LOOKID) && !other) { /* as numbers only: keeps what it has, takes what is new */
-        u8 log = s->server[i].alog;
-        u8 len = alen;
-        for (int r = alen + 1; r <= s->len; r++) {
-            log = with(log, r, KIND(s->log, r), HIST(s->log, r));
-            len = (u8)r;
+        uint16_t log = s->server[i].alog;
+        for (int r = alen + 1; r <= len; r++) {
+            log = with(log, r, KIND(read, r), HIST(read, r));
+            s->server[i].alen = (u8)r;
         }
         s->server[i].alog = log;
-        s->server[i].alen = len;
     } else {
-        s->server[i].alog = s->log;
-        s->server[i].alen = s->len;
+        s->server[i].alog = read;
+        s->server[i].alen = len;
     }
-    s->server[i].cage = 0;
+    if (age < s->server[i].cage)
+        s->server[i].cage = age;
     if (other)
         for (int c = 0; c < CONNS; c++)
             if (s->conn[c].open && s->conn[c].srv == i && s->conn[c].seen) {
                 if (ON(NO_HISTRESET)) {
-                    if (s->conn[c].cursor > s->len)
-                        s->conn[c].cursor = s->len;
-                    if (s->conn[c].pp && s->conn[c].pt > s->len)
-                        s->conn[c].pt = s->len;
+                    if (s->conn[c].cursor > len)
+                        s->conn[c].cursor = len;
+                    if (s->conn[c].pp && s->conn[c].pt > len)
+                        s->conn[c].pt = len;
                 } else {
                     s->conn[c].reset = 1;
                 }
             }
+}
+
+static void look(S *s, int i) /* in no time */
+{
+    take_in(s, i, s->log, s->len, s->trim, 0);
+}
+
+static void begin_look(S *s, int i)
+{
+    s->server[i].looking = 1;
+    s->server[i].looklog = s->log;
+    s->server[i].looklen = s->len;
+    s->server[i].looktrim = s->trim;
+    s->server[i].lookage = 0;
+    s->server[i].sincelen = s->server[i].alen;
+    s->server[i].sincehist = HIST(s->server[i].alog, s->server[i].alen);
+}
+
+/* What was read says nothing of what another look has taken in since. */
+static void end_look(S *s, int i)
+{
+    int is_right = s->server[i].alen == s->server[i].sincelen &&
+                   HIST(s->server[i].alog, s->server[i].alen) == s->server[i].sincehist;
+    s->server[i].looking = 0;
+    if (is_right || ON(LOOK_BLIND))
+        take_in(s, i, s->server[i].looklog, s->server[i].looklen, s->server[i].looktrim,
+                ON(LOOK_RECEIPT) ? 0 : s->server[i].lookage);
 }
 
 static int current_replica(const S *s, int i);
@@ -586,7 +663,7 @@ static void first(S *p, int c)
 {
     int i = p->conn[c].srv;
     u8 load = LOAD(p->conn[c].up[0]);
-    int r = load & 7, h = load >> 3 & 1, none = load >> 4 & 1;
+    int r = load & 7, h = load >> 3 & 3, none = load >> 5 & 1;
     p->conn[c].upn--;
     p->conn[c].up[0] = p->conn[c].up[1];
     if (replicas && (ON(FIRST_LOOKS) || (ON(FIRST_CURRENT) && !current_replica(p, i)) ||
@@ -603,7 +680,7 @@ static void first(S *p, int c)
     p->conn[c].fresh = p->ew && ON(EW_SIMPLE);
     if (!none && reaches && same) {
         p->conn[c].cursor = (u8)(r > alen ? alen : r);
-        push(p, c, MSG(RESUMED, load >> 5));
+        push(p, c, MSG(RESUMED, load >> 6));
     } else {
         p->conn[c].cursor = (u8)alen;
         push(p, c, MSG(RESET, alen | HIST(p->server[i].alog, alen) << 3));
@@ -654,6 +731,11 @@ static void servers(const S *old)
         s = *old;
         look(&s, i);
         add(&s, A_LOOK, (u8)i);
+        if (!slow_looks)
+            continue;
+        s = *old;
+        (s.server[i].looking ? end_look : begin_look)(&s, i);
+        add(&s, old->server[i].looking ? A_LOOK_END : A_LOOK_BEGIN, (u8)i);
     }
     for (int c = 0; c < CONNS; c++) {
         if (!old->conn[c].open || old->conn[c].dead)
@@ -721,7 +803,7 @@ static void servers(const S *old)
             }
         }
     }
-    for (int f = 0; f < FLIGHTS; f++) {
+    for (int f = 0; f < ALL_FLIGHTS; f++) {
         int i = old->flight[f].srv, st = old->flight[f].st;
         s = *old;
         if (st == 1 && read_revision(&s, f))
@@ -738,230 +820,273 @@ static void servers(const S *old)
             add(&s, ON(REV_AFTER) ? A_REV : A_LOOKUP, (u8)f);
         }
     }
-    if (old->conf.st == 1 && current_replica(old, old->conf.srv)) {
-        s = *old;
-        s.conf.st = 2;
-        s.conf.rev = s.server[s.conf.srv].alen;
-        s.conf.hist = HIST(s.server[s.conf.srv].alog, s.conf.rev);
-        add(&s, A_CONF_IN, s.conf.srv);
-    }
+    for (int k = 0; k < CACHES; k++)
+        if (old->cache[k].conf.st == 1 && current_replica(old, old->cache[k].conf.srv)) {
+            s = *old;
+            struct cache *at = &s.cache[k];
+            at->conf.st = 2;
+            at->conf.rev = s.server[at->conf.srv].alen;
+            at->conf.hist = HIST(s.server[at->conf.srv].alog, at->conf.rev);
+            add(&s, A_CONF_IN, (uint16_t)(at->conf.srv | k << 15));
+        }
 }
 
-static int hist_at(const S *s, int r)
+static int hist_at(const struct cache *k, int r)
 {
-    return r == s->start ? s->hist_c : HIST(s->log_c, r);
+    return r == k->start ? k->hist_c : HIST(k->log_c, r);
 }
 
 /* Confirm by a call of its own: trusted once the stream has reached what it says */
-static void settle_confirm(S *s)
+static void settle_confirm(struct cache *k)
 {
-    if (s->conf.st != 3)
+    if (k->conf.st != 3)
         return;
     int ok = ON(CONFIRM_NOPOS) ||
-             (s->conf.rev <= s->pos &&
-              (ON(CONFIRM_NOID) || (s->conf.rev >= s->start && hist_at(s, s->conf.rev) == s->conf.hist)));
+             (k->conf.rev <= k->pos &&
+              (ON(CONFIRM_NOID) || (k->conf.rev >= k->start && hist_at(k, k->conf.rev) == k->conf.hist)));
     if (ok) {
-        if (s->conf.age < s->tage)
-            s->tage = s->conf.age;
-        s->conf.st = 0;
-    } else if (s->conf.rev < s->start || s->conf.rev <= s->pos) {
-        s->conf.st = 0;
+        if (k->conf.age < k->tage)
+            k->tage = k->conf.age;
+        k->conf.st = 0;
+    } else if (k->conf.rev < k->start || k->conf.rev <= k->pos) {
+        k->conf.st = 0;
     }
 }
 
-static void reached(S *s)
+static void reached(struct cache *k)
 {
-    if (s->entry == 2 && s->erev <= s->pos) {
-        s->entry = 1;
-        if (!ON(NO_ID) && (s->erev < s->start || hist_at(s, s->erev) != s->ehist))
-            s->entry = 0;
+    if (k->entry == 2 && k->erev <= k->pos) {
+        k->entry = 1;
+        if (!ON(NO_ID) && (k->erev < k->start || hist_at(k, k->erev) != k->ehist))
+            k->entry = 0;
     }
-    settle_confirm(s);
+    settle_confirm(k);
 }
 
-static void deliver(S *p, message m)
+static void deliver(S *p, int number, message m)
 {
+    struct cache *k = &p->cache[number];
     u8 load = LOAD(m);
     switch (TYPE(m)) {
     case EV:
-        p->pos++;
-        p->log_c = with(p->log_c, p->pos, load & 1, load >> 1 & 1);
-        if ((load & 1) && p->entry != 0 && !ON(NO_KILL) && (p->pos > p->erev || !ON(NO_ID)))
-            p->entry = 0;
-        reached(p);
+        k->pos++;
+        k->log_c = with(k->log_c, k->pos, load & 1, load >> 1 & 3);
+        if ((load & 1) && k->entry != 0 && !ON(NO_KILL) && (k->pos > k->erev || !ON(NO_ID)))
+            k->entry = 0;
+        reached(k);
         break;
     case PONG:
         if (ON(RECEIPT))
-            p->tage = 0;
-        else if ((load & 3) < p->tage)
-            p->tage = load & 3;
+            k->tage = 0;
+        else if ((load & 3) < k->tage)
+            k->tage = load & 3;
         break;
     case RESUMED:
-        p->st = 2;
-        p->susp = 0;
-        if (p->entry != 0)
-            p->none = 2; /* for sanity: an entry lived through it */
+        k->st = 2;
+        k->susp = 0;
+        if (k->entry != 0)
+            k->none = 2; /* for sanity: an entry lived through it */
         if (ON(RESUME_TRUST))
-            p->tage = load & 3;
+            k->tage = load & 3;
         break;
     case RESET:
-        p->st = 2;
-        p->susp = 0;
-        p->none = 0;
-        p->pos = p->start = load & 7;
-        p->log_c = with(0, p->pos == 0 ? 1 : p->pos, 0, p->pos == 0 ? 0 : load >> 3);
-        p->hist_c = load >> 3 & 1;
+        k->st = 2;
+        k->susp = 0;
+        k->none = 0;
+        k->pos = k->start = load & 7;
+        k->log_c = with(0, k->pos == 0 ? 1 : k->pos, 0, k->pos == 0 ? 0 : load >> 3 & 3);
+        k->hist_c = load >> 3 & 3;
         if (!ON(RESET_KEEPS))
-            p->entry = 0;
-        else if (p->entry == 2)
-            reached(p);
+            k->entry = 0;
+        else if (k->entry == 2)
+            reached(k);
         for (int f = 0; f < FLIGHTS; f++)
-            p->flight[f].gen = 0;
-        settle_confirm(p);
+            p->flight[number * FLIGHTS + f].gen = 0;
+        settle_confirm(k);
         break;
     }
 }
 
-static void cache(const S *old)
+static void connect_cache(const S *old, int number)
 {
+    int c = number * 2;
+    if (old->cache[number].st != 0 || old->conn[c].open)
+        return;
+    for (int i = 0; i < server_count(); i++) {
+        S s = *old;
+        struct cache *k = &s.cache[number];
+        k->st = 1;
+        memset(&s.conn[c], 0, sizeof s.conn[c]);
+        s.conn[c].open = 1;
+        s.conn[c].srv = (u8)i;
+        s.conn[c].lping = 255;
+        s.conn[c].upn = 1;
+        s.conn[c].up[0] =
+            MSG(FIRST, k->none == 1 ? 32 : k->pos | (k->pos == k->start ? k->hist_c : HIST(k->log_c, k->pos)) << 3);
+        if (merged)
+            first(&s, c);
+        add(&s, A_CONNECT, (uint16_t)(i | number << 15));
+    }
+}
+
+static void cut(const S *old, int number)
+{
+    int c = number * 2;
+    if (old->cache[number].st == 0 || old->cuts == 0 || old->conn[c + 1].open)
+        return;
+    S s = *old;
+    struct cache *k = &s.cache[number];
+    s.cuts--;
+    k->st = 0;
+    if (!ON(TRUST_KEPT))
+        k->tage = (u8)LC;
+    if (!ON(NO_SUSPEND))
+        k->susp = 1;
+    if (s.conn[c].dead || !everywhere) {
+        s.conn[c].open = 0;
+    } else {
+        s.conn[c + 1] = s.conn[c];
+        s.conn[c + 1].zombie = 1;
+        s.conn[c + 1].dnn = 0;
+        s.conn[c].open = 0;
+    }
+    if (k->conf.st) /* asked for by the stream that is gone */
+        k->conf.st = 0;
+    for (int f = 0; ON(ASKED_STREAM) && f < FLIGHTS; f++)
+        s.flight[number * FLIGHTS + f].gen = 0;
+    add(&s, A_CUT, (uint16_t)(number << 15));
+}
+
+static void ping(const S *old, int number)
+{
+    int c = number * 2;
+    const struct cache *before = &old->cache[number];
+    if (before->st == 0 || ON(CONFIRM_UNARY) || old->conn[c].dead || old->conn[c].upn == UP)
+        return;
+    int outstanding = old->conn[c].pp;
+    for (int i = 0; i < old->conn[c].upn; i++)
+        outstanding += TYPE(old->conn[c].up[i]) == PING;
+    for (int i = 0; i < old->conn[c].dnn; i++)
+        outstanding += TYPE(old->conn[c].dn[i]) == PONG;
+    if (outstanding >= (merged ? 1 : 2) || (merged && !current_replica(old, old->conn[c].srv) && !ON(NO_CONFIRM)))
+        return;
+    S s = *old;
+    s.conn[c].up[s.conn[c].upn++] = MSG(PING, (before->st == 2 ? before->pos : 0) << 2);
+    if (merged)
+        ping_in(&s, c);
+    add(&s, A_PING, (uint16_t)(number << 15));
+}
+
+static void confirm(const S *old, int number)
+{
+    const struct cache *before = &old->cache[number];
     S s;
-    if (can_hit(old)) {
+    if (before->st == 2 && ON(CONFIRM_UNARY) && before->conf.st == 0)
+        for (int i = 0; i < server_count(); i++) {
+            s = *old;
+            s.cache[number].conf.st = 1;
+            s.cache[number].conf.srv = (u8)i;
+            s.cache[number].conf.age = 0;
+            add(&s, A_CONFIRM, (uint16_t)(i | number << 15));
+        }
+    if (before->conf.st == 2) {
+        s = *old;
+        s.cache[number].conf.st = 3;
+        settle_confirm(&s.cache[number]);
+        add(&s, A_CONF_OUT, (uint16_t)(before->conf.rev | number << 15));
+        s = *old;
+        s.cache[number].conf.st = 0; /* lost */
+        add(&s, A_LOSE, (uint16_t)(number << 15));
+    }
+}
+
+static void ask(const S *old, int number)
+{
+    for (int f = number * FLIGHTS; f < number * FLIGHTS + flights; f++) {
+        if (old->flight[f].st != 0)
+            continue;
+        for (int i = 0; i < server_count(); i++) {
+            S s = *old;
+            s.flight[f].st = 1;
+            s.flight[f].srv = (u8)i;
+            s.flight[f].gen = !ON(ASKED_STREAM) || s.cache[number].st == 2;
+            s.flight[f].late = (u8)is_due(&s);
+            if (merged && !read_revision(&s, f))
+                continue;
+            add(&s, A_ASK, (uint16_t)(i | number << 15));
+        }
+        break;
+    }
+}
+
+static int is_kept(const struct cache *k, int r, int h, int gen)
+{
+    if (k->none == 1 || (ON(NO_ID) && !ON(NO_ASKED) && !gen))
+        return 0;
+    if (r < k->start && !ON(NO_WINDOW))
+        return 0;
+    int from = r < k->start ? k->start : r;
+    if (!ON(NO_EVCHK) && from < k->pos && ends(k->log_c, from, k->pos))
+        return 0;
+    return r > k->pos || r < k->start || ON(NO_ID) || hist_at(k, r) == h;
+}
+
+static void answer(const S *old, int number, int f)
+{
+    S s = *old;
+    struct cache *k = &s.cache[number];
+    int r = s.flight[f].rev, h = s.flight[f].hist;
+    if (old->flight[f].late)
+        violate(old, "I1/I2: a caller who came after the bound is told active by a call's answer", A_ANSWER,
+                (uint16_t)(r << 1 | number << 15));
+    int keep = is_kept(k, r, h, s.flight[f].gen);
+    if (keep) {
+        k->entry = r <= k->pos ? 1 : 2;
+        k->erev = (u8)r;
+        k->ehist = (u8)h;
+        k->ewait = 0;
+    }
+    s.flight[f].st = 0;
+    add(&s, A_ANSWER, (uint16_t)(keep | r << 1 | number << 15));
+}
+
+static void cache(const S *old, int number)
+{
+    const struct cache *before = &old->cache[number];
+    if (can_hit(before)) {
         hit_seen = 1;
-        if (old->none == 2)
+        if (before->none == 2)
             hit_resumed_seen = 1;
         if (is_due(old))
             violate(old,
                     old->xew ? "I2: a cache answers active after EVERYWHERE was acknowledged"
                              : "I1: a cache answers active later than the bound",
-                    A_HIT, 0);
+                    A_HIT, (uint16_t)(number << 15));
     }
-    if (old->st == 0 && !old->conn[0].open)
-        for (int i = 0; i < server_count(); i++) {
-            s = *old;
-            s.st = 1;
-            memset(&s.conn[0], 0, sizeof s.conn[0]);
-            s.conn[0].open = 1;
-            s.conn[0].srv = (u8)i;
-            s.conn[0].lping = 255;
-            s.conn[0].upn = 1;
-            s.conn[0].up[0] =
-                MSG(FIRST, s.none == 1 ? 16 : s.pos | (s.pos == s.start ? s.hist_c : HIST(s.log_c, s.pos)) << 3);
-            if (merged)
-                first(&s, 0);
-            add(&s, A_CONNECT, (u8)i);
-        }
-    if (old->st != 0 && old->cuts > 0 && !old->conn[1].open) {
-        s = *old;
-        s.cuts--;
-        s.st = 0;
-        if (!ON(TRUST_KEPT))
-            s.tage = (u8)LC;
-        if (!ON(NO_SUSPEND))
-            s.susp = 1;
-        if (s.conn[0].dead || !everywhere) {
-            s.conn[0].open = 0;
-        } else {
-            s.conn[1] = s.conn[0];
-            s.conn[1].zombie = 1;
-            s.conn[1].dnn = 0;
-            s.conn[0].open = 0;
-        }
-        if (s.conf.st) /* asked for by the stream that is gone */
-            s.conf.st = 0;
-        for (int f = 0; ON(ASKED_STREAM) && f < FLIGHTS; f++)
-            s.flight[f].gen = 0;
-        add(&s, A_CUT, 0);
+    connect_cache(old, number);
+    cut(old, number);
+    ping(old, number);
+    confirm(old, number);
+    if (before->st != 0 && old->conn[number * 2].dnn > 0) {
+        S s = *old;
+        message *dn = s.conn[number * 2].dn, m = dn[0];
+        s.conn[number * 2].dnn--;
+        memmove(dn, dn + 1, (DOWN - 1) * sizeof m);
+        dn[DOWN - 1] = 0;
+        deliver(&s, number, m);
+        add(&s, A_RECV, (uint16_t)(m | number << 15));
     }
-    if (old->st != 0 && !ON(CONFIRM_UNARY) && !old->conn[0].dead && old->conn[0].upn < UP) {
-        int outstanding = old->conn[0].pp;
-        for (int i = 0; i < old->conn[0].upn; i++)
-            outstanding += TYPE(old->conn[0].up[i]) == PING;
-        for (int i = 0; i < old->conn[0].dnn; i++)
-            outstanding += TYPE(old->conn[0].dn[i]) == PONG;
-        if (outstanding < (merged ? 1 : 2) && (!merged || (current_replica(old, old->conn[0].srv) || ON(NO_CONFIRM)))) {
-            s = *old;
-            s.conn[0].up[s.conn[0].upn++] = MSG(PING, (s.st == 2 ? s.pos : 0) << 2);
-            if (merged)
-                ping_in(&s, 0);
-            add(&s, A_PING, 0);
-        }
-    }
-    if (old->st == 2 && ON(CONFIRM_UNARY) && old->conf.st == 0)
-        for (int i = 0; i < server_count(); i++) {
-            s = *old;
-            s.conf.st = 1;
-            s.conf.srv = (u8)i;
-            s.conf.age = 0;
-            add(&s, A_CONFIRM, (u8)i);
-        }
-    if (old->conf.st == 2) {
-        s = *old;
-        s.conf.st = 3;
-        settle_confirm(&s);
-        add(&s, A_CONF_OUT, old->conf.rev);
-        s = *old;
-        s.conf.st = 0; /* lost */
-        add(&s, A_LOSE, 9);
-    }
-    if (old->st != 0 && old->conn[0].dnn > 0) {
-        s = *old;
-        message m = s.conn[0].dn[0];
-        s.conn[0].dnn--;
-        memmove(s.conn[0].dn, s.conn[0].dn + 1, (DOWN - 1) * sizeof m);
-        s.conn[0].dn[DOWN - 1] = 0;
-        deliver(&s, m);
-        add(&s, A_RECV, m);
-    }
-    /* Calls */
-    int under_way = 0;
-    for (int f = 0; f < FLIGHTS; f++)
-        under_way += old->flight[f].st != 0;
-    for (int f = 0; f < flights; f++) {
-        if (old->flight[f].st != 0)
-            continue;
-        for (int i = 0; i < server_count(); i++) {
-            s = *old;
-            s.flight[f].st = 1;
-            s.flight[f].srv = (u8)i;
-            s.flight[f].gen = !ON(ASKED_STREAM) || s.st == 2;
-            s.flight[f].late = (u8)is_due(&s);
-            if (merged && !read_revision(&s, f))
-                continue;
-            add(&s, A_ASK, (u8)i);
-        }
-        break;
-    }
-    for (int f = 0; f < FLIGHTS; f++) {
+    ask(old, number);
+    for (int f = number * FLIGHTS; f < (number + 1) * FLIGHTS; f++) {
         if (old->flight[f].st == 0)
             continue;
         if (ON(JOIN) && is_due(old) && !old->flight[f].late) {
-            s = *old;
+            S s = *old;
             s.flight[f].late = 1;
-            add(&s, A_JOIN, (u8)f);
+            add(&s, A_JOIN, (uint16_t)(number << 15));
         }
-        if (old->flight[f].st < 4)
-            continue;
-        if (old->flight[f].late)
-            violate(old, "I1/I2: a caller who came after the bound is told active by a call's answer", A_ANSWER, (u8)f);
-        s = *old;
-        int r = s.flight[f].rev, h = s.flight[f].hist, keep = old->none != 1;
-        if (ON(NO_ID) && !ON(NO_ASKED) && !s.flight[f].gen)
-            keep = 0;
-        if (r < s.start && !ON(NO_WINDOW))
-            keep = 0;
-        int from = r < s.start ? s.start : r;
-        if (!ON(NO_EVCHK) && from < s.pos && ends(s.log_c, from, s.pos))
-            keep = 0;
-        if (keep && r <= s.pos && r >= s.start && !ON(NO_ID) && hist_at(&s, r) != h)
-            keep = 0;
-        if (keep) {
-            s.entry = r <= s.pos ? 1 : 2;
-            s.erev = (u8)r;
-            s.ehist = (u8)h;
-            s.ewait = 0;
-        }
-        s.flight[f].st = 0;
-        add(&s, A_ANSWER, (u8)(keep | r << 1));
+        if (old->flight[f].st == 4)
+            answer(old, number, f);
     }
 }
 
@@ -970,7 +1095,7 @@ static void print_message(message m)
     u8 l = LOAD(m);
     switch (TYPE(m)) {
     case EV:
-        printf("event (%s, history %d)", l & 1 ? "the token ends" : "another", l >> 1 & 1);
+        printf("event (%s, history %d)", l & 1 ? "the token ends" : "another", l >> 1 & 3);
         break;
     case PONG:
         printf("pong to a ping sent %d ticks ago", l & 3);
@@ -979,13 +1104,17 @@ static void print_message(message m)
         printf("resumed");
         break;
     case RESET:
-        printf("reset to revision %d (history %d)", l & 7, l >> 3 & 1);
+        printf("reset to revision %d (history %d)", l & 7, l >> 3 & 3);
         break;
     }
 }
 
 static void print_action(int action, uint16_t arg)
 {
+    if (CACHES > 1 && (action == A_RECV || (action >= A_CONNECT && action <= A_CUT) || action == A_PING ||
+                       action == A_ASK || action == A_JOIN || action == A_ANSWER || action == A_HIT))
+        printf("%d. ", 1 + (arg >> 15));
+    arg &= 0x7fff;
     printf("%s", action_names[action]);
     switch (action) {
     case A_RECV:
@@ -996,6 +1125,8 @@ static void print_action(int action, uint16_t arg)
         printf(" %d", arg);
         break;
     case A_LOOK:
+    case A_LOOK_BEGIN:
+    case A_LOOK_END:
     case A_RESTART:
     case A_CONNECT:
     case A_ASK:
@@ -1009,7 +1140,9 @@ static void print_action(int action, uint16_t arg)
     case A_EVENT_OUT:
     case A_RESET_OUT:
     case A_END:
-        printf(arg ? " (the old one)" : "");
+        if (CACHES > 1)
+            printf(" of cache %d", 1 + arg / 2);
+        printf(arg % 2 ? " (the old one)" : "");
         break;
     case A_ANSWER:
         printf(": active, revision %d, %s", arg >> 1, arg & 1 ? "kept" : "not kept");
@@ -1026,11 +1159,12 @@ static void print_action(int action, uint16_t arg)
 
 static void print_state(const S *s)
 {
+    const struct cache *k = &s->cache[0];
     printf("   store len=%d log=%02x hist=%d xage=%d ew=%d/%d | A %d:%02x c%d B %d:%02x c%d | cache st=%d pos=%d "
            "start=%d trust-age=%d entry=%d@%d/%d susp=%d | flight %d@%d\n",
            s->len, s->log, s->hist, s->xage, s->ew, s->xew, s->server[0].alen, s->server[0].alog, s->server[0].cage,
-           s->server[1].alen, s->server[1].alog, s->server[1].cage, s->st, s->pos, s->start, s->tage, s->entry, s->erev,
-           s->ehist, s->susp, s->flight[0].st, s->flight[0].rev);
+           s->server[1].alen, s->server[1].alog, s->server[1].cage, k->st, k->pos, k->start, k->tage, k->entry, k->erev,
+           k->ehist, k->susp, s->flight[0].st, s->flight[0].rev);
 }
 
 static int number(const char *text, const char *name, int *value)
@@ -1066,7 +1200,8 @@ int main(int argc, char **argv)
                    {"limit", &limit},
                    {"xmax", &xmax},
                    {"merged", &merged},
-                   {"server_ends", &server_ends}};
+                   {"server_ends", &server_ends},
+                   {"slow_looks", &slow_looks}};
     for (int i = 1; i < argc; i++) {
         int known = 0;
         for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++)
@@ -1098,8 +1233,10 @@ int main(int argc, char **argv)
     memset(&s, 0, sizeof s);
     s.xage = 255;
     s.exists = 1;
-    s.none = 1;
-    s.tage = (u8)LC;
+    for (int k = 0; k < CACHES; k++) {
+        s.cache[k].none = 1;
+        s.cache[k].tage = (u8)LC;
+    }
     s.commits = (u8)commits;
     s.failovers = (u8)failovers;
     s.trims = (u8)trims;
@@ -1116,7 +1253,8 @@ int main(int argc, char **argv)
             tick(old, 1);
         changes(&old);
         servers(&old);
-        cache(&old);
+        for (int k = 0; k < CACHES; k++)
+            cache(&old, k);
     }
     if (violated == NULL) {
         printf("SAFE states=%u transitions=%ld hits=%d hits-after-resume=%d everywhere=%d\n", count, transitions,
@@ -1136,7 +1274,7 @@ int main(int argc, char **argv)
             print_state(&states[path[i]]);
     }
     printf("  %2d ", n + 1);
-    print_action(last_action, last_action == A_ANSWER ? (u8)(bad.flight[last_arg].rev << 1) : last_arg);
+    print_action(last_action, last_arg);
     printf("\n");
     return 1;
 }
