@@ -75,6 +75,25 @@ void introspection_init(struct introspection *introspection)
     *introspection = (struct introspection){.use_count = 1};
 }
 
+/* Counted once, however often it is looked at. False: memory has dropped the token meanwhile, to make room or because
+ * it ended, and does not know of its use. */
+static bool note_use(const struct introspect *introspect, struct introspection *introspection,
+                     const struct token_facts *token)
+{
+    bool is_noted = false;
+    if (introspection->is_counted) {
+        is_noted = token_table_touch(introspect->memory->tokens, &introspection->key, token->last_used,
+                                     introspection->api_number);
+    } else {
+        struct memory_use use = use_of(introspection, token);
+        is_noted = memory_note_use(introspect->memory, &use, &introspection->api_number);
+    }
+    introspection->is_counted = true;
+    if (!introspection->is_own)
+        memory_note_news(introspect->memory);
+    return is_noted;
+}
+
 bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection, int64_t now)
 {
     struct memory_view view;
@@ -92,18 +111,7 @@ bool introspect_in_memory(const struct introspect *introspect, struct introspect
     /* On a store that others write to, a use that they noted may be there and not here yet. */
     if (introspect->follow != NULL && (!introspection->is_active || introspection->must_store))
         return false;
-    if (introspection->is_active && introspection->is_use) {
-        struct memory_use use = use_of(introspection, &view.token);
-        if (introspection->is_counted)
-            token_table_touch(introspect->memory->tokens, &introspection->key, view.token.last_used,
-                              introspection->api_number);
-        else
-            introspection->api_number = memory_note_use(introspect->memory, &use);
-        introspection->is_counted = true;
-        if (!introspection->is_own)
-            memory_note_news(introspect->memory);
-    }
-    return true;
+    return !introspection->is_active || !introspection->is_use || note_use(introspect, introspection, &view.token);
 }
 
 static enum status load_tx(struct store_tx *tx, void *arg)

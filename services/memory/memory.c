@@ -71,11 +71,10 @@ uint32_t memory_count_use(const struct memory *memory, const struct memory_use *
     return usage_count(memory->usage, use->credential_id, use->api, use->used, use->is_allowed, use->count);
 }
 
-uint32_t memory_note_use(const struct memory *memory, const struct memory_use *use)
+bool memory_note_use(const struct memory *memory, const struct memory_use *use, uint32_t *ret_api)
 {
-    uint32_t api = memory_count_use(memory, use);
-    token_table_touch(memory->tokens, &use->token->key, use->token->last_used, api);
-    return api;
+    *ret_api = memory_count_use(memory, use);
+    return token_table_touch(memory->tokens, &use->token->key, use->token->last_used, *ret_api);
 }
 
 struct settings memory_settings(const struct memory *memory)

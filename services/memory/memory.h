@@ -78,9 +78,9 @@ struct memory_use {
     bool is_allowed;
     int64_t count;
 };
-/* Notes it everywhere; or, for a token that is only to be put in, everywhere but in the token table. The API's number.
- */
-uint32_t memory_note_use(const struct memory *memory, const struct memory_use *use);
+/* Notes it everywhere. False: the token table has dropped the token since it was looked at, and does not know of it. */
+bool memory_note_use(const struct memory *memory, const struct memory_use *use, uint32_t *ret_api);
+/* For a token that is only to be put in: everywhere but in the token table. The API's number. */
 uint32_t memory_count_use(const struct memory *memory, const struct memory_use *use);
 
 /* A copy of the settings that hold now. */

@@ -9,12 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef TOKEN_TABLE_CHUNK /* the simulator has smaller ones, so that few tokens push each other out */
+#define TOKEN_TABLE_CHUNK 256
+#endif
+
 enum {
     PARTS = 64,
-    CHUNK = 256,      /* entries allocated at a time */
-    SWEEP = 32,       /* entries looked at to find one to drop */
-    ROUNDS = 40,      /* looks through the table within the idle timeout */
-    ROLES_BYTES = 48, /* of a set of its own, as malloc has it */
+    CHUNK = TOKEN_TABLE_CHUNK, /* entries allocated at a time */
+    SWEEP = 32,                /* entries looked at to find one to drop */
+    ROUNDS = 40,               /* looks through the table within the idle timeout */
+    ROLES_BYTES = 48,          /* of a set of its own, as malloc has it */
 };
 static const uint32_t NONE = UINT32_MAX; /* no entry */
 
@@ -308,7 +312,7 @@ bool token_table_put(struct token_table *table, const struct token_facts *facts,
     return is_current;
 }
 
-void token_table_touch(struct token_table *table, const struct token_key *key, int64_t used, uint32_t api)
+bool token_table_touch(struct token_table *table, const struct token_key *key, int64_t used, uint32_t api)
 {
     struct part *part = lock_part(table, key);
     uint32_t index = find(part, key);
@@ -320,6 +324,7 @@ void token_table_touch(struct token_table *table, const struct token_key *key, i
         }
     }
     pthread_mutex_unlock(&part->lock);
+    return index != NONE;
 }
 
 void token_table_give_back(struct token_table *table, const struct token_use *uses, size_t count)

@@ -32,8 +32,8 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
  * later than facts->stored is noted. */
 bool token_table_put(struct token_table *table, const struct token_facts *facts, uint64_t generation, uint32_t api);
 
-/* Notes a use at `used`, of API number `api`. Does nothing for a token that is not there. */
-void token_table_touch(struct token_table *table, const struct token_key *key, int64_t used, uint32_t api);
+/* Notes a use at `used`, of API number `api`. False: the token is not there (any more), and nothing is noted. */
+bool token_table_touch(struct token_table *table, const struct token_key *key, int64_t used, uint32_t api);
 
 /* It has ended. */
 void token_table_remove(struct token_table *table, const struct token_key *key);

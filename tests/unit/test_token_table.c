@@ -157,8 +157,8 @@ static void a_later_use_is_never_replaced_by_an_earlier_one(void **state)
     struct token_facts facts;
     uint64_t generation = generation_of(table, &key);
     assert_true(put(table, &key, START, generation));
-    token_table_touch(table, &key, START + 10, 1);
-    token_table_touch(table, &key, START + 5, 2);
+    assert_true(token_table_touch(table, &key, START + 10, 1));
+    assert_true(token_table_touch(table, &key, START + 5, 2));
     assert_true(put(table, &key, START + 1, generation));
     assert_true(token_table_get(table, &key, &facts, &generation));
     assert_int_equal(facts.last_used, START + 10);
@@ -168,7 +168,7 @@ static void a_later_use_is_never_replaced_by_an_earlier_one(void **state)
     assert_int_equal(uses[0].api, 1);
     free(uses);
     struct token_key absent = new_key(0);
-    token_table_touch(table, &absent, START, 1);
+    assert_false(token_table_touch(table, &absent, START, 1));
     assert_int_equal(token_table_count(table), 1);
     token_table_free(table);
 }
