@@ -119,6 +119,12 @@ static int64_t next_round(struct watch *watch)
     return clock_monotonic() + pause;
 }
 
+void watch_round(struct watch *watch)
+{
+    serve_all(watch);
+    end_waits(watch);
+}
+
 static void *serve_forever(void *arg)
 {
     struct watch *watch = arg;
@@ -126,8 +132,7 @@ static void *serve_forever(void *arg)
     while (!atomic_load(&watch->is_stopping)) {
         ring_wait(watch->ring, &seen, next_round(watch));
         int64_t begin = clock_monotonic();
-        serve_all(watch);
-        end_waits(watch);
+        watch_round(watch);
         rest(clock_monotonic() - begin);
     }
     return NULL;

@@ -43,6 +43,9 @@ struct watch_wait {
 /* Calls done later, on the watch's thread. `wait` stays the caller's, and where it is, until then. */
 void watch_wait(struct watch *watch, struct watch_wait *wait);
 
+/* What the watch's thread does again and again: tells every stream what is new, and ends the waits that are over. */
+void watch_round(struct watch *watch);
+
 /* For metrics. */
 struct watch_state {
     size_t watchers;

@@ -82,6 +82,7 @@ static ProtobufCMessage *make_auth(struct sim_call *call)
     if (call->kind == CALL_REVOKE) {
         REQUEST(Gatehouse__V1__RevokeRequest, gatehouse__v1__revoke_request__init);
         request->token = text(call, model->tokens[call->token].text);
+        request->everywhere = call->is_everywhere;
         return &request->base;
     }
     REQUEST(Gatehouse__V1__IntrospectRequest, gatehouse__v1__introspect_request__init);
@@ -95,23 +96,27 @@ static ProtobufCMessage *make_of_roles(struct sim_call *call, char *client_id)
 {
     if (call->kind == CALL_GRANT) {
         REQUEST(Gatehouse__V1__GrantRolesRequest, gatehouse__v1__grant_roles_request__init);
+        request->everywhere = call->is_everywhere;
         request->client_id = client_id;
         request->roles = roles_of(call, 1 << call->role, &request->n_roles);
         return &request->base;
     }
     if (call->kind == CALL_REVOKE_ROLES) {
         REQUEST(Gatehouse__V1__RevokeRolesRequest, gatehouse__v1__revoke_roles_request__init);
+        request->everywhere = call->is_everywhere;
         request->client_id = client_id;
         request->roles = roles_of(call, 1 << call->role, &request->n_roles);
         return &request->base;
     }
     if (call->kind == CALL_SET_USER) {
         REQUEST(Gatehouse__V1__SetUserRolesRequest, gatehouse__v1__set_user_roles_request__init);
+        request->everywhere = call->is_everywhere;
         request->user = text(call, OWNER);
         request->roles = roles_of(call, call->role, &request->n_roles);
         return &request->base;
     }
     REQUEST(Gatehouse__V1__DeleteUserRequest, gatehouse__v1__delete_user_request__init);
+    request->everywhere = call->is_everywhere;
     request->user = text(call, OWNER);
     return &request->base;
 }
@@ -120,11 +125,13 @@ static ProtobufCMessage *make_of_credential(struct sim_call *call, char *client_
 {
     if (call->kind == CALL_END_TOKENS) {
         REQUEST(Gatehouse__V1__EndTokensRequest, gatehouse__v1__end_tokens_request__init);
+        request->everywhere = call->is_everywhere;
         request->client_id = client_id;
         return &request->base;
     }
     if (call->kind == CALL_DELETE) {
         REQUEST(Gatehouse__V1__DeleteCredentialRequest, gatehouse__v1__delete_credential_request__init);
+        request->everywhere = call->is_everywhere;
         request->client_id = client_id;
         return &request->base;
     }
@@ -135,10 +142,12 @@ static ProtobufCMessage *make_of_credential(struct sim_call *call, char *client_
     }
     if (call->kind == CALL_REGENERATE) {
         REQUEST(Gatehouse__V1__RegenerateSecretRequest, gatehouse__v1__regenerate_secret_request__init);
+        request->everywhere = call->is_everywhere;
         request->client_id = client_id;
         return &request->base;
     }
     REQUEST(Gatehouse__V1__UpdateCredentialRequest, gatehouse__v1__update_credential_request__init);
+    request->everywhere = call->is_everywhere;
     request->credential = arena_new(&call->arena, Gatehouse__V1__Credential);
     gatehouse__v1__credential__init(request->credential);
     request->credential->client_id = client_id;
@@ -166,6 +175,7 @@ static ProtobufCMessage *make_admin(struct sim_call *call)
     char *client_id = call->credential < 0 ? NULL : text(call, model->credentials[call->credential].client_id);
     if (call->kind == CALL_END_TOKEN) {
         REQUEST(Gatehouse__V1__EndTokenRequest, gatehouse__v1__end_token_request__init);
+        request->everywhere = call->is_everywhere;
         request->accessor = text(call, model->tokens[call->token].accessor);
         return &request->base;
     }
@@ -234,6 +244,8 @@ static void answered(const ProtobufCMessage *message, void *closure_data)
         call->status = STATUS_UNAVAILABLE;
     else if (message != NULL)
         read_answer(call, message);
+    if (call->with != NULL && call->status == STATUS_OK)
+        call->with(call, message);
     unlink_call(call);
     world->order++;
     world_note(world, (uint64_t)call->kind << 8 | (uint64_t)call->status << 1 | call->is_active);
@@ -258,6 +270,16 @@ static bool has_left(const struct call *of)
     if (call->patience > 1)
         call->patience--;
     return call->patience == 1;
+}
+
+void call_asks_for_all(struct sim_call *call)
+{
+    static const bool can[CALL_KINDS] = {
+        [CALL_REVOKE] = true,       [CALL_END_TOKEN] = true,  [CALL_END_TOKENS] = true,  [CALL_GRANT] = true,
+        [CALL_REVOKE_ROLES] = true, [CALL_SET_USER] = true,   [CALL_DELETE_USER] = true, [CALL_DELETE] = true,
+        [CALL_EXPIRY] = true,       [CALL_REGENERATE] = true,
+    };
+    call->is_everywhere = can[call->kind];
 }
 
 void call_loses_patience(struct sim_call *call)

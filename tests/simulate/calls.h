@@ -44,6 +44,8 @@ struct sim_call {
     int patience;                        /* its caller leaves when it was asked so often whether it waits; 0: never */
     void (*then)(struct sim_call *call); /* told of the answer, too; NULL: nobody */
     void *data;
+    void (*with)(struct sim_call *call, const ProtobufCMessage *message); /* given the answer; NULL: nobody */
+    bool is_everywhere;
 
     /* When it began, as the model wants to know it. */
     uint64_t begun;
@@ -71,6 +73,8 @@ struct sim_call {
 
 /* What happens when it is answered is the model's. NULL: the process is down. */
 struct sim_call *call_make(struct world *world, int process, enum call_kind kind, int token, int credential);
+/* `everywhere`, where it can be asked for. */
+void call_asks_for_all(struct sim_call *call);
 /* Its caller leaves, sooner or later. */
 void call_loses_patience(struct sim_call *call);
 

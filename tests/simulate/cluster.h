@@ -17,6 +17,7 @@ enum cluster_copy { COPY_STANDBY, COPY_BACKUP, COPY_COUNT };
 
 struct cluster_faults {
     bool writes_fail; /* UNAVAILABLE, as of a full disk or a held lock */
+    bool writes_hang; /* nothing comes of them, until somebody can do nothing but wait for one */
     bool reads_fail;
     int unknown_percent; /* commits whose answer is lost */
 };

@@ -5,6 +5,8 @@
 #include "facts.h"
 #include "world.h"
 
+#include "rules/settings.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -120,8 +122,11 @@ static void set_end(struct ends *ends, const struct sim_call *call)
 static void end_token(struct sim_token *token, const struct sim_call *call)
 {
     suspect(token, call);
-    if (token->issue_acknowledged < call->begun)
-        set_end(&token->ends, call);
+    if (token->issue_acknowledged >= call->begun)
+        return;
+    set_end(&token->ends, call);
+    if (call->is_everywhere && call->failovers == call->world->model.failovers)
+        token->ended_everywhere = call->world->order;
 }
 
 void model_suspect(struct world *world, const struct sim_call *call)
@@ -290,6 +295,13 @@ static void note_use(struct world *world, const struct sim_call *call, struct si
     if (call->incarnation == call->process->incarnation && call->failovers == model->failovers &&
         (model->failovers == 0 || call->begun_at >= model->failed_over + world->lease))
         token->known[call->process->index] = max(token->known[call->process->index], call_earliest(call));
+    /* Where others ask the same store: it would not have been answered if the store called the token idle so soon. */
+    if (world->is_shared && call->was_right && call_has_one_clock(call) && call->failovers == model->failovers &&
+        was_quiet(call, &model->settings, call->quiet_settings)) {
+        const struct settings settings = {.idle_timeout = facts_idle_timeout(world)};
+        int64_t ends = call_earliest(call) + settings_store_margin(&settings, 0);
+        token->stored = max(token->stored, ends - settings.idle_timeout);
+    }
 }
 
 static void check_inactive(struct world *world, struct sim_call *call, const struct sim_token *token)
@@ -328,6 +340,22 @@ static void end_question(struct world *world, struct sim_call *call)
     check_revision(world, call, token);
     if (call->kind == CALL_USE)
         note_use(world, call, token);
+}
+
+void model_hit(struct world *world, int cache, int64_t lease, int token)
+{
+    const struct sim_token *of = &world->model.tokens[token];
+    int64_t bound = lease + (world->is_shared && !world->is_strict ? world->lease : 0);
+    if (of->ended_everywhere != 0)
+        world_fail(world, "token %d is active in cache %d, though it was ended everywhere, acknowledged at %llu", token,
+                   cache, (unsigned long long)of->ended_everywhere);
+    for (int i = 0; i < SIM_PROCESSES; i++) {
+        const struct end *end = &of->ends.by[i];
+        if (end->is_set && !end->is_idle && world->time >= end->time + bound)
+            world_fail(world,
+                       "token %d is active in cache %d, %lld ms after process %d ended it, and the bound is %lld",
+                       token, cache, (long long)(world->time - end->time) / 1000, i, (long long)bound / 1000);
+    }
 }
 
 /* IssueToken is answered */

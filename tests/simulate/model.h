@@ -7,6 +7,8 @@
  *             another process that begins a lease later, nor at one that started since. The commits that a failover
  *             lost are nobody's word any more.
  * Idle        no use can have been noted lately enough, by the clock of who is asked.
+ * Caches      none says active a lease of its own later than any process may, nor after an acknowledgement that was
+ *             asked for everywhere.
  * Alive       issued, nothing that might end it was ever asked for, and a use is certain (stored, or noted by who is
  *             asked) that is late enough by the clock of who is asked.
  *             While a clock is wrong, and some minutes longer, it may be taken for dead, if only its row is not
@@ -59,6 +61,7 @@ struct sim_token {
     bool is_doubtful;             /* it may be dead for another reason */
     bool is_lost; /* a failover may have lost its issue or a use; a memory may know it until it is used there */
     struct ends ends;
+    uint64_t ended_everywhere; /* and acknowledged so; 0: not */
 };
 
 /* What is known only while nothing is under way. */
@@ -94,6 +97,9 @@ struct model {
 /* A call begins; a call ends. status UNAVAILABLE: whether it took effect is not known. */
 void model_begin(struct world *world, struct sim_call *call);
 void model_end(struct world *world, struct sim_call *call);
+
+/* A cache whose lease is this answers by itself that a token is active. */
+void model_hit(struct world *world, int cache, int64_t lease, int token);
 
 /* Uses noted before `call` began, a flush, are stored. */
 void model_flush_begins(struct world *world, int process, int64_t step, int64_t dates[SIM_TOKENS]);

@@ -71,6 +71,8 @@ static void go_back_token(struct world *world, struct sim_token *token, enum clu
 {
     uint64_t kept = world->model.kept[copy];
     go_back_ends(&token->ends, kept);
+    if (token->ended_everywhere > kept)
+        token->ended_everywhere = 0;
     if (token->first_end > kept)
         token->first_end = 0;
     token->stored = token->stored_then[copy];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steps.h"
 
+#include "caches.h"
 #include "calls.h"
 #include "facts.h"
 #include "random.h"
@@ -23,15 +24,20 @@ enum step_kind {
     STEP_DRAIN,
     STEP_FOLLOW,
     STEP_ROUND,
+    STEP_FLUSH,
     STEP_WAIT,
     STEP_PASS,
     STEP_CRASH,
     STEP_START,
     STEP_OUTAGE,
+    STEP_OUTLIVE,
     STEP_DEAF,
     STEP_HEAL,
     STEP_KEEP,
     STEP_GO_BACK,
+    STEP_CACHE,
+    STEP_CACHED,
+    STEP_SERVE,
     STEP_REST,
     STEP_AHEAD,
     STEP_BEHIND,
@@ -44,18 +50,21 @@ static const struct {
     int weight;
     int percent; /* of the runs that have it */
 } kinds[STEP_KINDS] = {
-    [STEP_ISSUE] = {"issue", 10, 100}, [STEP_USE] = {"use", 20, 100},
-    [STEP_LOOK] = {"look", 15, 100},   [STEP_END_TOKEN] = {"end-token", 6, 85},
-    [STEP_CHANGE] = {"change", 6, 70}, [STEP_SETTINGS] = {"settings", 2, 40},
-    [STEP_CREATE] = {"create", 2, 60}, [STEP_SOME] = {"some", 40, 100},
-    [STEP_DRAIN] = {"drain", 8, 80},   [STEP_FOLLOW] = {"follow", 10, 80},
-    [STEP_ROUND] = {"round", 8, 90},   [STEP_WAIT] = {"wait", 20, 100},
-    [STEP_PASS] = {"pass", 4, 70},     [STEP_CRASH] = {"crash", 2, 40},
-    [STEP_START] = {"start", 4, 100},  [STEP_OUTAGE] = {"outage", 2, 40},
-    [STEP_DEAF] = {"deaf", 1, 15},     [STEP_HEAL] = {"heal", 4, 100},
-    [STEP_KEEP] = {"keep", 3, 45},     [STEP_GO_BACK] = {"go-back", 2, 45},
-    [STEP_REST] = {"rest", 1, 10},     [STEP_AHEAD] = {"ahead", 3, 35},
-    [STEP_BEHIND] = {"behind", 2, 20}, [STEP_DATABASE_CLOCK] = {"database-clock", 2, 10},
+    [STEP_ISSUE] = {"issue", 10, 100},   [STEP_USE] = {"use", 20, 100},
+    [STEP_LOOK] = {"look", 15, 100},     [STEP_END_TOKEN] = {"end-token", 6, 85},
+    [STEP_CHANGE] = {"change", 6, 70},   [STEP_SETTINGS] = {"settings", 2, 40},
+    [STEP_CREATE] = {"create", 2, 60},   [STEP_SOME] = {"some", 40, 100},
+    [STEP_DRAIN] = {"drain", 8, 80},     [STEP_FOLLOW] = {"follow", 10, 80},
+    [STEP_ROUND] = {"round", 8, 90},     [STEP_WAIT] = {"wait", 20, 100},
+    [STEP_PASS] = {"pass", 4, 70},       [STEP_CRASH] = {"crash", 2, 40},
+    [STEP_START] = {"start", 4, 100},    [STEP_OUTAGE] = {"outage", 2, 40},
+    [STEP_DEAF] = {"deaf", 1, 15},       [STEP_HEAL] = {"heal", 4, 100},
+    [STEP_KEEP] = {"keep", 3, 45},       [STEP_GO_BACK] = {"go-back", 2, 45},
+    [STEP_REST] = {"rest", 1, 10},       [STEP_AHEAD] = {"ahead", 3, 35},
+    [STEP_BEHIND] = {"behind", 2, 20},   [STEP_DATABASE_CLOCK] = {"database-clock", 2, 10},
+    [STEP_CACHE] = {"cache", 60, 50},    [STEP_CACHED] = {"ask-cache", 40, 100},
+    [STEP_SERVE] = {"serve", 20, 95},    [STEP_FLUSH] = {"flush", 4, 50},
+    [STEP_OUTLIVE] = {"outlive", 2, 50},
 };
 
 static int any_process(struct world *world)
@@ -67,6 +76,8 @@ static void begin_call(struct sim_call *call)
 {
     if (!call->world->is_settling && random_chance(5))
         call_loses_patience(call);
+    if (!call->world->is_settling && call->world->caches != NULL && random_chance(20))
+        call_asks_for_all(call);
     call_begin(call);
 }
 
@@ -99,6 +110,14 @@ static void question(struct world *world, enum call_kind kind)
     int token = any_token(world);
     if (token >= 0)
         begin(world, any_process(world), kind, token, -1);
+}
+
+/* The same few again and again: a cache is for those. */
+static void ask_caches(struct world *world)
+{
+    int count = world->model.token_count;
+    for (int i = random_below(6); i >= 0 && world->caches != NULL && count > 0; i--)
+        caches_ask(world->caches, count - 1 - random_below(count < 3 ? count : 3), any_process(world));
 }
 
 static void issue(struct world *world)
@@ -248,10 +267,39 @@ static void heal(struct world *world)
     world_say(world, "the database is well");
 }
 
+/* Tokens stay in use for longer than the idle timeout, while nothing is stored, until it is again: between any two of
+ * what was queued meanwhile. */
+static void outlive(struct world *world)
+{
+    int64_t part = facts_idle_timeout(world) / 6;
+    bool hangs = random_chance(50);
+    world_drain(world);
+    for (int i = 0; i < 4; i++)
+        issue(world);
+    world_drain(world); /* what is not known while something is under way would not be known for all that time */
+    cluster_faults(world->cluster)->writes_hang = hangs;
+    cluster_faults(world->cluster)->writes_fail = true;
+    world_say(world, "the database takes no writes for long");
+    for (int turn = 0; turn < 10; turn++) {
+        advance(world, part);
+        for (int i = 0; i < 6; i++)
+            question(world, CALL_USE);
+        for (int i = 0; i < world->process_count && random_chance(40); i++)
+            (hangs ? process_flush : process_round)(world, &world->processes[i]);
+        for (int i = random_below(20); i >= 0; i--)
+            (void)world_step(world);
+    }
+    cluster_faults(world->cluster)->writes_hang = false;
+    world_drain(world); /* what has waited for so long fails: the store has a limit */
+    if (random_chance(50))
+        heal(world);
+}
+
 /* While something else is under way: a question, or the end of an outage. */
 static void intrude(struct world *world)
 {
-    if (cluster_faults(world->cluster)->writes_fail && random_chance(30))
+    const struct cluster_faults *faults = cluster_faults(world->cluster);
+    if (faults->writes_fail && !faults->writes_hang && random_chance(30))
         heal(world);
     else
         question(world, random_chance(50) ? CALL_USE : CALL_LOOK);
@@ -295,6 +343,9 @@ static void take(struct world *world, enum step_kind kind)
     case STEP_ROUND:
         process_round(world, process);
         break;
+    case STEP_FLUSH:
+        process_flush(world, process);
+        break;
     case STEP_WAIT:
         wait_a_little(world);
         break;
@@ -312,6 +363,10 @@ static void take(struct world *world, enum step_kind kind)
         cluster_faults(world->cluster)->writes_fail = true;
         world_say(world, "the database takes no writes");
         break;
+    case STEP_OUTLIVE:
+        if (!world->is_shared) /* where others serve, too, a use is not only in memory for so long */
+            outlive(world);
+        break;
     case STEP_DEAF:
         cluster_faults(world->cluster)->reads_fail = cluster_faults(world->cluster)->writes_fail = true;
         world_say(world, "the database is away");
@@ -324,6 +379,16 @@ static void take(struct world *world, enum step_kind kind)
         break;
     case STEP_GO_BACK:
         go_back(world);
+        break;
+    case STEP_CACHE:
+        for (int i = random_below(12); i >= 0 && world->caches != NULL; i--)
+            caches_step(world->caches);
+        break;
+    case STEP_CACHED:
+        ask_caches(world);
+        break;
+    case STEP_SERVE:
+        caches_serve(process);
         break;
     case STEP_REST:
         rest(world);
@@ -359,6 +424,12 @@ static void settle(struct world *world)
 {
     world->is_settling = true;
     world_drain(world);
+    for (int i = 0; i < 30 && world->calls != NULL; i++) { /* until what was to be obeyed everywhere is */
+        world_advance(world, CLOCK_SECOND);
+        for (int p = 0; p < world->process_count; p++)
+            caches_serve(&world->processes[p]);
+        world_drain(world);
+    }
     world_advance(world, facts_idle_timeout(world) / 20 + 1); /* so that each use is worth a write */
     for (int t = 0; t < world->model.token_count; t++)
         for (int i = 0; i < world->process_count && world->model.tokens[t].is_lost; i++)
@@ -453,6 +524,7 @@ static void choose(struct world *world, int weights[STEP_KINDS])
             world->lease = world->processes[i].lease;
     }
     world->max_tokens = random_chance(40) ? 1 : 0;
+    world->cache_lease = random_chance(50) ? CLOCK_SECOND : random_between(2, 10) * CLOCK_SECOND;
     for (int i = 0; i < STEP_KINDS; i++)
         weights[i] = random_chance(kinds[i].percent) ? kinds[i].weight * (1 + random_below(3)) : 0;
     for (int i = 0; i < STEP_KINDS; i++)
@@ -472,6 +544,8 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
         cluster_faults(cluster)->unknown_percent = 10;
     for (int i = 0; i < STEP_KINDS; i++)
         total += weights[i];
+    if (weights[STEP_CACHE] > 0)
+        world->caches = caches_new(world);
     for (int i = 0; i < world->process_count; i++)
         (void)process_start(world, &world->processes[i]);
     for (int i = 0; i < 2; i++) {
@@ -496,4 +570,6 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
     if (!world->has_failed)
         compare_all(world);
     world_close(world);
+    caches_free(world->caches);
+    world->caches = NULL;
 }

@@ -131,7 +131,7 @@ void store_read(struct store *store, store_fn *fn, store_done_fn *done, void *ar
 
 static bool write_some(struct store *store)
 {
-    if (store->writes.count == 0)
+    if (store->writes.count == 0 || store->cluster->faults.writes_hang)
         return false;
     struct job_list jobs = {0};
     int count = 1 + random_below(GROUP_MAX);
@@ -284,7 +284,8 @@ static enum status wait_for(struct store *store, bool is_write, store_fn *fn, vo
         store_read(store, call_for_waiter, wake_waiter, &waiter);
     while (!waiter.is_done) {
         store->cluster->yield();
-        (void)store_step(store);
+        if (!store_step(store))
+            store->cluster->faults.writes_hang = false;
     }
     store->cluster->yield();
     return waiter.status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include "caches.h"
 #include "calls.h"
 #include "random.h"
 
@@ -200,12 +201,40 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
     (void)condition;
     pthread_mutex_unlock(mutex);
     current->depth++;
-    if (!world_step(current)) {
+    if (cluster_faults(current->cluster)->writes_hang) {
+        cluster_faults(current->cluster)->writes_hang = false;
+    } else if (!world_step(current)) {
         fprintf(stderr, "a thread waits for what never comes\n");
         abort();
     }
+    if (current->intrude != NULL && random_chance(INTRUDE_PERCENT))
+        current->intrude(current);
     current->depth--;
     pthread_mutex_lock(mutex);
+    return 0;
+}
+
+/* The watch's thread: caches_serve takes its turns. */
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __wrap_pthread_setname_np(pthread_t thread, const char *name);
+int __wrap_pthread_join(pthread_t thread, void **ret_value);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+{
+    (void)attributes, (void)run, (void)arg;
+    *thread = pthread_self();
+    return 0;
+}
+
+int __wrap_pthread_setname_np(pthread_t thread, const char *name)
+{
+    (void)thread, (void)name;
+    return 0;
+}
+
+int __wrap_pthread_join(pthread_t thread, void **ret_value)
+{
+    (void)thread, (void)ret_value;
     return 0;
 }
 
@@ -231,6 +260,7 @@ bool process_start(struct world *world, struct process *process)
         .max_tokens_in_memory = world->max_tokens,
         .flush_interval_ms = -1,
         .lease_ms = process->lease / 1000,
+        .cache_lease_ms = world->cache_lease / 1000,
         .is_strict = world->is_strict,
     };
     process->started = ++world->order;
@@ -259,6 +289,7 @@ void process_crash(struct world *world, struct process *process)
         call->is_dropped |= call->process == process;
     store_crash(process->store);
     process->is_up = false;
+    caches_lose(world, process);
     api_free(process->api);
     domain_close(process->domain);
     store_close(process->store);
@@ -292,12 +323,10 @@ static void flushed(enum status status, void *arg)
     free(flushing);
 }
 
-void process_round(struct world *world, struct process *process)
+void process_flush(struct world *world, struct process *process)
 {
-    struct reaped reaped;
-    if (!process->is_up || process->is_busy)
+    if (!process->is_up)
         return;
-    process->is_busy = true;
     struct flushing *flushing = calloc(1, sizeof *flushing);
     if (flushing == NULL)
         abort();
@@ -306,8 +335,18 @@ void process_round(struct world *world, struct process *process)
     flushing->failovers = world->model.failovers;
     struct settings settings = memory_settings(process->domain->memory);
     model_flush_begins(world, process->index, settings_use_step(&settings), flushing->dates);
-    world_say(world, "%d flushes and reaps", process->index);
+    world_say(world, "%d flushes", process->index);
     flush_begin(process->domain->flush, FLUSH_ROUND, flushed, flushing);
+}
+
+void process_round(struct world *world, struct process *process)
+{
+    struct reaped reaped;
+    if (!process->is_up || process->is_busy)
+        return;
+    process->is_busy = true;
+    process_flush(world, process);
+    world_say(world, "%d flushes and reaps", process->index);
     model_reap(world, process->index);
     background_round(process->domain->background, &reaped);
     world_say(world, "%d reaped %d", process->index, reaped.removed);

@@ -32,6 +32,8 @@ struct process {
     bool is_busy; /* its flusher or follower is at work: there is one of each */
 };
 
+struct caches;
+
 struct world {
     /* Set for the run. */
     uint64_t seed;
@@ -39,14 +41,16 @@ struct world {
     const char *without; /* names of steps that are not taken; NULL: none */
     int process_count;
     bool is_shared, is_strict;
-    bool is_settling; /* nobody leaves any more */
-    int64_t lease;    /* the longest of any */
+    bool is_settling;    /* nobody leaves any more */
+    int64_t lease;       /* the longest of any */
+    int64_t cache_lease; /* the longest that is granted */
     size_t max_tokens;
     void (*intrude)(struct world *world); /* begins a call while another is held up */
 
     struct cluster *cluster;
     struct process processes[PROCESSES_MAX];
     struct sim_call *calls; /* under way */
+    struct caches *caches;  /* NULL: the run has none */
     int64_t time;           /* the true one */
     int64_t database_time;  /* what the database's own clock shows, */
     int64_t database_offset, database_wrong_since;
@@ -70,6 +74,8 @@ void process_crash(struct world *world, struct process *process);
 /* The domain's own threads, one turn of each. */
 void process_follow(struct world *world, struct process *process);
 void process_round(struct world *world, struct process *process);
+/* A flush begins; others come between its parts. */
+void process_flush(struct world *world, struct process *process);
 
 /* Were all clocks right for some minutes? */
 bool world_is_right(const struct world *world);
