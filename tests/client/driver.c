@@ -233,6 +233,8 @@ static void obey(struct gatehouse *gatehouse, char **words, size_t count)
         closure(gatehouse, words);
     else if (strcmp(words[0], "storm") == 0 && count == 4)
         storm(gatehouse, atoi(words[1]), atoi(words[2]), words[3]);
+    else if (strcmp(words[0], "chase") == 0)
+        chase(gatehouse);
     else if (!obey_cache(gatehouse, words, count))
         printf("what?\n");
 }

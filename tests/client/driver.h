@@ -15,6 +15,12 @@ void print_answer(const Gatehouse__V1__IntrospectResponse *answer);
  * says so by a line. Then "all right", or the first answer that was not. */
 void storm(struct gatehouse *gatehouse, int threads, int rounds, const char *token);
 
+/* Threads ask for every token again and again until it has ended, as they are told by lines: "token TOKEN"; "hits" and
+ * "left" are answered by how many were answered from memory, and are not known to have ended; anything else ends it,
+ * and a line says of each token when the last call began that was told active (CLOCK_BOOTTIME, microseconds; 0: none).
+ */
+void chase(struct gatehouse *gatehouse);
+
 /* misuse.c. A child that uses this connection, wants one of its own, closes this one and ends: it prints what it was
  * told (GATEHOUSE_* as a number), and this one how it ended. */
 void fork_and_use(struct gatehouse *gatehouse, const char *token);
