@@ -79,6 +79,13 @@ enum exit_code admin_backup(struct context *context);
 enum exit_code admin_check(struct context *context);
 enum exit_code admin_copy(struct context *context);
 enum exit_code admin_clock(struct context *context);
+enum exit_code context_save(struct context *context);
+enum exit_code context_use(struct context *context);
+enum exit_code context_list(struct context *context);
+enum exit_code context_show(struct context *context);
+enum exit_code context_delete(struct context *context);
+enum exit_code login_run(struct context *context);
+enum exit_code logout_run(struct context *context);
 enum exit_code completion_print(struct context *context);
 enum exit_code version_print(struct context *context);
 

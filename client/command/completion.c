@@ -18,6 +18,7 @@ static const char helpers[] =
     "    credential) gatehouse --timeout=2s -o value credential list --limit=200 2>/dev/null </dev/null ;;\n"
     "    role) gatehouse --timeout=2s -o value role list 2>/dev/null </dev/null ;;\n"
     "    user) gatehouse --timeout=2s -o value user list --limit=200 2>/dev/null </dev/null ;;\n"
+    "    context) gatehouse -o value context list 2>/dev/null </dev/null ;;\n"
     "    esac\n"
     "}\n";
 
@@ -30,6 +31,8 @@ const char *completion_kind(enum completion completion)
         return "role";
     case COMPLETE_USER:
         return "user";
+    case COMPLETE_CONTEXT:
+        return "context";
     case COMPLETE_FILE:
         return "file";
     case COMPLETE_WORDS:
@@ -55,6 +58,8 @@ const char *completion_argument(const char *arguments)
         return "credential";
     if (strncmp(arguments, "ROLE", strlen("ROLE")) == 0)
         return "role";
+    if (strncmp(arguments, "CONTEXT", strlen("CONTEXT")) == 0 || strcmp(arguments, "[CONTEXT]") == 0)
+        return "context";
     if (strncmp(arguments, "USER", strlen("USER")) == 0)
         return "user";
     if (strncmp(arguments, "FILE", strlen("FILE")) == 0)

@@ -19,6 +19,8 @@ static const char beginning[] =
     "            gatehouse --timeout=2s -o value role list 2>/dev/null </dev/null\n"
     "        case user\n"
     "            gatehouse --timeout=2s -o value user list --limit=200 2>/dev/null </dev/null\n"
+    "        case context\n"
+    "            gatehouse -o value context list 2>/dev/null </dev/null\n"
     "    end\n"
     "end\n"
     "# The words so far that are no options, without the command's own name.\n"

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "private_file.h"
 #include "text.h"
 
 static void set(struct setting *setting, const char *value, enum source source)
@@ -37,17 +38,40 @@ static void report_parse_error(cfg_t *cfg, const char *format, va_list arguments
     fputc('\n', stderr);
 }
 
-/* NULL: there is nowhere to look. */
-static char *default_path(void)
+/* A path in the folder of the user's settings. NULL: there is nowhere to look. */
+static char *own_path(const char *name)
 {
     const char *folder = getenv("XDG_CONFIG_HOME");
     if (folder != NULL && folder[0] == '/') /* XDG: a relative one is to be ignored */
-        return text_format("%s/gatehouse/config", folder);
+        return text_format("%s/gatehouse/%s", folder, name);
     const char *home = getenv("HOME");
-    return home == NULL ? NULL : text_format("%s/.config/gatehouse/config", home);
+    return home == NULL ? NULL : text_format("%s/.config/gatehouse/%s", home, name);
 }
 
-static bool read_file(struct config *config, const char *path)
+char *config_context_path(const char *name)
+{
+    TEXT_FREE char *below = text_format("contexts/%s", name);
+    return own_path(below);
+}
+
+char *config_current_path(void)
+{
+    return own_path("context");
+}
+
+char *config_current_context(void)
+{
+    TEXT_FREE char *path = config_current_path();
+    return path == NULL ? NULL : private_file_read(path);
+}
+
+bool config_is_context_name(const char *name)
+{
+    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    return len > 0 && len < 64 && name[len] == '\0' && name[0] != '.';
+}
+
+bool config_read_file(struct config *config, const char *path)
 {
     cfg_opt_t keys[] = {
 #define CONFIG_KEY(id, ...) CFG_STR(#id, NULL, CFGF_NONE),
@@ -68,7 +92,28 @@ static bool read_file(struct config *config, const char *path)
     return result == CFG_SUCCESS;
 }
 
-bool config_load(struct config *config, const struct arguments *arguments)
+/* The context that --context, the environment or `gatehouse context use` names. False: reported. */
+static bool read_context(struct config *config, const struct arguments *arguments, bool is_lenient)
+{
+    const char *named = option_value(arguments, OPTION_CONTEXT);
+    named = named == NULL ? getenv("GATEHOUSE_CONTEXT") : named;
+    bool has_config = option_value(arguments, OPTION_CONFIG) != NULL || getenv("GATEHOUSE_CONFIG") != NULL;
+    TEXT_FREE char *current = has_config ? NULL : config_current_context();
+    bool is_named = named != NULL && named[0] != '\0';
+    const char *name = is_named ? named : current;
+    if (name == NULL)
+        return true;
+    TEXT_FREE char *path = config_is_context_name(name) ? config_context_path(name) : NULL;
+    if (path != NULL && access(path, F_OK) == 0)
+        return config_read_file(config, path);
+    if (!is_named && is_lenient)
+        return true;
+    TEXT_FREE char *shown = text_printable(name);
+    fprintf(stderr, "gatehouse: no context \"%s\"; `gatehouse context list` shows them all\n", shown);
+    return false;
+}
+
+bool config_load(struct config *config, const struct arguments *arguments, bool is_lenient)
 {
 #define CONFIG_OPTION(id, option, variable, other) \
     set(&config->id, option_value(arguments, option), SOURCE_OPTION); \
@@ -79,13 +124,15 @@ bool config_load(struct config *config, const struct arguments *arguments)
     take_secret(&config->client_secret, "GATEHOUSE_CLIENT_SECRET");
     take_secret(&config->token, "GATEHOUSE_TOKEN");
 
+    if (!read_context(config, arguments, is_lenient))
+        return false;
     const char *named = option_value(arguments, OPTION_CONFIG);
     if (named == NULL)
         named = getenv("GATEHOUSE_CONFIG");
     if (named != NULL && named[0] != '\0')
-        return read_file(config, named);
-    TEXT_FREE char *path = default_path();
-    return path == NULL || access(path, F_OK) != 0 || read_file(config, path);
+        return config_read_file(config, named);
+    TEXT_FREE char *path = own_path("config");
+    return path == NULL || access(path, F_OK) != 0 || config_read_file(config, path);
 }
 
 void config_done(struct config *config)

@@ -36,8 +36,22 @@ struct config {
     struct setting client_secret, token; /* from GATEHOUSE_CLIENT_SECRET and GATEHOUSE_TOKEN alone */
 };
 
-/* Secrets are taken out of the environment. False: the file does not make sense; that was reported. */
-[[nodiscard]] bool config_load(struct config *config, const struct arguments *arguments);
+/* Where the context of this name is; with "", where all are. malloc'd; NULL: neither XDG_CONFIG_HOME nor HOME is set.
+ */
+char *config_context_path(const char *name);
+/* The file that names the current context; likewise. */
+char *config_current_path(void);
+/* What it says; NULL: none is. malloc'd. */
+char *config_current_context(void);
+bool config_is_context_name(const char *name);
+
+/* Adds what a file says to what is set already. False: it does not make sense; that was reported. */
+[[nodiscard]] bool config_read_file(struct config *config, const char *path);
+
+/* From options, the environment, a context, the configuration file. A context that is current and not there is an
+ * error, unless is_lenient: then it is left out. Secrets are taken out of the environment. False: the file does not
+ * make sense; that was reported. */
+[[nodiscard]] bool config_load(struct config *config, const struct arguments *arguments, bool is_lenient);
 void config_done(struct config *config);
 
 #endif

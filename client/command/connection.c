@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "contract/contract.h"
+#include "login.h"
 #include "report.h"
 #include "secret.h"
 #include "text.h"
@@ -19,6 +20,7 @@ struct connection {
     struct gatehouse *gatehouse;
     char *client_secret; /* to get another token when this one has died; NULL: no client */
     char *authorization; /* "Bearer …"; NULL: none yet */
+    bool is_kept;        /* it is that of `gatehouse login` */
     char *issued_token;  /* the one that is ours to end; NULL: none */
     char request_id[2 * REQUEST_ID_BYTES + 1];
 };
@@ -108,9 +110,16 @@ static bool take_caller(struct context *context, struct connection *connection)
             connection->authorization = text_format("Bearer %s", token);
         return token != NULL;
     }
-    case CALLER_CLIENT:
+    case CALLER_CLIENT: {
+        TEXT_WIPE char *kept = login_token(config);
+        connection->is_kept = kept != NULL;
+        if (kept != NULL) {
+            connection->authorization = text_format("Bearer %s", kept);
+            return true; /* its secret key is read only if that has ended */
+        }
         connection->client_secret = connection_secret(context);
         return connection->client_secret != NULL;
+    }
     }
     return false;
 }
@@ -186,14 +195,15 @@ static bool sign_in(struct context *context, struct connection *connection)
     text_wipe(&connection->authorization);
     text_wipe(&connection->issued_token);
     connection->authorization = text_format("Bearer %s", response->access_token);
-    connection->issued_token = text_copy(response->access_token);
+    if (!connection->is_kept || !login_keep(&context->config, response->access_token))
+        connection->issued_token = text_copy(response->access_token);
     explicit_bzero(response->access_token, strlen(response->access_token));
     return true;
 }
 
 static bool is_token_dead(const struct connection *connection, const struct gatehouse_call *call)
 {
-    return connection->issued_token != NULL && call->status == GATEHOUSE_UNAUTHENTICATED;
+    return (connection->issued_token != NULL || connection->is_kept) && call->status == GATEHOUSE_UNAUTHENTICATED;
 }
 
 static void *invoke_as_caller(struct context *context, struct connection *connection, ProtobufCService *service,
@@ -217,6 +227,10 @@ static void *invoke_as_caller(struct context *context, struct connection *connec
             return NULL;
         }
         is_signed_in_now = true; /* once */
+        if (connection->client_secret == NULL)
+            connection->client_secret = connection_secret(context);
+        if (connection->client_secret == NULL)
+            return NULL;
         if (!sign_in(context, connection))
             return NULL;
     }

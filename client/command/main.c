@@ -156,7 +156,8 @@ int main(int argc, char **argv)
     options_parse_command(context.command, argc - first - used + 1, argv + first + used - 1, &context.arguments);
 
     enum exit_code code = EXIT_USAGE;
-    if (config_load(&context.config, &context.arguments) && take_format(&context))
+    if (config_load(&context.config, &context.arguments, strncmp(context.command->name, "context ", 8) == 0) &&
+        take_format(&context))
         code = context.command->run(&context);
     connection_close(&context);
     config_done(&context.config);

@@ -9,7 +9,15 @@
 struct command;
 
 /* What the shell can offer as an option's or an argument's value. */
-enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE_ROLE, COMPLETE_USER, COMPLETE_WORDS };
+enum completion {
+    COMPLETE_NOTHING,
+    COMPLETE_FILE,
+    COMPLETE_CREDENTIAL,
+    COMPLETE_ROLE,
+    COMPLETE_USER,
+    COMPLETE_CONTEXT,
+    COMPLETE_WORDS
+};
 
 /* name, long, short, argument (NULL: a flag), what completes it, doc. An option whose argument can be given several
  * times, or several separated by commas, has an argument that ends in "...". */
@@ -27,6 +35,7 @@ enum completion { COMPLETE_NOTHING, COMPLETE_FILE, COMPLETE_CREDENTIAL, COMPLETE
     X(TOKEN_FILE, "token-file", 0, "FILE", COMPLETE_FILE, \
       "Who is calling, otherwise: the file that holds a bearer token; - is standard input") \
     X(TIMEOUT, "timeout", 0, "DURATION", COMPLETE_NOTHING, "How long a call may take (default 10s)") \
+    X(CONTEXT, "context", 0, "NAME", COMPLETE_CONTEXT, "Server and caller, as `gatehouse context` has saved them") \
     X(CONFIG, "config", 0, "FILE", COMPLETE_FILE, "Instead of ~/.config/gatehouse/config") \
     X(OUTPUT, "output", 'o', "table|wide|json|yaml|csv|value", COMPLETE_WORDS, "How to print (default table)") \
     X(TOKEN, "token", 0, "TOKEN", COMPLETE_NOTHING, NULL) \

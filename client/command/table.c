@@ -96,6 +96,16 @@ const struct command commands[] = {
     {"admin clock", admin_clock, "STORE", "Show the time that a store remembers, or lower one that a wrong clock left",
      OPTIONS(OPTION_LOWER, OPTION_YES), 1, 1},
 
+    {"context save", context_save, "NAME", "Save server and caller, as this command would use them, under a name",
+     OPTIONS(OPTION_END), 1, 1},
+    {"context use", context_use, "CONTEXT", "Make a saved context the current one", OPTIONS(OPTION_END), 1, 1},
+    {"context list", context_list, "", "List the saved contexts", OPTIONS(OPTION_COLUMNS, OPTION_NO_HEADERS), 0, 0},
+    {"context show", context_show, "[CONTEXT]", "Show one, or the current one", OPTIONS(OPTION_END), 0, 1},
+    {"context delete", context_delete, "CONTEXT", "Delete one", OPTIONS(OPTION_END), 1, 1},
+    {"login", login_run, "", "Keep a token for the calling credential, so that commands need one round trip",
+     OPTIONS(OPTION_END), 0, 0},
+    {"logout", logout_run, "", "End the token that login has kept", OPTIONS(OPTION_END), 0, 0},
+
     {"completion", completion_print, "bash|zsh|fish", "Print a completion script", OPTIONS(OPTION_END), 1, 1},
     {"version", version_print, "", "Print the version", OPTIONS(OPTION_END), 0, 0},
     {0},

@@ -9,7 +9,7 @@ import subprocess
 
 import yaml
 
-from driver import COMMAND, Case, DONE, REFUSED, RFC3339, Terminal, UNREACHABLE, USAGE, environment, random_name, run
+from driver import COMMAND, Case, DONE, REFUSED, RFC3339, TOKEN, Terminal, UNREACHABLE, USAGE, environment, random_name, run
 
 
 class Usage(Case):
@@ -235,6 +235,101 @@ class Caller(Case):
 
     def test_a_ca_file_that_is_not_there_is_refused(self):
         self.fails(USAGE, "role", "list", "--ca-file", "/nonexistent.pem")
+
+
+class Contexts(Case):
+    """Settings under a name, and a token that is kept between commands."""
+
+    def setUp(self):
+        super().setUp()
+        self.name, self.client_id, self.secret = self.create(roles="user_manager")
+        self.alone = {"GATEHOUSE_GRPC": None, "GATEHOUSE_CLIENT_ID": None, "GATEHOUSE_CLIENT_SECRET_FILE": None,
+                      "XDG_CONFIG_HOME": self.folder.name + "/config", "XDG_RUNTIME_DIR": self.folder.name + "/run"}
+        os.mkdir(self.folder.name + "/run", 0o700)
+        self.ok("context", "save", "test", "--address", os.environ["GATEHOUSE_GRPC"], "--client-id", self.client_id,
+                "--client-secret-file", self.secret, **self.alone)
+
+    def files(self):
+        """Every file below the folder that is not the secret's, and what is in it."""
+        for folder, _, names in os.walk(self.folder.name):
+            for name in names:
+                path = os.path.join(folder, name)
+                if not name.startswith("secret-"):
+                    with open(path, encoding="utf-8") as file:
+                        yield path, file.read()
+
+    def kept(self):
+        return [(path, text) for path, text in self.files() if "/run/" in path]
+
+    def tokens(self):
+        return self.ok("token", "list", self.name, "-o", "value").split()
+
+    def test_a_context_names_server_and_caller_and_holds_no_secret(self):
+        self.assertIn("user_manager", self.ok("role", "list", "--context", "test", **self.alone))
+        self.assertIn("user_manager", self.ok("role", "list", **self.alone, GATEHOUSE_CONTEXT="test"))
+        self.fails(UNREACHABLE, "role", "list", "--timeout=3s", "--address", "127.0.0.1:1", "--context", "test", **self.alone)
+        self.ok("context", "use", "test", **self.alone)
+        self.ok("role", "list", **self.alone)
+        listed = self.read("context", "list", **self.alone)["contexts"]
+        self.assertEqual([(one["name"], one["current"], one["client_id"]) for one in listed], [("test", True, self.client_id)])
+        self.assertRegex(self.ok("context", "show", **self.alone), rf"Secret file +{self.secret}")
+        for path, text in self.files():
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            self.assertNotIn("gate_", text)
+        self.ok("context", "delete", "test", **self.alone)
+        self.assertEqual(self.read("context", "list", **self.alone), {})
+        self.assertFalse(os.path.exists(self.folder.name + "/config/gatehouse/context"))
+
+    def test_a_context_that_is_not_there_is_no_other_server(self):
+        for words in (["role", "list", "--context", "gone"], ["role", "list", "--context", "../test"], ["context", "use", "gone"],
+                      ["context", "save", "a/b"], ["context", "delete", "gone"], ["context", "show"]):
+            self.fails(USAGE, *words, **self.alone)
+        self.ok("context", "use", "test", **self.alone)
+        os.unlink(self.folder.name + "/config/gatehouse/contexts/test")
+        self.assertIn("context list", self.fails(USAGE, "role", "list", **self.alone))
+        self.ok("context", "list", **self.alone)
+
+    def test_a_login_is_one_token_for_all_commands_until_logout(self):
+        caller = {**self.alone, "GATEHOUSE_CONTEXT": "test"}
+        self.assertNotIn("gate_", self.ok("login", **caller) + self.ok("login", "-o", "json", **caller))
+        (path, token), = self.kept()
+        self.assertEqual((os.stat(path).st_mode & 0o777, os.stat(os.path.dirname(path)).st_mode & 0o777), (0o600, 0o700))
+        self.assertRegex(token, TOKEN)
+        accessors = self.tokens()
+        self.assertEqual(len(accessors), 1)
+        os.rename(self.secret, self.secret + ".away")  # who needs no other token needs no secret key
+        for _ in range(2):
+            self.ok("role", "list", **caller)
+        self.assertEqual(self.tokens(), accessors)
+        self.assertIn("Logged out", self.ok("logout", **caller))
+        self.assertEqual((self.tokens(), self.kept()), ([], []))
+        self.assertIn("Not logged in", run("logout", **caller).stderr)
+        os.rename(self.secret + ".away", self.secret)
+        self.ok("role", "list", **caller)
+        self.assertEqual((self.tokens(), self.kept()), ([], []))
+
+    def test_a_login_whose_token_has_ended_is_made_again(self):
+        caller = {**self.alone, "GATEHOUSE_CONTEXT": "test"}
+        self.ok("login", **caller)
+        before = self.tokens()
+        self.ok("token", "end-all", self.name, "--yes")
+        self.ok("role", "list", **caller)
+        after = self.tokens()
+        self.assertEqual((len(after), set(after) & set(before)), (1, set()))
+        self.ok("role", "list", **caller)
+        self.assertEqual(self.tokens(), after)
+        self.ok("logout", **caller)
+
+    def test_a_token_that_others_could_read_is_not_used(self):
+        caller = {**self.alone, "GATEHOUSE_CONTEXT": "test"}
+        self.ok("login", **caller)
+        (path, _), = self.kept()
+        os.chmod(path, 0o644)
+        os.rename(self.secret, self.secret + ".away")
+        self.fails(USAGE, "role", "list", **caller)
+        os.chmod(path, 0o600)
+        self.ok("role", "list", **caller)
+        self.ok("logout", **caller)
 
 
 class Forms(Case):

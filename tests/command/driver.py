@@ -26,7 +26,7 @@ UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 def environment(**changes):
     """The caller's, without a configuration file of his own; a change to None takes a variable away."""
-    variables = {**os.environ, "XDG_CONFIG_HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    variables = {**os.environ, "XDG_CONFIG_HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     for name, value in changes.items():
         variables.pop(name, None)
         if value is not None:
