@@ -6,8 +6,10 @@ import signal
 import unittest
 from unittest import mock
 
+import grpc
 from daemon import error_of
 from edges import Case, DEADLINE, LEASE, auth, bearer, boot_time, make_edge
+from gatehouse.v1 import auth_pb2_grpc
 from test_identity import issue_certificates
 
 
@@ -135,7 +137,7 @@ class Mutual(Case):
         self.folder = None
         super().setUp()
         folder = self.daemon.folder
-        issue_certificates(folder, ["localhost", "edge"])
+        issue_certificates(folder, ["localhost", "edge", "service", "stranger"])
         self.daemon.stop()
         self.daemon.settings.update(grpc_cert=folder + "/localhost.pem", grpc_key=folder + "/localhost.key",
                                     grpc_client_ca=folder + "/ca.pem", introspect_identities="edge", peer_identities="edge")
@@ -157,6 +159,39 @@ class Mutual(Case):
                 self.assertEqual(error_of(lambda: edge.auth.BatchIntrospect(
                     auth.BatchIntrospectRequest(requests=[{"token": self.token}]), metadata=metadata, timeout=DEADLINE))[:2],
                     ("UNAUTHENTICATED", "CALLER_UNKNOWN"))
+
+    def read(self, name):
+        with open(f"{self.daemon.folder}/{name}", "rb") as file:
+            return file.read()
+
+    def outcome(self, edge, name):
+        """What becomes of an Introspect without a token, with this certificate."""
+        credentials = grpc.ssl_channel_credentials(*map(self.read, ("ca.pem", name + ".key", name + ".pem")))
+        with grpc.secure_channel(f"localhost:{edge.grpc_port}", credentials, [("grpc.use_local_subchannel_pool", 1)]) as way:
+            ask = lambda: auth_pb2_grpc.AuthServiceStub(way).Introspect(auth.IntrospectRequest(token=self.token), timeout=DEADLINE)
+            try:
+                return ask().active
+            except grpc.RpcError:
+                return error_of(ask)[:2]
+
+    def test_an_identity_that_the_edge_is_configured_for_introspects_from_memory(self):
+        own = {key: self.daemon.settings[key] for key in ("grpc_cert", "grpc_key", "grpc_client_ca")}
+        with make_edge(self.daemon, None, introspect_identities="service", **own, **self.tls) as edge:
+            edge.start()
+            hits = lambda: self.metric(edge, "gatehouse_cache_hits_total")
+            self.until(lambda: self.outcome(edge, "service") is True and hits(), "a hit")
+            for name in "stranger", "edge":  # the edge's own name, too, is nobody here
+                self.assertEqual(self.outcome(edge, name), ("UNAUTHENTICATED", "CALLER_UNKNOWN"), name)
+
+    def test_the_server_proves_its_name(self):
+        tls = {**self.tls, "upstream": f"127.0.0.1:{self.daemon.grpc_port}"}  # of which its certificate says nothing
+        with make_edge(self.daemon, None, **tls) as edge:
+            edge.start()
+            self.until(lambda: "event=upstream_refuses status=UNAVAILABLE" in edge.log_text(), "the reason")
+            self.assertEqual(self.http("/readyz", daemon=edge)[0], 503)
+        with make_edge(self.daemon, None, upstream_name="localhost", **tls) as edge:
+            edge.start()
+            self.until(lambda: self.http("/readyz", daemon=edge)[2] == "ok\n", "ready and trusted")
 
     def test_for_whom_it_calls_is_believed(self):
         with make_edge(self.daemon, None, trusted_proxies="127.0.0.1", **self.tls) as edge:

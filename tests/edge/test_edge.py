@@ -8,6 +8,7 @@ import unittest
 from daemon import error_of
 from edges import Case, DEADLINE, auth, bearer, boot_time, make_edge, pb, review
 from google.protobuf import json_format
+from test_envoy import check, question
 
 
 def same(answer):
@@ -29,6 +30,7 @@ class Memory(Case):
             "OAuth": lambda: json.loads(self.http("/OAuth/Introspect", {"token": token}, {**bearer(self.caller), **form})[2])["active"],
             "check": lambda: self.http("/OAuth/Check?role=work_creator", headers=bearer(token))[0],
             "lacking": lambda: self.http("/OAuth/Check?role=team_leader", headers=bearer(token))[0],
+            "Envoy": lambda: check(self.edge.channel, question("Bearer " + token, "work_creator")).status.code,
             "review": lambda: json.loads(self.http("/k8s/TokenReview", review(token))[2])["status"]["authenticated"],
         }
 
@@ -41,10 +43,10 @@ class Memory(Case):
         self.assertEqual(self.asked(), asked)
         self.assertEqual(self.hits(), hits + len(said) + 2)  # each of two callers' tokens is looked up there, too
         theirs = same(self.introspect(self.token, self.daemon))
-        self.assertEqual(said, [theirs, True, 200, 403, True])
+        self.assertEqual(said, [theirs, True, 200, 403, 0, True])
         self.revoke(self.daemon, self.token)
         self.assert_obeyed(self.token, boot_time())
-        self.assertEqual([ask() for ask in ways.values()], [{}, False, 401, 401, False])
+        self.assertEqual([ask() for ask in ways.values()], [{}, False, 401, 401, 16, False])
 
     def test_who_may_not_ask_is_told_what_the_server_tells(self):
         self.await_hit(lambda: self.introspect(self.token))
