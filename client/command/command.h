@@ -54,6 +54,7 @@ enum exit_code credential_undelete(struct context *context);
 enum exit_code credential_grant(struct context *context);
 enum exit_code credential_revoke(struct context *context);
 enum exit_code secret_regenerate(struct context *context);
+enum exit_code secret_rotate(struct context *context);
 enum exit_code secret_end(struct context *context);
 enum exit_code role_list(struct context *context);
 enum exit_code role_create(struct context *context);

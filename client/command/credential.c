@@ -74,13 +74,14 @@ static const struct view created_view = {
 };
 
 static const struct view detail_view = {
-    .columns = COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0},
-                       {"Status", "status", format_status, 0}, {"Expires", "expireTime", column_expiry, 0},
-                       {"Expires at", "expireTime", column_clock, 0}, {"Owner", "owner", NULL, 0},
-                       {"Effective roles", "effectiveRoles", NULL, 0}, {"Last use", "lastUseTime", column_last_use, 0},
-                       {"Created", "createTime", column_time, 0}, {"Created by", "createdBy", NULL, 0},
-                       {"Changed", "updateTime", column_time, 0}, {"Deleted", "deleteTime", column_time, 0},
-                       {"Purged", "purgeTime", column_time, 0}, {"Etag", "etag", NULL, 0}),
+    .columns =
+        COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", format_status, 0},
+                {"Expires", "expireTime", column_expiry, 0}, {"Expires at", "expireTime", column_clock, 0},
+                {"Owner", "owner", NULL, 0}, {"Effective roles", "effectiveRoles", NULL, 0},
+                {"Last use", "lastUseTime", column_last_use, 0}, {"Created", "createTime", column_time, 0},
+                {"Created by", "createdBy", NULL, 0}, {"Changed", "updateTime", column_time, 0},
+                {"Deleted", "deleteTime", column_time, 0}, {"Purged", "purgeTime", column_time, 0},
+                {"Self-rotation", "selfRotation", NULL, 0}, {"Etag", "etag", NULL, 0}),
     .value_keys = KEYS("clientId"),
 };
 
@@ -117,6 +118,17 @@ static bool take_expiry(struct context *context, const char *otherwise, Google__
         timestamp->seconds += DAY - 1 - timestamp->seconds % DAY;
     *ret_field = timestamp;
     return true;
+}
+
+/* False: reported. */
+static bool take_self_rotation(struct context *context, Gatehouse__V1__Credential *credential)
+{
+    const char *text = option_value(&context->arguments, OPTION_SELF_ROTATION);
+    credential->self_rotation = text != NULL && strcmp(text, "on") == 0;
+    if (text == NULL || credential->self_rotation || strcmp(text, "off") == 0)
+        return true;
+    report_usage(context, "--self-rotation: \"%s\" is neither on nor off", text);
+    return false;
 }
 
 enum exit_code credential_print_secret(struct context *context, FILE *secret_file, void *response,
@@ -173,6 +185,8 @@ enum exit_code credential_create(struct context *context)
         return report_usage(context, "--role: at least one; `gatehouse role list` shows them");
     credential.name = arguments->rest[0];
     message_set_string(&credential.owner, option_value(arguments, OPTION_OWNER));
+    if (!take_self_rotation(context, &credential))
+        return EXIT_USAGE;
     request.credential = &credential;
     request.roles = arguments->words.items;
     request.n_roles = arguments->words.count;
@@ -296,15 +310,18 @@ enum exit_code credential_update(struct context *context)
     static const struct {
         enum option_id option;
         char *field;
-    } fields[] = {{OPTION_NAME, "name"}, {OPTION_EXPIRES, "expire_time"}, {OPTION_OWNER, "owner"}};
+    } fields[] = {{OPTION_NAME, "name"},
+                  {OPTION_EXPIRES, "expire_time"},
+                  {OPTION_OWNER, "owner"},
+                  {OPTION_SELF_ROTATION, "self_rotation"}};
     char *paths[sizeof fields / sizeof fields[0]];
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (option_value(arguments, fields[i].option) != NULL)
             paths[mask.n_paths++] = fields[i].field;
     }
     if (mask.n_paths == 0)
-        return report_usage(context, "nothing to change; give --name, --expires or --owner");
-    if (!take_expiry(context, NULL, &expiry, &credential.expire_time))
+        return report_usage(context, "nothing to change; give --name, --expires, --owner or --self-rotation");
+    if (!take_expiry(context, NULL, &expiry, &credential.expire_time) || !take_self_rotation(context, &credential))
         return EXIT_USAGE;
     if (!target_find(context, arguments->rest[0], !change_is_unasked(context), &target))
         return context->exit_code;

@@ -48,10 +48,13 @@ enum completion {
     X(EXPIRES, "expires", 'e', "WHEN", COMPLETE_NOTHING, \
       "When it expires: 90d (the default of a new one), 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or " \
       "never") \
+    X(SELF_ROTATION, "self-rotation", 0, "on|off", COMPLETE_WORDS, "Its holder may make its next secret key itself") \
     X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
     X(NAME, "name", 0, "NAME", COMPLETE_NOTHING, "The name") \
     X(WRITE_SECRET, "write-secret", 0, "FILE", COMPLETE_FILE, \
       "Write the secret key to a new file of mode 0600 instead of printing it") \
+    X(REPLACE_SECRET, "secret-file", 0, "FILE", COMPLETE_FILE, \
+      "The file whose secret key is replaced (default: the caller's own, --client-secret-file)") \
     X(REQUEST_ID, "request-id", 0, "ID", COMPLETE_NOTHING, \
       "Repeating the command with the same ID makes nothing twice") \
     X(ETAG, "etag", 0, "ETAG", COMPLETE_NOTHING, "Change it only if it still is as read") \

@@ -124,6 +124,58 @@ enum exit_code secret_file_write(struct context *context, FILE *file, const char
     return EXIT_REFUSED;
 }
 
+FILE *secret_file_begin(struct context *context, const char *path, char **ret_temporary)
+{
+    char blank[SECRET_READ_MAX];
+    struct stat now;
+    char *temporary = text_format("%s.XXXXXX", path);
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r+");
+    memset(blank, '\n', sizeof blank);
+    bool is_ready = file != NULL && write(fd, blank, sizeof blank) == (ssize_t)sizeof blank && fsync(fd) == 0;
+    if (is_ready && geteuid() == 0 && stat(path, &now) == 0)
+        is_ready = fchown(fd, now.st_uid, now.st_gid) == 0;
+    if (is_ready) {
+        setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays in a buffer */
+        *ret_temporary = temporary;
+        return file;
+    }
+    report_usage(context, "cannot make a file to take the place of %s: %s", path, strerror(errno));
+    secret_file_discard(file, temporary);
+    text_free(&temporary);
+    return NULL;
+}
+
+/* A rename is durable when its folder is. */
+static bool sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    TEXT_FREE char *folder = slash == NULL ? text_copy(".") : text_must(strndup(path, (size_t)(slash - path) + 1));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_synced;
+}
+
+enum exit_code secret_file_replace(struct context *context, FILE *file, const char *temporary, const char *path,
+                                   const char *secret)
+{
+    rewind(file);
+    bool is_written = fprintf(file, "%s\n", secret) > 0 && ftruncate(fileno(file), (off_t)strlen(secret) + 1) == 0 &&
+                      fsync(fileno(file)) == 0;
+    is_written &= fclose(file) == 0;
+    if (is_written && rename(temporary, path) == 0 && sync_folder(path))
+        return EXIT_DONE;
+    fprintf(stderr,
+            "gatehouse: the new secret key could not be put into %s: %s\n"
+            "It is lost; the key before it works until its overlap ends. Try again in a minute.\n",
+            path, strerror(errno));
+    unlink(temporary);
+    context->exit_code = EXIT_REFUSED;
+    return EXIT_REFUSED;
+}
+
 void secret_file_discard(FILE *file, const char *path)
 {
     if (file == NULL)

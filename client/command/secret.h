@@ -20,6 +20,16 @@ FILE *secret_file_create(struct context *context, const char *path);
 /* Writes the key and closes. If that fails the key is printed nowhere: that is reported, with what to do. */
 enum exit_code secret_file_write(struct context *context, FILE *file, const char *path, const char *secret);
 
+/* A file that is to take the place of `path`: beside it, of mode 0600 and, for root, of the same owner. It has room for
+ * a secret key on the disk before there is a key: where the disk is full, nothing was made yet. *ret_temporary: its
+ * path, malloc'd. NULL: reported. */
+FILE *secret_file_begin(struct context *context, const char *path, char **ret_temporary);
+
+/* Writes the key, closes, and puts it into its place, durably and at once: whoever reads `path` reads the old key or
+ * the new one. If that fails, `path` is as it was, and that is reported. */
+enum exit_code secret_file_replace(struct context *context, FILE *file, const char *temporary, const char *path,
+                                   const char *secret);
+
 /* Closes and removes it again, for when there is no key to write. NULL is fine. */
 void secret_file_discard(FILE *file, const char *path);
 

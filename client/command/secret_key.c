@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secret regenerate and end. */
+/* secret regenerate, rotate and end. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "credential.h"
 #include "report.h"
 #include "secret.h"
+#include "text.h"
 #include "time_format.h"
 
 static const struct view regenerated_view = {
@@ -63,6 +64,49 @@ enum exit_code secret_regenerate(struct context *context)
             return code;
     }
     return regenerate(context, &request);
+}
+
+static const struct view rotated_view = {
+    .columns = COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0},
+                       {"Expires", "expireTime", column_expiry, 0}),
+    .value_keys = KEYS("clientId"),
+};
+
+static enum exit_code rotate(struct context *context, const Gatehouse__V1__RegenerateSecretRequest *request,
+                             const char *path)
+{
+    TEXT_FREE char *temporary = NULL;
+    FILE *file = secret_file_begin(context, path, &temporary);
+    if (file == NULL)
+        return EXIT_USAGE;
+    MESSAGE_FREE Gatehouse__V1__RegenerateSecretResponse *response = admin_invoke(context, "RegenerateSecret", request);
+    if (response == NULL) {
+        secret_file_discard(file, temporary);
+        return context->exit_code;
+    }
+    enum exit_code code = secret_file_replace(context, file, temporary, path, response->secret_key);
+    explicit_bzero(response->secret_key, strlen(response->secret_key)); /* it is not printed */
+    if (code == EXIT_DONE)
+        output_message(context, response, "credential", &rotated_view);
+    return code;
+}
+
+enum exit_code secret_rotate(struct context *context)
+{
+    const struct arguments *arguments = &context->arguments;
+    const char *overlap_text = option_value(arguments, OPTION_OVERLAP);
+    const char *path = option_value(arguments, OPTION_REPLACE_SECRET);
+    Google__Protobuf__Duration overlap = GOOGLE__PROTOBUF__DURATION__INIT;
+    Gatehouse__V1__RegenerateSecretRequest request = GATEHOUSE__V1__REGENERATE_SECRET_REQUEST__INIT;
+    if (!duration_parse(overlap_text == NULL ? "24h" : overlap_text, &overlap.seconds))
+        return report_usage(context, "--overlap: \"%s\" is no duration such as 24h", overlap_text);
+    if (path == NULL)
+        path = context->config.client_secret_file.value;
+    if (context->config.client_id.value == NULL || path == NULL || strcmp(path, "-") == 0)
+        return report_usage(context, "whose key, and in which file? Give --client-id and --client-secret-file");
+    request.client_id = context->config.client_id.value;
+    request.overlap = &overlap;
+    return rotate(context, &request, path);
 }
 
 enum exit_code secret_end(struct context *context)

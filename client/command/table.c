@@ -10,7 +10,9 @@
 
 const struct command commands[] = {
     {"credential create", credential_create, "NAME", "Make a credential with its first secret key",
-     OPTIONS(OPTION_ROLE, OPTION_EXPIRES, OPTION_OWNER, OPTION_WRITE_SECRET, OPTION_REQUEST_ID, OPTION_DRY_RUN), 1, 1},
+     OPTIONS(OPTION_ROLE, OPTION_EXPIRES, OPTION_OWNER, OPTION_SELF_ROTATION, OPTION_WRITE_SECRET, OPTION_REQUEST_ID,
+             OPTION_DRY_RUN),
+     1, 1},
     {"credential list", credential_list, "", "List credentials with roles, expiry date, status and last use",
      OPTIONS(OPTION_MATCH_NAME, OPTION_MATCH_ROLE, OPTION_MATCH_GRANTED, OPTION_MATCH_OWNER, OPTION_MATCH_STATUS,
              OPTION_EXPIRES_WITHIN, OPTION_FILTER, OPTION_SORT, OPTION_REVERSE, OPTION_LIMIT, OPTION_COLUMNS,
@@ -18,9 +20,10 @@ const struct command commands[] = {
      0, 0},
     {"credential get", credential_get, "CREDENTIAL",
      "Show one credential: roles, also revoked ones, and secret keys' ages", OPTIONS(OPTION_END), 1, 1},
-    {"credential update", credential_update, "CREDENTIAL", "Change name, expiry date or owner",
-     OPTIONS(OPTION_NAME, OPTION_EXPIRES, OPTION_OWNER, OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1,
-     1},
+    {"credential update", credential_update, "CREDENTIAL", "Change name, expiry date, owner or self-rotation",
+     OPTIONS(OPTION_NAME, OPTION_EXPIRES, OPTION_OWNER, OPTION_SELF_ROTATION, OPTION_ETAG, OPTION_DRY_RUN,
+             OPTION_EVERYWHERE, OPTION_YES),
+     1, 1},
     {"credential delete", credential_delete, "CREDENTIAL", "Delete a credential; its tokens die at once",
      OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1, 1},
     {"credential undelete", credential_undelete, "CREDENTIAL", "Bring a deleted credential back; its tokens stay dead",
@@ -34,6 +37,8 @@ const struct command commands[] = {
      OPTIONS(OPTION_OVERLAP, OPTION_WRITE_SECRET, OPTION_REQUEST_ID, OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE,
              OPTION_YES),
      1, 1},
+    {"secret rotate", secret_rotate, "", "Make the calling credential's next secret key, and put it into its file",
+     OPTIONS(OPTION_OVERLAP, OPTION_REPLACE_SECRET), 0, 0},
     {"secret end", secret_end, "CREDENTIAL SECRET-ID", "End one secret key before its time; live tokens go on",
      OPTIONS(OPTION_END), 2, 2},
 

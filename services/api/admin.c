@@ -246,10 +246,23 @@ static enum status check_fields(struct admin_call *admin)
     return STATUS_OK;
 }
 
+/* Does a credential ask for itself what its holder may ask for? Whether it does allow that, the method says. */
+static bool is_own(const struct admin_call *admin)
+{
+    const struct caller *caller = &admin->calling.caller;
+    char spelled[CLIENT_ID_TEXT_MAX + 1];
+    if (admin->contract->or_holder == NULL || !caller->has_token || !caller->is_known ||
+        caller->grade == GRADE_USER_MANAGER)
+        return false;
+    client_id_spell(text_of(admin->request, "client_id"), spelled);
+    return strcmp(spelled, caller->name) == 0;
+}
+
 static void caller_known(enum status status, struct calling *calling)
 {
     struct admin_call *admin = (struct admin_call *)calling;
-    if (status == STATUS_OK)
+    admin->is_own = status == STATUS_OK && is_own(admin);
+    if (status == STATUS_OK && !admin->is_own)
         status = caller_check(calling->api, calling->call, &calling->caller, admin->contract->requires);
     if (status != STATUS_OK) {
         answer(admin, status);

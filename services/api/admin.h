@@ -27,6 +27,8 @@ struct admin_call {
     struct arena arena;
     struct work work;
 
+    bool is_own; /* the caller's token is of the credential that it wants to change, and it is no user_manager's */
+
     /* Set by the method. */
     ProtobufCMessage *response;
     bool is_dry; /* validate_only: nothing is to remain */

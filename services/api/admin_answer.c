@@ -117,6 +117,7 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     message->update_time = admin_time(admin, credential->updated);
     message->delete_time = admin_time(admin, credential->deleted);
     message->last_use_time = admin_time(admin, credential->last_used);
+    message->self_rotation = credential->self_rotation;
     struct settings settings = memory_settings(admin->calling.api->domain->memory);
     if (credential->deleted != 0)
         message->purge_time = admin_time(admin, credential->deleted + settings.deletion_retention);

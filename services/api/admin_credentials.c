@@ -22,6 +22,7 @@ static enum status read_new(struct admin_call *admin, const Gatehouse__V1__Creat
     TRY(admin_read_roles(admin, request->n_roles, request->roles, true, roles));
     credential->name = wanted->name;
     credential->owner = wanted->owner;
+    credential->self_rotation = wanted->self_rotation;
     return STATUS_OK;
 }
 
@@ -42,6 +43,7 @@ enum status create_credential(struct admin_call *admin)
     admin->subject = arena_text(&admin->arena, credential->client_id);
     admin->detail = arena_format(&admin->arena, "name: %s; roles: %s", credential->name,
                                  admin_join(admin, request->n_roles, request->roles));
+    admin_tell(admin, "self rotation", "no", credential->self_rotation ? "yes" : "no");
     response->credential = admin_credential(admin, credential);
     if (!admin->is_dry) {
         response->secret_key = secret;
@@ -69,6 +71,8 @@ static void read_update(const Gatehouse__V1__UpdateCredentialRequest *request, s
         credential->name = wanted->name;
     if (admin_mask_has(request->update_mask, "owner"))
         credential->owner = wanted->owner;
+    if (admin_mask_has(request->update_mask, "self_rotation"))
+        credential->self_rotation = wanted->self_rotation;
     if (admin_mask_has(request->update_mask, "expire_time")) {
         credential->expires = read_time(wanted->expire_time, 0);
         if (wanted->expire_time != NULL && credential->expires == 0) /* 1970 is in the past; 0 would mean never */
@@ -89,6 +93,7 @@ enum status update_credential(struct admin_call *admin)
     admin_tell_text(admin, "name", before.name, credential->name);
     admin_tell_text(admin, "owner", before.owner, credential->owner);
     admin_tell_time(admin, "expires", before.expires, credential->expires);
+    admin_tell(admin, "self rotation", before.self_rotation ? "yes" : "no", credential->self_rotation ? "yes" : "no");
     if (admin->detail[0] != '\0')
         TRY(name_taken(admin, credential_update(&admin->work, credential)));
     TRY(admin_keep_administrator(admin));

@@ -32,6 +32,7 @@
  * @property {string} [purgeTime]
  * @property {string} [lastUseTime]
  * @property {string} [createdBy]
+ * @property {boolean} [selfRotation]
  * @property {string} etag
  *
  * @typedef {object} Role

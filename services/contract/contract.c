@@ -16,7 +16,8 @@ enum {
     OPTION_BEHAVIOR = 1052,
     OPTION_REQUIRES = 51001,
     OPTION_RULES = 51001,
-    OPTION_CHANGED_BY = 51002
+    OPTION_CHANGED_BY = 51002,
+    OPTION_OR_HOLDER = 51003
 };
 
 extern const unsigned char gatehouse_protoset[], gatehouse_protoset_end[];
@@ -287,6 +288,7 @@ static void read_method(struct contract_method *method, const Google__Protobuf__
     method->
         requires
     = option_text(options, OPTION_REQUIRES);
+    method->or_holder = option_text(options, OPTION_OR_HOLDER);
     set_route(method, options);
 }
 
@@ -340,6 +342,7 @@ void contract_free(struct contract *contract)
     for (size_t i = 0; i < contract->count; i++) {
         free((char *)(uintptr_t)contract->methods[i].path);
         free((char *)(uintptr_t)contract->methods[i].requires);
+        free((char *)(uintptr_t)contract->methods[i].or_holder);
     }
     while (contract->messages != NULL) {
         struct contract_message *next = contract->messages->next;

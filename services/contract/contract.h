@@ -49,10 +49,11 @@ struct contract_method {
     const char *name;
     const char *verb, *path; /* over HTTP: "GET", "/v1/credentials/{client_id}"; NULL: not there */
     const char *
-        requires;       /* the role that its caller must hold; NULL: see the .proto */
-    bool has_body;      /* the request is the body */
-    bool is_read;       /* it changes nothing */
-    bool is_idempotent; /* twice has the effect of once, so that it may be retried */
+        requires;          /* the role that its caller must hold; NULL: see the .proto */
+    const char *or_holder; /* or its holder, if this field of the credential says so; NULL: not the holder */
+    bool has_body;         /* the request is the body */
+    bool is_read;          /* it changes nothing */
+    bool is_idempotent;    /* twice has the effect of once, so that it may be retried */
     const struct contract_message *input;
 };
 

@@ -30,6 +30,7 @@ static enum status read_credential(const struct store_row *row, void *arg)
     credential->last_used = store_row_int(row, 10);
     credential->created_by = arena_text(loading->arena, store_row_text(row, 11));
     credential->announce = store_row_int(row, 12);
+    credential->self_rotation = store_row_int(row, 13) != 0;
     loading->credential = credential;
     return STATUS_OK;
 }
@@ -101,7 +102,8 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
 }
 
 #define CREDENTIAL_COLUMNS \
-    "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, announce"
+    "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, " \
+    "announce, self_rotation"
 
 enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
                                 struct credential **ret_credential)
@@ -235,10 +237,12 @@ enum status credential_row_insert(struct store_tx *tx, const struct credential *
     return store_run(
         tx,
         "INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
-        " last_used, created_by, announce) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9)",
+        " last_used, created_by, announce, self_rotation)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9, $10)",
         NULL, NULL, store_int(credential->id), store_text(credential->client_id), store_text(credential->name),
         owner_value(credential), store_int(credential->created), store_int(credential->updated),
-        store_int(credential->expires), store_text(credential->created_by), store_int(credential->announce));
+        store_int(credential->expires), store_text(credential->created_by), store_int(credential->announce),
+        store_int(credential->self_rotation));
 }
 
 enum status credential_row_save(struct store_tx *tx, const struct credential *credential)
@@ -246,10 +250,11 @@ enum status credential_row_save(struct store_tx *tx, const struct credential *cr
     return store_run(
         tx,
         "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
-        " version = $7, announce = $8 WHERE id = $9",
+        " version = $7, announce = $8, self_rotation = $9 WHERE id = $10",
         NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
         store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
-        store_int(credential->version), store_int(credential->announce), store_int(credential->id));
+        store_int(credential->version), store_int(credential->announce), store_int(credential->self_rotation),
+        store_int(credential->id));
 }
 
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)

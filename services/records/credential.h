@@ -32,9 +32,10 @@ struct credential {
     const char *owner; /* "": none */
     int64_t created;
     int64_t updated;
-    int64_t expires;  /* 0: never */
-    int64_t announce; /* when its expiry is announced next; 0: no more */
-    int64_t deleted;  /* 0: living */
+    int64_t expires;    /* 0: never */
+    bool self_rotation; /* its holder may make the next secret key */
+    int64_t announce;   /* when its expiry is announced next; 0: no more */
+    int64_t deleted;    /* 0: living */
     int64_t epoch;
     int64_t version;
     int64_t last_used;

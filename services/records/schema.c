@@ -114,6 +114,8 @@ static const char seventh[] = "ALTER TABLE process ADD COLUMN cache_lease BIGINT
  * brings no role: whose is which, its number no longer says. */
 static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NULL DEFAULT 0;"
                              "UPDATE role SET built_in = 1 WHERE number < 9;"
+                             /* 1: its holder may make the next secret key */
+                             "ALTER TABLE credential ADD COLUMN self_rotation BIGINT NOT NULL DEFAULT 0;"
                              /* announce: when its end is told of next; 0: no more */
                              "ALTER TABLE credential ADD COLUMN announce BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE secret ADD COLUMN announce BIGINT NOT NULL DEFAULT 0;"
@@ -164,7 +166,7 @@ static const struct store_table tables[] = {
     {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
     {"credential",
      1,
-     13,
+     14,
      {{"id", 'i'},
       {"client_id", 't'},
       {"name", 't'},
@@ -177,7 +179,8 @@ static const struct store_table tables[] = {
       {"version", 'i'},
       {"last_used", 'i'},
       {"created_by", 't'},
-      {"announce", 'i'}}},
+      {"announce", 'i'},
+      {"self_rotation", 'i'}}},
     {"secret",
      1,
      8,

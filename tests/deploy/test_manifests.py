@@ -18,8 +18,8 @@ from postgres import Postgres
 
 NODE, PACKAGES = sys.argv[1:3]
 FOLDER = machine.SOURCE + "/deploy/"
-COMPOSE, MANIFESTS, INIT, EDGE = (FOLDER + name for name in ("container/compose.yaml", "kubernetes/gatehouse.yaml",
-                                                             "kubernetes/init.yaml", "kubernetes/edge.yaml"))
+COMPOSE, MANIFESTS, INIT, EDGE, ROTATE = (FOLDER + name for name in (
+    "container/compose.yaml", "kubernetes/gatehouse.yaml", "kubernetes/init.yaml", "kubernetes/edge.yaml", "kubernetes/rotate.yaml"))
 YAMLLINT = ("{extends: default, rules: {line-length: {max: 130}, document-start: disable, "
             "comments: {min-spaces-from-content: 1}}}")
 
@@ -52,9 +52,10 @@ class Linted(Case):
     def test_no_linter_finds_anything(self):
         self.assertEqual(read_dockerfile(NODE, PACKAGES)["found"], [])
         self.assertEqual(self.dclint(COMPOSE), (0, "\n"))
-        for path in (MANIFESTS, INIT, EDGE):
+        for path in (MANIFESTS, INIT, EDGE, ROTATE):
             self.assertEqual(self.kubernetes(path), [])
-        self.assertEqual(run(["yamllint", "--strict", "-d", YAMLLINT, COMPOSE, MANIFESTS, INIT, EDGE], check=False), (0, ""))
+        files = (COMPOSE, MANIFESTS, INIT, EDGE, ROTATE)
+        self.assertEqual(run(["yamllint", "--strict", "-d", YAMLLINT, *files], check=False), (0, ""))
 
     def test_an_engine_is_given_what_the_image_copies_and_no_more(self):
         copied = {word.split("/")[0] for one in read_dockerfile(NODE, PACKAGES)["instructions"]

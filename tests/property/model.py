@@ -55,6 +55,7 @@ class Credential:
         self.deleted = None
         self.is_due = False  # its retention was over at some time: it may be purged
         self.old_etags = []
+        self.self_rotation = False
 
     def granted(self):
         return {role for role, is_granted in self.grants.items() if is_granted}

@@ -67,7 +67,8 @@ class CredentialSteps(Harness):
         expires = random_expiry(rng, self.clock.read(), is_past) if is_past or self.chance(0.35) else None
         owner = rng.choice(USERS) if self.chance(0.5) else ""
         request = pb.CreateCredentialRequest(
-            credential=pb.Credential(name=taken.name if taken else f"c{self.made}", owner=owner), roles=roles,
+            credential=pb.Credential(name=taken.name if taken else f"c{self.made}", owner=owner,
+                                     self_rotation=self.chance(0.7)), roles=roles,
             request_id=f"r{self.made}" if self.chance(0.3) else "", validate_only=is_dry)
         if expires:
             request.credential.expire_time.FromMicroseconds(expires)
@@ -80,6 +81,7 @@ class CredentialSteps(Harness):
         credential = Credential(message.client_id, request.credential.name, owner, expires, roles)
         self.expect(is_dry == (answer.value.secret_key == ""), "the secret key is shown once, not with validate_only")
         credential.secrets = [Secret(message.secrets[0].secret_id, answer.value.secret_key)]
+        credential.self_rotation = request.credential.self_rotation
         if not is_dry:
             self.expect(message.client_id not in model.credentials, "a client ID twice")
             model.credentials[message.client_id] = credential

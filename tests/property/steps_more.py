@@ -244,6 +244,32 @@ class Steps(CredentialSteps):
             self.same_impact("a key_manager's work", answer.value.impact,
                              self.model.end_tokens([target], answer.now, True))
 
+    def step_rotate(self):
+        """A holder makes its next secret key."""
+        token = self.pick_token()
+        credential = token.credential
+        if token is self.token or "user_manager" in token.roles or len(credential.live_secrets(self.clock_span())) != 1 \
+                or any(secret.is_live(self.clock_span()) is None for secret in credential.secrets):
+            return
+        self.note(f"{credential.name} rotates its key with {token.accessor[:12]}")
+        answer = self.raw(self.daemon.admin.RegenerateSecret, pb.RegenerateSecretRequest(
+            client_id=credential.client_id, overlap={"seconds": HOUR // SECOND}), token.text)
+        state = self.model.is_alive(token, answer.now)
+        unknown = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
+        may = credential.self_rotation and token.roles == self.model.effective(credential)
+        errors = [unknown] if state is False else [] if may else [("PERMISSION_DENIED", "NO_SELF_ROTATION")]
+        if state is None:
+            errors = (errors or [("OK", "")]) + [unknown]
+        is_done = self.judge("rotate", answer, errors)
+        if answer.outcome == unknown:
+            token.is_dead = True
+            return
+        self.model.use(token, answer.now, "/gatehouse.v1.Admin")
+        self.model.count(token, "/gatehouse.v1.CredentialAdmin/RegenerateSecret", True, 1)
+        if is_done:
+            made = Secret(answer.value.credential.secrets[0].secret_id, answer.value.secret_key)
+            self.model.regenerate(answer.now, credential, HOUR, made)
+
     def step_list_tokens(self):
         credential = self.pick(is_deleted=self.chance(0.1))
         if credential is None:

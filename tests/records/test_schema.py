@@ -36,7 +36,8 @@ USER = "INSERT INTO user_account (id, created) VALUES ('anna', 1)"
 
 # Undoes what step 8 did to tables.
 STEP_8 = ("ALTER TABLE role DROP COLUMN built_in", "DROP INDEX credential_by_announcement", "DROP INDEX secret_by_announcement",
-          "ALTER TABLE credential DROP COLUMN announce", "ALTER TABLE secret DROP COLUMN announce")
+          "ALTER TABLE credential DROP COLUMN announce",
+          "ALTER TABLE credential DROP COLUMN self_rotation", "ALTER TABLE secret DROP COLUMN announce")
 
 
 class Broken:

@@ -80,7 +80,12 @@ export function CredentialScreen({ id }) {
       "div",
       { class: "columns" },
       h(RolesCard, { credential }),
-      h("div", { class: "stack" }, h(FactsCard, { credential }), h(KeysCard, { credential, onChange: reload })),
+      h(
+        "div",
+        { class: "stack" },
+        h(FactsCard, { credential, onChange: reload }),
+        h(KeysCard, { credential, onChange: reload }),
+      ),
     ),
     !isDeleted && h(SessionsCard, { credential }),
     h(Card, { title: "Usage" }, h(UsagePanel, { clientId: credential.clientId })),
@@ -151,8 +156,28 @@ function RolesCard({ credential }) {
   );
 }
 
-/** @param {{ credential: Credential }} props */
-function FactsCard({ credential }) {
+/** May its holder make its next secret key? @param {{ credential: Credential, onChange: () => void }} props */
+function SelfRotation({ credential, onChange }) {
+  const { clientId, etag, selfRotation, status } = credential;
+  const { isBusy, error, run } = useWork();
+  const change = () =>
+    run(async () => {
+      const body = { credential: { selfRotation: !selfRotation, etag }, updateMask: "selfRotation" };
+      await call("PATCH", `v1/credentials/${clientId}`, { body });
+      say(selfRotation ? "Only administrators make its keys now." : "Its holder may make its next key now.");
+      onChange();
+    });
+  return [
+    selfRotation ? "Yes " : "No ",
+    may("user_manager") &&
+      status !== "CREDENTIAL_STATUS_DELETED" &&
+      h(Button, { key: "do", kind: "quiet", onClick: change, isBusy }, selfRotation ? "Forbid" : "Allow"),
+    h(ErrorNotice, { key: "error", error }),
+  ];
+}
+
+/** @param {{ credential: Credential, onChange: () => void }} props */
+function FactsCard({ credential, onChange }) {
   return h(
     Card,
     { title: "Details" },
@@ -169,6 +194,8 @@ function FactsCard({ credential }) {
           ? h("a", { href: link(["users", credential.owner]) }, credential.owner)
           : h("span", { class: "faint" }, "None"),
       ),
+      h("dt", null, "Rotates its own key"),
+      h("dd", null, h(SelfRotation, { credential, onChange })),
       h("dt", null, "Last used"),
       h("dd", null, h(Time, { at: credential.lastUseTime, none: "Never", isRelative: true })),
       h("dt", null, "Created"),
