@@ -286,6 +286,21 @@ class Ends(Case):
             self.assertEqual(said, "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
 
 
+class LongLease(Case):
+    SETTINGS = {"http_address": "", "cache_lease_ms": "10000"}
+
+    def test_what_its_pings_say_ends_the_waiting_for_everywhere(self):
+        if self.is_replica():
+            self.skipTest("of several, the leases are waited for")
+        self.daemon.pass_time(11)  # leases of a process before this one
+        with self.driver(CACHE_LEASE_MS="10000") as driver:
+            self.await_hit(driver, self.token)
+            self.assertEqual(driver.stats()["lease"], 10000)
+            answer = self.manage("EndTokens", client_id=self.third_party[0], everywhere=True)
+            self.assertLess(answer.everywhere_after.seconds, 10)  # its lease, which is waited for where no ping says more
+            self.assertEqual(driver.ask("cached", self.token), f"inactive {SERVER}")
+
+
 class Away(Case):
     """Whatever fails between the two, nothing is active for longer than the lease."""
 
