@@ -91,7 +91,8 @@ static void on_one_of_many(const Gatehouse__V1__IntrospectResponse *answer, void
     sem_post(one->done);
 }
 
-/* Each token so many times, all at once; one character for each. Every third has less time than the others. */
+/* Each token so many times, all at once: "asked", then one character for each. Every third has less time than the
+ * others. */
 static void burst(struct gatehouse *gatehouse, int times, char **tokens, size_t count)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -106,6 +107,8 @@ static void burst(struct gatehouse *gatehouse, int times, char **tokens, size_t 
         request.token = tokens[i % count];
         gatehouse__v1__auth_service__introspect(gatehouse_auth_service(gatehouse), &request, on_one_of_many, &all[i]);
     }
+    printf("asked\n");
+    fflush(stdout);
     for (size_t i = 0; i < total; i++)
         while (sem_wait(&done) != 0)
             ;
