@@ -103,7 +103,7 @@ test("a user is added, and changing roles says which sessions of which credentia
 
   await button("Delete").click();
   await button("Delete", dialog(page)).click();
-  await page.getByText("eve@example.com is deleted.").waitFor();
+  await page.getByText(/^eve@example\.com is deleted everywhere, after [0-9.,]+ ms\.$/).waitFor();
   await page.getByRole("heading", { name: "Users", level: 1 }).waitFor();
 });
 
@@ -127,7 +127,7 @@ test("a shorter idle session timeout says how many live sessions it ends", async
     await button("Save", other).click();
     await other.getByText(/This ends 3 live sessions/).waitFor(); // the two, and one of the test's own
     await button("Save and end 3 sessions", other).click();
-    await other.getByText("The settings are saved.").waitFor();
+    await other.getByText(/^The settings are saved\. Sessions have ended everywhere, after [0-9.,]+ ms\.$/).waitFor();
     assert.equal((await own.call("GET", "v1/settings")).settings.idleSessionTimeout, "300s");
     for (const token of tokens) assert.equal((await own.use(token, "GET /x")).active, false);
     assert.deepEqual(other.complaints, []);
