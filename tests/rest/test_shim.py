@@ -588,7 +588,8 @@ class OAuth(Shim):
         answer = self.token(GOOD.decode())
         self.assertEqual(200, answer.code)
         self.assertEqual({"access_token": "gate_at_made_up", "token_type": "Bearer", "expires_in": 1200,
-                          "scope": "team_leader work_creator"}, answer.json)
+                          "scope": "team_leader work_creator", "client_secret_expires_at": 0,
+                          "credential_expires_at": 0}, answer.json)
         self.assertEqual("application/json", answer.headers["content-type"])
         self.assertEqual("no-store", answer.headers["cache-control"])
         self.assertEqual("no-cache", answer.headers["pragma"])
