@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "credential.h"
 #include "pages.h"
 #include "text.h"
 #include "time_format.h"
@@ -41,6 +42,16 @@ static bool add_time(struct context *context, char **filter, enum option_id id, 
     return filter_add(context, filter, "time", operator, text);
 }
 
+/* The log has IDs of who and what; a credential's name stands for its own. */
+static bool add_term(struct context *context, char **filter, const char *field, char operator, enum option_id option)
+{
+    const char *value = option_value(&context->arguments, option);
+    TEXT_FREE char *id = NULL;
+    if (option != OPTION_MATCH_ACTOR && option != OPTION_MATCH_SUBJECT)
+        return filter_add(context, filter, field, operator, value);
+    return target_find_id(context, value, &id) && filter_add(context, filter, field, operator, id);
+}
+
 static char *list_filter(struct context *context)
 {
     static const struct {
@@ -53,8 +64,7 @@ static char *list_filter(struct context *context)
     char *filter = NULL;
     bool is_good = true;
     for (size_t i = 0; is_good && i < sizeof terms / sizeof terms[0]; i++)
-        is_good = filter_add(context, &filter, terms[i].field, terms[i].operator,
-                             option_value(&context->arguments, terms[i].option));
+        is_good = add_term(context, &filter, terms[i].field, terms[i].operator, terms[i].option);
     if (!is_good || !add_time(context, &filter, OPTION_SINCE, '>') || !add_time(context, &filter, OPTION_UNTIL, '<')) {
         text_free(&filter);
         return NULL;
@@ -73,7 +83,9 @@ enum exit_code audit_list(struct context *context)
                           .nothing = "No event."};
     TEXT_FREE char *filter = list_filter(context);
     int64_t otherwise = context->format == OUTPUT_TABLE ? TABLE_LIMIT : 0; /* a program wants all of it */
-    if (filter == NULL || !pages_limit(context, OPTION_LIMIT, otherwise, &pages.limit))
+    if (filter == NULL)
+        return context->exit_code;
+    if (!pages_limit(context, OPTION_LIMIT, otherwise, &pages.limit))
         return EXIT_USAGE;
     request.filter = filter;
     return pages_print(context, &pages);

@@ -29,6 +29,7 @@ struct context {
     int64_t now;                   /* seconds since 1970, read once */
     struct connection *connection; /* NULL until the first call */
     enum exit_code exit_code;      /* of the failure that was reported last */
+    bool is_looking;               /* the calls find out what the command line names: made with --curl, too */
     const char *stdin_reader;      /* what standard input is read for; NULL: nothing yet */
 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "curl.h"
 #include "object.h"
 #include "report.h"
 #include "text.h"
@@ -157,6 +158,11 @@ enum exit_code change_confirm(struct context *context, const struct change *chan
     change_ask_everywhere(context, change->request);
     bool is_dry_run = option_value(&context->arguments, OPTION_DRY_RUN) != NULL;
     enum exit_code code = EXIT_DONE;
+    if (curl_is_wanted(context)) {
+        *validate_only = is_dry_run;
+        *ret_is_agreed = true;
+        return EXIT_DONE;
+    }
     if (is_dry_run || option_value(&context->arguments, OPTION_YES) == NULL) {
         *validate_only = true;
         code = confirm(context, change);

@@ -2,12 +2,14 @@
 #include "connection.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
+#include <gatehouse/v1/credential_admin.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "contract/contract.h"
+#include "curl.h"
 #include "login.h"
 #include "report.h"
 #include "secret.h"
@@ -173,6 +175,10 @@ static void *invoke(struct connection *connection, ProtobufCService *service, co
 void *auth_invoke_as(struct context *context, const char *method, const void *request, const char *authorization,
                      struct gatehouse_call *call)
 {
+    if (curl_is_wanted(context)) {
+        curl_print(context, &gatehouse__v1__auth_service__descriptor, method, request);
+        return NULL;
+    }
     struct connection *connection = get(context);
     if (connection == NULL)
         return NULL;
@@ -238,6 +244,10 @@ static void *invoke_as_caller(struct context *context, struct connection *connec
 
 void *admin_invoke(struct context *context, const char *method, const void *request)
 {
+    if (curl_is_wanted(context)) {
+        curl_print(context, &gatehouse__v1__credential_admin__descriptor, method, request);
+        return NULL;
+    }
     struct connection *connection = get(context);
     if (connection == NULL)
         return NULL;
@@ -247,6 +257,10 @@ void *admin_invoke(struct context *context, const char *method, const void *requ
 
 void *auth_invoke(struct context *context, const char *method, const void *request)
 {
+    if (curl_is_wanted(context)) {
+        curl_print(context, &gatehouse__v1__auth_service__descriptor, method, request);
+        return NULL;
+    }
     struct connection *connection = get(context);
     if (connection == NULL)
         return NULL;

@@ -24,6 +24,10 @@ void target_done(struct target *target);
 /* The same among deleted ones. */
 [[nodiscard]] bool target_find_deleted(struct context *context, const char *word, struct target *ret_target);
 
+/* The client ID, where a credential, deleted or not, has this name; else the word itself, which may be another thing's
+ * ID. NULL for NULL. malloc'd. False: several have the name, or the call failed; reported. */
+[[nodiscard]] bool target_find_id(struct context *context, const char *word, char **ret_id);
+
 /* What a change prints of it: with -o value the client ID. */
 extern const struct view credential_view;
 

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "curl.h"
 #include "object.h"
 #include "report.h"
 #include "text.h"
@@ -83,7 +84,7 @@ bool list_begin(struct list *list, struct context *context, const struct view *v
         return false;
     if (context->format == OUTPUT_TABLE || context->is_yaml)
         list->rows = text_must(json_array());
-    if (context->format == OUTPUT_CSV && !list->view.has_no_titles)
+    if (context->format == OUTPUT_CSV && !list->view.has_no_titles && !curl_is_wanted(context))
         output_csv(NULL, &list->view, context->now);
     return true;
 }

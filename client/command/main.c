@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "connection.h"
+#include "curl.h"
 #include "help.h"
 #include "output.h"
 #include "report.h"
@@ -141,6 +142,13 @@ static bool take_format(struct context *context)
     return false;
 }
 
+static enum exit_code run_command(struct context *context)
+{
+    if (curl_is_wanted(context) && !curl_is_possible(context->command))
+        return report_usage(context, "this is no call that curl could make");
+    return context->command->run(context);
+}
+
 int main(int argc, char **argv)
 {
     struct context context = {.now = (int64_t)time(NULL)};
@@ -158,7 +166,7 @@ int main(int argc, char **argv)
     enum exit_code code = EXIT_USAGE;
     if (config_load(&context.config, &context.arguments, strncmp(context.command->name, "context ", 8) == 0) &&
         take_format(&context))
-        code = context.command->run(&context);
+        code = run_command(&context);
     connection_close(&context);
     config_done(&context.config);
     arguments_done(&context.arguments);

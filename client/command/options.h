@@ -40,6 +40,8 @@ enum completion {
     X(OUTPUT, "output", 'o', "table|wide|json|yaml|csv|value", COMPLETE_WORDS, "How to print (default table)") \
     X(TOKEN, "token", 0, "TOKEN", COMPLETE_NOTHING, NULL) \
     X(CLIENT_SECRET, "client-secret", 0, "SECRET", COMPLETE_NOTHING, NULL) \
+    X(CURL, "curl", 0, NULL, COMPLETE_NOTHING, \
+      "Show the call as a command line of curl, without secrets, and do not make it") \
     X(VERSION, "version", 0, NULL, COMPLETE_NOTHING, "Print the version") \
     X(USAGE, "usage", 0, NULL, COMPLETE_NOTHING, "Give a short usage message") \
     X(HELP, "help", 'h', NULL, COMPLETE_NOTHING, "Give this help list") \
@@ -99,9 +101,11 @@ enum completion {
       "From WHEN on: a duration back from now (24h), a date, an RFC 3339 time") \
     X(UNTIL, "until", 0, "WHEN", COMPLETE_NOTHING, "To before WHEN") \
     X(TOP, "top", 0, "N", COMPLETE_NOTHING, "The N with the most calls, most first") \
-    X(MATCH_ACTOR, "actor", 0, "ID", COMPLETE_NOTHING, "Who did it: a client ID, or a mutual-TLS identity") \
+    X(MATCH_ACTOR, "actor", 0, "ID", COMPLETE_NOTHING, \
+      "Who did it: a credential, by client ID or name, or a mutual-TLS identity") \
     X(MATCH_ACTION, "action", 0, "NAME", COMPLETE_NOTHING, "What was done, such as CreateCredential") \
-    X(MATCH_SUBJECT, "subject", 0, "ID", COMPLETE_NOTHING, "What it was done to: a client ID, user, role or accessor") \
+    X(MATCH_SUBJECT, "subject", 0, "ID", COMPLETE_NOTHING, \
+      "What it was done to: a credential, by client ID or name, a user, role or accessor") \
     X(MATCH_PEER, "peer", 0, "ADDRESS", COMPLETE_NOTHING, "From which address") \
     X(MATCH_OUTCOME, "outcome", 0, "CODE", COMPLETE_NOTHING, "With which outcome, such as OK or UNAUTHENTICATED") \
     X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT") \

@@ -5,6 +5,7 @@
 
 #include "connection.h"
 #include "credential.h"
+#include "curl.h"
 #include "report.h"
 #include "text.h"
 
@@ -47,7 +48,9 @@ static char *name_filter(const char *name, const char *status)
                        part[0] == '\0' ? "" : "name:\"", part, part[0] == '\0' ? "" : "\"");
 }
 
-static bool find_by_name(struct context *context, const char *name, const char *status, struct target *ret_target)
+/* is_optional: none of the name is no fault; ret_target->client_id is NULL then. */
+static bool look_for(struct context *context, const char *name, const char *status, bool is_optional,
+                     struct target *ret_target)
 {
     Gatehouse__V1__ListCredentialsRequest request = GATEHOUSE__V1__LIST_CREDENTIALS_REQUEST__INIT;
     TEXT_FREE char *filter = name_filter(name, status);
@@ -74,7 +77,7 @@ static bool find_by_name(struct context *context, const char *name, const char *
         text_free(&token);
         token = text_copy(response->next_page_token);
     } while (token[0] != '\0');
-    if (count == 1) {
+    if (count == 1 || (count == 0 && is_optional)) {
         *ret_target = found;
         return true;
     }
@@ -90,11 +93,21 @@ static bool find_by_name(struct context *context, const char *name, const char *
     return false;
 }
 
+/* With --curl, too, these calls are made: they find out what the one that is shown names. */
+static bool find_by_name(struct context *context, const char *name, const char *status, bool is_optional,
+                         struct target *ret_target)
+{
+    context->is_looking = true;
+    bool is_found = look_for(context, name, status, is_optional, ret_target);
+    context->is_looking = false;
+    return is_found;
+}
+
 bool target_find(struct context *context, const char *word, bool is_name_wanted, struct target *ret_target)
 {
     if (!is_uuid(word))
-        return find_by_name(context, word, "", ret_target);
-    if (is_name_wanted)
+        return find_by_name(context, word, "", false, ret_target);
+    if (is_name_wanted && !curl_is_wanted(context))
         return find_by_id(context, word, ret_target);
     *ret_target = (struct target){.client_id = text_copy(word)};
     return true;
@@ -103,7 +116,21 @@ bool target_find(struct context *context, const char *word, bool is_name_wanted,
 bool target_find_deleted(struct context *context, const char *word, struct target *ret_target)
 {
     if (!is_uuid(word))
-        return find_by_name(context, word, "status=deleted", ret_target);
+        return find_by_name(context, word, "status=deleted", false, ret_target);
     *ret_target = (struct target){.client_id = text_copy(word)};
+    return true;
+}
+
+bool target_find_id(struct context *context, const char *word, char **ret_id)
+{
+    struct target target = {0};
+    if (word == NULL || is_uuid(word)) {
+        *ret_id = word == NULL ? NULL : text_copy(word);
+        return true;
+    }
+    if (!find_by_name(context, word, "status=any", true, &target))
+        return false;
+    *ret_id = text_copy(target.client_id == NULL ? word : target.client_id);
+    target_done(&target);
     return true;
 }

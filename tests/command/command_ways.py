@@ -3,6 +3,7 @@
 import csv
 import datetime
 import io
+import json
 import os
 import signal
 import subprocess
@@ -86,6 +87,9 @@ class Audit(Case):
         self.assertRegex(events[0]["eventTime"], RFC3339)
         self.assertRegex(events[0]["hash"], r"^[0-9a-f]{64}$")
         self.assertEqual(self.read("audit", "list", "--subject", client_id, "--outcome", "NOT_FOUND"), {})
+        name = self.read("credential", "get", client_id)["credential"]["name"]
+        self.assertEqual(self.read("audit", "list", "--subject", name), self.read("audit", "list", "--subject", client_id))
+        self.assertEqual(self.read("audit", "list", "--subject", random_name("Nobody")), {})
         self.assertEqual(self.read("audit", "list", "--subject", client_id, "--until", "1d"), {})
         self.assertEqual(len(self.read("audit", "list", "--subject", client_id, "--since", "1h", "--text", "work_creator")["events"]),
                          1)
@@ -330,6 +334,54 @@ class Contexts(Case):
         os.chmod(path, 0o600)
         self.ok("role", "list", **caller)
         self.ok("logout", **caller)
+
+
+class Curl(Case):
+    """--curl shows the call, which a shell makes then."""
+
+    def shell(self, *arguments, **variables):
+        shown = self.ok(*arguments, "--curl")
+        self.assertNotRegex(shown, "gate_[as][tk]_")
+        self.assertEqual(len(shown.splitlines()), 1)
+        answer = subprocess.run(["sh", "-c", "curl() { command curl -sS --fail-with-body \"$@\"; }; " + shown], capture_output=True, text=True, timeout=60,
+                                check=False, env={**os.environ, **variables})
+        self.assertEqual(answer.returncode, 0, (shown, answer.stdout, answer.stderr))
+        return json.loads(answer.stdout)
+
+    def test_what_is_shown_is_what_is_done(self):
+        client_id, secret_file = os.environ["GATEHOUSE_CLIENT_ID"], os.environ["GATEHOUSE_CLIENT_SECRET_FILE"]
+        token, path = self.token(client_id, secret_file)
+        self.addCleanup(run, "token", "revoke", "--token-file", path)
+        name = random_name("It's a \"shell\" $HOME `id`")
+        made = self.shell("credential", "create", name, "-r", "work_creator", "-r", "team_leader", TOKEN=token)["credential"]
+        self.made.append(made["clientId"])
+        self.assertEqual((made["name"], made["effectiveRoles"]), (name, ["team_leader", "work_creator"]))
+        self.assertEqual(self.shell("credential", "get", name, TOKEN=token), self.read("credential", "get", name))
+        self.assertEqual(self.shell("credential", "list", "--name", name[:4], "--sort", "created", TOKEN=token),
+                         self.read("credential", "list", "--name", name[:4], "--sort", "created"))
+        self.shell("credential", "update", name, "--expires", "never", TOKEN=token)
+        self.assertNotIn("expireTime", self.read("credential", "get", name)["credential"])
+        dry = self.shell("credential", "delete", name, "--dry-run", TOKEN=token)
+        self.assertIn("impact", dry)
+        self.ok("credential", "revoke", name, "team_leader", "--curl")  # nothing is asked, nothing is done
+        self.assertEqual(self.read("credential", "get", name)["credential"]["effectiveRoles"], ["team_leader", "work_creator"])
+        self.shell("credential", "delete", name, TOKEN=token)
+        self.assertEqual(self.read("credential", "get", made["clientId"])["credential"]["status"], "CREDENTIAL_STATUS_DELETED")
+        self.assertEqual(self.shell("usage", "--by", "api,day", TOKEN=token), self.read("usage", "--by", "api,day"))
+
+    def test_tokens_too(self):
+        client_id, secret_file = os.environ["GATEHOUSE_CLIENT_ID"], os.environ["GATEHOUSE_CLIENT_SECRET_FILE"]
+        with open(secret_file, encoding="utf-8") as file:
+            secret = file.read().strip()
+        token = self.shell("token", "issue", "--scope", "resource_server", CLIENT_SECRET=secret)["access_token"]
+        path = self.folder.name + "/asked"
+        self.write(path, token)
+        asked = self.shell("token", "introspect", "--token-file", path, TOKEN=token, ASKED_TOKEN=token)
+        self.assertEqual((asked["active"], asked["client_id"]), (True, client_id))
+
+    def test_what_is_no_call_is_refused(self):
+        for words in (["admin", "check", "sqlite:/nonexistent"], ["completion", "bash"], ["login"], ["top"]):
+            self.assertIn("curl", self.fails(USAGE, *words, "--curl"))
 
 
 class Forms(Case):
