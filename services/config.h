@@ -59,7 +59,7 @@
     X(TEXT, log_format, "logfmt", "logfmt or json") \
     X(INT, max_tokens_in_memory, 2000000, "live tokens kept in memory, 85 to 140 bytes each") \
     X(INT, flush_interval_ms, 2000, "how often uses are stored; after a crash a token may expire this much early") \
-    X(INT, lame_duck_ms, 0, "how long a stop first goes on serving, while it says that it is not ready") \
+    X(INT, lame_duck_ms, 0, "how long a stop continues to serve first, while it says that it is not ready") \
     X(INT, grace_ms, 10000, "how long a stop waits for calls under way") \
     X(INT, grpc_threads, 4, "threads that answer gRPC") \
     X(INT, grpc_max_connections, 8192, "gRPC connections in all; beyond, they are closed") \

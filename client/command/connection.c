@@ -275,7 +275,7 @@ static void sign_out(struct connection *connection)
     request.token = connection->issued_token;
     MESSAGE_FREE void *response = invoke(connection, gatehouse_auth_service(connection->gatehouse), "Revoke",
                                          &request.base, connection->authorization, &call);
-    (void)response; /* where that fails, it dies by its idle timeout */
+    (void)response; /* where that fails, its idle timeout ends it */
 }
 
 void connection_close(struct context *context)

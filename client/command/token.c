@@ -35,7 +35,7 @@ static const struct view introspected_view = {
         COLUMNS({"Active", "active", NULL, 0}, {"Allowed", "allowed", NULL, 0}, {"Client ID", "clientId", NULL, 0},
                 {"Credential", "credentialName", NULL, 0}, {"Owner", "owner", NULL, 0}, {"Roles", "roles", NULL, 0},
                 {"Missing roles", "missingRoles", NULL, 0}, {"Issued", "issueTime", column_time, 0},
-                {"Dies, if unused", "expireTime", column_time, 0}, {"Accessor", "accessor", NULL, 0}),
+                {"Expires if idle", "expireTime", column_time, 0}, {"Accessor", "accessor", NULL, 0}),
     .value_keys = KEYS("active"),
 };
 
@@ -47,7 +47,7 @@ static const struct view inactive_view = {
 static const struct view list_view = {
     .columns =
         COLUMNS({"ACCESSOR", "accessor", NULL, 0}, {"ISSUED", "issueTime", column_time, COLUMN_IF_FITS},
-                {"LAST USE", "lastUseTime", column_last_use, 0}, {"DIES, IF UNUSED", "expireTime", column_time, 0},
+                {"LAST USE", "lastUseTime", column_last_use, 0}, {"EXPIRES IF IDLE", "expireTime", column_time, 0},
                 {"LAST API", "lastApi", NULL, COLUMN_TRUNCATE}, {"ROLES", "roles", NULL, COLUMN_WRAP}),
     .value_keys = KEYS("accessor"),
 };
@@ -113,7 +113,7 @@ static void *revoke(struct context *context, Gatehouse__V1__RevokeRequest *reque
         TEXT_WIPE char *bearer = text_format("Bearer %s", request->token);
         void *response = auth_invoke_as(context, "Revoke", request, bearer, &call);
         if (response == NULL && call.status == GATEHOUSE_UNAUTHENTICATED)
-            fputs("gatehouse: the token is dead already, or was never one.\n", stderr);
+            fputs("gatehouse: the token has ended already, or never was one.\n", stderr);
         if (response == NULL && call.status != GATEHOUSE_OK)
             report_call(context, &call);
         return response;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is signed in. The bearer token is held by this module and nowhere else: not in storage, not in a cookie, not in a
-// component's state. It dies by the idle timeout, as every token does; the page says so and lets one go on.
+// component's state. It ends by the idle timeout, as every token does; the page says so and lets one go on.
 import { ApiError, exchange } from "./api.js";
 import { Store } from "./store.js";
 
