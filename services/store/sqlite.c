@@ -7,6 +7,7 @@
 #include "store/driver.h"
 #include "store/migrations.h"
 #include "store/sqlite_file.h"
+#include "store/sqlite_wal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,10 +21,7 @@
 #include <uthash.h>
 
 enum {
-    CHECKPOINT_PAGES = 2000, /* the WAL is copied back when it has grown by so much (8 MB) */
-    RESTART_PAGES = 8000,    /* … and if readers have kept it from starting anew for so long, they are waited for, */
-    RESTART_WAIT_MS = 100,   /* the longer the larger it is */
-    STEPS_AT_ONCE = 2000,    /* of SQLite's machine, between two looks whether a statement is still waited for */
+    STEPS_AT_ONCE = 2000, /* of SQLite's machine, between two looks whether a statement is still waited for */
 };
 
 struct sqlite_database {
@@ -41,15 +39,12 @@ struct sqlite_connection {
     struct connection base;
     sqlite3 *db;
     bool writes;
-    int busy_timeout_ms;
     struct statement *statements;
     bool is_marked;
     int64_t changes_at_start; /* of the function */
     int64_t changes_before;   /* the last statement */
     int64_t changes_after;
-    int wal_pages;
-    int checkpoint_at;
-    const struct sqlite_file *file;
+    struct sqlite_wal wal;
     store_waits_fn *waits; /* see attend */
     const void *waiter;
     enum status given_up; /* what it said */
@@ -362,32 +357,10 @@ static const char *sqlite_reason(struct connection *base)
     return of(base)->reason;
 }
 
-static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
-{
-    struct sqlite_connection *connection = arg;
-    (void)db, (void)name;
-    if (pages < connection->wal_pages) /* it began anew */
-        connection->checkpoint_at = CHECKPOINT_PAGES;
-    connection->wal_pages = pages;
-    return SQLITE_OK;
-}
-
-/* A checkpoint copies what no reader needs in the WAL any more; the next commit begins it anew if it was all of it.
- * Readers that follow each other without a gap would prevent that for ever, so at last the writer waits for those that
- * are there, while the new ones begin where nothing in the WAL is theirs. Not for a backup, which reads for minutes. */
 static void sqlite_tidy(struct connection *base)
 {
     struct sqlite_connection *connection = of(base);
-    if (connection->wal_pages < connection->checkpoint_at)
-        return;
-    int overdue = connection->wal_pages / RESTART_PAGES;
-    if (overdue > 0 && sqlite_file_is_backed_up(connection->file))
-        overdue = 0;
-    int mode = overdue > 0 ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
-    connection->checkpoint_at = connection->wal_pages + CHECKPOINT_PAGES;
-    sqlite3_busy_timeout(connection->db, overdue * RESTART_WAIT_MS);
-    int code = sqlite3_wal_checkpoint_v2(connection->db, NULL, mode, NULL, NULL);
-    sqlite3_busy_timeout(connection->db, connection->busy_timeout_ms);
+    int code = sqlite_wal_tidy(&connection->wal, connection->db);
     if (classify(connection, code) == STATUS_INTERNAL)
         log_write(LOG_LEVEL_ERROR, "store_checkpoint_failed", "reason", connection->reason, NULL);
 }
@@ -471,11 +444,8 @@ static enum status sqlite_connect(struct database *base, enum connection_use use
     }
     connection->base.driver = base->driver;
     connection->writes = writes;
-    connection->busy_timeout_ms = database->file.busy_timeout_ms;
-    connection->checkpoint_at = CHECKPOINT_PAGES;
-    connection->file = &database->file;
     if (writes)
-        sqlite3_wal_hook(connection->db, on_commit, connection);
+        sqlite_wal_init(&connection->wal, &database->file, connection->db);
     *ret_connection = &connection->base;
     return STATUS_OK;
 }
