@@ -143,6 +143,12 @@ class Runbook(unittest.TestCase):
         self.run_block("Restore", 1)
         self.assertFalse(daemon.introspect(daemon.admin_token(), token).active)
 
+    def test_the_audit_log_is_kept_small(self):
+        daemon = self.start()
+        self.assertRegex(self.run_block("Keep the audit log small"), r"(?s)audit_retention +400d.*Intact +yes.*From event +1\n")
+        settings = daemon.admin.GetSettings(pb.GetSettingsRequest(), metadata=daemon.bearer(daemon.admin_token()), timeout=DEADLINE)
+        self.assertEqual(settings.settings.audit_retention.seconds, 400 * 86_400)
+
     def test_another_store(self):
         daemon = self.start()
         self.run_block("Move to another store", 0)
