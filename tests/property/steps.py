@@ -80,7 +80,9 @@ class CredentialSteps(Harness):
         message = answer.value.credential
         credential = Credential(message.client_id, request.credential.name, owner, expires, roles)
         self.expect(is_dry == (answer.value.secret_key == ""), "the secret key is shown once, not with validate_only")
-        credential.secrets = [Secret(message.secrets[0].secret_id, answer.value.secret_key)]
+        credential.secrets = [Secret(secret.secret_id, answer.value.secret_key) for secret in message.secrets]
+        self.expect(len(credential.secrets) == (not is_dry) and bool(message.client_id) != is_dry,
+                    "a credential that is made has a client ID and a secret key; with validate_only there is neither", message)
         credential.self_rotation = request.credential.self_rotation
         if not is_dry:
             self.expect(message.client_id not in model.credentials, "a client ID twice")
