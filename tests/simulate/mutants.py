@@ -62,10 +62,10 @@ FAULTS = [
             "        (void)i;\n")]),
     Fault("what is read anew is merged by version", 81, "active|carries|refused",
           [("services/memory/directory.c",
-            "        atomic_store(&present->last_used, facts->last_used);\n        set_facts(directory, present, facts);\n",
+            "        atomic_store(&present->last_used, facts->last_used);\n        set_facts(directory, present, packed);\n",
             "        atomic_store(&present->last_used, facts->last_used);\n"
-            "        if (facts->version >= directory_facts(present)->version)\n"
-            "            set_facts(directory, present, facts);\n")]),
+            "        if (facts->version >= packed_facts_version(atomic_load(&present->facts)))\n"
+            "            set_facts(directory, present, packed);\n")]),
     Fault("the reaper goes by the process's own clock", 17, "inactive",
           [("services/domain/reap.c",
             "    if (database < now)\n        now = database;\n", ""),
