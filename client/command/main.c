@@ -19,6 +19,7 @@
 #include "report.h"
 #include "suggest.h"
 #include "text.h"
+#include "watch.h"
 
 /* JSON holds secret keys and tokens for a moment. */
 static void wipe_and_free(void *memory)
@@ -146,7 +147,8 @@ static enum exit_code run_command(struct context *context)
 {
     if (curl_is_wanted(context) && !curl_is_possible(context->command))
         return report_usage(context, "this is no call that curl could make");
-    return context->command->run(context);
+    return option_value(&context->arguments, OPTION_WATCH) == NULL ? context->command->run(context)
+                                                                   : watch_run(context);
 }
 
 int main(int argc, char **argv)

@@ -111,6 +111,7 @@ enum completion {
     X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT") \
     X(COLUMNS, "columns", 0, "NAME,...", COMPLETE_NOTHING, "Only these columns, in this order, by title or JSON name") \
     X(NO_HEADERS, "no-headers", 0, NULL, COMPLETE_NOTHING, "No line of titles above a table or CSV") \
+    X(WATCH, "watch", 0, NULL, COMPLETE_NOTHING, "Look again and again, until q is pressed; see --interval") \
     X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end") \
     X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)") \
     X(FROM, "from", 0, "STORE", COMPLETE_NOTHING, \

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import uuid
 
 import yaml
 
@@ -459,6 +460,26 @@ class Forms(Case):
         self.assertNotIn("secretKey", made)
         table = self.ok("credential", "create", random_name("Dry"), "-r", "work_creator", "--dry-run")
         self.assertNotRegex(table, r"Client ID|[0-9a-f]{8}-[0-9a-f]{4}-")
+
+
+class Watch(Case):
+    def test_a_list_is_looked_at_again_until_q(self):
+        mark = uuid.uuid4().hex[:12]
+        self.create(name=f"Watch {mark} one")
+        terminal = Terminal("credential", "list", "--name", mark, "--watch", "--interval", "1s", "--columns", "name", size=(3, 80))
+        terminal.expect(f"Watch {mark} one")
+        self.create(name=f"Watch {mark} all")  # before the other in the list
+        terminal.expect(f"Watch {mark} all")
+        terminal.write("q")
+        self.assertEqual(terminal.end(), DONE)
+        self.assertTrue(terminal.text.endswith("\033[?1049l"), terminal.text)
+
+    def test_what_fails_is_told_where_it_stays(self):
+        terminal = Terminal("credential", "list", "--watch", "--filter", "nonsense")
+        self.assertEqual(terminal.end(), REFUSED)
+        self.assertIn("INVALID_FIELD", terminal.text.split("\033[?1049l")[1])
+        self.fails(USAGE, "credential", "list", "--watch")  # no terminal
+        self.fails(USAGE, "credential", "list", "--watch", "--interval", "soon")
 
 
 class Output(Case):
