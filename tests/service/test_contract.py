@@ -101,10 +101,11 @@ def past_and_within(rule):
             yield {"seconds": one.gte.seconds - 1}, {"seconds": one.gte.seconds}
     elif kind == "enum" and one.defined_only:
         yield 99, 1
-        yield 0, 1
     elif kind == "repeated":
         for past, within in past_and_within(one.items):
             yield [past], [within]
+        if one.items.WhichOneof("type") == "enum":
+            yield [0], [1]  # "not set" is no entry
         if one.max_items:
             each = "x" if one.items.WhichOneof("type") in (None, "string") else 1
             yield [each] * (one.max_items + 1), [each] * one.max_items
