@@ -287,6 +287,9 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 "Tokens that were in use and had gone from the database.", "",
                 (double)flush_tokens_missing(daemon->local.domain->flush));
     add_archive(text, daemon->local.domain->archive);
+    metrics_put(text, "gatehouse_credentials_unused_announced", "gauge",
+                "Credentials that will be suspended unless they are used; of the server that removes what is dead.", "",
+                (double)reap_announced(daemon->local.domain->reap));
     add_usage(text, daemon->local.domain->memory->usage);
     add_clock(daemon, text);
     add_ends(daemon, text);

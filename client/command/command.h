@@ -52,6 +52,8 @@ enum exit_code credential_get(struct context *context);
 enum exit_code credential_update(struct context *context);
 enum exit_code credential_delete(struct context *context);
 enum exit_code credential_undelete(struct context *context);
+enum exit_code credential_suspend(struct context *context);
+enum exit_code credential_resume(struct context *context);
 enum exit_code credential_grant(struct context *context);
 enum exit_code credential_revoke(struct context *context);
 enum exit_code secret_regenerate(struct context *context);

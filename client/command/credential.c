@@ -78,6 +78,8 @@ static const struct view detail_view = {
         COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", format_status, 0},
                 {"Expires", "expireTime", column_expiry, 0}, {"Expires at", "expireTime", column_clock, 0},
                 {"Owner", "owner", NULL, 0}, {"Effective roles", "effectiveRoles", NULL, 0},
+                {"Suspended", "suspendTime", column_time, COLUMN_IF_ANY},
+                {"Suspended if unused", "unusedSuspendTime", column_time, COLUMN_IF_ANY},
                 {"Last use", "lastUseTime", column_last_use, 0}, {"Created", "createTime", column_time, 0},
                 {"Created by", "createdBy", NULL, 0}, {"Changed", "updateTime", column_time, 0},
                 {"Deleted", "deleteTime", column_time, 0}, {"Purged", "purgeTime", column_time, 0},

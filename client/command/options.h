@@ -70,7 +70,7 @@ enum completion {
     X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Who has ROLE now") \
     X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Who was granted ROLE, effective or not") \
     X(MATCH_OWNER, "owner", 0, "USER", COMPLETE_USER, "Who acts for USER") \
-    X(MATCH_STATUS, "status", 0, "active|expired|deleted|any", COMPLETE_WORDS, \
+    X(MATCH_STATUS, "status", 0, "active|expired|suspended|deleted|any", COMPLETE_WORDS, \
       "Of this status (default: not deleted)") \
     X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, "Who expires within DURATION, such as 30d") \
     X(SORT, "sort", 0, "name|created|expires|last-used", COMPLETE_WORDS, \

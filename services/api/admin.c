@@ -19,6 +19,8 @@ static const struct admin_method methods[] = {
     {"UpdateCredential", update_credential, SHORT, FRESH, NULL},
     {"DeleteCredential", delete_credential, SHORT, FRESH, NULL},
     {"UndeleteCredential", undelete_credential, SHORT, AS_STORED, NULL},
+    {"SuspendCredential", suspend_credential, SHORT, FRESH, NULL},
+    {"ResumeCredential", resume_credential, SHORT, AS_STORED, NULL},
     {"RegenerateSecret", regenerate_secret, SHORT, FRESH, NULL},
     {"EndSecret", end_secret, SHORT, AS_STORED, NULL},
     {"GrantRoles", grant_roles, SHORT, FRESH, NULL},

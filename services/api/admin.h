@@ -61,9 +61,10 @@ struct admin_method {
     admin_fn *look;
 };
 
-/* admin_credentials.c, admin_list.c, admin_secrets.c, admin_roles.c, admin_users.c, admin_tokens.c, admin_settings.c,
- * admin_usage.c, admin_audit.c */
+/* admin_credentials.c, admin_suspend.c, admin_list.c, admin_secrets.c, admin_roles.c, admin_users.c, admin_tokens.c,
+ * admin_settings.c, admin_usage.c, admin_audit.c */
 admin_fn create_credential, get_credential, list_credentials, update_credential, delete_credential, undelete_credential;
+admin_fn suspend_credential, resume_credential;
 admin_fn regenerate_secret, end_secret, grant_roles, revoke_roles;
 admin_fn list_roles, create_role, update_role;
 admin_fn set_user_roles, get_user, list_users, delete_user;

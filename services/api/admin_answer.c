@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What answers are made of. */
 #include "api/admin.h"
+#include "domain/disuse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,11 +82,13 @@ static Gatehouse__V1__SecretInfo *make_secret(struct admin_call *admin, const st
 
 static Gatehouse__V1__CredentialStatus status_of(const struct credential *credential, int64_t now)
 {
-    switch (credential_state(credential->deleted, credential->expires, now)) {
+    switch (credential_state(credential->deleted, credential->suspended, credential->expires, now)) {
     case CREDENTIAL_DELETED:
         return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_DELETED;
     case CREDENTIAL_EXPIRED:
         return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_EXPIRED;
+    case CREDENTIAL_SUSPENDED:
+        return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_SUSPENDED;
     case CREDENTIAL_LIVE:
         break;
     }
@@ -121,6 +124,9 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     struct settings settings = memory_settings(admin->calling.api->domain->memory);
     if (credential->deleted != 0)
         message->purge_time = admin_time(admin, credential->deleted + settings.deletion_retention);
+    message->suspend_time = admin_time(admin, credential->suspended);
+    if (message->status == GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_ACTIVE)
+        message->unused_suspend_time = admin_time(admin, disuse_suspends_at(credential, &settings));
     add_roles(admin, credential, message);
     message->secrets = arena_array(&admin->arena, Gatehouse__V1__SecretInfo *, SECRETS_MAX);
     for (int i = 0; i < credential->secret_count; i++)

@@ -44,14 +44,29 @@ struct chunk {
     size_t count, size;
 };
 
+static const struct {
+    const char *name;
+    enum credential_state state;
+} states[] = {{"active", CREDENTIAL_LIVE},
+              {"expired", CREDENTIAL_EXPIRED},
+              {"suspended", CREDENTIAL_SUSPENDED},
+              {"deleted", CREDENTIAL_DELETED}};
+
+static bool is_status(const char *text)
+{
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(text, states[i].name) == 0)
+            return true;
+    return strcmp(text, "any") == 0;
+}
+
 static bool has_status(const struct credential_facts *facts, const char *status, int64_t now)
 {
-    enum credential_state state = credential_state(facts->deleted, facts->expires, now);
-    if (strcmp(status, "any") == 0)
-        return true;
-    if (strcmp(status, "deleted") == 0)
-        return state == CREDENTIAL_DELETED;
-    return state == (strcmp(status, "expired") == 0 ? CREDENTIAL_EXPIRED : CREDENTIAL_LIVE);
+    enum credential_state state = credential_state(facts->deleted, facts->suspended, facts->expires, now);
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(status, states[i].name) == 0)
+            return state == states[i].state;
+    return true; /* any */
 }
 
 static bool matches(const struct listing *listing, const struct credential_facts *facts, const struct filter_term *term)
@@ -221,11 +236,9 @@ static enum status check_filter_values(struct call *call, const struct filter *f
         const struct filter_term *term = &filter->terms[i];
         if (strcmp(term->field, "expires") == 0 && !filter_time(term->value, &time))
             return call_fail_field(call, "filter", "INVALID_FIELD", "filter: expires wants a time of RFC 3339");
-        if (strcmp(term->field, "status") == 0 && strcmp(term->value, "active") != 0 &&
-            strcmp(term->value, "expired") != 0 && strcmp(term->value, "deleted") != 0 &&
-            strcmp(term->value, "any") != 0)
+        if (strcmp(term->field, "status") == 0 && !is_status(term->value))
             return call_fail_field(call, "filter", "INVALID_FIELD",
-                                   "filter: a status is active, expired, deleted or any");
+                                   "filter: a status is active, expired, suspended, deleted or any");
     }
     return STATUS_OK;
 }

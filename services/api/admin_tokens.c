@@ -67,7 +67,8 @@ enum status list_tokens(struct admin_call *admin)
     listing.credential = credential;
     listing.settings = memory_settings(admin->calling.api->domain->memory);
     response->tokens = arena_array(&admin->arena, Gatehouse__V1__TokenInfo *, (size_t)listing.size);
-    if (credential_state(credential->deleted, credential->expires, admin->work.now) != CREDENTIAL_LIVE)
+    if (credential_state(credential->deleted, credential->suspended, credential->expires, admin->work.now) !=
+        CREDENTIAL_LIVE)
         return STATUS_OK;
     struct token_limits limits = settings_limits(&listing.settings, admin->work.now);
     if (cursor[0] == '\0')

@@ -200,6 +200,17 @@ static enum status refuse_client(struct api *api, struct call *call, const char 
     return status;
 }
 
+/* Who has the secret key may know why. */
+static enum status refuse_suspended(struct api *api, struct call *call, const char *client_id)
+{
+    enum status status = call_fail(call, STATUS_UNAUTHENTICATED, "CREDENTIAL_SUSPENDED",
+                                   "the credential is suspended; an administrator can resume it");
+    log_write(LOG_LEVEL_WARN, "auth_credential_suspended", "request_id", call->request_id, "peer", call->peer,
+              "client_id", client_id, NULL);
+    caller_note_refusal(api, call, &(struct refusal){.action = "ClientRefused", .subject = client_id, .count = 1});
+    return status;
+}
+
 bool client_is_known(struct api *api, const char *client_id, const char *secret)
 {
     char spelled[CLIENT_ID_TEXT_MAX + 1];
@@ -214,8 +225,11 @@ enum status client_authenticate(struct api *api, struct call *call, const char *
     client_id_spell(client_id, ret_client->client_id);
     const struct attempt attempt = {ret_client->client_id, secret, call->peer};
     struct throttle_verdict verdict;
-    if (authenticate_client(api->domain->memory, api->domain->clock, &attempt, ret_client, &verdict) == STATUS_OK)
+    enum status status = authenticate_client(api->domain->memory, api->domain->clock, &attempt, ret_client, &verdict);
+    if (status == STATUS_OK)
         return STATUS_OK;
+    if (status == STATUS_FAILED_PRECONDITION)
+        return refuse_suspended(api, call, ret_client->client_id);
     return refuse_client(api, call, ret_client->client_id, &verdict);
 }
 

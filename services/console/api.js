@@ -52,6 +52,10 @@ const words = {
   NO_SUCH_USER: "There is no such user (any more).",
   NO_SUCH_SECRET: "This secret key has ended already.",
   CREDENTIAL_DELETED: "This credential was deleted in the meantime.",
+  CREDENTIAL_SUSPENDED: "This credential is suspended. Another administrator can resume it.",
+  OWN_CREDENTIAL: "You are signed in with this credential. Another administrator can suspend it.",
+  OLDER_SERVER:
+    "A server of an older version still runs, which knows nothing of suspension. Try again when it is upgraded.",
   NOT_DELETED: "This credential is not deleted.",
   ROLE_EXISTS: "There is a role with this ID already.",
 };

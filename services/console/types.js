@@ -25,11 +25,13 @@
  * @property {GrantedRole[]} [roles]
  * @property {string[]} [effectiveRoles]
  * @property {SecretInfo[]} [secrets]
- * @property {"CREDENTIAL_STATUS_ACTIVE"|"CREDENTIAL_STATUS_EXPIRED"|"CREDENTIAL_STATUS_DELETED"} status
+ * @property {"CREDENTIAL_STATUS_ACTIVE"|"CREDENTIAL_STATUS_EXPIRED"|"CREDENTIAL_STATUS_DELETED"|"CREDENTIAL_STATUS_SUSPENDED"} status
  * @property {string} createTime
  * @property {string} [updateTime]
  * @property {string} [deleteTime]
  * @property {string} [purgeTime]
+ * @property {string} [suspendTime]
+ * @property {string} [unusedSuspendTime]
  * @property {string} [lastUseTime]
  * @property {string} [createdBy]
  * @property {boolean} [selfRotation]
@@ -68,6 +70,7 @@
  * @property {string} [deletionRetention]
  * @property {string} [usageRetention]
  * @property {string} [auditRetention]
+ * @property {string} [suspendUnusedAfter]
  * @property {string} etag
  *
  * @typedef {object} UsageRow

@@ -20,7 +20,8 @@ struct administrator_state administrator_state(const struct work *work, const st
     int64_t ends[SECRETS_MAX];
     for (int i = 0; i < credential->secret_count; i++)
         ends[i] = credential->secrets[i].ends;
-    enum credential_state state = credential_state(credential->deleted, credential->expires, work->now);
+    enum credential_state state =
+        credential_state(credential->deleted, credential->suspended, credential->expires, work->now);
     return (struct administrator_state){
         credential_usable_until(state, credential->expires, ends, credential->secret_count, work->now),
         credential->effective};
@@ -40,8 +41,18 @@ enum status administrator_check(struct work *work)
     int role = directory_role_number(work->memory->directory, ROLE_USER_MANAGER);
     int64_t at = work->takes_administration == ADMINISTRATION_LASTING ? work->now + SOON : work->now;
     if (work->takes_administration != ADMINISTRATION_NONE)
-        TRY(credential_role_is_held(work->tx, role, at, &is_held));
+        TRY(credential_role_is_held(work->tx, role, at, 0, &is_held));
     return is_held ? STATUS_OK : STATUS_FAILED_PRECONDITION;
+}
+
+enum status administrator_is_last(struct work *work, const struct credential *credential, bool *ret_is_last)
+{
+    bool is_held = true;
+    int role = directory_role_number(work->memory->directory, ROLE_USER_MANAGER);
+    if (role_set_has(&credential->effective, role))
+        TRY(credential_role_is_held(work->tx, role, work->now + SOON, credential->id, &is_held));
+    *ret_is_last = !is_held;
+    return STATUS_OK;
 }
 
 struct first {

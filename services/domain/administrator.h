@@ -20,6 +20,9 @@ void administrator_note(struct work *work, const struct administrator_state *was
  * before, one for this moment is enough. */
 enum status administrator_check(struct work *work);
 
+/* Would nobody else be left for another day? */
+enum status administrator_is_last(struct work *work, const struct credential *credential, bool *ret_is_last);
+
 /* Makes a credential that holds user_manager and resource_server, without a caller: for `gatehoused init`. Waits for
  * the store. The secret is the caller's to wipe. ALREADY_EXISTS: there is a living credential of this name. */
 enum status administrator_create(struct store *store, struct work *work, const char *name,

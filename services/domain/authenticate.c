@@ -22,8 +22,10 @@ static bool is_right(struct directory *directory, const struct attempt *attempt,
             ret_client->secret_ends = secret->ends;
         }
     }
-    if (!has_secret || credential_state(facts->deleted, facts->expires, now) != CREDENTIAL_LIVE)
+    enum credential_state state = credential_state(facts->deleted, facts->suspended, facts->expires, now);
+    if (!has_secret || (state != CREDENTIAL_LIVE && state != CREDENTIAL_SUSPENDED))
         return false;
+    ret_client->is_suspended = state == CREDENTIAL_SUSPENDED;
     ret_client->credential_id = facts->id;
     ret_client->epoch = facts->epoch;
     ret_client->expires = facts->expires;
@@ -51,13 +53,15 @@ static bool find(const struct memory *memory, struct clock *clock, const struct 
 bool authenticate_knows(const struct memory *memory, struct clock *clock, const struct attempt *attempt)
 {
     struct client client;
-    return find(memory, clock, attempt, &client);
+    return find(memory, clock, attempt, &client) && !client.is_suspended;
 }
 
 enum status authenticate_client(const struct memory *memory, struct clock *clock, const struct attempt *attempt,
                                 struct client *ret_client, struct throttle_verdict *ret_verdict)
 {
     if (find(memory, clock, attempt, ret_client)) {
+        if (ret_client->is_suspended)
+            return STATUS_FAILED_PRECONDITION;
         secret_uses_note(memory->secrets, ret_client->secret_id, clock_now(clock));
         return STATUS_OK;
     }

@@ -18,7 +18,7 @@ static enum status save(struct work *work, struct credential *credential)
 
 static enum credential_state state_of(const struct work *work, const struct credential *credential)
 {
-    return credential_state(credential->deleted, credential->expires, work->now);
+    return credential_state(credential->deleted, credential->suspended, credential->expires, work->now);
 }
 
 /* What it was, and now is. */
@@ -122,6 +122,24 @@ enum status credential_delete(struct work *work, struct credential *credential)
 enum status credential_undelete(struct work *work, struct credential *credential)
 {
     credential->deleted = 0;
+    return save(work, credential);
+}
+
+enum status credential_suspend(struct work *work, struct credential *credential)
+{
+    struct administrator_state was = administrator_state(work, credential);
+    TRY(move_epoch(work, credential, state_of(work, credential) == CREDENTIAL_LIVE));
+    credential->suspended = work->now;
+    credential->warned = 0;
+    note_administrator(work, &was, credential);
+    return save(work, credential);
+}
+
+enum status credential_resume(struct work *work, struct credential *credential)
+{
+    TRY(move_epoch(work, credential, false)); /* whatever an older program may have issued meanwhile */
+    credential->suspended = 0;
+    credential->resumed = work->now;
     return save(work, credential);
 }
 

@@ -23,6 +23,10 @@ enum status credential_update(struct work *work, struct credential *credential);
 enum status credential_delete(struct work *work, struct credential *credential);
 enum status credential_undelete(struct work *work, struct credential *credential);
 
+/* It gets no token, and those that it has are dead, for good: until it is resumed, and not only then. */
+enum status credential_suspend(struct work *work, struct credential *credential);
+enum status credential_resume(struct work *work, struct credential *credential);
+
 /* Grants `grant` and revokes `revoke`, whichever of them change anything. */
 enum status credential_change_roles(struct work *work, struct credential *credential, const struct role_set *grant,
                                     const struct role_set *revoke);

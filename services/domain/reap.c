@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 #include "domain/announce.h"
+#include "domain/disuse.h"
 #include "domain/work.h"
 #include "memory/change.h"
 #include "records/change_log.h"
@@ -13,6 +14,7 @@
 #include "records/usage.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
     REAP_LIMIT = 1000, /* tokens looked at in one round */
@@ -31,6 +33,8 @@ struct reap {
     struct follow *follow;
     struct token_key cursor;
     int64_t secret_cursor;
+    struct disuse disuse;
+    atomic_int_least64_t announced;
     int round;
 };
 
@@ -41,6 +45,7 @@ struct reaping {
     struct work work;
     bool is_tidy_round, is_tidy_behind;
     int64_t secret_cursor;
+    struct disuse disuse;
     int64_t deletion_retention, usage_retention;
     int64_t at; /* what was dead by then goes, by these limits */
     struct token_limits limits;
@@ -76,7 +81,7 @@ static enum status look_at(const struct token_row *row, const struct token_holde
 {
     struct reaping *reaping = arg;
     const struct credential_facts credential = {
-        .epoch = holder->epoch, .expires = holder->expires, .deleted = holder->deleted};
+        .epoch = holder->epoch, .expires = holder->expires, .deleted = holder->deleted, .suspended = holder->suspended};
     struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
     int64_t used = token_table_last_used(reaping->reap->memory->tokens, &row->key, NULL);
     if (row->last_used > reaping->latest)
@@ -138,7 +143,7 @@ static enum status purge(struct reaping *reaping, int64_t until)
     return STATUS_OK;
 }
 
-static enum status tidy(struct reaping *reaping, int64_t now)
+static enum status tidy(struct reaping *reaping, const struct settings *settings, int64_t now)
 {
     struct store_tx *tx = reaping->work.tx;
     int announced = 0;
@@ -152,6 +157,7 @@ static enum status tidy(struct reaping *reaping, int64_t now)
     TRY(announce_due(&reaping->work, now, &announced));
     reaping->is_tidy_behind = announced >= ANNOUNCE_LIMIT || mended >= TIDY_LIMIT || secrets == TIDY_LIMIT ||
                               requests == TIDY_LIMIT || changes == TIDY_LIMIT || uses == TIDY_LIMIT;
+    TRY(disuse_look(&reaping->work, &reaping->disuse, settings, now, reaping->latest));
     return purge(reaping, now - reaping->deletion_retention);
 }
 
@@ -167,6 +173,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     work_begin(work, tx);
     reaping->is_tidy_behind = false;
     reaping->secret_cursor = reaping->reap->secret_cursor;
+    reaping->disuse = reaping->reap->disuse;
     TRY(setting_row_load(tx, &settings));
     TRY(store_now(tx, &database));
     if (database < now)
@@ -181,7 +188,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     reaping->latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
     TRY(mend_settings(reaping, &settings));
     TRY(reap_tokens(reaping));
-    return reaping->is_tidy_round ? tidy(reaping, now) : STATUS_OK;
+    return reaping->is_tidy_round ? tidy(reaping, &settings, now) : STATUS_OK;
 }
 
 /* On the thread on which everybody's work is applied: one after the other, in the order of the commits. */
@@ -194,6 +201,9 @@ static void reap_done(enum status status, void *arg)
         work_apply(&reaping->work);
         reaping->reap->cursor = reaping->cursor;
         reaping->reap->secret_cursor = reaping->secret_cursor;
+        reaping->reap->disuse = reaping->disuse;
+        if (reaping->is_tidy_round && reaping->disuse.cursor == 0)
+            atomic_store(&reaping->reap->announced, reaping->disuse.announced);
         reaping->reap->round += !reaping->is_tidy_behind; /* otherwise the next round is such a one, too */
     }
     pthread_mutex_lock(&reaping->lock);
@@ -201,6 +211,11 @@ static void reap_done(enum status status, void *arg)
     reaping->status = status;
     pthread_cond_signal(&reaping->wake);
     pthread_mutex_unlock(&reaping->lock);
+}
+
+int64_t reap_announced(const struct reap *reap)
+{
+    return atomic_load(&reap->announced);
 }
 
 enum status reap_round(struct reap *reap, struct reaped *ret_reaped)

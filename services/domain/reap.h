@@ -26,6 +26,10 @@ struct store;
 struct reap *reap_new(struct memory *memory, struct store *store, struct clock *clock, struct follow *follow);
 void reap_free(struct reap *reap); /* NULL is fine */
 
+/* Credentials whose suspension for disuse was announced, when all of them were looked at last; of the process that
+ * reaps. From any thread. */
+int64_t reap_announced(const struct reap *reap);
+
 /* One round, waiting for its end; all that was noted must be flushed. Looks at the next tokens and removes those that
  * were dead REAP_DEAD_FOR ago, as the store has their credentials and the settings, except those of which memory knows
  * a later use. Now and then it also removes what else has had its time, and announces what ends soon (announce.h). No

@@ -150,7 +150,7 @@ void directory_each(struct directory *directory, directory_each_fn *each, void *
 
 static void count_ends(const struct credential_facts *facts, int64_t now, int64_t until, struct directory_ends *ends)
 {
-    if (credential_state(facts->deleted, facts->expires, now) != CREDENTIAL_LIVE)
+    if (credential_state(facts->deleted, facts->suspended, facts->expires, now) != CREDENTIAL_LIVE)
         return;
     ends->credentials += facts->expires != 0 && facts->expires <= until;
     for (int i = 0; i < facts->secret_count; i++) {

@@ -13,7 +13,7 @@ enum { ROLE_WORDS = ROLES_MAX / 64 };
 /* Behind it: the words of the roles that were granted, then of those that are effective, each up to the last one that
  * is not zero; the secret keys; name and owner, each with its NUL. */
 struct packed_facts {
-    int64_t expires, deleted, epoch, version;
+    int64_t expires, deleted, suspended, epoch, version;
     uint8_t granted_words, effective_words, secret_count;
     bool is_effective_granted; /* the same roles, which stand here once */
     uint64_t words[];
@@ -39,6 +39,7 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
     struct packed_facts *packed = must(malloc(sizeof *packed + roles + secrets + name + owner));
     *packed = (struct packed_facts){.expires = facts->expires,
                                     .deleted = facts->deleted,
+                                    .suspended = facts->suspended,
                                     .epoch = facts->epoch,
                                     .version = facts->version,
                                     .granted_words = granted,
@@ -86,6 +87,7 @@ void packed_facts_read(const struct packed_facts *packed, struct credential_fact
     const uint64_t *words = packed->words;
     facts->expires = packed->expires;
     facts->deleted = packed->deleted;
+    facts->suspended = packed->suspended;
     facts->epoch = packed->epoch;
     facts->version = packed->version;
     facts->granted = facts->effective = (struct role_set){0};

@@ -31,6 +31,9 @@ static enum status read_credential(const struct store_row *row, void *arg)
     credential->created_by = arena_text(loading->arena, store_row_text(row, 11));
     credential->announce = store_row_int(row, 12);
     credential->self_rotation = store_row_int(row, 13) != 0;
+    credential->suspended = store_row_int(row, 14);
+    credential->resumed = store_row_int(row, 15);
+    credential->warned = store_row_int(row, 16);
     loading->credential = credential;
     return STATUS_OK;
 }
@@ -103,7 +106,7 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
 
 #define CREDENTIAL_COLUMNS \
     "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, " \
-    "announce, self_rotation"
+    "announce, self_rotation, suspended, resumed, warned"
 
 enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
                                 struct credential **ret_credential)
@@ -250,10 +253,12 @@ enum status credential_row_save(struct store_tx *tx, const struct credential *cr
     return store_run(
         tx,
         "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
-        " version = $7, announce = $8, self_rotation = $9 WHERE id = $10",
+        " version = $7, announce = $8, self_rotation = $9, suspended = $10, resumed = $11,"
+        " warned = $12 WHERE id = $13",
         NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
         store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
         store_int(credential->version), store_int(credential->announce), store_int(credential->self_rotation),
+        store_int(credential->suspended), store_int(credential->resumed), store_int(credential->warned),
         store_int(credential->id));
 }
 
@@ -317,6 +322,28 @@ enum status credential_row_deleted(struct store_tx *tx, int64_t until, int limit
     return STATUS_OK;
 }
 
+enum status credential_row_warn(struct store_tx *tx, int64_t id, int64_t warned)
+{
+    return store_run(tx, "UPDATE credential SET warned = $1 WHERE id = $2", NULL, NULL, store_int(warned),
+                     store_int(id));
+}
+
+enum status credential_row_unused(struct store_tx *tx, int64_t since, int limit, int64_t *cursor, int64_t *ids,
+                                  int *ret_count)
+{
+    struct listing listing = {ids, 0};
+    int64_t last = 0;
+    TRY(store_run(tx, "SELECT max(id) FROM (SELECT id FROM credential WHERE id > $1 ORDER BY id LIMIT $2) AS page",
+                  store_read_int, &last, store_int(*cursor), store_int(limit)));
+    TRY(store_run(tx,
+                  "SELECT id FROM credential WHERE id > $1 AND id <= $2 AND deleted = 0 AND suspended = 0"
+                  " AND (last_used <= $3 OR warned <> 0) ORDER BY id",
+                  read_id, &listing, store_int(*cursor), store_int(last), store_int(since)));
+    *cursor = last;
+    *ret_count = listing.count;
+    return STATUS_OK;
+}
+
 /* Its roles */
 
 enum status credential_role_grant(struct store_tx *tx, int64_t id, const struct credential_grant *grant)
@@ -357,18 +384,19 @@ enum status credential_role_of_owner(struct store_tx *tx, const char *owner, cre
                      read_owned, &owned, store_text(owner));
 }
 
-enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, bool *ret_held)
+enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, int64_t except, bool *ret_held)
 {
     int64_t held = 0;
     TRY(store_run(tx,
                   "SELECT 1 FROM credential_role r JOIN credential c ON c.id = r.credential"
-                  " WHERE r.role = $1 AND r.revoked = 0 AND c.deleted = 0 AND (c.expires = 0 OR c.expires > $2)"
+                  " WHERE r.role = $1 AND r.revoked = 0 AND c.id <> $2 AND c.deleted = 0 AND c.suspended = 0"
+                  " AND (c.expires = 0 OR c.expires > $3)"
                   " AND (c.owner IS NULL OR EXISTS (SELECT 1 FROM user_role u"
                   " WHERE u.user_id = c.owner AND u.role = $1 AND u.revoked = 0))"
-                  " AND (SELECT s.id FROM secret s WHERE s.credential = c.id AND (s.ends = 0 OR s.ends > $2) LIMIT 1)"
+                  " AND (SELECT s.id FROM secret s WHERE s.credential = c.id AND (s.ends = 0 OR s.ends > $3) LIMIT 1)"
                   " IS NOT NULL" /* by EXISTS, PostgreSQL may join all secret keys */
                   " ORDER BY r.credential LIMIT 1",
-                  store_read_int, &held, store_int(role), store_int(at)));
+                  store_read_int, &held, store_int(role), store_int(except), store_int(at)));
     *ret_held = held != 0;
     return STATUS_OK;
 }

@@ -36,6 +36,9 @@ struct credential {
     bool self_rotation; /* its holder may make the next secret key */
     int64_t announce;   /* when its expiry is announced next; 0: no more */
     int64_t deleted;    /* 0: living */
+    int64_t suspended;  /* 0: not */
+    int64_t resumed;    /* last; 0: never */
+    int64_t warned;     /* when its suspension for disuse was announced; 0: it is not */
     int64_t epoch;
     int64_t version;
     int64_t last_used;
@@ -116,8 +119,18 @@ enum status credential_role_revoke(struct store_tx *tx, int64_t id, const struct
 typedef void credential_owned_fn(int64_t id, int role, void *arg);
 enum status credential_role_of_owner(struct store_tx *tx, const char *owner, credential_owned_fn *each, void *arg);
 
-/* Does one hold it effectively that lives at that time and has a secret key that works then? */
-enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, bool *ret_held);
+/* Does one hold it effectively that lives at that time and has a secret key that works then; another than `except`, a
+ * credential's id (0: any)? */
+enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, int64_t except, bool *ret_held);
+
+/* Its suspension for disuse is announced, at `warned`, or is not (0). No change that anybody else must know of. */
+enum status credential_row_warn(struct store_tx *tx, int64_t id, int64_t warned);
+
+/* Among the `limit` next credentials by id after *cursor: `ids` of those that are neither deleted nor suspended and
+ * were not used after `since`, or whose suspension is announced. *cursor is moved to the last one that was looked at;
+ * 0: there are no more. */
+enum status credential_row_unused(struct store_tx *tx, int64_t since, int limit, int64_t *cursor, int64_t *ids,
+                                  int *ret_count);
 
 /* A new secret key. `ends` and `used` move a known one. */
 enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret);

@@ -17,6 +17,7 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     facts->owner = must_copy(credential->owner);
     facts->expires = credential->expires;
     facts->deleted = credential->deleted;
+    facts->suspended = credential->suspended;
     facts->epoch = credential->epoch;
     facts->version = credential->version;
     facts->granted = credential->granted;
@@ -57,6 +58,7 @@ static enum status read_facts(const struct store_row *row, void *arg)
     facts->epoch = store_row_int(row, 6);
     facts->version = store_row_int(row, 7);
     facts->last_used = store_row_int(row, 8);
+    facts->suspended = store_row_int(row, 9);
     return STATUS_OK;
 }
 
@@ -104,7 +106,7 @@ static enum status read_secret(const struct store_row *row, void *arg)
 static enum status load(struct store_tx *tx, int64_t now, struct loading *loading)
 {
     TRY(store_run(tx,
-                  "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used"
+                  "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended"
                   " FROM credential ORDER BY id",
                   read_facts, loading));
     TRY(store_run(tx, "SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential",

@@ -25,6 +25,11 @@ enum status process_row_longest_cache(struct store_tx *tx, int64_t *ret_lease);
 /* The least id of those that are there. */
 enum status process_row_first(struct store_tx *tx, int64_t *ret_id);
 
+/* How many steps of the schema the oldest program knows that serves; one that knows fewer than 8 does not say so: 0.
+ * Where none serves, this one's. */
+enum { PROCESS_KNOWS_SUSPENSION = 8 };
+enum status process_row_oldest(struct store_tx *tx, int64_t *ret_program);
+
 /* It serves no more. No row is no error. */
 enum status process_row_leave(struct store_tx *tx, int64_t id);
 

@@ -110,8 +110,9 @@ static const char sixth[] = "ALTER TABLE schema_version ADD COLUMN needs BIGINT 
 /* For so long may caches answer from memory that this process tells of changes. */
 static const char seventh[] = "ALTER TABLE process ADD COLUMN cache_lease BIGINT NOT NULL DEFAULT 0;";
 
-/* What holds between rows (below), for what is written from now on; and then for all. Version 7 obeys it already, and
- * brings no role: whose is which, its number no longer says. */
+/* A program that knows nothing of a suspension would serve the suspended: it must not be started any more. program: the
+ * steps that a process knows; 0: fewer than these. Whose role is which, its number no longer says. And what holds
+ * between rows (below), for what is written from now on; with the ninth, for all. */
 static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NULL DEFAULT 0;"
                              "UPDATE role SET built_in = 1 WHERE number < 9;"
                              /* 1: its holder may make the next secret key */
@@ -122,11 +123,15 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "UPDATE credential SET announce = expires - 2592000000000 WHERE expires > 2592000000000;"
                              "UPDATE secret SET announce = ends - 2592000000000 WHERE ends > 2592000000000;"
                              "CREATE INDEX credential_by_announcement ON credential (announce) WHERE announce <> 0;"
-                             "CREATE INDEX secret_by_announcement ON secret (announce) WHERE announce <> 0;";
+                             "CREATE INDEX secret_by_announcement ON secret (announce) WHERE announce <> 0;"
+                             "ALTER TABLE credential ADD COLUMN suspended BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE credential ADD COLUMN resumed BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE credential ADD COLUMN warned BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE process ADD COLUMN program BIGINT NOT NULL DEFAULT 0;";
 static const char ninth[] = "";
 
 static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
-                                          {sixth, 0}, {seventh, 0}, {eighth, 7}, {ninth, 7}};
+                                          {sixth, 0}, {seventh, 0}, {eighth, 0}, {ninth, 8}};
 
 /*
  * Not of what is written at each call. A token and usage whose credential is gone mean nothing to anybody and are
@@ -166,7 +171,7 @@ static const struct store_table tables[] = {
     {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
     {"credential",
      1,
-     14,
+     17,
      {{"id", 'i'},
       {"client_id", 't'},
       {"name", 't'},
@@ -180,7 +185,10 @@ static const struct store_table tables[] = {
       {"last_used", 'i'},
       {"created_by", 't'},
       {"announce", 'i'},
-      {"self_rotation", 'i'}}},
+      {"self_rotation", 'i'},
+      {"suspended", 'i'},
+      {"resumed", 'i'},
+      {"warned", 'i'}}},
     {"secret",
      1,
      8,

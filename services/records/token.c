@@ -27,7 +27,7 @@ enum status token_row_insert(struct store_tx *tx, const struct token_row *row, c
     return store_send_counted(
         tx,
         "INSERT INTO token (key, credential, epoch, last_used, roles) SELECT $1, id, epoch, $2, $3 FROM credential"
-        " WHERE id = $4 AND client_id = $5 AND epoch = $6 AND deleted = 0",
+        " WHERE id = $4 AND client_id = $5 AND epoch = $6 AND deleted = 0 AND suspended = 0",
         ret_inserted, store_blob(row->key.bytes, TOKEN_KEY_BYTES), store_int(row->last_used),
         store_blob(row->is_narrowed ? roles : NULL, row->is_narrowed ? sizeof roles : 0), store_int(row->credential_id),
         store_text(client_id), store_int(row->epoch));
@@ -133,7 +133,7 @@ enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, in
 #define ENDED_BY \
     " FROM token t CROSS JOIN credential c" \
     " WHERE c.id = t.credential AND t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0" \
-    " AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)"
+    " AND c.suspended = 0 AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)"
 
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,
@@ -210,7 +210,8 @@ static enum status read_paged(const struct store_row *row, void *arg)
     struct token_holder holder = {.is_missing = store_row_is_null(row, 6),
                                   .epoch = store_row_int(row, 6),
                                   .expires = store_row_int(row, 7),
-                                  .deleted = store_row_int(row, 8)};
+                                  .deleted = store_row_int(row, 8),
+                                  .suspended = store_row_int(row, 9)};
     return paging->each(&token, &holder, paging->arg);
 }
 
@@ -220,7 +221,8 @@ enum status token_row_page(struct store_tx *tx, const struct token_key *after, i
     struct paging paging = {each, arg};
     return store_run(
         tx,
-        "SELECT t.key, t.credential, t.epoch, t.last_used, t.roles, t.last_api, c.epoch, c.expires, c.deleted"
+        "SELECT t.key, t.credential, t.epoch, t.last_used, t.roles, t.last_api, c.epoch, c.expires, c.deleted,"
+        " c.suspended"
         " FROM token t LEFT JOIN credential c ON c.id = t.credential WHERE t.key > $1 ORDER BY t.key LIMIT $2",
         read_paged, &paging, store_blob(after->bytes, TOKEN_KEY_BYTES), store_int(limit));
 }

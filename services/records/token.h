@@ -65,7 +65,7 @@ enum status token_row_list(struct store_tx *tx, int64_t credential_id, int64_t e
  * of it than memory does. */
 struct token_holder {
     bool is_missing; /* there is no such credential */
-    int64_t epoch, expires, deleted;
+    int64_t epoch, expires, deleted, suspended;
 };
 typedef enum status token_page_fn(const struct token_row *row, const struct token_holder *holder, void *arg);
 /* In the order of their keys, behind `after` (NULL: from the first), at most `limit`. */

@@ -21,10 +21,12 @@ struct credential_facts *credential_facts_make(void)
     return must(calloc(1, sizeof(struct credential_facts)));
 }
 
-enum credential_state credential_state(int64_t deleted, int64_t expires, int64_t now)
+enum credential_state credential_state(int64_t deleted, int64_t suspended, int64_t expires, int64_t now)
 {
     if (deleted != 0)
         return CREDENTIAL_DELETED;
+    if (suspended != 0)
+        return CREDENTIAL_SUSPENDED;
     return expires != 0 && expires <= now ? CREDENTIAL_EXPIRED : CREDENTIAL_LIVE;
 }
 

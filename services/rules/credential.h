@@ -27,9 +27,10 @@ struct credential_facts {
     int64_t id;
     char client_id[CLIENT_ID_LEN + 1];
     char *name;
-    char *owner;     /* "": none */
-    int64_t expires; /* 0: never */
-    int64_t deleted; /* 0: living */
+    char *owner;       /* "": none */
+    int64_t expires;   /* 0: never */
+    int64_t deleted;   /* 0: living */
+    int64_t suspended; /* 0: not */
     int64_t epoch;
     int64_t version;
     struct role_set granted;
@@ -45,11 +46,11 @@ struct credential_facts *credential_facts_make(void);
 /* Frees such a one, and its texts. NULL is fine. */
 void credential_facts_free(struct credential_facts *facts);
 
-enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED };
+enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED, CREDENTIAL_SUSPENDED };
 
-/* deleted, expires: 0: never. The one function that decides; the statements of records/ that say the same in SQL are
- * held to it by tests. */
-enum credential_state credential_state(int64_t deleted, int64_t expires, int64_t now);
+/* deleted, suspended, expires: 0: never. The one function that decides; the statements of records/ that say the same in
+ * SQL are held to it by tests. */
+enum credential_state credential_state(int64_t deleted, int64_t suspended, int64_t expires, int64_t now);
 
 /* Has a secret key ended that ends then (0: never)? SECRET_ENDS_NOW: by every clock, also by one that is behind. */
 enum { SECRET_ENDS_NOW = 1 };

@@ -53,6 +53,12 @@ bool settings_mend(struct settings *settings, int64_t latest, int64_t now)
     return is_idle || is_life;
 }
 
+int64_t settings_disuse_notice(const struct settings *settings)
+{
+    const int64_t most = 7 * 24 * 3600 * CLOCK_SECOND, half = settings->suspend_unused_after / 2;
+    return half < most ? half : most;
+}
+
 int64_t settings_flush_pause(const struct settings *settings, int64_t interval)
 {
     if (interval == 0)

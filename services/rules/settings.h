@@ -22,6 +22,8 @@
     X(usage_retention, "usage_retention", "usage_retention", 400 * SETTINGS_DAY) \
     /* 0: for ever */ \
     X(audit_retention, "audit_retention", "audit_retention", 0) \
+    /* a credential that was unused for this long is suspended; 0: none is */ \
+    X(suspend_unused_after, "suspend_unused_after", "suspend_unused_after", 0) \
     /* Dead stays dead: tokens last used at or before idle_floor (issued at or before life_floor) were dead when the \
      * setting was raised, and the new one does not bring them back. A floor that was set at a time that has not come \
      * yet was set by a clock that was wrong, and does not count. */ \
@@ -52,6 +54,9 @@ void settings_raise(const struct settings *before, struct settings *next, int64_
 /* Floors that were set later than `latest`: takes them back to what holds now anyway. True: there were some, and
  * the version has moved on. */
 bool settings_mend(struct settings *settings, int64_t latest, int64_t now);
+
+/* How long before a suspension for disuse it is announced. */
+int64_t settings_disuse_notice(const struct settings *settings);
 
 /* How long a use may stay in memory only, when uses are stored every `interval` (0: when somebody says so, who may take
  * his time). Where

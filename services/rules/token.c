@@ -6,7 +6,7 @@ bool token_is_active(const struct token_facts *token, const struct credential_fa
 {
     return token->epoch == credential->epoch && token->last_used > limits->used_after &&
            token_key_issued(&token->key) > limits->issued_after &&
-           credential_state(credential->deleted, credential->expires, now) == CREDENTIAL_LIVE;
+           credential_state(credential->deleted, credential->suspended, credential->expires, now) == CREDENTIAL_LIVE;
 }
 
 int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,

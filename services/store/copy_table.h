@@ -11,7 +11,7 @@ struct plan {
     const struct store_table *table;
     char *first, *next, *insert, *insert_many, *remove, *total;
 };
-enum { MANY_ROWS = 5 }; /* of insert_many: a statement has at most 64 values */
+enum { MANY_ROWS = 5 }; /* of insert_many: a statement has at most so many times STORE_COLUMNS_MAX values */
 enum status plan_init(struct plan *plan, const struct store_table *table);
 void plan_done(struct plan *plan);
 

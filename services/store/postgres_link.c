@@ -15,8 +15,8 @@
 #include <time.h>
 
 enum {
-    PARAMETERS_MAX = 64,
-    UNSENT_MAX = 512, /* statements between two looks at the socket */
+    PARAMETERS_MAX = 160, /* MANY_ROWS of a copy, of STORE_COLUMNS_MAX */
+    UNSENT_MAX = 512,     /* statements between two looks at the socket */
     REPLY_MARGIN_MS =
         2000,     /* the server ends a statement that takes too long; this much later we stop believing in it */
     LOOK_MS = 50, /* between two looks whether a statement is still waited for */

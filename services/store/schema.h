@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_COLUMNS_MAX = 24 };
+enum { STORE_COLUMNS_MAX = 32 };
 
 struct store_table {
     const char *name;

@@ -388,6 +388,27 @@ test("a credential is deleted once its name was typed, and brought back", async 
   assert.equal((await daemon.issue(clientId, secretKey)).code, 200);
 });
 
+test("a credential is suspended, which says what it ends, and resumed", async () => {
+  const { clientId, secretKey } = await daemon.create("To suspend");
+  const token = (await daemon.issue(clientId, secretKey)).json.access_token;
+  await open("To suspend");
+  await button("Suspend").click();
+  await dialog(page).getByText("This ends 1 live session at once.").waitFor();
+  await button("Suspend", dialog(page)).click();
+  await page.getByText("Suspended", { exact: true }).waitFor();
+  assert.equal((await daemon.issue(clientId, secretKey)).code, 401);
+  await button("Resume").click();
+  await page.getByText("Active", { exact: true }).waitFor();
+  assert.equal((await daemon.use(token, "GET /x")).active, false);
+  assert.equal((await daemon.issue(clientId, secretKey)).code, 200);
+});
+
+test("nobody suspends himself, and it is said why", async () => {
+  await open("administrator");
+  await button("Suspend").click();
+  await dialog(page).getByText("You are signed in with this credential.").waitFor();
+});
+
 test("the last administrator is not deleted by mistake, and it is said why", async () => {
   await open("administrator");
   await button("Delete").click();

@@ -167,6 +167,25 @@ class Credentials(Case):
         self.assertIn("NOT_DELETED", self.fails(REFUSED, "credential", "undelete", client_id))
         self.assertFalse(self.is_active(token))
 
+    def test_suspend_ends_tokens_and_resume_brings_none_back(self):
+        name, client_id, secret = self.create()
+        _, token = self.token(client_id, secret)
+        self.assertIn("ends 1 live token.", self.ok("credential", "suspend", name, "--dry-run"))
+        self.assertTrue(self.is_active(token))
+        self.assertRegex(self.ok("credential", "suspend", name, "--yes"), r"Status +suspended\n(.*\n)*Tokens ended +1\n")
+        self.assertFalse(self.is_active(token))
+        self.assertEqual(self.ok("credential", "list", "--status", "suspended", "-o", "value"), client_id + "\n")
+        self.assertIn("Suspended", self.ok("credential", "get", name))
+        self.assertEqual(self.ok("credential", "resume", name, "-o", "value"), client_id + "\n")
+        self.assertFalse(self.is_active(token))
+        self.assertTrue(self.is_active(self.token(client_id, secret)[1]))
+
+    def test_what_is_unused_is_suspended_when_it_is_set(self):
+        for value, shown in (("90d", "7776000s"), ("off", None)):
+            self.ok("settings", "set", "suspend_unused_after=" + value, "--yes")
+            self.assertEqual(self.read("settings", "get")["settings"].get("suspendUnusedAfter"), shown)
+        self.assertIn("INVALID_FIELD", self.fails(REFUSED, "settings", "set", "suspend_unused_after=1h", "--yes"))
+
     def test_grant_and_revoke(self):
         name, client_id, secret = self.create(roles="work_creator")
         _, token = self.token(client_id, secret)

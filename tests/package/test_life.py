@@ -106,7 +106,8 @@ class Life(unittest.TestCase):
         database("DROP TABLE process; DROP TABLE token_count; ALTER TABLE schema_version DROP COLUMN needs; ALTER TABLE change_log DROP COLUMN change_id;"
                  " ALTER TABLE role DROP COLUMN built_in; DROP INDEX credential_by_announcement; DROP INDEX secret_by_announcement;"
                  " ALTER TABLE credential DROP COLUMN announce; ALTER TABLE credential DROP COLUMN self_rotation;"
-                 " ALTER TABLE secret DROP COLUMN announce;"
+                 " ALTER TABLE secret DROP COLUMN announce; ALTER TABLE credential DROP COLUMN suspended;"
+                 " ALTER TABLE credential DROP COLUMN resumed; ALTER TABLE credential DROP COLUMN warned;"
                  " DELETE FROM schema_version WHERE number >= 2; DELETE FROM counter WHERE name = 'lock'")
         self.apt("install", "--reinstall", "/gatehouse.deb")
         self.assertTrue(self.is_active(self.token))

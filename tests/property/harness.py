@@ -161,10 +161,10 @@ class Harness:
         got = (message.client_id, message.name, message.owner, sorted(message.effective_roles),
                {g.role: pb.GrantedRoleState.Name(g.state)[len("GRANTED_ROLE_STATE_"):] for g in message.roles},
                micros(message.expire_time) if message.HasField("expire_time") else None,
-               message.HasField("delete_time"))
+               message.HasField("delete_time"), message.HasField("suspend_time"))
         want = (credential.client_id, credential.name, credential.owner, sorted(model.effective(credential)),
                 {role: model.grant_state(credential, role) for role in credential.grants},
-                credential.expires, credential.deleted is not None)
+                credential.expires, credential.deleted is not None, credential.suspended)
         self.expect(got == want, "a credential is not what the model says", got, want)
         self.expect(list(message.effective_roles) == sorted(message.effective_roles), "effective roles not sorted")
         self.same_status(message, credential, now)
@@ -179,6 +179,8 @@ class Harness:
             self.expect(status == "DELETED", "status of a deleted credential", status)
             purge = credential.deleted.plus(self.model.settings.retention)
             self.expect(is_within(micros(message.purge_time), purge), "purge_time", message.purge_time, purge)
+        elif credential.suspended:
+            self.expect(status == "SUSPENDED", "status of a suspended credential", status)
         else:
             want = {True: {"EXPIRED"}, False: {"ACTIVE"}, None: {"EXPIRED", "ACTIVE"}}[is_expired]
             self.expect(status in want, "status of a credential", status, want)

@@ -53,6 +53,7 @@ class Credential:
         self.grants = dict.fromkeys(roles, True)  # False: was granted, is revoked
         self.secrets = []  # newest first
         self.deleted = None
+        self.suspended = False
         self.is_due = False  # its retention was over at some time: it may be purged
         self.old_etags = []
         self.self_rotation = False
@@ -150,7 +151,7 @@ class Model:
 
     def administrators(self, now):
         return [c for c in self.credentials.values()
-                if not c.deleted and c.is_expired(now) is not True and "user_manager" in self.effective(c)]
+                if not c.deleted and not c.suspended and c.is_expired(now) is not True and "user_manager" in self.effective(c)]
 
     def named(self, name):
         return next((c for c in self.credentials.values() if c.name == name and not c.deleted), None)
@@ -302,6 +303,11 @@ class Model:
         ended = self.end_tokens([credential], now, is_dry)
         if not is_dry:
             credential.deleted = now
+        return ended
+
+    def suspend(self, now, credential, is_dry=False):
+        ended = self.end_tokens([credential], now, is_dry)
+        credential.suspended |= not is_dry
         return ended
 
     def forget(self, credential):

@@ -10,6 +10,7 @@ from model import DAY, HOUR, MINUTE, SECOND, Credential, Secret, Span, not3, pas
 INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
 STALE = ("ABORTED", "STALE_ETAG")
 DELETED = ("FAILED_PRECONDITION", "CREDENTIAL_DELETED")
+OWN = ("FAILED_PRECONDITION", "OWN_CREDENTIAL")
 LAST = ("FAILED_PRECONDITION", "LAST_ADMINISTRATOR")
 NO_ROLE = ("NOT_FOUND", "NO_SUCH_ROLE")
 RETIRED = ("FAILED_PRECONDITION", "ROLE_RETIRED")
@@ -132,8 +133,9 @@ class CredentialSteps(Harness):
             "": lambda c, now: not c.deleted,
             "status=any": lambda c, now: True,
             "status=deleted": lambda c, now: bool(c.deleted),
-            "status=active": lambda c, now: not3(c.is_expired(now)) if not c.deleted else False,
-            "status=expired": lambda c, now: c.is_expired(now) if not c.deleted else False,
+            "status=active": lambda c, now: not3(c.is_expired(now)) if not c.deleted and not c.suspended else False,
+            "status=expired": lambda c, now: c.is_expired(now) if not c.deleted and not c.suspended else False,
+            "status=suspended": lambda c, now: c.suspended and not c.deleted,
             f"role={role}": lambda c, now: not c.deleted and role in model.effective(c),
             f"granted={role}": lambda c, now: not c.deleted and role in c.granted(),
             f"owner={owner}": lambda c, now: not c.deleted and c.owner == owner,
@@ -223,6 +225,33 @@ class CredentialSteps(Harness):
         errors = [TAKEN] if is_taken else [] if credential.deleted else [("FAILED_PRECONDITION", "NOT_DELETED")]
         if self.found("undelete", credential, answer) and self.judge("undelete", answer, errors):
             credential.deleted, credential.is_due = None, False
+            self.same_credential(answer.value.credential, credential, answer.now)
+
+    def step_suspend(self):
+        """Or resumes: so that most of them are in use."""
+        suspended = [c for c in self.model.credentials.values() if c.suspended]
+        if suspended and self.chance(0.6):
+            self.resume(self.random.choice(suspended))
+            return
+        credential = self.pick(is_deleted=self.chance(0.05))
+        if credential is None:
+            return
+        etag, is_stale = self.etag_for(credential)
+        is_dry = self.chance(0.15)
+        self.note(f"suspend {credential.name} dry {is_dry} stale {is_stale}")
+        answer = self.admin("SuspendCredential", pb.SuspendCredentialRequest(
+            client_id=credential.client_id, etag=etag, validate_only=is_dry))
+        errors = self.living_errors(credential, is_stale) + [OWN] * (credential is self.administrator)
+        if self.found("suspend", credential, answer) and self.judge("suspend", answer, errors):
+            self.same_impact("suspend", answer.value.impact, self.model.suspend(answer.now, credential, is_dry))
+            if not is_dry:
+                self.same_credential(answer.value.credential, credential, answer.now)
+
+    def resume(self, credential):
+        self.note(f"resume {credential.name}")
+        answer = self.admin("ResumeCredential", pb.ResumeCredentialRequest(client_id=credential.client_id))
+        if self.found("resume", credential, answer) and self.judge("resume", answer, self.living_errors(credential)):
+            credential.suspended = False
             self.same_credential(answer.value.credential, credential, answer.now)
 
     def step_regenerate(self):

@@ -108,6 +108,9 @@ class Steps(CredentialSteps):
             client_id=credential.client_id, client_secret=text, scopes=scopes))
         good = self.may_authenticate(credential, secret, answer.now) if text == secret.text else False
         refused = [("UNAUTHENTICATED", "INVALID_CLIENT"), ("RESOURCE_EXHAUSTED", "TOO_MANY_FAILURES")]
+        if credential.suspended:
+            refused = refused * (good is not True) + [("UNAUTHENTICATED", "CREDENTIAL_SUSPENDED")] * (good is not False)
+            good = False
         errors = [] if good else refused
         if good is not False:
             errors = errors + [("INVALID_ARGUMENT", "INVALID_SCOPE")] * (not set(scopes) <= set(effective))
@@ -130,7 +133,8 @@ class Steps(CredentialSteps):
         self.add_token(credential, answer.value, answer.now)
 
     def may_authenticate(self, credential, secret, now):
-        states = [secret.is_live(now), not credential.deleted, not3(credential.is_expired(now))]
+        """Of one that is suspended: does it hear that it is?"""
+        states = [secret.is_live(now), not credential.deleted, credential.suspended or not3(credential.is_expired(now))]
         return False if False in states else None if None in states else True
 
     def pick_token(self):

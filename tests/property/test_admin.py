@@ -26,7 +26,7 @@ class Callers(AdminTest):
     EXAMPLES = {name[:-len("Request")]: {} for name in dir(pb) if name.endswith("Request")}
 
     def test_every_method_refuses_who_is_unknown_or_lacks_user_manager(self):
-        self.assertEqual(len(self.EXAMPLES), 25)
+        self.assertEqual(len(self.EXAMPLES), 27)
         credential, secret = self.create("no administrator", ("resource_server", "work_creator"))
         token = self.issue(credential, secret).access_token
         for method in self.EXAMPLES:

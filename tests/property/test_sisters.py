@@ -43,6 +43,8 @@ class Sisters(AdminTest):
             return dict(accessor=token.accessor), None
         if method == "UndeleteCredential":
             credential = self.admin("DeleteCredential", client_id=credential.client_id).credential
+        if method == "ResumeCredential":
+            credential = self.admin("SuspendCredential", client_id=credential.client_id).credential
         fields = dict(client_id=credential.client_id)
         if method == "UpdateCredential":
             fields = dict(credential=pb.Credential(client_id=credential.client_id, name=f"named {number}"),

@@ -271,6 +271,8 @@ class Text(unittest.TestCase):
 
     def test_settings_that_are_named_exist(self):
         known = set(re.findall(r"(?m)^(\w+) = ", run([os.environ["GATEHOUSED"], "--print-config"])[1]))
+        with open(os.path.join(SOURCE, "proto/gatehouse/v1/credential_admin.proto"), encoding="utf-8") as contract:
+            known |= set(re.findall(r" (\w+) = \d+", re.search(r"(?ms)^message Settings \{$.*?^\}$", contract.read())[0]))
         named = {name for name in text.inline(text.OPERATORS) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)} | {
             match[1] for name in text.inline(text.OPERATORS) if (match := re.fullmatch(r"([a-z_]+) = .*", name))}
         self.assertGreater(len(named & known), 5)

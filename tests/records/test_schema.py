@@ -16,7 +16,8 @@ from postgres import Postgres
 OFF = {"http_address": ""}
 LOCK = 1195463507  # services/store/postgres.c
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/records/schema.c"), encoding="utf-8") as source:
-    VERSION = len(re.findall(r"\{\w+, \d+\}", source.read().split("steps[] = {")[1].split("};")[0] + "}"))
+    SCHEMA = source.read()
+    VERSION = len(re.findall(r"\{\w+, \d+\}", SCHEMA.split("steps[] = {")[1].split("};")[0] + "}"))
 
 
 def migrate(store, **settings):
@@ -35,9 +36,9 @@ USER = "INSERT INTO user_account (id, created) VALUES ('anna', 1)"
 
 
 # Undoes what step 8 did to tables.
-STEP_8 = ("ALTER TABLE role DROP COLUMN built_in", "DROP INDEX credential_by_announcement", "DROP INDEX secret_by_announcement",
-          "ALTER TABLE credential DROP COLUMN announce",
-          "ALTER TABLE credential DROP COLUMN self_rotation", "ALTER TABLE secret DROP COLUMN announce")
+STEP_8 = ("DROP INDEX credential_by_announcement", "DROP INDEX secret_by_announcement",
+          *(f"ALTER TABLE {table} DROP COLUMN {column}" for table, column in
+            re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", SCHEMA.split("char eighth[] =")[1].split("char ninth[]")[0])))
 
 
 class Broken:
@@ -166,7 +167,7 @@ class OnPostgres(Broken, unittest.TestCase):
     def test_a_program_of_the_version_before_runs_beside_the_next_and_may_be_started(self):
         with Daemon({"store": self.store, **OFF}) as old:
             token = old.admin_token()
-            self.sql("ALTER TABLE credential ADD COLUMN suspended BIGINT NOT NULL DEFAULT 0;"
+            self.sql("ALTER TABLE credential ADD COLUMN next_one BIGINT NOT NULL DEFAULT 0;"
                      f"INSERT INTO schema_version (number, applied, needs) VALUES ({VERSION + 1}, 0, {VERSION})")
             made = old.admin.CreateCredential(
                 pb.CreateCredentialRequest(credential=pb.Credential(name="beside"), roles=["work_creator"]),
@@ -219,7 +220,7 @@ class OnSqlite(Broken, unittest.TestCase):
             with Daemon(settings):
                 pass
             with sqlite3.connect(path) as database:
-                database.execute("ALTER TABLE credential ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0")
+                database.execute("ALTER TABLE credential ADD COLUMN next_one INTEGER NOT NULL DEFAULT 0")
                 database.execute("INSERT INTO schema_version (number, applied, needs) VALUES (?, 0, ?)", (VERSION + 1, VERSION))
             database.close()
             with Daemon(settings, init=False):

@@ -17,14 +17,16 @@
 
 #define NOW (INT64_C(1800000000) * CLOCK_SECOND)
 
-static void a_credential_is_live_until_it_expires_or_is_deleted(void **state)
+static void a_credential_is_live_until_it_expires_is_suspended_or_deleted(void **state)
 {
     (void)state;
-    assert_int_equal(credential_state(0, 0, NOW), CREDENTIAL_LIVE);
-    assert_int_equal(credential_state(0, NOW + 1, NOW), CREDENTIAL_LIVE);
-    assert_int_equal(credential_state(0, NOW, NOW), CREDENTIAL_EXPIRED);
-    assert_int_equal(credential_state(1, 0, NOW), CREDENTIAL_DELETED);
-    assert_int_equal(credential_state(1, NOW, NOW), CREDENTIAL_DELETED);
+    assert_int_equal(credential_state(0, 0, 0, NOW), CREDENTIAL_LIVE);
+    assert_int_equal(credential_state(0, 0, NOW + 1, NOW), CREDENTIAL_LIVE);
+    assert_int_equal(credential_state(0, 0, NOW, NOW), CREDENTIAL_EXPIRED);
+    assert_int_equal(credential_state(0, 1, 0, NOW), CREDENTIAL_SUSPENDED);
+    assert_int_equal(credential_state(0, NOW + 1, NOW, NOW), CREDENTIAL_SUSPENDED);
+    assert_int_equal(credential_state(1, 0, 0, NOW), CREDENTIAL_DELETED);
+    assert_int_equal(credential_state(1, 1, NOW, NOW), CREDENTIAL_DELETED);
 }
 
 static void a_token_is_active_while_it_is_used_and_its_credential_lives(void **state)
@@ -44,6 +46,9 @@ static void a_token_is_active_while_it_is_used_and_its_credential_lives(void **s
     credential.deleted = 1;
     assert_false(token_is_active(&token, &credential, &limits, NOW));
     credential.deleted = 0;
+    credential.suspended = 1;
+    assert_false(token_is_active(&token, &credential, &limits, NOW));
+    credential.suspended = 0;
     credential.expires = NOW;
     assert_false(token_is_active(&token, &credential, &limits, NOW));
 }
@@ -89,7 +94,7 @@ static void floors_that_have_not_come_yet_are_taken_back_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_credential_is_live_until_it_expires_or_is_deleted),
+        cmocka_unit_test(a_credential_is_live_until_it_expires_is_suspended_or_deleted),
         cmocka_unit_test(a_token_is_active_while_it_is_used_and_its_credential_lives),
         cmocka_unit_test(what_is_required_and_not_carried_is_missing_in_its_order),
         cmocka_unit_test(a_client_id_is_a_uuid_of_version_4),

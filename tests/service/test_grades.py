@@ -13,7 +13,7 @@ GRADES = ("auditor", "key_manager", "user_manager")
 METHODS = {
     "auditor": {"GetCredential", "ListCredentials", "ListRoles", "GetUser", "ListUsers", "ListTokens", "GetSettings",
                 "QueryUsage", "ListAuditEvents", "VerifyAuditLog"},
-    "key_manager": {"UpdateCredential", "RegenerateSecret", "EndSecret", "EndToken", "EndTokens"},
+    "key_manager": {"UpdateCredential", "SuspendCredential", "ResumeCredential", "RegenerateSecret", "EndSecret", "EndToken", "EndTokens"},
     "user_manager": {"CreateCredential", "DeleteCredential", "UndeleteCredential", "GrantRoles", "RevokeRoles", "CreateRole",
                      "UpdateRole", "SetUserRoles", "DeleteUser", "UpdateSettings"},
 }
@@ -51,6 +51,8 @@ class Base(unittest.TestCase):
         return {
             "RegenerateSecret": pb.RegenerateSecretRequest(client_id=client, overlap={"seconds": 60}),
             "EndSecret": pb.EndSecretRequest(client_id=client, secret_id=made.credential.secrets[0].secret_id),
+            "SuspendCredential": pb.SuspendCredentialRequest(client_id=client),
+            "ResumeCredential": pb.ResumeCredentialRequest(client_id=client),
             "EndTokens": pb.EndTokensRequest(client_id=client),
             "EndToken": pb.EndTokenRequest(accessor=token.accessor),
             "UpdateCredential": pb.UpdateCredentialRequest(credential={"client_id": client},

@@ -109,6 +109,7 @@ const statuses = {
   CREDENTIAL_STATUS_ACTIVE: ["good", "Active"],
   CREDENTIAL_STATUS_EXPIRED: ["warn", "Expired"],
   CREDENTIAL_STATUS_DELETED: ["off", "Deleted"],
+  CREDENTIAL_STATUS_SUSPENDED: ["warn", "Suspended"],
 };
 /** One that gets tokens without a role is of no use to anybody. @param {{ credential: import("../types.js").Credential }} props */
 export function StatusBadge({ credential: { status, effectiveRoles = [] } }) {

@@ -54,6 +54,7 @@ export function CredentialScreen({ id }) {
       error ? h(Failed, { error, onRetry: reload }) : h(Skeleton, null),
     );
   const isDeleted = credential.status === "CREDENTIAL_STATUS_DELETED";
+  const isSuspended = credential.status === "CREDENTIAL_STATUS_SUSPENDED";
   const close = () => setOpen("");
   return h(
     "div",
@@ -73,9 +74,19 @@ export function CredentialScreen({ id }) {
       h(StatusBadge, { credential }),
       !isDeleted && mayTouch(credential) && h(Button, { onClick: () => setOpen("edit") }, "Edit"),
       !isDeleted && mayTouch(credential) && h(Button, { icon: "key", onClick: () => setOpen("regenerate") }, "New key"),
+      !isDeleted && !isSuspended && mayTouch(credential) && h(Button, { onClick: () => setOpen("suspend") }, "Suspend"),
       !isDeleted && may("user_manager") && h(Button, { kind: "danger", onClick: () => setOpen("delete") }, "Delete"),
     ),
     isDeleted && h(Deleted, { credential, onDone: reload }),
+    isSuspended && h(Suspended, { credential, onDone: reload }),
+    credential.unusedSuspendTime &&
+      h(
+        Notice,
+        { kind: "warn" },
+        "Suspended ",
+        h(Time, { at: credential.unusedSuspendTime }),
+        " unless it is used before.",
+      ),
     h(
       "div",
       { class: "columns" },
@@ -93,6 +104,7 @@ export function CredentialScreen({ id }) {
     open === "edit" && h(EditDialog, { credential, onClose: close, onSaved: reload }),
     open === "regenerate" && h(RegenerateDialog, { credential, onClose: close, onDone: reload }),
     open === "delete" && h(DeleteDialog, { credential, onClose: close, onDone: reload }),
+    open === "suspend" && h(SuspendDialog, { credential, onClose: close, onDone: reload }),
   );
 }
 
@@ -121,6 +133,54 @@ function Deleted({ credential, onDone }) {
         ".",
       ),
       may("user_manager") && h(Button, { onClick: undelete, isBusy }, "Restore"),
+    ),
+    h(ErrorNotice, { error }),
+  );
+}
+
+/** @param {{ credential: Credential, onClose: () => void, onDone: () => void }} props */
+function SuspendDialog({ credential, onClose, onDone }) {
+  /** @param {boolean} validateOnly */
+  const suspend = (validateOnly) =>
+    call("POST", `v1/credentials/${credential.clientId}:suspend`, {
+      body: { validateOnly, everywhere: !validateOnly, etag: credential.etag },
+      isRepeatable: true,
+    });
+  return h(
+    ConfirmDialog,
+    {
+      title: `Suspend ${credential.name}?`,
+      action: "Suspend",
+      preview: () => suspend(true),
+      also: "It gets no new session until it is resumed.",
+      onClose,
+      onDo: async () => {
+        const answer = await suspend(false);
+        say(`${credential.name} is suspended ${everywhere(answer)}.`);
+        onDone();
+      },
+    },
+    h("p", null, "Its secret keys, roles and dates stay as they are."),
+  );
+}
+
+/** @param {{ credential: Credential, onDone: () => void }} props */
+function Suspended({ credential, onDone }) {
+  const { isBusy, error, run } = useWork();
+  const resume = () =>
+    run(async () => {
+      await call("POST", `v1/credentials/${credential.clientId}:resume`, { body: {}, isRepeatable: true });
+      say(`${credential.name} is resumed.`);
+      onDone();
+    });
+  return h(
+    Notice,
+    { kind: "warn" },
+    h(
+      "div",
+      { class: "heading-row" },
+      h("span", null, "Suspended ", h(Time, { at: credential.suspendTime }), ". It gets no token until it is resumed."),
+      mayTouch(credential) && h(Button, { onClick: resume, isBusy }, "Resume"),
     ),
     h(ErrorNotice, { error }),
   );

@@ -105,6 +105,7 @@ const statuses = [
   ["active", "Active"],
   ["soon", "Expires within 30 days"],
   ["expired", "Expired"],
+  ["suspended", "Suspended"],
   ["deleted", "Deleted"],
   ["any", "All"],
 ];

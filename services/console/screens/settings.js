@@ -16,7 +16,7 @@ import { say } from "../parts/toast.js";
 import { useStay } from "../router.js";
 import { call, may, setIdleSeconds } from "../session.js";
 /** @typedef {import("../types.js").Settings} Settings */
-/** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string, audit: string }} Form */
+/** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string, audit: string, unused: string }} Form */
 
 const units = /** @type {[string, string][]} */ ([
   ["60", "minutes"],
@@ -43,6 +43,7 @@ function formOf(settings) {
     deletion: String(seconds(settings.deletionRetention) / 86_400),
     usage: String(seconds(settings.usageRetention) / 86_400),
     audit: settings.auditRetention ? String(seconds(settings.auditRetention) / 86_400) : "",
+    unused: settings.suspendUnusedAfter ? String(seconds(settings.suspendUnusedAfter) / 86_400) : "",
   };
 }
 
@@ -58,6 +59,7 @@ function settingsOf(form, etag) {
     deletionRetention: duration(form.deletion, 86_400),
     usageRetention: duration(form.usage, 86_400),
     auditRetention: duration(form.audit, 86_400),
+    suspendUnusedAfter: duration(form.unused, 86_400),
     etag,
   };
 }
@@ -74,6 +76,7 @@ function check(form) {
   if (!isNumber(form.deletion)) fields.deletion_retention = "Enter a number.";
   if (!isNumber(form.usage)) fields.usage_retention = "Enter a number.";
   if (form.audit.trim() && !isNumber(form.audit)) fields.audit_retention = "Enter a number, or leave it empty.";
+  if (form.unused.trim() && !isNumber(form.unused)) fields.suspend_unused_after = "Enter a number, or leave it empty.";
   return fields;
 }
 
@@ -129,7 +132,8 @@ export function SettingsScreen() {
   );
 }
 
-const mask = "idleSessionTimeout,maxTokenLife,maxTokensPerCredential,deletionRetention,usageRetention,auditRetention";
+const mask =
+  "idleSessionTimeout,maxTokenLife,maxTokensPerCredential,deletionRetention,usageRetention,auditRetention,suspendUnusedAfter";
 
 /** What editing them does, without how it looks. @param {{ settings: Settings, onSaved: () => void }} props */
 function useSettings({ settings, onSaved }) {
@@ -230,6 +234,13 @@ const amounts = [
     label: "The audit log is kept for",
     hint: "Older events are removed. Empty: it is kept forever.",
   },
+  {
+    name: "unused",
+    unit: "days",
+    field: "suspend_unused_after",
+    label: "Suspend a credential that is unused for",
+    hint: "Announced up to 7 days before. Empty: never.",
+  },
 ];
 
 /** @param {{ settings: Settings, onSaved: () => void }} props */
@@ -277,6 +288,7 @@ function StaleSettings({ mine, theirs, onChoose }) {
     `deleted kept ${span(seconds(theirs.deletionRetention))}`,
     `usage kept ${span(seconds(theirs.usageRetention))}`,
     `audit log kept ${theirs.auditRetention ? span(seconds(theirs.auditRetention)) : "forever"}`,
+    `unused suspended ${theirs.suspendUnusedAfter ? `after ${span(seconds(theirs.suspendUnusedAfter))}` : "never"}`,
   ].join("; ");
   return h(
     Notice,
