@@ -55,20 +55,18 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
     return packed;
 }
 
-static const struct {
-    struct packed_facts facts;
-    char texts[2];
-} purged = {.facts = {.deleted = 1, .epoch = INT64_MAX, .version = INT64_MAX, .is_effective_granted = true}};
-static_assert(offsetof(typeof(purged), texts) == sizeof(struct packed_facts));
+/* Its word is both texts, which are empty. */
+static const struct packed_facts purged = {
+    .deleted = 1, .epoch = INT64_MAX, .version = INT64_MAX, .is_effective_granted = true, .words = {0}};
 
 const struct packed_facts *packed_facts_purged(void)
 {
-    return &purged.facts;
+    return &purged;
 }
 
 void packed_facts_free(void *packed)
 {
-    if (packed != &purged.facts)
+    if (packed != &purged)
         free(packed);
 }
 
