@@ -139,13 +139,13 @@ static size_t terminal_height(void)
 /* A table that is higher than the terminal goes through a pager, unless the variable is there and empty. */
 static void page(const char *text)
 {
+    setenv("LESS", "FRX", 0); /* in color, and staying on the screen */
     const char *pager = getenv("GATEHOUSE_PAGER");
     size_t lines = 0;
     for (const char *c = text; *c != '\0'; c++)
         lines += *c == '\n';
     pager = pager == NULL ? getenv("PAGER") : pager;
     pager = pager == NULL ? "less" : pager;
-    setenv("LESS", "FRX", 0); /* in color, and staying on the screen */
     fflush(stdout);
     FILE *stream = lines >= terminal_height() && pager[0] != '\0' ? popen(pager, "w") : NULL;
     if (stream == NULL) {

@@ -161,9 +161,8 @@ static bool sync_folder(const char *path)
 enum exit_code secret_file_replace(struct context *context, FILE *file, const char *temporary, const char *path,
                                    const char *secret)
 {
-    rewind(file);
-    bool is_written = fprintf(file, "%s\n", secret) > 0 && ftruncate(fileno(file), (off_t)strlen(secret) + 1) == 0 &&
-                      fsync(fileno(file)) == 0;
+    bool is_written = fseek(file, 0, SEEK_SET) == 0 && fprintf(file, "%s\n", secret) > 0 && fflush(file) == 0 &&
+                      ftruncate(fileno(file), (off_t)strlen(secret) + 1) == 0 && fsync(fileno(file)) == 0;
     is_written &= fclose(file) == 0;
     if (is_written && rename(temporary, path) == 0 && sync_folder(path))
         return EXIT_DONE;
