@@ -171,9 +171,13 @@ static bool fix_some(struct store *store)
     return has_fixed;
 }
 
+/* Whether it is waited for is asked once. In the middle of a statement SQLite would ask as often as its machine's steps
+ * make it, and they depend on what it did before, in other runs too: a seed would not repeat. */
 static void run_read(struct store *store, struct read *read)
 {
-    if (!job_is_waited_for(&read->job))
+    bool is_wanted = job_is_waited_for(&read->job);
+    read->job.waits = NULL;
+    if (!is_wanted)
         ; /* its status says so */
     else if (read->history == store->cluster->history)
         cluster_read(store->cluster, read->state, &read->job);
