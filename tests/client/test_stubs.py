@@ -11,6 +11,14 @@ BUF = sys.argv.pop()
 ROOT = os.path.abspath(os.path.dirname(__file__) + "/../..")
 
 
+def of_debian(release):
+    with open("/etc/os-release", encoding="utf-8") as file:
+        return f'VERSION_ID="{release}"' in file.read()
+
+
+HAS_RUST = of_debian(12)  # whose package deploy/packages lists
+
+
 def blocks():
     """The heading of each block of commands, and the block."""
     with open(ROOT + "/client/README.md", encoding="utf-8") as file:
@@ -27,7 +35,7 @@ class Stubs(unittest.TestCase):
         os.symlink(ROOT + "/proto", cls.folder + "/proto")
         environment = {**os.environ, "PATH": f"{os.path.dirname(BUF)}:{os.environ['PATH']}"}
         cls.said = {name: subprocess.run(["bash", "-ec", block], cwd=cls.folder, env=environment, capture_output=True, text=True,
-                                         timeout=300) for name, block in blocks()}
+                                         timeout=300) for name, block in blocks() if name != "Rust" or HAS_RUST}
 
     def read(self, path):
         with open(self.folder + "/" + path, encoding="utf-8") as file:
@@ -37,7 +45,7 @@ class Stubs(unittest.TestCase):
         self.assertTrue(text in self.read(path), f"{path}: {text}")
 
     def test_each_command_succeeds(self):
-        self.assertLessEqual({"Go", "Java", "Python", "C#", "Rust", "Buf"}, set(self.said))
+        self.assertEqual({"Go", "Java", "Python", "C#", "Buf"} | ({"Rust"} if HAS_RUST else set()), set(self.said))
         for name, result in self.said.items():
             self.assertEqual((result.returncode, result.stderr), (0, ""), name)
 
@@ -62,6 +70,7 @@ class Stubs(unittest.TestCase):
     def test_csharp(self):
         self.has("csharp/Auth.cs", "namespace Gatehouse.V1 {")
 
+    @unittest.skipUnless(HAS_RUST, "Debian 13 has no generator")
     def test_rust(self):
         self.has("rust/auth.rs", "pub struct IntrospectRequest {")
         self.has("rust/credential_admin.rs", "super::auth::Position")  # one file knows the other

@@ -24,9 +24,9 @@ class Trixie(unittest.TestCase):
     def test_1_every_name_of_the_list_is_known_there(self):
         with open(SOURCE + "/deploy/packages") as file:
             names = {line.split()[1] for line in file if not line.startswith("#")}
-        said = self.run_there("apt-cache", "policy", *(name for entry in names for name in entry.split("|")))
+        said = self.run_there("apt-cache", "policy", *(name for entry in names for name in entry.split("|") if name != "-"))
         known = set(re.findall(r"(?m)^(\S+):\n  Installed: .*\n  Candidate: [^(]", said))
-        self.assertEqual([entry for entry in sorted(names) if not known & set(entry.split("|"))], [])
+        self.assertEqual([entry for entry in sorted(names) if not (known | {"-"}) & set(entry.split("|"))], [])
 
     def test_2_the_quickstart_passes(self):
         said = self.run_there("deploy/quickstart", "--once", "--port-base", "46061", CFLAGS=STRICT)
