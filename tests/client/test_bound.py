@@ -8,6 +8,8 @@ import signal
 import time
 import unittest
 
+import grpc
+
 from driver import Driver, boot_time
 from daemon import DEADLINE, Daemon, auth_pb2 as auth, credential_admin_pb2 as pb
 from google.protobuf import field_mask_pb2, timestamp_pb2
@@ -25,6 +27,18 @@ class Token:
     def __init__(self, issued):
         self.text, self.accessor = issued.access_token, issued.accessor
         self.ended = self.everywhere = None  # when that was acknowledged; whether it was asked for
+
+
+def until_available(call):
+    """UNAVAILABLE: nothing was changed, and it may be asked again; writers on three replicas are in each other's way."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 class Bound:
@@ -47,13 +61,14 @@ class Bound:
 
     def admin(self, method, **fields):
         request = getattr(pb, method + "Request")(**fields)
-        return getattr(self.daemon().admin, method)(request, metadata=Daemon.bearer(self.caller), timeout=2 * DEADLINE)
+        return until_available(lambda: getattr(self.daemon().admin, method)(request, metadata=Daemon.bearer(self.caller),
+                                                                            timeout=2 * DEADLINE))
 
     def make_client(self, number):
         owner = f"owner-{number}"
         self.admin("SetUserRoles", user=owner, roles=[*ROLES, "team_leader"])
-        made = self.daemon().create(self.caller, f"client {number}", ROLES, owner=owner)
-        issue = lambda _: Token(self.daemon().issue(made.credential.client_id, made.secret_key))
+        made = until_available(lambda: self.daemon().create(self.caller, f"client {number}", ROLES, owner=owner))
+        issue = lambda _: Token(until_available(lambda: self.daemon().issue(made.credential.client_id, made.secret_key)))
         return owner, made.credential.client_id, [issue(i) for i in range(TOKENS)]
 
     def await_all(self, order, wanted):
@@ -65,8 +80,8 @@ class Bound:
 
     def end_one(self, token, method, everywhere):
         if method == "Revoke":
-            self.daemon().auth.Revoke(auth.RevokeRequest(token=token.text, everywhere=everywhere), timeout=2 * DEADLINE,
-                                      metadata=Daemon.bearer(self.caller))
+            until_available(lambda: self.daemon().auth.Revoke(auth.RevokeRequest(token=token.text, everywhere=everywhere),
+                                                              timeout=2 * DEADLINE, metadata=Daemon.bearer(self.caller)))
         else:
             self.admin("EndToken", accessor=token.accessor, everywhere=everywhere)
         token.ended, token.everywhere = boot_time(), everywhere
