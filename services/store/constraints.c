@@ -74,16 +74,19 @@ struct remaking {
     const char *table;
     int64_t since;
     FILE *sql;
+    bool is_wanted; /* there is a constraint that the table has not */
 };
 
 /* sql: made the table; it may have some already. */
-static void write_constraints(const struct remaking *remaking, const char *sql)
+static void write_constraints(struct remaking *remaking, const char *sql)
 {
     for (size_t i = 0; i < remaking->schema->constraints_count; i++) {
         const struct store_constraint *constraint = &remaking->schema->constraints[i];
         if (constraint->since == remaking->since && strcmp(constraint->table, remaking->table) == 0 &&
-            strstr(sql, constraint->name) == NULL)
+            strstr(sql, constraint->name) == NULL) {
             fprintf(remaking->sql, ", CONSTRAINT %s %s", constraint->name, constraint->definition);
+            remaking->is_wanted = true;
+        }
     }
 }
 
@@ -110,7 +113,8 @@ static enum status remake(struct connection *connection, const struct store_sche
 {
     char *sql = NULL;
     size_t len = 0;
-    struct remaking remaking = {schema, first->table, first->since, open_memstream(&sql, &len)};
+    struct remaking remaking = {
+        .schema = schema, .table = first->table, .since = first->since, .sql = open_memstream(&sql, &len)};
     if (remaking.sql == NULL)
         return STATUS_UNAVAILABLE;
     const struct store_value table = {.type = STORE_TEXT, .data = first->table, .len = strlen(first->table)};
@@ -120,7 +124,7 @@ static enum status remake(struct connection *connection, const struct store_sche
                                          " ORDER BY rowid"),
         &table, 1, write_remade, &remaking);
     bool is_written = fclose(remaking.sql) == 0;
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && remaking.is_wanted) /* one that others refer to cannot go */
         status = is_written ? connection->driver->script(connection, sql) : STATUS_UNAVAILABLE;
     free(sql);
     return status;

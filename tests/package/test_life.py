@@ -108,6 +108,7 @@ class Life(unittest.TestCase):
                  " ALTER TABLE credential DROP COLUMN announce; ALTER TABLE credential DROP COLUMN self_rotation;"
                  " ALTER TABLE secret DROP COLUMN announce; ALTER TABLE credential DROP COLUMN suspended;"
                  " ALTER TABLE credential DROP COLUMN resumed; ALTER TABLE credential DROP COLUMN warned;"
+                 " DELETE FROM role WHERE id IN ('auditor', 'key_manager');"
                  " DELETE FROM schema_version WHERE number >= 2; DELETE FROM counter WHERE name = 'lock'")
         self.apt("install", "--reinstall", "/gatehouse.deb")
         self.assertTrue(self.is_active(self.token))
