@@ -213,8 +213,10 @@ class Steps(CredentialSteps):
         if bearer == (self.token.text if self.token else None):
             self.model.use(self.token, answer.now, "")
         errors = [("PERMISSION_DENIED", "NOT_YOUR_TOKEN")] * (client not in (None, token.credential))
+        if client and client.suspended:
+            errors = [("UNAUTHENTICATED", "CREDENTIAL_SUSPENDED")]
         is_alive = self.model.is_alive(token, answer.now)
-        if errors and is_alive is not True:
+        if errors and is_alive is not True and not (client and client.suspended):
             errors.append(("OK", ""))
         if how == "bearer" and is_alive is not False:
             self.model.count(token, "/gatehouse.v1.AuthService/Revoke", True, 1, is_sure=is_alive is True)
