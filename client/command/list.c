@@ -80,8 +80,11 @@ static bool choose(struct list *list, struct context *context, const struct view
 bool list_begin(struct list *list, struct context *context, const struct view *view, const char *items)
 {
     *list = (struct list){.context = context, .items = items};
-    if (!choose(list, context, view))
+    if (!choose(list, context, view)) {
+        free(list->columns);
+        free(list->keys);
         return false;
+    }
     if (context->format == OUTPUT_TABLE || context->is_yaml)
         list->rows = text_must(json_array());
     if (context->format == OUTPUT_CSV && !list->view.has_no_titles && !curl_is_wanted(context))

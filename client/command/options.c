@@ -189,6 +189,19 @@ static const struct argp_option *find_long(const struct argp_option *options, co
     return NULL;
 }
 
+static void report_name(const char *program, const struct argp_option *options, const char *name, size_t len)
+{
+    struct suggestion best = {0};
+    TEXT_FREE char *word = text_must(strndup(name, len));
+    for (const struct argp_option *option = options; option->name != NULL || option->doc != NULL; option++)
+        if (option->name != NULL && (option->flags & OPTION_HIDDEN) == 0)
+            suggest(&best, word, option->name);
+    TEXT_FREE char *shown = text_printable(word);
+    fprintf(stderr, "%s: there is no option --%s%s%s%s\n", program, shown, best.word == NULL ? "" : "; did you mean --",
+            best.word == NULL ? "" : best.word, best.word == NULL ? "" : "?");
+    fprintf(stderr, "`%s --help` shows them all.\n", program);
+}
+
 /* getopt says that it does not know an option, and not which one may be meant. */
 static void check_names(const char *program, const struct argp_option *options, int argc, char **argv, bool is_first)
 {
@@ -207,16 +220,7 @@ static void check_names(const char *program, const struct argp_option *options, 
             i += found->arg != NULL && name[len] == '\0'; /* its value is the next word */
             continue;
         }
-        struct suggestion best = {0};
-        TEXT_FREE char *word = text_must(strndup(name, len));
-        for (const struct argp_option *option = options; option->name != NULL || option->doc != NULL; option++)
-            if (option->name != NULL && (option->flags & OPTION_HIDDEN) == 0)
-                suggest(&best, word, option->name);
-        TEXT_FREE char *shown = text_printable(word);
-        fprintf(stderr, "%s: there is no option --%s%s%s%s\n", program, shown,
-                best.word == NULL ? "" : "; did you mean --", best.word == NULL ? "" : best.word,
-                best.word == NULL ? "" : "?");
-        fprintf(stderr, "`%s --help` shows them all.\n", program);
+        report_name(program, options, name, len);
         exit(EXIT_USAGE);
     }
 }

@@ -42,8 +42,9 @@ static enum status add_token(const struct token_row *row, void *arg)
     token->issue_time = admin_time(admin, token_key_issued(&row->key));
     token->last_use_time = admin_time(admin, facts.last_used);
     token->expire_time = admin_time(admin, token_expires(&facts, &credential, &listing->settings));
-    bool is_known = is_later && usage_api(memory->usage, number, api);
-    token->last_api = arena_text(&admin->arena, is_known ? api : row->last_api);
+    if (is_later && !usage_api(memory->usage, number, api)) /* nor is it what the row has, which is older */
+        api[0] = '\0';
+    token->last_api = arena_text(&admin->arena, is_later ? api : row->last_api);
     struct role_set roles = token_roles(&facts, &credential);
     token->roles = admin_role_ids(admin, &roles, &token->n_roles);
     response->tokens[response->n_tokens++] = token;

@@ -82,9 +82,9 @@ enum status token_row_store_use(struct store_tx *tx, const struct token_use_row 
 {
     /* Whoever is changing it now ends it, or notes a use of the same moment. */
     const char *sql = STORE_SQL_BY(tx,
-                                   "UPDATE token SET last_used = $1, last_api = COALESCE($2, last_api) WHERE key = $3 "
+                                   "UPDATE token SET last_used = $1, last_api = $2 WHERE key = $3 "
                                    "AND (last_used <= $1 OR last_used > $4)",
-                                   "UPDATE token SET last_used = $1, last_api = COALESCE($2, last_api) WHERE key = "
+                                   "UPDATE token SET last_used = $1, last_api = $2 WHERE key = "
                                    "(SELECT key FROM token WHERE key = $3"
                                    " AND (last_used <= $1 OR last_used > $4) FOR UPDATE SKIP LOCKED)");
     return store_send_by(tx, sql, ret_changed, store_int(use->used), store_text(use->api),

@@ -34,7 +34,7 @@ struct token_use_row {
     struct token_key key;
     int64_t used;
     int64_t wrong_after; /* a last use later than this is replaced: it was dated by a clock that was wrong */
-    const char *api;     /* NULL: stays what it was */
+    const char *api;     /* NULL: its name is not known any more */
 };
 enum status token_row_store_use(struct store_tx *tx, const struct token_use_row *use, int64_t *ret_changed);
 

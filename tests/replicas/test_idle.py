@@ -127,7 +127,9 @@ class Idle(unittest.TestCase):
             self.one.auth.Revoke(auth.RevokeRequest(token=token), metadata=Daemon.bearer(token), timeout=60)
         self.one.admin.DeleteCredential(pb.DeleteCredentialRequest(client_id=other.credential.client_id),
                                         metadata=Daemon.bearer(self.caller), timeout=60)
-        self.replicas.sql("DELETE FROM change_log; DELETE FROM credential WHERE name = 'other'")
+        self.replicas.sql("DELETE FROM change_log; " + "".join(
+            f"DELETE FROM {table} WHERE credential IN (SELECT id FROM credential WHERE name = 'other'); "
+            for table in ("secret", "credential_role")) + "DELETE FROM credential WHERE name = 'other'")
         self.replicas.networks[2].set("pass")
         eventually(lambda: not sleeper.introspect(self.caller, tokens[0]).active)
         self.assertEqual([sleeper.introspect(self.caller, token).active for token in tokens], [False] * 3 + [True] * 2)
