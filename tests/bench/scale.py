@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 
-from harness import (CORES, ISSUE_ROUNDS, LOAD, LONG_ROUNDS, QUICK, SECONDS, SERVER, Filled, Sample, cpu, grpc_load, in_turns,
+from harness import (CORES, ISSUE_ROUNDS, LOAD, LONG_ROUNDS, QUICK, SECONDS, SERVER, Filled, Sample, cpu, cpus, grpc_load, in_turns,
                      measure, median, micros, on, options, pin, rates, ratio, server, show)
 from daemon import DEADLINE, Daemon
 from gatehouse.v1 import auth_pb2
@@ -216,11 +216,11 @@ def revoking(postgres):
 
         def one():
             run = revocations.at(first, revocations.take(REVOCATIONS))
-            before = [cpu(second.pid), sum(map(cpu, its_own))]
+            before, of_database = cpu(second.pid), cpus(its_own)
             sample, (busy, written) = postgres.spending(run)
-            after = [cpu(second.pid), sum(map(cpu, its_own))]
             spent.append((busy / REVOCATIONS * 1e6, written / REVOCATIONS))
-            listening.append([(b - a) / REVOCATIONS * 1e6 for a, b in zip(before, after)])
+            more = sum(seconds - of_database[pid] for pid, seconds in cpus(its_own).items() if pid in of_database)
+            listening.append([seconds / REVOCATIONS * 1e6 for seconds in (cpu(second.pid) - before, more)])
             return sample
 
         def together():
