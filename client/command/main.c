@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/crypto.h"
 #include "command.h"
 #include "connection.h"
 #include "curl.h"
@@ -38,6 +39,7 @@ static void prepare_process(void)
         setlocale(LC_CTYPE, "C.UTF-8");
     json_set_alloc_funcs(malloc, wipe_and_free);
     argp_err_exit_status = EXIT_USAGE;
+    crypto_outlive_exit();
 }
 
 static void refuse_secrets(int argc, char *const *argv)

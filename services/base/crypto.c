@@ -72,3 +72,8 @@ void crypto_wipe(void *data, size_t len)
 {
     explicit_bzero(data, len); /* glibc's: OpenSSL's takes eight bytes at a time */
 }
+
+void crypto_outlive_exit(void)
+{
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}

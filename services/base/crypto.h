@@ -20,4 +20,8 @@ void crypto_hmac_sha256(const uint8_t key[static SHA256_BYTES], const void *data
 bool crypto_equal(const void *a, const void *b, size_t len);
 void crypto_wipe(void *data, size_t len);
 
+/* OpenSSL frees nothing of its own when the process ends: a library's thread may still be in the middle of a handshake.
+ * Before anything else of OpenSSL is used. */
+void crypto_outlive_exit(void);
+
 #endif
