@@ -123,7 +123,7 @@ class Life(unittest.TestCase):
         self.assertIn(STATE + "/gatehouse.db", left)
         of_systemd = {path for path in left if path.startswith(("/etc/systemd/", "/var/lib/systemd/deb-systemd-helper-"))}
         of_ours = {path for path in left if not path.startswith(STATE)} - of_systemd
-        self.assertEqual(of_ours, {"/etc/gatehouse", CONFIGURATION})
+        self.assertEqual(of_ours, {"/etc/gatehouse", CONFIGURATION, "/etc/gatehouse/edge.conf"})
 
     def step_installed_again_it_goes_on(self):
         self.apt("install", "/gatehouse.deb")
