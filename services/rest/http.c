@@ -130,19 +130,6 @@ static bool set_up_evhttp(struct loop *loop)
     return true;
 }
 
-/* evhttp turns reading off and on again within a turn of the loop: epoll is told only of what is different at its end.
- */
-static struct event_base *new_base(void)
-{
-    struct event_config *config = event_config_new();
-    if (config == NULL)
-        return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
-}
-
 static bool set_up(struct loop *loop)
 {
     for (int phase = 0; phase < PHASES; phase++) {
@@ -151,7 +138,7 @@ static bool set_up(struct loop *loop)
     }
     STAILQ_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->base = new_base();
+    loop->base = event_base_new();
     if (loop->wake_fd < 0 || getrandom(&loop->next_number, sizeof loop->next_number, 0) < 0 || loop->base == NULL ||
         !set_up_evhttp(loop))
         return false;
