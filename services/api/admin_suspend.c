@@ -30,10 +30,8 @@ enum status suspend_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__SuspendCredentialResponse, gatehouse__v1__suspend_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     const char *before = state_text(credential);
     TRY(check_suspension(admin, credential));
     if (credential->suspended == 0)
@@ -51,10 +49,8 @@ enum status resume_credential(struct admin_call *admin)
     RESPOND(Gatehouse__V1__ResumeCredentialResponse, gatehouse__v1__resume_credential_response__init);
     struct credential *credential = NULL;
     TRY(admin_load_living(admin, request->client_id, request->etag, &credential));
-    if (admin->is_replay) {
-        response->credential = admin_credential(admin, credential);
+    if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
-    }
     const char *before = state_text(credential);
     if (credential->suspended != 0)
         TRY(credential_resume(&admin->work, credential));
