@@ -2,12 +2,13 @@
 #include "base/address.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 
-static bool is_v4(const struct address *address)
+bool address_is_v4(const struct address *address)
 {
     return memcmp(address->bytes, mapped, sizeof mapped) == 0;
 }
@@ -56,7 +57,7 @@ bool address_parse_with_port(const char *text, size_t len, struct address *ret_a
 
 void address_format(const struct address *address, char text[static ADDRESS_TEXT_MAX])
 {
-    if (is_v4(address))
+    if (address_is_v4(address))
         inet_ntop(AF_INET, address->bytes + sizeof mapped, text, ADDRESS_TEXT_MAX);
     else
         inet_ntop(AF_INET6, address->bytes, text, ADDRESS_TEXT_MAX);
@@ -69,36 +70,60 @@ void address_group(const char *peer, char group[static ADDRESS_TEXT_MAX])
         snprintf(group, ADDRESS_TEXT_MAX, "%s", peer);
         return;
     }
-    if (!is_v4(&address))
+    if (!address_is_v4(&address))
         memset(address.bytes + 8, 0, 8);
     address_format(&address, group);
 }
 
-static bool has_bits_behind(const struct network *network)
+/* Clears the bits behind the length. Were any set? */
+static bool clear_behind(struct network *network)
 {
-    for (unsigned bit = network->bits; bit < 128; bit++)
-        if (network->base.bytes[bit / 8] & (0x80 >> bit % 8))
-            return true;
-    return false;
+    bool was_set = false;
+    for (unsigned bit = network->bits; bit < 128; bit++) {
+        unsigned char *byte = &network->base.bytes[bit / 8], mask = (unsigned char)(0x80 >> bit % 8);
+        was_set |= (*byte & mask) != 0;
+        *byte &= (unsigned char)~mask;
+    }
+    return was_set;
 }
 
-bool network_parse(const char *text, struct network *ret_network)
+enum network_form network_read(const char *text, struct network *ret_network)
 {
     size_t len = strcspn(text, "/");
     if (memchr(text, '%', len) != NULL || !address_parse(text, len, &ret_network->base))
-        return false;
+        return NETWORK_IS_NONE;
     unsigned most = memchr(text, ':', len) == NULL ? 32 : 128, bits = most;
     if (text[len] == '/') {
         const char *digits = text + len + 1;
         size_t count = strspn(digits, "0123456789");
         if (count == 0 || count > 3 || digits[count] != '\0')
-            return false;
+            return NETWORK_IS_NONE;
         bits = 0;
         for (size_t i = 0; i < count; i++)
             bits = bits * 10 + (unsigned)(digits[i] - '0');
     }
+    if (bits > most)
+        return NETWORK_IS_NONE;
     ret_network->bits = 128 - most + bits;
-    return bits <= most && !has_bits_behind(ret_network);
+    return clear_behind(ret_network) ? NETWORK_HAS_HOST_BITS : NETWORK_IS_ONE;
+}
+
+bool network_parse(const char *text, struct network *ret_network)
+{
+    return network_read(text, ret_network) == NETWORK_IS_ONE;
+}
+
+bool network_is_v4(const struct network *network)
+{
+    return network->bits >= 96 && address_is_v4(&network->base);
+}
+
+void network_format(const struct network *network, char text[static NETWORK_TEXT_MAX])
+{
+    static_assert(NETWORK_TEXT_MAX >= ADDRESS_TEXT_MAX && NETWORK_TEXT_MAX >= INET6_ADDRSTRLEN + sizeof "/128");
+    address_format(&network->base, text);
+    if (network->bits < 128)
+        sprintf(text + strlen(text), "/%u", network->bits - (network_is_v4(network) ? 96 : 0));
 }
 
 bool network_has(const struct network *network, const struct address *address)

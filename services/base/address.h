@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ADDRESS_TEXT_MAX = 64 }; /* with its NUL */
+enum { ADDRESS_TEXT_MAX = 64, NETWORK_TEXT_MAX = 64 }; /* with its NUL */
 
 struct address {
     unsigned char bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -29,6 +29,9 @@ bool address_parse_with_port(const char *text, size_t len, struct address *ret_a
 /* In its one spelling (RFC 5952). */
 void address_format(const struct address *address, char text[static ADDRESS_TEXT_MAX]);
 
+/* Is it an IPv4 address, in either spelling? */
+bool address_is_v4(const struct address *address);
+
 /* What counts as one client: an IPv4 address, or the /64 of an IPv6 one, which is what a single host is given. Text
  * that is no address ("unix", "") counts as itself. */
 void address_group(const char *peer, char group[static ADDRESS_TEXT_MAX]);
@@ -36,6 +39,13 @@ void address_group(const char *peer, char group[static ADDRESS_TEXT_MAX]);
 /* "192.0.2.1", "10.0.0.0/8", "2001:db8::/32". False: neither an address nor a network, or a bit is set behind the
  * prefix's length, so that what was meant cannot be known. */
 bool network_parse(const char *text, struct network *ret_network);
+/* The same in three words. HAS_HOST_BITS: such a bit is set; *ret_network is the network that the address lies in. */
+enum network_form { NETWORK_IS_NONE, NETWORK_HAS_HOST_BITS, NETWORK_IS_ONE };
+enum network_form network_read(const char *text, struct network *ret_network);
+/* In its one spelling; that of a single address has no length. */
+void network_format(const struct network *network, char text[static NETWORK_TEXT_MAX]);
+/* Has it no address but those of IPv4? */
+bool network_is_v4(const struct network *network);
 bool network_has(const struct network *network, const struct address *address);
 
 #endif

@@ -73,6 +73,7 @@ enum status credential_create(struct work *work, struct credential *credential, 
     credential->created = credential->updated = work->now;
     credential->announce = end_announced_next(credential->expires, work->now);
     credential->created_by = work->actor;
+    credential->last_from = "";
     credential->epoch = credential->version = 1;
     credential->granted = *roles;
     TRY(credential_row_insert(work->tx, credential));

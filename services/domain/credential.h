@@ -11,12 +11,12 @@
 #include "domain/work.h"
 #include "records/credential.h"
 
-/* A new one, named and dated by `credential` (name, owner, expires); gives client ID and the secret key's text.
- * ALREADY_EXISTS: the name is taken. */
+/* A new one, named and dated by `credential` (name, owner, expires, sources …); gives client ID and the secret key's
+ * text. ALREADY_EXISTS: the name is taken. */
 enum status credential_create(struct work *work, struct credential *credential, const struct role_set *roles,
                               char secret[static SECRET_TEXT_LEN + 1]);
 
-/* Name, owner, expiry as set in `credential`, which was loaded before. */
+/* Name, owner, expiry, sources as set in `credential`, which was loaded before. */
 enum status credential_update(struct work *work, struct credential *credential);
 
 /* It is dead at once; undeleted, it lives again, but no token that it had. */

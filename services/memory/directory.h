@@ -47,7 +47,7 @@ uint64_t directory_begin(struct directory *directory);
 /* Between begin and end. NULL: there is none. */
 struct credential_entry *directory_find(struct directory *directory, const char *client_id);
 struct credential_entry *directory_find_id(struct directory *directory, int64_t id);
-/* Fills ret_facts, and gives it back; its texts are the directory's. */
+/* Fills ret_facts, and gives it back; its texts and networks are the directory's. */
 const struct credential_facts *directory_facts(const struct credential_entry *entry,
                                                struct credential_facts *ret_facts);
 const struct settings *directory_settings(struct directory *directory);

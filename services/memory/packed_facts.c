@@ -11,15 +11,17 @@
 enum { ROLE_WORDS = ROLES_MAX / 64 };
 
 /* Behind it: the words of the roles that were granted, then of those that are effective, each up to the last one that
- * is not zero; the secret keys; name and owner, each with its NUL. */
+ * is not zero; the secret keys; the networks; name and owner, each with its NUL. */
 struct packed_facts {
     int64_t expires, deleted, suspended, epoch, version;
-    uint8_t granted_words, effective_words, secret_count;
+    uint8_t granted_words, effective_words, secret_count, network_count;
     bool is_effective_granted; /* the same roles, which stand here once */
+    bool is_observed;
     uint64_t words[];
 };
 static_assert(sizeof(((struct role_set *)NULL)->words) == ROLE_WORDS * sizeof(uint64_t));
 static_assert(sizeof(struct secret_facts) % sizeof(uint64_t) == 0);
+static_assert(SOURCE_NETWORKS_MAX <= UINT8_MAX);
 
 static uint8_t count_words(const struct role_set *roles)
 {
@@ -36,7 +38,8 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
     size_t name = strlen(facts->name) + 1, owner = strlen(facts->owner) + 1;
     size_t roles = (size_t)(granted + effective) * sizeof(uint64_t);
     size_t secrets = (size_t)facts->secret_count * sizeof facts->secrets[0];
-    struct packed_facts *packed = must(malloc(sizeof *packed + roles + secrets + name + owner));
+    size_t networks = (size_t)facts->sources.count * sizeof facts->sources.networks[0];
+    struct packed_facts *packed = must(malloc(sizeof *packed + roles + secrets + networks + name + owner));
     *packed = (struct packed_facts){.expires = facts->expires,
                                     .deleted = facts->deleted,
                                     .suspended = facts->suspended,
@@ -45,11 +48,15 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
                                     .granted_words = granted,
                                     .effective_words = effective,
                                     .secret_count = (uint8_t)facts->secret_count,
-                                    .is_effective_granted = is_same};
+                                    .network_count = (uint8_t)facts->sources.count,
+                                    .is_effective_granted = is_same,
+                                    .is_observed = facts->sources.is_observed};
     char *end = (char *)packed->words;
     end = mempcpy(end, facts->granted.words, granted * sizeof(uint64_t));
     end = mempcpy(end, facts->effective.words, effective * sizeof(uint64_t));
     end = mempcpy(end, facts->secrets, secrets);
+    if (networks > 0)
+        end = mempcpy(end, facts->sources.networks, networks);
     end = mempcpy(end, facts->name, name);
     memcpy(end, facts->owner, owner);
     return packed;
@@ -97,7 +104,9 @@ void packed_facts_read(const struct packed_facts *packed, struct credential_fact
         facts->effective = facts->granted;
     facts->secret_count = packed->secret_count;
     memcpy(facts->secrets, words, packed->secret_count * sizeof facts->secrets[0]);
-    char *texts = (char *)(uintptr_t)words + packed->secret_count * sizeof facts->secrets[0];
+    struct network *networks = (void *)((char *)(uintptr_t)words + packed->secret_count * sizeof facts->secrets[0]);
+    facts->sources = (struct source_rule){networks, packed->network_count, packed->is_observed};
+    char *texts = (char *)(networks + packed->network_count);
     facts->name = texts;
     facts->owner = texts + strlen(texts) + 1;
 }

@@ -20,7 +20,7 @@ void packed_facts_free(void *packed);
 int64_t packed_facts_version(const struct packed_facts *packed);
 bool packed_facts_are_deleted(const struct packed_facts *packed);
 
-/* Sets what `packed` has of them; the texts stay its own. */
+/* Sets what `packed` has of them; the texts and networks stay its own. */
 void packed_facts_read(const struct packed_facts *packed, struct credential_facts *facts);
 
 #endif

@@ -13,6 +13,18 @@ struct loading {
     int64_t now;
 };
 
+static enum status read_sources(const struct store_row *row, struct arena *arena, struct source_rule *sources)
+{
+    struct network networks[SOURCE_NETWORKS_MAX];
+    if (!source_parse(store_row_text(row, 18), networks, &sources->count))
+        return STATUS_INTERNAL;
+    sources->networks = arena_array(arena, struct network, (size_t)sources->count);
+    if (sources->count > 0)
+        memcpy(sources->networks, networks, (size_t)sources->count * sizeof networks[0]);
+    sources->is_observed = store_row_int(row, 19) != 0;
+    return STATUS_OK;
+}
+
 static enum status read_credential(const struct store_row *row, void *arg)
 {
     struct loading *loading = arg;
@@ -34,8 +46,9 @@ static enum status read_credential(const struct store_row *row, void *arg)
     credential->suspended = store_row_int(row, 14);
     credential->resumed = store_row_int(row, 15);
     credential->warned = store_row_int(row, 16);
+    credential->last_from = arena_text(loading->arena, store_row_text(row, 17));
     loading->credential = credential;
-    return STATUS_OK;
+    return read_sources(row, loading->arena, &credential->sources);
 }
 
 static enum status read_grant(const struct store_row *row, void *arg)
@@ -106,7 +119,7 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
 
 #define CREDENTIAL_COLUMNS \
     "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, " \
-    "announce, self_rotation, suspended, resumed, warned"
+    "announce, self_rotation, suspended, resumed, warned, last_from, networks, networks_observed"
 
 enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
                                 struct credential **ret_credential)
@@ -237,29 +250,33 @@ static struct store_value owner_value(const struct credential *credential)
 
 enum status credential_row_insert(struct store_tx *tx, const struct credential *credential)
 {
+    char networks[SOURCE_TEXT_MAX];
+    source_format(&credential->sources, networks);
     return store_run(
         tx,
         "INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
-        " last_used, created_by, announce, self_rotation)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9, $10)",
+        " last_used, created_by, announce, self_rotation, networks, networks_observed)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9, $10, $11, $12)",
         NULL, NULL, store_int(credential->id), store_text(credential->client_id), store_text(credential->name),
         owner_value(credential), store_int(credential->created), store_int(credential->updated),
         store_int(credential->expires), store_text(credential->created_by), store_int(credential->announce),
-        store_int(credential->self_rotation));
+        store_int(credential->self_rotation), store_text(networks), store_int(credential->sources.is_observed));
 }
 
 enum status credential_row_save(struct store_tx *tx, const struct credential *credential)
 {
+    char networks[SOURCE_TEXT_MAX];
+    source_format(&credential->sources, networks);
     return store_run(
         tx,
         "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
         " version = $7, announce = $8, self_rotation = $9, suspended = $10, resumed = $11,"
-        " warned = $12 WHERE id = $13",
+        " warned = $12, networks = $13, networks_observed = $14 WHERE id = $15",
         NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
         store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
         store_int(credential->version), store_int(credential->announce), store_int(credential->self_rotation),
         store_int(credential->suspended), store_int(credential->resumed), store_int(credential->warned),
-        store_int(credential->id));
+        store_text(networks), store_int(credential->sources.is_observed), store_int(credential->id));
 }
 
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)

@@ -42,6 +42,8 @@ struct credential {
     int64_t epoch;
     int64_t version;
     int64_t last_used;
+    const char *last_from;      /* the address of a use, the last that is known; "": none is */
+    struct source_rule sources; /* its networks are the arena's */
     const char *created_by;
     struct credential_grant grants[ROLES_MAX]; /* by role number */
     int grant_count;

@@ -20,6 +20,8 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     facts->suspended = credential->suspended;
     facts->epoch = credential->epoch;
     facts->version = credential->version;
+    facts->sources = credential->sources;
+    facts->sources.networks = source_copy(credential->sources.networks, credential->sources.count);
     facts->granted = credential->granted;
     facts->effective = credential->effective;
     facts->last_used = credential->last_used;
@@ -59,6 +61,11 @@ static enum status read_facts(const struct store_row *row, void *arg)
     facts->version = store_row_int(row, 7);
     facts->last_used = store_row_int(row, 8);
     facts->suspended = store_row_int(row, 9);
+    facts->sources.is_observed = store_row_int(row, 11) != 0;
+    struct network networks[SOURCE_NETWORKS_MAX];
+    if (!source_parse(store_row_text(row, 10), networks, &facts->sources.count))
+        return STATUS_INTERNAL;
+    facts->sources.networks = source_copy(networks, facts->sources.count);
     return STATUS_OK;
 }
 
@@ -106,7 +113,8 @@ static enum status read_secret(const struct store_row *row, void *arg)
 static enum status load(struct store_tx *tx, int64_t now, struct loading *loading)
 {
     TRY(store_run(tx,
-                  "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended"
+                  "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended,"
+                  " networks, networks_observed"
                   " FROM credential ORDER BY id",
                   read_facts, loading));
     TRY(store_run(tx, "SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential",

@@ -127,6 +127,9 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE credential ADD COLUMN suspended BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE credential ADD COLUMN resumed BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE credential ADD COLUMN warned BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE credential ADD COLUMN networks TEXT NOT NULL DEFAULT '';"
+                             "ALTER TABLE credential ADD COLUMN networks_observed BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE credential ADD COLUMN last_from TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE process ADD COLUMN program BIGINT NOT NULL DEFAULT 0;";
 static const char ninth[] = "";
 
@@ -171,7 +174,7 @@ static const struct store_table tables[] = {
     {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
     {"credential",
      1,
-     17,
+     20,
      {{"id", 'i'},
       {"client_id", 't'},
       {"name", 't'},
@@ -188,7 +191,10 @@ static const struct store_table tables[] = {
       {"self_rotation", 'i'},
       {"suspended", 'i'},
       {"resumed", 'i'},
-      {"warned", 'i'}}},
+      {"warned", 'i'},
+      {"networks", 't'},
+      {"networks_observed", 'i'},
+      {"last_from", 't'}}},
     {"secret",
      1,
      8,

@@ -13,6 +13,7 @@ void credential_facts_free(struct credential_facts *facts)
         return;
     free(facts->name);
     free(facts->owner);
+    free(facts->sources.networks);
     free(facts);
 }
 

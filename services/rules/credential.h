@@ -5,6 +5,7 @@
 
 #include "base/crypto.h"
 #include "rules/role.h"
+#include "rules/source.h"
 
 #include <stdbool.h>
 
@@ -33,6 +34,7 @@ struct credential_facts {
     int64_t suspended; /* 0: not */
     int64_t epoch;
     int64_t version;
+    struct source_rule sources;
     struct role_set granted;
     struct role_set effective;
     int64_t last_used; /* as the store has it */
@@ -40,10 +42,10 @@ struct credential_facts {
     struct secret_facts secrets[SECRETS_MAX];
 };
 
-/* An empty one, to be filled; its texts are to be malloc'ed. */
+/* An empty one, to be filled; its texts and networks are to be malloc'ed. */
 struct credential_facts *credential_facts_make(void);
 
-/* Frees such a one, and its texts. NULL is fine. */
+/* Frees such a one with them. NULL is fine. */
 void credential_facts_free(struct credential_facts *facts);
 
 enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED, CREDENTIAL_SUSPENDED };

@@ -107,7 +107,8 @@ class Life(unittest.TestCase):
                  " ALTER TABLE role DROP COLUMN built_in; DROP INDEX credential_by_announcement; DROP INDEX secret_by_announcement;"
                  " ALTER TABLE credential DROP COLUMN announce; ALTER TABLE credential DROP COLUMN self_rotation;"
                  " ALTER TABLE secret DROP COLUMN announce; ALTER TABLE credential DROP COLUMN suspended;"
-                 " ALTER TABLE credential DROP COLUMN resumed; ALTER TABLE credential DROP COLUMN warned;"
+                 " ALTER TABLE credential DROP COLUMN resumed; ALTER TABLE credential DROP COLUMN warned; ALTER TABLE credential DROP COLUMN networks;"
+                 " ALTER TABLE credential DROP COLUMN networks_observed; ALTER TABLE credential DROP COLUMN last_from;"
                  " DELETE FROM role WHERE id IN ('auditor', 'key_manager');"
                  " DELETE FROM schema_version WHERE number >= 2; DELETE FROM counter WHERE name = 'lock'")
         self.apt("install", "--reinstall", "/gatehouse.deb")

@@ -29,7 +29,7 @@ SMALL = {
 # What may walk over a table or sort, how its text begins or what stands in it, and why.
 ALLOWED = [
     # read once, when the process starts
-    ("SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended FROM credential ORDER",
+    ("SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended, networks, networks",
      "at the start, all credentials are read into memory"),
     ("SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential", "the same, their roles"),
     ("SELECT credential, id, digest, ends FROM secret WHERE ends <> 1", "the same, their secret keys"),

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,86 @@ static void floors_that_have_not_come_yet_are_taken_back_once(void **state)
     assert_true(settings.version == 8);
 }
 
+static enum source_verdict judge(const char *networks, const char *peer)
+{
+    struct network parsed[SOURCE_NETWORKS_MAX];
+    struct source_rule rule = {.networks = parsed};
+    struct source source = {.kind = SOURCE_NOT_TOLD};
+    assert_true(source_parse(networks, parsed, &rule.count));
+    if (peer != NULL)
+        source = source_of(peer);
+    enum source_verdict verdict = source_judge(&rule, &source);
+    rule.is_observed = true; /* tells the same, and refuses nothing */
+    assert_int_equal(source_judge(&rule, &source), verdict == SOURCE_REFUSED ? SOURCE_OBSERVED : SOURCE_WITHIN);
+    return verdict;
+}
+
+static void a_use_from_outside_every_network_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(judge("", "192.0.2.1"), SOURCE_WITHIN);
+    assert_int_equal(judge("", "unix"), SOURCE_WITHIN);
+    assert_int_equal(judge("10.0.0.0/8 192.0.2.1", "10.255.255.255"), SOURCE_WITHIN);
+    assert_int_equal(judge("10.0.0.0/8 192.0.2.1", "192.0.2.1"), SOURCE_WITHIN);
+    assert_int_equal(judge("10.0.0.0/8 192.0.2.1", "::ffff:10.0.0.1"), SOURCE_WITHIN);
+    assert_int_equal(judge("10.0.0.0/8 192.0.2.1", "192.0.2.2"), SOURCE_REFUSED);
+    assert_int_equal(judge("10.0.0.0/8 192.0.2.1", "9.255.255.255"), SOURCE_REFUSED);
+    assert_int_equal(judge("10.0.0.0/8 192.0.2.1", "2001:db8::1"), SOURCE_REFUSED);
+    assert_int_equal(judge("2001:db8::/33", "2001:db8:7fff::1"), SOURCE_WITHIN);
+    assert_int_equal(judge("2001:db8::/33", "2001:db8:8000::1"), SOURCE_REFUSED);
+    assert_int_equal(judge("0.0.0.0/0", "203.0.113.9"), SOURCE_WITHIN);
+    assert_int_equal(judge("0.0.0.0/0", "2001:db8::1"), SOURCE_REFUSED);
+    assert_int_equal(judge("::/0", "2001:db8::1"), SOURCE_WITHIN);
+    assert_int_equal(judge("::/0", "203.0.113.9"), SOURCE_REFUSED);
+    assert_int_equal(judge("::/0", "::ffff:203.0.113.9"), SOURCE_REFUSED);
+    /* What has no address is nowhere; what nobody told cannot be judged. */
+    assert_int_equal(judge("0.0.0.0/0 ::/0", "unix"), SOURCE_REFUSED);
+    assert_int_equal(judge("0.0.0.0/0 ::/0", ""), SOURCE_REFUSED);
+    assert_int_equal(judge("192.0.2.1", NULL), SOURCE_WITHIN);
+}
+
+static void networks_are_stored_in_one_spelling(void **state)
+{
+    (void)state;
+    struct network networks[SOURCE_NETWORKS_MAX];
+    struct source_rule rule = {.networks = networks};
+    char text[SOURCE_TEXT_MAX];
+    assert_true(source_parse("2001:DB8:0::/32 ::ffff:0:0/96 10.1.0.0/16 192.0.2.1/32 10.0.0.0/8 192.0.2.1 ::1/128",
+                             networks, &rule.count));
+    assert_int_equal(rule.count, 6);
+    source_format(&rule, text);
+    assert_string_equal(text, "0.0.0.0/0 10.0.0.0/8 10.1.0.0/16 192.0.2.1 ::1 2001:db8::/32");
+    assert_true(source_parse("", networks, &rule.count));
+    assert_int_equal(rule.count, 0);
+    source_format(&rule, text);
+    assert_string_equal(text, "");
+    assert_false(source_parse("10.0.0.1/8", networks, &rule.count));
+    assert_false(source_parse("10.0.0.0/8 ", networks, &rule.count));
+    assert_false(source_parse(" ", networks, &rule.count));
+    assert_false(source_parse("10.0.0.0/8 proxy.example", networks, &rule.count));
+}
+
+static void as_many_networks_as_there_may_be_and_no_more(void **state)
+{
+    (void)state;
+    static char many[2 * SOURCE_TEXT_MAX];
+    struct network networks[SOURCE_NETWORKS_MAX];
+    struct source_rule rule = {.networks = networks};
+    char text[SOURCE_TEXT_MAX];
+    for (int i = 0; i < SOURCE_NETWORKS_MAX; i++) /* the longest that there are */
+        sprintf(many + strlen(many), "%sffff:ffff:ffff:ffff:ffff:ffff:ffff:ff%02x/128", i == 0 ? "" : " ", i);
+    assert_true(source_parse(many, networks, &rule.count));
+    assert_int_equal(rule.count, SOURCE_NETWORKS_MAX);
+    source_format(&rule, text);
+    assert_true(source_parse(text, networks, &rule.count));
+    assert_int_equal(rule.count, SOURCE_NETWORKS_MAX);
+    strcat(text, " 10.0.0.0/8");
+    assert_false(source_parse(text, networks, &rule.count));
+    for (int i = 0; i < 100; i++)
+        strcat(many, " 10.0.0.0/8");
+    assert_false(source_parse(many, networks, &rule.count));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +179,9 @@ int main(void)
         cmocka_unit_test(a_token_is_active_while_it_is_used_and_its_credential_lives),
         cmocka_unit_test(what_is_required_and_not_carried_is_missing_in_its_order),
         cmocka_unit_test(a_client_id_is_a_uuid_of_version_4),
+        cmocka_unit_test(a_use_from_outside_every_network_is_refused),
+        cmocka_unit_test(networks_are_stored_in_one_spelling),
+        cmocka_unit_test(as_many_networks_as_there_may_be_and_no_more),
         cmocka_unit_test(floors_that_have_not_come_yet_are_taken_back_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,23 @@ static void a_network_that_cannot_be_meant_is_refused(void **state)
             fail_msg("\"%s\" was taken for a network", cases[i]);
 }
 
+static void host_bits_are_told_with_what_was_meant(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"10.0.0.1/8", "10.0.0.0/8"}, {"192.0.2.255/31", "192.0.2.254/31"}, {"1.2.3.4/0", "0.0.0.0/0"},
+        {"::1/64", "::/64"},          {"2001:db8::1/33", "2001:db8::/33"},  {"::ffff:192.0.2.1/120", "192.0.2.0/24"}};
+    struct network network;
+    char text[NETWORK_TEXT_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(network_read(cases[i][0], &network), NETWORK_HAS_HOST_BITS);
+        network_format(&network, text);
+        assert_string_equal(text, cases[i][1]);
+    }
+    assert_int_equal(network_read("10.0.0.0/33", &network), NETWORK_IS_NONE);
+    assert_int_equal(network_read("10.0.0.0/8", &network), NETWORK_IS_ONE);
+}
+
 static void a_64_counts_as_one_client(void **state)
 {
     (void)state;
@@ -123,6 +140,7 @@ int main(void)
         cmocka_unit_test(a_port_is_left_out),
         cmocka_unit_test(a_network_has_its_addresses_and_no_others),
         cmocka_unit_test(a_network_that_cannot_be_meant_is_refused),
+        cmocka_unit_test(host_bits_are_told_with_what_was_meant),
         cmocka_unit_test(a_64_counts_as_one_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "domain/revoke.h"
 #include "faulty.h"
+#include "memory/packed_facts.h"
 #include "records/credential_facts.h"
 #include "records/user.h"
 
@@ -467,6 +468,10 @@ static enum status make_various(struct work *work, void *arg)
         credential->name = arena_format(work->arena, "various %d", i);
         credential->owner = i % 3 == 0 ? "owner" : i % 3 == 1 ? "nobody" : "";
         credential->expires = i % 4 == 0 ? work->now + MINUTE : 0;
+        struct network networks[SOURCE_NETWORKS_MAX];
+        assert_true(source_parse(i % 2 == 0 ? "10.0.0.0/8 2001:db8::/32" : "", networks, &credential->sources.count));
+        credential->sources.networks = networks;
+        credential->sources.is_observed = i % 4 == 0;
         TRY(credential_create(work, credential, &roles, secret));
         if (i % 5 == 0)
             TRY(credential_change_roles(work, credential, &none, &some));
@@ -487,6 +492,12 @@ static void assert_same(const struct credential_facts *one, const struct credent
     assert_int_equal(one->deleted, other->deleted);
     assert_int_equal(one->epoch, other->epoch);
     assert_int_equal(one->version, other->version);
+    assert_int_equal(one->sources.count, other->sources.count);
+    assert_int_equal(one->sources.is_observed, other->sources.is_observed);
+    for (int i = 0; i < one->sources.count; i++) {
+        assert_int_equal(one->sources.networks[i].bits, other->sources.networks[i].bits);
+        assert_memory_equal(&one->sources.networks[i].base, &other->sources.networks[i].base, sizeof(struct address));
+    }
     assert_memory_equal(&one->granted, &other->granted, sizeof one->granted);
     assert_memory_equal(&one->effective, &other->effective, sizeof one->effective);
     assert_int_equal(one->secret_count, other->secret_count);
@@ -506,6 +517,11 @@ static enum status compare_all(struct store_tx *tx, void *arg)
         TRY(credential_row_load_id(tx, &fixture->arena, all[i]->id, now, &credential));
         struct credential_facts *single = credential_facts_new(credential);
         assert_same(all[i], single);
+        struct packed_facts *packed = packed_facts_new(single);
+        struct credential_facts unpacked = *single;
+        packed_facts_read(packed, &unpacked);
+        assert_same(&unpacked, single);
+        packed_facts_free(packed);
         credential_facts_free(single);
         credential_facts_free(all[i]);
     }
