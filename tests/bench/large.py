@@ -10,6 +10,7 @@ import time
 
 from harness import (CORES, LONG_ROUNDS, QUICK, SECONDS, Filled, grpc_load, in_turns, median, on, rates, ratio, show, build)
 from daemon import DEADLINE, Daemon
+from postgres import Postgres
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -20,61 +21,82 @@ ASKED = 20_000 if QUICK else 100_000  # tokens whose text is known, of the first
 SMALL = {"credentials": 2_000, "tokens": ASKED + 1_000, "usage": 100_000, "events": 1_000}
 LARGE = {"credentials": 1_000_000 // DIVISOR, "tokens": 10_000_000 // DIVISOR, "usage": 100_000_000 // DIVISOR,
          "events": 200_000 // DIVISOR}
-NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
+KNOWN = "(SELECT min(id) FROM credential WHERE id > 1000000)"
 
 
-def add_credentials(database, count):
+class OnSqlite:
+    """Statements one after the other, in one transaction; and what SQL's dialects have different words for."""
+    client_id, name = "printf('%08x-0000-4000-8000-%012x', i, i)", "printf('made %08d', i)"
+
+    def __init__(self, daemon):
+        self.path = daemon.folder + "/gatehouse.db"
+
+    def run(self, statements):
+        with contextlib.closing(sqlite3.connect(self.path)) as database, database:
+            database.execute("PRAGMA synchronous = OFF")
+            database.create_function("made", 2, lambda second, i: second.to_bytes(4, "big") + os.urandom(28))
+            for statement in statements:
+                database.execute(statement)
+
+
+class OnPostgres:
+    client_id = "lpad(to_hex(i), 8, '0') || '-0000-4000-8000-' || lpad(to_hex(i), 12, '0')"
+    name = "'made ' || lpad(i::text, 8, '0')"
+
+    def __init__(self, daemon):
+        self.url = daemon.settings["store"]
+
+    def run(self, statements):
+        made = ("CREATE FUNCTION pg_temp.made(second bigint, i bigint) RETURNS bytea LANGUAGE sql AS"
+                " $$ SELECT int4send(second::int) || substr(sha256(int8send(i)), 1, 28) $$;")
+        text = "; ".join(statements).replace("made(", "pg_temp.made(")
+        subprocess.run(["psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "--single-transaction", self.url], check=True, text=True,
+                       input=made + text + ";", stdout=subprocess.DEVNULL)
+        subprocess.run(["psql", "-q", "-X", self.url, "-c", "VACUUM ANALYZE"], check=True)  # as autovacuum does, in its time
+
+
+def credentials(on, count):
     """Like the first one, with a secret key that nobody has and a role."""
-    database.execute("INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
-                     " last_used, created_by) " + NUMBERS +
-                     "SELECT c.id + 1000000 + i, printf('%08x-0000-4000-8000-%012x', i, i), printf('made %08d', i), c.owner,"
-                     " c.created + i, c.updated, c.expires, c.deleted, c.epoch, c.version, c.last_used, c.created_by FROM n,"
-                     " (SELECT * FROM credential WHERE name = 'credential 0') c", (count,))
-    database.execute("INSERT INTO credential_role (credential, role, granted) SELECT c.id, r.role, c.created FROM credential c,"
-                     " (SELECT role FROM credential_role WHERE credential ="
-                     "  (SELECT id FROM credential WHERE name = 'credential 0') LIMIT 1) r WHERE c.id > 1000000")
-    database.execute("INSERT INTO secret (id, credential, digest, hint, created, ends, last_used)"
-                     " SELECT id + 1000000, id, randomblob(32), 'made', created, 0, 0 FROM credential WHERE id > 1000000")
+    yield (f"INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by)"
+           f" {NUMBERS.format(count=count)} SELECT c.id + 1000000 + i, {on.client_id}, {on.name}, c.owner, c.created + i, c.updated,"
+           " c.expires, c.deleted, c.epoch, c.version, c.last_used, c.created_by FROM n,"
+           " (SELECT * FROM credential WHERE name = 'credential 0') c")
+    yield ("INSERT INTO credential_role (credential, role, granted) SELECT c.id, r.role, c.created FROM credential c,"
+           " (SELECT role FROM credential_role WHERE credential ="
+           "  (SELECT id FROM credential WHERE name = 'credential 0') LIMIT 1) r WHERE c.id > 1000000")
+    yield ("INSERT INTO secret (id, credential, digest, hint, created, ends, last_used)"
+           f" SELECT id + 1000000, id, (SELECT digest FROM secret LIMIT 1), 'made', created, 0, 0 FROM credential WHERE id > 1000000")
     for name, table in (("credential_id", "credential"), ("secret_id", "secret")):
-        database.execute(f"UPDATE counter SET value = (SELECT max(id) FROM {table}) WHERE name = ?", (name,))
+        yield f"UPDATE counter SET value = (SELECT max(id) FROM {table}) WHERE name = '{name}'"
 
 
-def add_tokens(database, count):
+def tokens(on, count, owners):
     """Live ones, whose text nobody knows: issued one after the other in the last ten minutes, a hundred of the known one."""
-    known, *credentials = [row[0] for row in database.execute("SELECT id FROM credential WHERE id > 1000000 ORDER BY id")]
     now = int(time.time())
-    used = now * 1_000_000
-
-    def rows():
-        for i in range(count):
-            second = now - 600 + i * 600 // count
-            yield second.to_bytes(4, "big") + os.urandom(28), credentials[i % len(credentials)] if i >= 100 else known, 1, used
-
-    database.executemany("INSERT INTO token (key, credential, epoch, last_used) VALUES (?, ?, ?, ?)", rows())
+    yield (f"INSERT INTO token (key, credential, epoch, last_used) {NUMBERS.format(count=count)}"
+           f" SELECT made({now - 600} + i * 600 / {count}, i), {KNOWN} + CASE WHEN i <= 100 THEN 0 ELSE 1 + i % {owners - 1} END,"
+           f" 1, {now * 1_000_000} FROM n")
 
 
-def add_usage(database, count):
+def usage(on, count):
     """Ten APIs of ten hours, of as many credentials as it takes; the known one has as much as any."""
     now = int(time.time() * 1_000_000)
-    database.execute("INSERT INTO usage (credential, api, hour, allowed, denied, first_used, last_used) " + NUMBERS +
-                     f"SELECT (SELECT min(id) FROM credential WHERE id > 1000000) + (i - 1) / 100, 'GET /x' || (i / 10 % 10), {now - now % HOUR} - (i % 10) * {HOUR}, i % 100, 0,"
-                     f" {now}, {now} FROM n", (count,))
+    yield (f"INSERT INTO usage (credential, api, hour, allowed, denied, first_used, last_used) {NUMBERS.format(count=count)}"
+           f" SELECT {KNOWN} + (i - 1) / 100, 'GET /x' || (i / 10 % 10), {now - now % HOUR} - (i % 10) * {HOUR}, i % 100, 0, {now}, {now}"
+           " FROM n")
 
 
 class Made(Filled):
-    def __init__(self, sizes, **settings):
-        self.sizes = sizes
+    def __init__(self, sizes, on=OnSqlite, **settings):
+        self.sizes, self.on = sizes, on
         super().__init__(1000, 0, ASKED, cores=None, events=sizes["events"], made=self.make, **settings)
 
     def make(self):
-        begin = time.monotonic()
-        with contextlib.closing(sqlite3.connect(self.folder + "/gatehouse.db")) as database, database:
-            database.execute("PRAGMA synchronous = OFF")
-            database.execute("INSERT INTO setting (name, value) VALUES ('idle_timeout', ?)"
-                             " ON CONFLICT (name) DO UPDATE SET value = excluded.value", (8 * HOUR,))
-            add_credentials(database, self.sizes["credentials"] - 1000)
-            add_tokens(database, self.sizes["tokens"] - ASKED)
-            add_usage(database, self.sizes["usage"])
+        begin, on, owners = time.monotonic(), self.on(self), self.sizes["credentials"] - 1000
+        on.run([f"INSERT INTO setting (name, value) VALUES ('idle_timeout', {8 * HOUR})"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value", *credentials(on, owners),
+                *tokens(on, self.sizes["tokens"] - ASKED, owners), *usage(on, self.sizes["usage"])])
         print(f"  (made in {time.monotonic() - begin:.0f} s: " +
               ", ".join(f"{count:,} {what}" for what, count in self.sizes.items()) + ")", flush=True)
 
@@ -183,22 +205,34 @@ def beside_administrators(daemon):
         show(f"{name}: p99, with four administrators / without", median(b / a for a, b in zip(quiet[name], loud[name])), most=most)
 
 
+def compare_sizes(small, large):
+    show("start-up, large", large.again(), "s", most=3)
+    for daemon in (small, large):
+        daemon.warm()
+    count, table = large.table()
+    show("bytes a live token in memory", table / count, "B", most=96)
+    bodies = {daemon: daemon.questions("looked", no_touch=True) for daemon in (small, large)}
+    few, many = in_turns([daemon.introspect(bodies[daemon], cores=None) for daemon in (small, large)])
+    show("Introspect from memory: large / small", ratio(many, few), least=0.9)
+    administration(small, large)
+    for daemon in (small, large):
+        daemon.again(max_tokens_in_memory="1000")
+    few, many = in_turns([daemon.introspect(bodies[daemon], cores=None) for daemon in (small, large)])
+    show("Introspect from the store", median(rates(few)), "requests/s")
+    show("tokens in memory meanwhile", small.table()[0], "")
+    show("Introspect from the store: large / small", ratio(many, few), least=0.9)
+    beside_administrators(large)
+
+
 def bench():
     print("two databases that differ in their size")
     with Made(SMALL) as small, Made(LARGE) as large:
-        show("start-up, large", large.again(), "s", most=3)
-        for daemon in (small, large):
-            daemon.warm()
-        count, table = large.table()
-        show("bytes a live token in memory", table / count, "B", most=96)
-        bodies = {daemon: daemon.questions("looked", no_touch=True) for daemon in (small, large)}
-        few, many = in_turns([daemon.introspect(bodies[daemon], cores=None) for daemon in (small, large)])
-        show("Introspect from memory: large / small", ratio(many, few), least=0.9)
-        administration(small, large)
-        for daemon in (small, large):
-            daemon.again(max_tokens_in_memory="1000")
-        few, many = in_turns([daemon.introspect(bodies[daemon], cores=None) for daemon in (small, large)])
-        show("Introspect from the store", median(rates(few)), "requests/s")
-        show("tokens in memory meanwhile", small.table()[0], "")
-        show("Introspect from the store: large / small", ratio(many, few), least=0.9)
-        beside_administrators(large)
+        compare_sizes(small, large)
+
+
+def bench_on_postgres():
+    print("two databases on PostgreSQL that differ in their size")
+    with Postgres(max_connections="100", shared_buffers="1GB", max_wal_size="4GB") as postgres, \
+            Made(SMALL, OnPostgres, store=postgres.new_database()) as small, \
+            Made(LARGE, OnPostgres, store=postgres.new_database()) as large:
+        compare_sizes(small, large)
