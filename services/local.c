@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "base/utf8.h"
 #include "domain/domain.h"
 #include "records/schema.h"
 #include "store/copy.h"
@@ -64,11 +65,18 @@ static enum status open_store(struct local *local, bool create, char why[WHY_MAX
     return store_open(&options, &local->store, why);
 }
 
+static void find_host(struct local *local)
+{
+    if (gethostname(local->host, sizeof local->host - 1) != 0 || !utf8_is_text(local->host, strlen(local->host)))
+        local->host[0] = '\0';
+}
+
 /* Store and domain, or neither. UNAVAILABLE: that may pass. */
 static enum status open_domain(struct local *local, bool create, char why[WHY_MAX])
 {
     const struct config *config = local->config;
     bool was_copy = false;
+    find_host(local);
     enum status status = open_store(local, create, why);
     if (status == STATUS_OK)
         status = copy_claim(local->store, &was_copy, why);
@@ -79,6 +87,7 @@ static enum status open_domain(struct local *local, bool create, char why[WHY_MA
         .lease_ms = config->lease_ms,
         .cache_lease_ms = config->cache_lease_ms,
         .audit_archive = config->audit_archive,
+        .host = local->host,
         .is_strict = config->strict,
         .begins_history = was_copy,
     };

@@ -19,12 +19,13 @@ enum local_state {
     LOCAL_FAILED, /* waiting for it is in vain */
 };
 
-enum { LOCAL_WHY_MAX = 256 };
+enum { LOCAL_WHY_MAX = 256, LOCAL_HOST_MAX = 256 };
 
 struct local {
     const struct config *config;
     _Atomic enum local_state state; /* LOCAL_OPEN: what follows is there, and stays */
     struct store *store;
+    char host[LOCAL_HOST_MAX]; /* the name of this machine; "": it has none that could be told */
     struct domain *domain;
     struct api *api;
     struct stat store_file;             /* of SQLite, when it was opened; st_nlink 0: none */

@@ -138,13 +138,22 @@ struct work domain_work(const struct domain *domain, struct arena *arena, const 
         .memory = domain->memory, .clock = domain->clock, .follow = domain->follow, .arena = arena, .actor = actor};
 }
 
+/* 0: no threads. */
+static int64_t flush_interval(const struct domain_options *options)
+{
+    int64_t ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
+    return ms < 0 ? 0 : ms * 1000;
+}
+
 static enum status start_following(struct domain *domain, const struct domain_options *options, int64_t confirmed)
 {
     if (!store_is_shared(domain->store))
         return STATUS_OK;
     int64_t lease_ms = options->lease_ms == 0 ? DEFAULT_LEASE_MS : options->lease_ms;
-    const struct follow_options follow_options = {.lease = lease_ms * 1000,
-                                                  .cache_lease = domain->cache_lease,
+    const struct follow_options follow_options = {.self = {.lease = lease_ms * 1000,
+                                                           .cache_lease = domain->cache_lease,
+                                                           .interval = flush_interval(options),
+                                                           .host = options->host},
                                                   .is_strict = options->is_strict,
                                                   .confirmed = confirmed};
     domain->follow = follow_new(domain->memory, domain->store, domain->clock, &follow_options);
@@ -153,8 +162,7 @@ static enum status start_following(struct domain *domain, const struct domain_op
 
 static void start_acting(struct domain *domain, const struct domain_options *options)
 {
-    int64_t flush_ms = options->flush_interval_ms == 0 ? DEFAULT_FLUSH_MS : options->flush_interval_ms;
-    int64_t interval = flush_ms < 0 ? 0 : flush_ms * 1000;
+    int64_t interval = flush_interval(options);
     struct group *group = domain->follow == NULL ? NULL : follow_group(domain->follow);
     domain->flush = flush_new(domain->memory, domain->store, domain->clock, group, interval);
     domain->reap = reap_new(domain->memory, domain->store, domain->clock, domain->follow);
@@ -164,7 +172,7 @@ static void start_acting(struct domain *domain, const struct domain_options *opt
     domain->issue = (struct issue){domain->memory, domain->store, domain->clock, domain->flush, domain->follow};
     domain->background = background_new(&(struct background_parts){domain->memory, domain->flush, domain->reap,
                                                                    domain->archive, domain->follow, interval});
-    if (flush_ms >= 0)
+    if (options->flush_interval_ms >= 0)
         background_start(domain->background);
 }
 
@@ -175,6 +183,7 @@ enum status domain_open(const struct domain_options *options, struct domain **re
     domain->cache_lease = (options->cache_lease_ms == 0 ? DEFAULT_CACHE_LEASE_MS : options->cache_lease_ms) * 1000;
     domain->memory = memory_new(options->max_tokens_in_memory == 0 ? DEFAULT_TOKENS : options->max_tokens_in_memory);
     domain->clock = options->clock;
+    domain->host = options->host == NULL ? "" : options->host;
     int64_t confirmed = 0;
     enum status status = load(domain, options->begins_history, &confirmed);
     if (status == STATUS_OK)
@@ -184,6 +193,7 @@ enum status domain_open(const struct domain_options *options, struct domain **re
         return status;
     }
     start_acting(domain, options);
+    domain->started = clock_now(domain->clock);
     *ret_domain = domain;
     return STATUS_OK;
 }

@@ -10,6 +10,8 @@
 
 struct domain {
     int64_t cache_lease; /* microseconds */
+    int64_t started;     /* clock_now */
+    const char *host;    /* the name of this machine; "": not told */
     struct store *store;
     struct clock *clock;
     struct memory *memory;
@@ -32,6 +34,7 @@ struct domain_options {
     int64_t lease_ms;            /* see follow.h; 0: 1,000 */
     int64_t cache_lease_ms;      /* for how long caches that watch may answer from memory; 0: 1,000 */
     const char *audit_archive;   /* see archive.h; NULL: none; borrowed */
+    const char *host;            /* the name of this machine, for those beside it; NULL: not told; borrowed */
     bool is_strict;
     bool begins_history; /* the store is a copy that is taken into use: nothing that knew the source may follow it */
 };

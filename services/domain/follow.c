@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "base/must.h"
-#include "domain/group.h"
 #include "domain/news.h"
 #include "domain/work.h"
 
@@ -45,7 +44,8 @@ int64_t follow_age(struct follow *follow)
 /* Clocks of two machines run differently: whoever holds a lease counts 63/64 of it, whoever waits for it all of it. */
 bool follow_has_lease(struct follow *follow)
 {
-    return follow == NULL || (!atomic_load(&follow->must_look) && follow_age(follow) < follow->options.lease / 64 * 63);
+    return follow == NULL ||
+           (!atomic_load(&follow->must_look) && follow_age(follow) < follow->options.self.lease / 64 * 63);
 }
 
 struct group *follow_group(struct follow *follow)
@@ -211,8 +211,10 @@ static bool take_in(struct looking *looking)
     if (is_right) {
         news_apply(follow->memory, news);
         forget_own(looking);
-        if (looking->asked > atomic_load(&follow->confirmed))
+        if (looking->asked > atomic_load(&follow->confirmed)) {
             atomic_store(&follow->confirmed, looking->asked);
+            group_has_read(follow->group, looking->asked, news->position.revision);
+        }
         if (knows_all_own(looking))
             atomic_store(&follow->must_look, false);
     }
@@ -232,7 +234,7 @@ static enum status look_now_tx(struct store_tx *tx, void *arg)
 
 void follow_once(struct follow *follow)
 {
-    int64_t pause_ms = follow->options.lease / LOOKS / 1000;
+    int64_t pause_ms = follow->options.self.lease / LOOKS / 1000;
     struct looking looking = {.follow = follow};
     bool is_done = false;
     for (int i = 0; i < LOOKS && !is_done; i++, pause_ms = 0)
@@ -303,7 +305,8 @@ struct follow *follow_new(struct memory *memory, struct store *store, struct clo
     follow->clock = clock;
     follow->options = *options;
     follow->confirmed = options->confirmed;
-    follow->group = group_new(clock, options->lease, options->cache_lease);
+    follow->group = group_new(clock, &options->self);
+    group_has_read(follow->group, options->confirmed, directory_position(memory->directory).revision);
     pthread_mutex_init(&follow->lock, NULL);
     pthread_mutex_init(&follow->refresh_lock, NULL);
     return follow;

@@ -14,17 +14,15 @@
 #define DOMAIN_FOLLOW_H
 
 #include "base/clock.h"
+#include "domain/group.h"
 #include "rules/change.h"
 #include "store/store.h"
 
 struct memory;
 struct follow;
 
-struct group;
-
 struct follow_options {
-    int64_t lease;       /* microseconds */
-    int64_t cache_lease; /* of caches that this process tells of changes */
+    struct group_self self;
     bool is_strict;
     int64_t confirmed; /* memory holds the state of a read that began after this (clock_steady) */
 };

@@ -3,35 +3,43 @@
 
 #include "base/crypto.h"
 #include "base/must.h"
+#include "base/utf8.h"
 #include "records/process.h"
 #include "store/copy.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-#define BEAT (10 * CLOCK_SECOND)
+#define BEAT (5 * CLOCK_SECOND)
 #define GONE COPY_PROCESS_GONE
 #define TRUSTED (120 * CLOCK_SECOND) /* the longest lease, and as much again, before GONE */
 
+enum { HOST_MAX = 256 };
+
 struct group {
     struct clock *clock;
-    int64_t id;
-    struct process_leases leases;
+    char host[HOST_MAX];
+    struct process_row self; /* what never changes of it */
     pthread_mutex_t lock;
+    int64_t read;         /* the others' changes, last; clock_steady */
+    int64_t revision;     /* and up to this one */
     int64_t said;         /* the last time that the others know of; clock_steady */
     int64_t first;        /* id of any, the least */
     int64_t longest;      /* lease of any */
     int64_t longest_seen; /* when it was as long as that; clock_steady */
 };
 
-struct group *group_new(struct clock *clock, int64_t lease, int64_t cache_lease)
+struct group *group_new(struct clock *clock, const struct group_self *self)
 {
     struct group *group = must(calloc(1, sizeof *group));
     group->clock = clock;
-    group->leases = (struct process_leases){lease, cache_lease};
-    group->longest = lease;
+    group->self.leases = (struct process_leases){self->lease, self->cache_lease};
+    group->self.beat = BEAT + self->interval;
+    utf8_copy(group->host, sizeof group->host, self->host == NULL ? "" : self->host);
+    group->self.host = group->host;
+    group->longest = self->lease;
     group->said = -GONE;
-    crypto_random(&group->id, sizeof group->id);
+    crypto_random(&group->self.id, sizeof group->self.id);
     pthread_mutex_init(&group->lock, NULL);
     return group;
 }
@@ -65,9 +73,22 @@ bool group_is_known(struct group *group)
 bool group_is_first(struct group *group)
 {
     pthread_mutex_lock(&group->lock);
-    bool is_first = group->first == group->id;
+    bool is_first = group->first == group->self.id;
     pthread_mutex_unlock(&group->lock);
-    return is_first && group_is_known(group);
+    return is_first && said_ago(group) < PROCESS_BEATS_MISSED * group->self.beat; /* then another one is */
+}
+
+int64_t group_id(const struct group *group)
+{
+    return group->self.id;
+}
+
+void group_has_read(struct group *group, int64_t asked, int64_t revision)
+{
+    pthread_mutex_lock(&group->lock);
+    group->read = asked;
+    group->revision = revision;
+    pthread_mutex_unlock(&group->lock);
 }
 
 int64_t group_lease(struct group *group)
@@ -78,17 +99,27 @@ int64_t group_lease(struct group *group)
     return longest;
 }
 
+enum status group_time(const struct group *group, struct store_tx *tx, int64_t *ret_now)
+{
+    TRY(store_now(tx, ret_now));
+    if (*ret_now == INT64_MAX)
+        *ret_now = clock_now(group->clock);
+    return STATUS_OK;
+}
+
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word)
 {
-    int64_t now = 0;
+    struct process_row row = group->self;
     ret_word->asked = clock_steady(group->clock);
-    TRY(store_now(tx, &now));
-    if (now == INT64_MAX)
-        now = clock_now(group->clock);
-    TRY(process_row_say(tx, group->id, &group->leases, now));
-    TRY(process_row_expire(tx, now - GONE));
+    TRY(group_time(group, tx, &row.seen));
+    pthread_mutex_lock(&group->lock);
+    row.revision = group->revision;
+    row.lag = ret_word->asked - group->read;
+    pthread_mutex_unlock(&group->lock);
+    TRY(process_row_say(tx, &row));
+    TRY(process_row_expire(tx, row.seen - GONE));
     TRY(process_row_longest(tx, &ret_word->longest));
-    return process_row_first(tx, &ret_word->first);
+    return process_row_first(tx, row.seen, &ret_word->first);
 }
 
 void group_said(struct group *group, const struct group_word *word)
@@ -108,5 +139,5 @@ void group_said(struct group *group, const struct group_word *word)
 
 enum status group_leave(struct group *group, struct store_tx *tx)
 {
-    return process_row_leave(tx, group->id);
+    return process_row_leave(tx, group->self.id);
 }

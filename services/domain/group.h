@@ -5,7 +5,8 @@
  *
  * Each writes its lease into the store before it serves, and again every few seconds. One that has not done so for
  * three minutes counts as gone; so after two, it no longer trusts its lease, and looks at the log call by call. The
- * bound rises at once, and is lowered when the longer lease has certainly run out.
+ * bound rises at once, and is lowered when the longer lease has certainly run out. What one of them does for all,
+ * another one does much sooner: when three words in a row did not come.
  */
 #ifndef DOMAIN_GROUP_H
 #define DOMAIN_GROUP_H
@@ -15,8 +16,16 @@
 
 struct group;
 
-/* The leases in microseconds: its own, and that of caches that it tells of changes. The clock is borrowed. */
-struct group *group_new(struct clock *clock, int64_t lease, int64_t cache_lease);
+/* This process. In microseconds. */
+struct group_self {
+    int64_t lease;
+    int64_t cache_lease; /* of caches that it tells of changes */
+    int64_t interval;    /* as often as that it looks whether group_is_due */
+    const char *host;    /* the name of its machine; NULL: not told */
+};
+
+/* The clock is borrowed. */
+struct group *group_new(struct clock *clock, const struct group_self *self);
 void group_free(struct group *group); /* NULL is fine */
 
 /* Is it time to say again that this process is there? */
@@ -41,6 +50,15 @@ bool group_is_known(struct group *group);
 
 /* Is this process the one that does what one of them is to do? At times it may be two, or none. */
 bool group_is_first(struct group *group);
+
+/* Its own in the table `process`. */
+int64_t group_id(const struct group *group);
+
+/* The time that such rows are dated by: the database's, where it has one. */
+enum status group_time(const struct group *group, struct store_tx *tx, int64_t *ret_now);
+
+/* The others' changes up to this revision were read, by a look that began at `asked` (clock_steady). */
+void group_has_read(struct group *group, int64_t asked, int64_t revision);
 
 /* The longest lease of any process, in microseconds. */
 int64_t group_lease(struct group *group);

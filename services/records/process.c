@@ -3,14 +3,17 @@
 
 #include "records/schema.h"
 
-enum status process_row_say(struct store_tx *tx, int64_t id, const struct process_leases *leases, int64_t seen)
+enum status process_row_say(struct store_tx *tx, const struct process_row *row)
 {
     return store_send(tx,
-                      "INSERT INTO process (id, lease, cache_lease, seen, program) VALUES ($1, $2, $3, $4, $5)"
+                      "INSERT INTO process (id, lease, cache_lease, seen, program, beat, host, version, revision, lag)"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
                       " ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, cache_lease = excluded.cache_lease,"
-                      " seen = excluded.seen",
-                      store_int(id), store_int(leases->own), store_int(leases->cache), store_int(seen),
-                      store_int((int64_t)records_schema.steps_count));
+                      " seen = excluded.seen, revision = excluded.revision, lag = excluded.lag",
+                      store_int(row->id), store_int(row->leases.own), store_int(row->leases.cache),
+                      store_int(row->seen), store_int((int64_t)records_schema.steps_count), store_int(row->beat),
+                      store_text(row->host), store_text(GATEHOUSE_VERSION), store_int(row->revision),
+                      store_int(row->lag));
 }
 
 enum status process_row_expire(struct store_tx *tx, int64_t before)
@@ -28,9 +31,39 @@ enum status process_row_longest_cache(struct store_tx *tx, int64_t *ret_lease)
     return store_run(tx, "SELECT max(cache_lease) FROM process", store_read_int, ret_lease);
 }
 
-enum status process_row_first(struct store_tx *tx, int64_t *ret_id)
+enum status process_row_first(struct store_tx *tx, int64_t now, int64_t *ret_id)
 {
-    return store_run(tx, "SELECT min(id) FROM process WHERE lease > 0", store_read_int, ret_id);
+    return store_run(tx, "SELECT min(id) FROM process WHERE lease > 0 AND seen + $1 * beat > $2", store_read_int,
+                     ret_id, store_int(PROCESS_BEATS_MISSED), store_int(now));
+}
+
+struct listing {
+    process_row_fn *each;
+    void *arg;
+};
+
+/* A store_row_fn. */
+static enum status list_row(const struct store_row *row, void *arg)
+{
+    const struct listing *listing = arg;
+    const struct process_row process = {.id = store_row_int(row, 0),
+                                        .leases.own = store_row_int(row, 1),
+                                        .seen = store_row_int(row, 2),
+                                        .host = store_row_text(row, 3),
+                                        .version = store_row_text(row, 4),
+                                        .revision = store_row_int(row, 5),
+                                        .lag = store_row_int(row, 6)};
+    listing->each(&process, listing->arg);
+    return STATUS_OK;
+}
+
+enum status process_row_list(struct store_tx *tx, process_row_fn *each, void *arg)
+{
+    struct listing listing = {each, arg};
+    return store_run(tx,
+                     "SELECT id, lease, seen, host, version, revision, lag FROM process WHERE lease > 0"
+                     " ORDER BY id",
+                     list_row, &listing);
 }
 
 enum status process_row_oldest(struct store_tx *tx, int64_t *ret_program)

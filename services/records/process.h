@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table `process`: who serves from this store, and for how long each answers from memory. */
+/* The table `process`: who serves from this store, and for how long each answers from memory. Times are microseconds.
+ */
 #ifndef RECORDS_PROCESS_H
 #define RECORDS_PROCESS_H
 
@@ -10,8 +11,19 @@ struct process_leases {
     int64_t cache; /* and for so long may those that it tells of changes */
 };
 
-/* The process is there, at `seen`. */
-enum status process_row_say(struct store_tx *tx, int64_t id, const struct process_leases *leases, int64_t seen);
+struct process_row {
+    int64_t id;
+    struct process_leases leases;
+    int64_t seen;        /* when it said last that it is there */
+    int64_t beat;        /* it says so as often as that at least */
+    const char *host;    /* the name of its machine; "": a program that does not tell */
+    int64_t revision;    /* the last change that it knew then */
+    int64_t lag;         /* before `seen`, it read the others' changes last */
+    const char *version; /* of its program; "" likewise. Only when it is read */
+};
+
+/* The process is there. */
+enum status process_row_say(struct store_tx *tx, const struct process_row *row);
 
 /* Removes those that were seen last before `before`. */
 enum status process_row_expire(struct store_tx *tx, int64_t before);
@@ -22,8 +34,14 @@ enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease);
 /* Of caches that any may have told: those that serve no more are among them, for the longest lease and longer. */
 enum status process_row_longest_cache(struct store_tx *tx, int64_t *ret_lease);
 
-/* The least id of those that are there. */
-enum status process_row_first(struct store_tx *tx, int64_t *ret_id);
+/* Three beats without a word: another one does what it did for all. */
+enum { PROCESS_BEATS_MISSED = 3 };
+/* The least id of those that serve, and were heard of lately as of `now`. */
+enum status process_row_first(struct store_tx *tx, int64_t now, int64_t *ret_id);
+
+/* Calls `each` for those that serve, in the order of their ids. */
+typedef void process_row_fn(const struct process_row *row, void *arg);
+enum status process_row_list(struct store_tx *tx, process_row_fn *each, void *arg);
 
 /* How many steps of the schema the oldest program knows that serves; one that knows fewer than 8 does not say so: 0.
  * Where none serves, this one's. */

@@ -130,7 +130,13 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE credential ADD COLUMN networks TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE credential ADD COLUMN networks_observed BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE credential ADD COLUMN last_from TEXT NOT NULL DEFAULT '';"
-                             "ALTER TABLE process ADD COLUMN program BIGINT NOT NULL DEFAULT 0;";
+                             /* what GetServerStatus tells; beat: it says so as often as that, in microseconds */
+                             "ALTER TABLE process ADD COLUMN program BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE process ADD COLUMN beat BIGINT NOT NULL DEFAULT 60000000;"
+                             "ALTER TABLE process ADD COLUMN host TEXT NOT NULL DEFAULT '';"
+                             "ALTER TABLE process ADD COLUMN version TEXT NOT NULL DEFAULT '';"
+                             "ALTER TABLE process ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE process ADD COLUMN lag BIGINT NOT NULL DEFAULT 0;";
 static const char ninth[] = "";
 
 static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
@@ -254,3 +260,8 @@ const struct store_schema records_schema = {
     .constraints = constraints,
     .constraints_count = sizeof constraints / sizeof constraints[0],
 };
+
+enum status schema_row_count(struct store_tx *tx, int64_t *ret_steps)
+{
+    return store_run(tx, "SELECT max(number) FROM schema_version", store_read_int, ret_steps);
+}

@@ -244,7 +244,8 @@ static void of_several_processes_one_removes(void **state)
     (void)state;
     struct fixture fixture;
     fixture_open(&fixture, "group.db", NULL);
-    struct group *one = group_new(fixture.clock, CLOCK_SECOND, 0), *other = group_new(fixture.clock, CLOCK_SECOND, 0);
+    const struct group_self self = {.lease = CLOCK_SECOND};
+    struct group *one = group_new(fixture.clock, &self), *other = group_new(fixture.clock, &self);
     assert_false(group_is_first(one)); /* it has not said that it is there */
     tell(&fixture, one);
     assert_true(group_is_first(one));
@@ -252,6 +253,15 @@ static void of_several_processes_one_removes(void **state)
     tell(&fixture, one);
     assert_true(group_is_first(one) != group_is_first(other));
     struct group *first = group_is_first(one) ? one : other, *second = group_is_first(one) ? other : one;
+    clock_advance(fixture.clock, 12 * CLOCK_SECOND); /* the first may be late */
+    tell(&fixture, second);
+    assert_true(group_is_first(first) && !group_is_first(second));
+    clock_advance(fixture.clock, 4 * CLOCK_SECOND); /* it was killed: another one is, and not both */
+    tell(&fixture, second);
+    assert_true(!group_is_first(first) && group_is_first(second));
+    tell(&fixture, first);
+    tell(&fixture, second);
+    assert_true(group_is_first(first) && !group_is_first(second));
     assert_int_equal(store_write_wait(fixture.store, leave, first), STATUS_OK);
     tell(&fixture, second);
     assert_true(group_is_first(second));
