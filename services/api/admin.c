@@ -40,6 +40,8 @@ static const struct admin_method methods[] = {
     {"QueryUsage", query_usage, LONG, FRESH, NULL},
     {"ListAuditEvents", list_audit_events, SHORT, FRESH, NULL},
     {"VerifyAuditLog", verify_audit_log, LONG, FRESH, NULL},
+    {"GetServerStatus", get_server_status, SHORT, AS_STORED, NULL},
+    {"GetCaller", get_caller, SHORT, AS_STORED, NULL},
 };
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 

@@ -62,7 +62,7 @@ struct admin_method {
 };
 
 /* admin_credentials.c, admin_suspend.c, admin_list.c, admin_secrets.c, admin_roles.c, admin_users.c, admin_tokens.c,
- * admin_settings.c, admin_usage.c, admin_audit.c */
+ * admin_settings.c, admin_usage.c, admin_audit.c, admin_server.c */
 admin_fn create_credential, get_credential, list_credentials, update_credential, delete_credential, undelete_credential;
 admin_fn suspend_credential, resume_credential;
 admin_fn regenerate_secret, end_secret, grant_roles, revoke_roles;
@@ -71,6 +71,7 @@ admin_fn set_user_roles, get_user, list_users, delete_user;
 admin_fn list_tokens, end_token, end_tokens;
 admin_fn get_settings, update_settings, look_at_settings;
 admin_fn query_usage, list_audit_events, verify_audit_log;
+admin_fn get_server_status, get_caller;
 
 /* What several of them need (admin_check.c, admin_answer.c). */
 

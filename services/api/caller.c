@@ -132,7 +132,10 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
     enum grade grade =
         requires ==
                      NULL ? GRADE_NONE : role_grade(requires);
-    if (requires == NULL || (grade != GRADE_NONE ? caller->grade >= grade : caller->may_introspect))
+    bool may_introspect =
+        requires !=
+    NULL && grade == GRADE_NONE && caller->may_introspect;
+    if (requires == NULL ? caller->is_known : may_introspect || (grade != GRADE_NONE && caller->grade >= grade))
         return STATUS_OK;
     enum status status = caller->is_known ? call_fail(call, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
                                                       "the caller lacks the role %s", requires)

@@ -67,8 +67,8 @@ struct refusal {
 /* Leaves it in the audit log: counted, thinned out where a stranger could make many. */
 void caller_note_refusal(struct api *api, const struct call *call, const struct refusal *refusal);
 
-/* `requires`: the role that the contract asks for, or one above it; NULL: none. Fails the call with UNAUTHENTICATED or
- * PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
+/* `requires`: the role that the contract asks for, or one above it; NULL: any caller that is known will do. Fails the
+ * call with UNAUTHENTICATED or PERMISSION_DENIED where the caller may not, and leaves it in the audit log. */
 enum status caller_check(struct api *api, struct call *call, const struct caller *caller, const char *requires);
 
 /* May the caller change a credential that is granted these roles? A key_manager none that is, or can become, an

@@ -14,7 +14,11 @@
 #define RECORDS_SCHEMA_H
 
 #include "store/schema.h"
+#include "store/store.h"
 
 extern const struct store_schema records_schema;
+
+/* How many of the steps were made. */
+enum status schema_row_count(struct store_tx *tx, int64_t *ret_steps);
 
 #endif

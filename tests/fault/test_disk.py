@@ -52,6 +52,8 @@ class Disk(unittest.TestCase):
                 self.assertTrue(all(daemon.introspect(token, text).active for text in live))  # reading goes on
                 self.assertEqual(get(daemon.http_port, "/readyz"), (200, "ok, but the store cannot be written\n"))
                 self.assertIn("\ngatehouse_store_writable 0\n", get(daemon.metrics_port, "/metrics")[1])
+                self.assertFalse(daemon.admin.GetServerStatus(pb.GetServerStatusRequest(), metadata=daemon.bearer(token),
+                                                              timeout=60).server_status.writable)
                 os.unlink(folder + "/filler")
                 end = time.monotonic() + 20
                 while True:

@@ -11,8 +11,9 @@ from google.api import field_behavior_pb2
 GRADES = ("auditor", "key_manager", "user_manager")
 # The least of them that a method is for.
 METHODS = {
+    "nobody": {"GetCaller"},  # it tells of the caller alone
     "auditor": {"GetCredential", "ListCredentials", "ListRoles", "GetUser", "ListUsers", "ListTokens", "GetSettings",
-                "QueryUsage", "ListAuditEvents", "VerifyAuditLog"},
+                "QueryUsage", "ListAuditEvents", "VerifyAuditLog", "GetServerStatus"},
     "key_manager": {"UpdateCredential", "SuspendCredential", "ResumeCredential", "RegenerateSecret", "EndSecret", "EndToken", "EndTokens"},
     "user_manager": {"CreateCredential", "DeleteCredential", "UndeleteCredential", "GrantRoles", "RevokeRoles", "CreateRole",
                      "UpdateRole", "SetUserRoles", "DeleteUser", "UpdateSettings"},
@@ -68,7 +69,7 @@ class Walk(Base):
         for method in methods:
             least = next(role for role, names in METHODS.items() if method.name in names)
             for role, token in {"nobody": plain, **self.tokens}.items():
-                may = role != "nobody" and GRADES.index(role) >= GRADES.index(least)
+                may = least == "nobody" or (role != "nobody" and GRADES.index(role) >= GRADES.index(least))
                 try:
                     reason = ""
                     self.ask(method.name, request_of(method), token)

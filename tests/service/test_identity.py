@@ -73,6 +73,10 @@ class Case(unittest.TestCase):
             admin = credential_admin_pb2_grpc.CredentialAdminStub(way)
             return self.outcome(lambda: admin.ListCredentials(pb.ListCredentialsRequest(), timeout=DEADLINE))
 
+    def caller(self, daemon, name):
+        with self.channel(daemon, name) as way:
+            return credential_admin_pb2_grpc.CredentialAdminStub(way).GetCaller(pb.GetCallerRequest(), timeout=DEADLINE)
+
     @staticmethod
     def outcome(call):
         try:
@@ -115,6 +119,10 @@ class Mutual(Case):
         self.assertEqual(outcome["boss"], [denied, "OK"])
         self.assertEqual(outcome["nobody"], [UNKNOWN, UNKNOWN])
         self.assertEqual([x[0] for x in outcome[None]], ["UNAVAILABLE"] * 2)
+        told = {name: self.caller(daemon, name) for name in ("reader", "boss")}
+        self.assertEqual([(told[name].identity, told[name].administers_as, told[name].may_introspect) for name in told],
+                         [("reader", "", True), ("boss", "user_manager", False)])
+        self.assertFalse(any(each.HasField("credential") or each.HasField("token") for each in told.values()))
 
 
 SHAPES = {  # a certificate, and whether it is svc.internal: as it stands, and with identity_from_cn

@@ -320,6 +320,12 @@ enum status store_follow(struct store *store, int64_t ms, store_fn *fn, void *ar
     return job.status;
 }
 
+bool store_is_writable(const struct store *store)
+{
+    (void)store;
+    return true;
+}
+
 bool store_is_shared(const struct store *store)
 {
     return store->cluster->is_shared;
