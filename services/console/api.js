@@ -6,7 +6,7 @@ import { Store } from "./store.js";
 /** Is the server reachable? Components show it. */
 export const connection = new Store({ isLost: false });
 
-const base = new URL(".", document.baseURI);
+export const base = new URL(".", document.baseURI);
 const TIMEOUT_MS = 30_000;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
@@ -104,7 +104,7 @@ export async function exchange(path, init, isRepeatable) {
       const response = await fetch(new URL(path, base), {
         ...init,
         cache: "no-store",
-        credentials: "omit",
+        credentials: "same-origin",
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await response.text();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is signed in. The bearer token is held by this module and nowhere else: not in storage, not in a cookie, not in a
-// component's state. It ends by the idle timeout, as every token does; the page says so and lets one go on.
-import { ApiError, exchange } from "./api.js";
+// Who is signed in. The bearer token is in a cookie that no script can read (services/rest/session.c): this page knows
+// only whose it is, and says so with every call. All tabs share it. It ends by the idle timeout, as every token does; the
+// page says so and lets one go on.
+import { ApiError, base, exchange } from "./api.js";
 import { Store } from "./store.js";
 
 /** The roles of administrators, each with what the one before it may. */
@@ -11,28 +12,66 @@ const grades = /** @type {const} */ (["auditor", "key_manager", "user_manager"])
 const scopes = ["user_manager", "auditor key_manager", "key_manager", "auditor"];
 
 /**
- * out: sign in first. in: go on. ended: was in; work is kept until the same person is in again.
+ * starting: it is being asked. out: sign in first. in: go on. ended: was in; work is kept until the same person is in again.
  * @typedef {object} Session
- * @property {"out"|"in"|"ended"} phase
+ * @property {"starting"|"out"|"in"|"ended"} phase
  * @property {string} clientId
  * @property {string} name
  * @property {string[]} roles those of the administrators' that the token carries
  * @property {number} idleSeconds
- * @property {string} why of "ended", in words
+ * @property {string} why of "ended", in words; of "out" where there is something to say
  * @property {boolean} isWarned it is about to end
  */
 
 /** @type {Session} */
 const nobody = { phase: "out", clientId: "", name: "", roles: [], idleSeconds: 0, why: "", isWarned: false };
-export const session = new Store(nobody);
+export const session = new Store(/** @type {Session} */ ({ ...nobody, phase: "starting" }));
 
-let token = "";
-let lastUse = 0; // when the server saw the token last
+let turn = 0; // of signing in: what was asked in an earlier one says nothing about this one
 /** @type {Set<() => void>} */
 const waiting = new Set(); // calls that go on once somebody is in
 
+/** By these headers the server takes the cookie. as: for whom one asks; if another is in by now, nothing is done. */
+const own = (as = session.value.clientId) => ({
+  "x-gatehouse-console": "1",
+  ...(as ? { "x-gatehouse-as": as } : {}),
+});
+
 /** @param {Record<string, string>} fields */
-const form = (fields) => ({ method: "POST", body: new URLSearchParams(fields) });
+const form = (fields) => ({ method: "POST", body: new URLSearchParams(fields), headers: own("") });
+
+// What the tabs tell each other, by storage: who signed in when ("": signed out), and when the server saw the token last.
+const WHO = `gatehouse who ${base.pathname}`;
+const USED = `gatehouse used ${base.pathname}`;
+/** @type {Record<string, string>} */
+const alone = {}; // where there is no storage
+
+/** @param {string} key */
+function read(key) {
+  try {
+    return localStorage.getItem(key) ?? "";
+  } catch {
+    return alone[key] ?? "";
+  }
+}
+
+/**
+ * @param {string} key
+ * @param {string} value
+ */
+function write(key, value) {
+  alone[key] = value;
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // Then this tab is by itself.
+  }
+}
+
+const lastUse = () => Number(read(USED));
+
+/** @param {number} at */
+const noteUse = (at) => at > lastUse() && write(USED, String(at));
 
 /** May whoever is signed in do what needs this role? @param {Grade} grade */
 export const may = (grade) =>
@@ -47,7 +86,7 @@ const isAdministrators = ({ role, state }) =>
   state !== "GRANTED_ROLE_STATE_REVOKED" && grades.includes(/** @type {Grade} */ (role));
 
 /**
- * A token with the most that the credential may do here.
+ * A token with the most that the credential may do here, into the cookie.
  * @param {string} clientId
  * @param {string} secret
  */
@@ -55,7 +94,7 @@ async function getToken(clientId, secret) {
   for (const scope of scopes) {
     const fields = { grant_type: "client_credentials", client_id: clientId, client_secret: secret, scope };
     try {
-      return await exchange("OAuth/Token", form(fields), true);
+      return await exchange("console/session", form(fields), true);
     } catch (error) {
       const isWithout = error instanceof ApiError && error.reason === "invalid_scope";
       if (!isWithout || scope === scopes.at(-1)) throw explainSignIn(error);
@@ -63,29 +102,69 @@ async function getToken(clientId, secret) {
   }
 }
 
+/** Whose cookie it is; "": nobody's. */
+const ask = async () => (await exchange("console/session", { headers: own("") }, true)).client_id ?? "";
+
 /**
  * @param {string} clientId
  * @param {string} secret
  */
 export async function signIn(clientId, secret) {
   const answer = await getToken(clientId, secret);
-  const isAnother = session.value.phase === "ended" && session.value.clientId !== clientId;
-  token = answer.access_token;
-  lastUse = Date.now();
-  session.update({
-    phase: "in",
-    clientId,
-    name: isAnother ? "" : session.value.name,
-    why: "",
-    isWarned: false,
-    roles: answer.scope.split(" "),
-    idleSeconds: answer.expires_in,
-  });
-  for (const go of waiting) go();
-  waiting.clear();
-  call("GET", `v1/credentials/${clientId}`)
+  const id = answer.client_id;
+  if ((await ask()) !== id)
+    throw new ApiError(
+      401,
+      "NO_COOKIE",
+      "Your browser did not keep the session. Allow cookies for this address, and open the console by the address that the server is told (public_url).",
+    );
+  noteUse(Date.now());
+  write(WHO, `${id} ${Date.now()}`);
+  const name = session.value.clientId === id ? session.value.name : "";
+  begin({ clientId: id, name, roles: answer.scope.split(" "), idleSeconds: answer.expires_in });
+  call("GET", `v1/credentials/${id}`)
     .then(({ credential }) => session.update({ name: credential.name }))
     .catch(() => {}); // then its client ID is shown
+}
+
+/** @param {Pick<Session, "clientId" | "name" | "roles" | "idleSeconds">} who */
+function begin(who) {
+  turn++;
+  session.update({ ...who, phase: "in", why: "", isWarned: false });
+  for (const go of waiting) go();
+  waiting.clear();
+}
+
+/** Goes on as whoever is in already: after a reload, in a new tab, or because another tab signed in. */
+async function resume() {
+  try {
+    const clientId = await ask();
+    if (!clientId) return session.value.phase === "starting" && session.update(nobody);
+    const get = (/** @type {string} */ path) => exchange(path, { headers: own(clientId) }, true);
+    const { credential } = await get(`v1/credentials/${clientId}`);
+    const { settings } = await get("v1/settings");
+    noteUse(Date.now());
+    begin({
+      clientId,
+      name: credential.name,
+      roles: (credential.effectiveRoles ?? []).filter((/** @type {Grade} */ role) => grades.includes(role)),
+      idleSeconds: parseFloat(settings.idleSessionTimeout),
+    });
+  } catch (error) {
+    const isOver = error instanceof ApiError && error.code === 401;
+    if (session.value.phase === "starting") session.update({ ...nobody, why: isOver ? "" : asText(error) });
+  }
+}
+
+/** @param {unknown} error */
+const asText = (error) => (error instanceof Error ? error.message : String(error));
+
+/** Another tab has signed in, or out. */
+function follow() {
+  const [who] = read(WHO).split(" ");
+  const { phase, clientId } = session.value;
+  if (!who && phase !== "out") session.update(nobody);
+  else if (who && (phase !== "in" || who !== clientId)) resume();
 }
 
 /** @param {unknown} error */
@@ -108,24 +187,23 @@ function explainSignIn(error) {
   return error;
 }
 
-/** Ends the token on the server too. What is on the page is gone. */
+/** In every tab, and the token ends on the server too. What is on the page is gone. */
 export async function signOut() {
-  const mine = token;
-  token = "";
+  const ended = revoke();
   session.update(nobody);
-  await revoke(mine);
+  write(WHO, "");
+  await ended.catch(() =>
+    session.update({
+      why: "The server could not be reached, so this browser may still be signed in until the session ends by itself.",
+    }),
+  );
 }
 
-/** @param {string} mine */
-async function revoke(mine) {
-  if (!mine) return;
-  const init = form({ token: mine });
-  await exchange("OAuth/Revoke", { ...init, headers: { authorization: `Bearer ${mine}` } }, true).catch(() => {});
-}
+/** Ends the token, and takes the cookie away. */
+const revoke = () => exchange("console/session", { method: "DELETE", headers: own() }, true);
 
 /** @param {string} why */
 function end(why) {
-  token = "";
   if (session.value.phase === "in") session.update({ phase: "ended", why, isWarned: false });
 }
 
@@ -146,19 +224,19 @@ function minutes(seconds) {
 export async function call(method, path, { body, isRepeatable = method === "GET" } = {}) {
   for (;;) {
     if (session.value.phase !== "in") await new Promise((resolve) => waiting.add(() => resolve(undefined)));
-    const mine = token;
+    const mine = turn;
     const start = Date.now();
     /** @type {Record<string, string>} */
-    const headers = { authorization: `Bearer ${mine}` };
+    const headers = own();
     if (body) headers["content-type"] = "application/json";
     try {
       const answer = await exchange(path, { method, headers, body: body && JSON.stringify(body) }, isRepeatable);
-      lastUse = Math.max(lastUse, start);
+      noteUse(start);
       if (session.value.isWarned) session.update({ isWarned: false });
       return answer;
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 401) throw error;
-      if (mine === token)
+      if (mine === turn)
         end("Your session has ended: it was not used for too long, or it was ended by an administrator.");
       if (method !== "GET")
         throw new ApiError(
@@ -179,22 +257,25 @@ export const stay = () => call("GET", "v1/settings").catch(() => {});
 function watchIdleness() {
   const { phase, idleSeconds, isWarned } = session.value;
   if (phase !== "in") return;
-  const left = lastUse + idleSeconds * 1000 - Date.now();
+  const left = lastUse() + idleSeconds * 1000 - Date.now();
+  const isNear = left <= Math.min(60_000, idleSeconds * 250);
   if (left <= 0) {
-    revoke(token); // by our clock; the server's may be a little behind
+    revoke().catch(() => {}); // by our clock; the server's may be a little behind
     end(`Your session has ended: it was not used for ${minutes(idleSeconds)}.`);
-  } else if (!isWarned && left <= Math.min(60_000, idleSeconds * 250)) {
-    session.update({ isWarned: true });
+  } else if (isNear !== isWarned) {
+    session.update({ isWarned: isNear }); // another tab may have used it
   }
 }
 
 /** Somebody who types is not idle, even if nothing has been sent for a while. */
 function noteActivity() {
   const { phase, idleSeconds } = session.value;
-  if (phase !== "in" || Date.now() - lastUse < idleSeconds * 500) return;
-  lastUse = Date.now(); // once, not at every key
+  if (phase !== "in" || Date.now() - lastUse() < idleSeconds * 500) return;
+  noteUse(Date.now()); // once, not at every key
   stay();
 }
 
+resume();
+addEventListener("storage", ({ key }) => key === WHO && follow());
 setInterval(watchIdleness, 1000);
 for (const event of ["keydown", "pointerdown"]) addEventListener(event, noteActivity, { passive: true });

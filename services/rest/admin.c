@@ -210,6 +210,7 @@ static bool start(const struct rest_options *options, struct http_request *reque
     struct exchange *exchange = exchange_new(options, request);
     if (exchange == NULL)
         return false;
+    session_identify(exchange);
     bool has_token = basic_scheme_is(exchange->call.authorization, "Bearer", &token);
     bool is_json = request->body_len == 0 || content_type_is(request, "application/json");
     ProtobufCMessage *message = is_json ? read_request(request, descriptor, captured, why) : NULL;

@@ -24,6 +24,7 @@ struct exchange {
     exchange_answer_fn *answer;
     bool has_client;      /* the caller showed client ID and secret key, not a bearer token */
     bool used_basic;      /* for the challenge of a 401 */
+    bool is_sign_in;      /* the token that is issued is the console's: for its cookie, not for its page */
     const char *if_match; /* the entity tag that the request is conditional on, "*" for any; NULL: it is not */
     void *data;           /* the route's own, in the request's arena */
 };

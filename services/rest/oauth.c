@@ -101,13 +101,18 @@ static const char *or_empty(const char *text)
     return text == NULL ? "" : text;
 }
 
+static void read_form_client(struct oauth *oauth)
+{
+    oauth->client_id = or_empty(form_get(&oauth->form, "client_id"));
+    oauth->client_secret = or_empty(form_get(&oauth->form, "client_secret"));
+}
+
 /* Client ID and secret from the form or from Basic, not from both (RFC 6749, section 2.3). A bearer token may stand in
  * their place where the endpoint takes one. */
 static bool read_client(struct http_request *request, struct oauth *oauth, bool takes_bearer)
 {
     const char *credentials = "", *authorization = http_header(request, "Authorization");
-    oauth->client_id = or_empty(form_get(&oauth->form, "client_id"));
-    oauth->client_secret = or_empty(form_get(&oauth->form, "client_secret"));
+    read_form_client(oauth);
     if (authorization == NULL)
         return true;
     if (oauth->client_secret[0] != '\0') {
@@ -164,6 +169,8 @@ static void answer_failed(struct exchange *exchange)
     int code = answer_code_of(request, error);
     if (is_refused_bearer(exchange))
         answer_challenge(request, code == 401 ? "invalid_token" : "insufficient_scope");
+    else if (exchange->is_sign_in && code == 401)
+        answer_challenge(request, NULL); /* at Basic's the browser would ask for a password of its own */
     answer_oauth_error(request, code, error_name(exchange), error->message);
 }
 
@@ -223,11 +230,12 @@ static void answer_token(struct exchange *exchange, const ProtobufCMessage *mess
     }
     struct arena *arena = &exchange->request->arena;
     int64_t expires_in = token->expires_in == NULL ? 0 : token->expires_in->seconds;
-    const char *const members[] = {member(arena, "access_token", token->access_token),
-                                   number(arena, "expires_in", &expires_in),
-                                   member(arena, "scope", join(arena, token->n_scopes, token->scopes)),
-                                   number(arena, "client_secret_expires_at", &token->client_secret_expires_at),
-                                   number(arena, "credential_expires_at", &token->credential_expires_at)};
+    const char *kept = exchange->is_sign_in ? session_keep(exchange, exchange->data, token->access_token) : NULL;
+    const char *const members[] = {
+        kept != NULL ? member(arena, "client_id", kept) : member(arena, "access_token", token->access_token),
+        number(arena, "expires_in", &expires_in), member(arena, "scope", join(arena, token->n_scopes, token->scopes)),
+        number(arena, "client_secret_expires_at", &token->client_secret_expires_at),
+        number(arena, "credential_expires_at", &token->credential_expires_at)};
     const char *type = member(arena, "token_type", token->token_type);
     answer_json_text(exchange->request, 200,
                      type == NULL ? NULL : object(arena, type + 1, members, sizeof members / sizeof members[0]));
@@ -278,12 +286,11 @@ static bool check_grant(struct http_request *request, const struct oauth *oauth)
     return false;
 }
 
-static bool start_token(const struct rest_options *options, struct http_request *request)
+static bool issue(struct exchange *exchange, struct oauth *oauth)
 {
-    struct oauth *oauth = read_form(request, token_names);
-    if (oauth == NULL || !read_client(request, oauth, false) || !check_grant(request, oauth))
+    struct http_request *request = exchange->request;
+    if (!check_grant(request, oauth))
         return false;
-    struct exchange *exchange = exchange_new(options, request);
     Gatehouse__V1__IssueTokenRequest *message = arena_alloc(&request->arena, sizeof *message);
     gatehouse__v1__issue_token_request__init(message);
     if (!read_scopes(request, oauth, message))
@@ -292,8 +299,15 @@ static bool start_token(const struct rest_options *options, struct http_request 
     message->client_secret = (char *)(uintptr_t)oauth->client_secret;
     exchange->has_client = true;
     exchange->used_basic = oauth->used_basic;
-    exchange_invoke(exchange, options->auth, "IssueToken", &message->base, answer_token);
+    exchange->data = message->client_id;
+    exchange_invoke(exchange, exchange->options->auth, "IssueToken", &message->base, answer_token);
     return true;
+}
+
+static bool start_token(const struct rest_options *options, struct http_request *request)
+{
+    struct oauth *oauth = read_form(request, token_names);
+    return oauth != NULL && read_client(request, oauth, false) && issue(exchange_new(options, request), oauth);
 }
 
 void oauth_token(const struct rest_options *options, struct http_request *request)
@@ -301,6 +315,16 @@ void oauth_token(const struct rest_options *options, struct http_request *reques
     http_answer_header(request, "Pragma", "no-cache"); /* RFC 6749, section 5.1 */
     if (!start_token(options, request))
         http_reply(request);
+}
+
+void oauth_sign_in(struct exchange *exchange)
+{
+    struct oauth *oauth = read_form(exchange->request, token_names);
+    exchange->is_sign_in = true;
+    if (oauth != NULL)
+        read_form_client(oauth); /* an Authorization is for the proxy in front, and the browser's own doing */
+    if (oauth == NULL || !issue(exchange, oauth))
+        http_reply(exchange->request);
 }
 
 /* POST /OAuth/Introspect */

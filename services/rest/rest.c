@@ -60,6 +60,7 @@ static const struct {
     {"/OAuth/Check", true, true, check_bearer},
     {"/k8s/TokenReview", false, true, token_review},
     {"/.well-known/oauth-authorization-server", false, false, oauth_metadata},
+    {"/console/session", false, false, session_handle},
     {"/openapi.json", false, false, openapi_describe},
     {"/livez", false, false, serve_health},
     {"/readyz", false, false, serve_health},

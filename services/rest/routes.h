@@ -9,6 +9,14 @@ typedef void route_fn(const struct rest_options *options, struct http_request *r
 
 /* oauth.c */
 route_fn oauth_token, oauth_introspect, oauth_revoke, oauth_metadata;
+/* POST /console/session: a token for the console's cookie, for who shows client ID and secret key in a form. */
+void oauth_sign_in(struct exchange *exchange);
+/* session.c */
+route_fn session_handle;
+/* Where the console's own page asks, and shows no bearer token: that of its cookie becomes the call's. */
+void session_identify(struct exchange *exchange);
+/* Puts a new token into the cookie. Returns the client ID in its one spelling. */
+const char *session_keep(struct exchange *exchange, const char *client_id, const char *token);
 /* check.c */
 route_fn check_bearer, token_review;
 /* openapi.c */

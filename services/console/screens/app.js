@@ -27,6 +27,7 @@ const sections = [
 
 export function App() {
   const { phase, clientId } = useStore(session);
+  if (phase === "starting") return null;
   if (phase === "out") return h(SignInScreen, null);
   // Another person begins anew; the same one goes on where the session ended.
   return h(Frame, { key: clientId });

@@ -46,6 +46,7 @@ function SignInForm({ clientId = "" }) {
 }
 
 export function SignInScreen() {
+  const { why } = useStore(session);
   useEffect(() => {
     document.title = "Sign in · Gatehouse";
     /** @type {HTMLElement | null} */ (document.querySelector("[data-focus]"))?.focus();
@@ -59,8 +60,9 @@ export function SignInScreen() {
       h("img", { src: "icon.svg", alt: "", width: 44, height: 44 }),
       h("h1", null, "Sign in to Gatehouse"),
       h("p", { class: "lead" }, "With an application credential that holds the role User Manager."),
+      h(ErrorNotice, { error: why ? new Error(why) : undefined }),
       h(SignInForm, null),
-      h("p", { class: "hint" }, "Your session is kept in this page only. Closing or reloading it signs you out."),
+      h("p", { class: "hint" }, "You stay signed in, in every tab, until you sign out or the idle timeout ends it."),
     ),
   );
 }

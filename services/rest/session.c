@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is signed in at the console: GET, POST, DELETE /console/session, and the cookie that holds the bearer token,
+ * where no script can read it.
+ *
+ * A browser sends a cookie by itself, also when another site has made it ask. So the cookie counts only where the
+ * console's own page asks: by a header that no other origin may send (X-Gatehouse-Console: it is not among those that a
+ * preflight allows), and with what the browser says of where the request comes from. Below /OAuth/ it never counts.
+ */
+#include "base/utf8.h"
+#include "basic.h"
+#include "routes.h"
+
+#include <ctype.h>
+#include <gatehouse/v1/auth.pb-c.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { CLIENT_ID_CHARACTERS = 36 };
+
+/* What the cookie says: "CLIENT_ID.TOKEN". */
+struct session {
+    const char *client_id, *token;
+};
+
+/* The cookie */
+
+static bool is_secure(const struct exchange *exchange)
+{
+    const char *url = exchange->options->public_url;
+    return exchange->request->is_tls || (url != NULL && strncmp(url, "https://", 8) == 0);
+}
+
+/* As the browser knows it; without a public_url that is the prefix, in the letters in which it was asked for. */
+static const char *cookie_path(const struct exchange *exchange)
+{
+    const char *url = exchange->options->public_url, *prefix = exchange->options->path_prefix, *path = "";
+    struct http_request *request = exchange->request;
+    if (url != NULL)
+        path = strchr(strstr(url, "://") + 3, '/');
+    else if (prefix != NULL)
+        path = arena_copy(&request->arena, request->path, strlen(prefix));
+    return path == NULL || path[0] == '\0' ? "/" : path;
+}
+
+/* A browser takes these prefixes only of who could have set the cookie: nobody next door. */
+static const char *cookie_name(const struct exchange *exchange)
+{
+    if (!is_secure(exchange))
+        return "gatehouse";
+    return strcmp(cookie_path(exchange), "/") == 0 ? "__Host-gatehouse" : "__Secure-gatehouse";
+}
+
+static void set_cookie(struct exchange *exchange, const char *value, const char *more)
+{
+    struct http_request *request = exchange->request;
+    http_answer_header(request, "Set-Cookie",
+                       arena_format(&request->arena, "%s=%s; Path=%s; HttpOnly; SameSite=Strict%s%s",
+                                    cookie_name(exchange), value, cookie_path(exchange),
+                                    is_secure(exchange) ? "; Secure" : "", more));
+}
+
+/* NULL: there is none, or there are two: somebody else has set one of them. */
+static char *find_cookie(struct http_request *request, const char *name)
+{
+    const char *at = http_header(request, "Cookie");
+    char *found = NULL;
+    size_t len = strlen(name), pair;
+    for (; at != NULL && *at != '\0'; at += pair) {
+        at += strspn(at, "; ");
+        pair = strcspn(at, ";");
+        if (pair <= len || strncmp(at, name, len) != 0 || at[len] != '=')
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = arena_copy(&request->arena, at + len + 1, pair - len - 1);
+    }
+    return found;
+}
+
+static bool read_cookie(const struct exchange *exchange, struct session *ret_session)
+{
+    char *value = find_cookie(exchange->request, cookie_name(exchange));
+    if (value == NULL || strcspn(value, ".") != CLIENT_ID_CHARACTERS || value[CLIENT_ID_CHARACTERS] != '.')
+        return false;
+    value[CLIENT_ID_CHARACTERS] = '\0';
+    *ret_session = (struct session){value, value + CLIENT_ID_CHARACTERS + 1};
+    return true;
+}
+
+const char *session_keep(struct exchange *exchange, const char *client_id, const char *token)
+{
+    struct arena *arena = &exchange->request->arena;
+    char *spelled = arena_text(arena, client_id);
+    for (char *c = spelled; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    set_cookie(exchange, arena_format(arena, "%s.%s", spelled, token), "");
+    return spelled;
+}
+
+/* Whose request it is */
+
+/* "https://auth.example.com:8443" as a browser writes it: the public URL's, or that of the Host which was asked. */
+static bool is_own_origin(const struct exchange *exchange, const char *origin)
+{
+    const char *url = exchange->options->public_url, *host = http_header(exchange->request, "Host");
+    const char *authority = strstr(origin, "://");
+    size_t len = strlen(origin);
+    if (authority == NULL)
+        return false; /* "null" */
+    if (url != NULL && strncasecmp(url, origin, len) == 0 && (url[len] == '\0' || url[len] == '/'))
+        return true;
+    return host != NULL && strcasecmp(authority + 3, host) == 0 &&
+           (!exchange->request->is_tls || strncasecmp(origin, "https://", 8) == 0);
+}
+
+static bool is_read(const struct http_request *request)
+{
+    return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
+/* A browser that is old, or asks over plain HTTP, sends no Sec-Fetch-Site; and an Origin only with what is no read. */
+static bool is_own_page(const struct exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    const char *mark = http_header(request, "X-Gatehouse-Console");
+    const char *site = http_header(request, "Sec-Fetch-Site"), *origin = http_header(request, "Origin");
+    if (mark == NULL || strcmp(mark, "1") != 0)
+        return false;
+    if (site != NULL)
+        return strcmp(site, "same-origin") == 0;
+    return origin == NULL ? is_read(request) : is_own_origin(exchange, origin);
+}
+
+/* Another administrator may have signed in in another tab since: what a page asks for itself is not done as them. */
+static bool find_session(const struct exchange *exchange, struct session *ret_session)
+{
+    const char *as = http_header(exchange->request, "X-Gatehouse-As");
+    return is_own_page(exchange) && read_cookie(exchange, ret_session) &&
+           (as == NULL || strcmp(as, ret_session->client_id) == 0);
+}
+
+void session_identify(struct exchange *exchange)
+{
+    struct session session;
+    const char *token;
+    if (basic_scheme_is(exchange->call.authorization, "Bearer", &token))
+        return; /* it says itself who it is */
+    if (find_session(exchange, &session))
+        exchange->call.authorization = arena_format(&exchange->request->arena, "Bearer %s", session.token);
+}
+
+/* The endpoint */
+
+static void tell(struct exchange *exchange)
+{
+    struct session session;
+    answer_json(exchange->request, 200,
+                find_session(exchange, &session) ? json_pack("{s:s}", "client_id", session.client_id) : json_object());
+    http_reply(exchange->request);
+}
+
+static void answer_signed_out(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    set_cookie(exchange, "", "; Max-Age=0");
+    if (message == NULL && exchange->call.error.status != STATUS_UNAUTHENTICATED) /* it has not ended by itself */
+        answer_status(exchange->request, &exchange->call.error);
+    else
+        answer_empty(exchange->request, 204);
+}
+
+static void sign_out(struct exchange *exchange)
+{
+    struct session session;
+    struct arena *arena = &exchange->request->arena;
+    if (!find_session(exchange, &session)) {
+        answer_empty(exchange->request, 204);
+        http_reply(exchange->request);
+        return;
+    }
+    Gatehouse__V1__RevokeRequest *message = arena_new(arena, Gatehouse__V1__RevokeRequest);
+    gatehouse__v1__revoke_request__init(message);
+    message->token = (char *)(uintptr_t)session.token;
+    exchange->call.authorization = arena_format(arena, "Bearer %s", session.token);
+    exchange_invoke(exchange, exchange->options->auth, "Revoke", &message->base, answer_signed_out);
+}
+
+void session_handle(const struct rest_options *options, struct http_request *request)
+{
+    bool is_post = strcmp(request->method, "POST") == 0, is_delete = strcmp(request->method, "DELETE") == 0;
+    struct exchange *exchange = exchange_new(options, request);
+    if (!is_post && !is_delete && !is_read(request)) {
+        answer_method_not_allowed(request, "GET, HEAD, POST, DELETE");
+        http_reply(request);
+    } else if (!is_own_page(exchange)) {
+        answer_oauth_error(
+            request, 403, "access_denied",
+            "only the console's own page may ask here; is public_url the address that it was opened by?");
+        http_reply(request);
+    } else if (is_post) {
+        oauth_sign_in(exchange);
+    } else if (is_delete) {
+        sign_out(exchange);
+    } else {
+        tell(exchange);
+    }
+}
