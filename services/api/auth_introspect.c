@@ -130,8 +130,10 @@ static struct introspecting *introspecting_new(struct api *api)
     struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
     if (introspecting == NULL)
         introspecting = must(malloc(sizeof *introspecting));
-    memset(introspecting, 0, sizeof *introspecting); /* all of it: what is not set below is no */
-    return introspecting;
+    introspecting->calling.is_look = false;
+    introspecting->failure = STATUS_OK;
+    introspecting->violations = NULL;
+    return introspecting; /* the rest is set in auth_introspect, or before it is read */
 }
 
 static void introspecting_free(struct introspecting *introspecting)

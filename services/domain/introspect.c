@@ -4,6 +4,7 @@
 #include "memory/change.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -72,7 +73,8 @@ static struct memory_use use_of(const struct introspection *introspection, const
 
 void introspection_init(struct introspection *introspection)
 {
-    *introspection = (struct introspection){.use_count = 1};
+    memset(introspection, 0, offsetof(struct introspection, client_id));
+    introspection->use_count = 1;
 }
 
 /* Counted once, however often it is looked at. False: memory has dropped the token meanwhile, to make room or because

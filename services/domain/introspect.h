@@ -40,9 +40,6 @@ struct introspection {
     bool is_active;
     bool is_allowed;
     int64_t credential_id;
-    char client_id[CLIENT_ID_LEN + 1];
-    char name[CREDENTIAL_NAME_MAX + 1];
-    char owner[USER_ID_MAX + 1];
     struct role_set roles;
     int64_t issued;
     int64_t expires;
@@ -57,14 +54,19 @@ struct introspection {
     int store_tries;
     int64_t stored_rows;
     int64_t now;
-    struct token_facts facts;
     uint32_t api_number;
     const struct introspect *introspect;
     uint64_t generation;
     bool is_found;
-    struct token_row row;
     introspect_done_fn *done;
     void *arg; /* the asker's */
+
+    /* Large, and set before they are read: introspection_init leaves them alone, from the first one on. */
+    char client_id[CLIENT_ID_LEN + 1]; /* of the answer */
+    char name[CREDENTIAL_NAME_MAX + 1];
+    char owner[USER_ID_MAX + 1];
+    struct token_row row; /* of the store */
+    struct token_facts facts;
 };
 
 /* One use, now, that requires no role; is_token, api, is_use are still to be set. */
