@@ -239,6 +239,7 @@ static void turn(struct h2_loop *loop, struct h2_acceptor *acceptor)
     take_posted(loop);
     h2_timers_run(&loop->timers, loop->now);
     for (int round = 0; round < ROUNDS && (loop->ready != NULL || loop->dirty != NULL); round++) {
+        loop->round_at = clock_monotonic();
         run_ready(loop);
         flush_dirty(loop);
     }

@@ -49,7 +49,8 @@ struct h2_loop {
     pthread_t thread;
     int epoll_fd, event_fd;
     struct h2_source on_event;
-    int64_t now; /* when this turn began */
+    int64_t now;      /* when this turn began, */
+    int64_t round_at; /* and this round of it: how long a call took goes by it, for clocks are dear */
     struct h2_timers timers;
     struct h2_conn *conns, *dirty, *again, *gone;
     struct h2_stream *ready, **ready_end;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/stream.h"
 
-#include "base/clock.h"
-
 #include <stdlib.h>
 
 enum { POOL_MAX = 256 };
@@ -189,8 +187,7 @@ static void give_back(struct h2_stream *stream)
 {
     struct h2_loop *loop = stream->loop;
     struct h2_conn *conn = stream->conn;
-    int64_t now = clock_monotonic();
-    rpc_call_release(&stream->shared, outcome(stream, now), now);
+    rpc_call_release(&stream->shared, outcome(stream, loop->round_at), loop->round_at);
     loop->live--;
     h2_conn_unref(conn);
     if (loop->idle_count == POOL_MAX) {
