@@ -58,7 +58,7 @@ struct memory *gatehouse_memory_new(size_t entries, int64_t lease, const struct 
 
 struct memory_key gatehouse_memory_key(const struct memory *memory, const char *token)
 {
-    return (struct memory_key){gatehouse_siphash(&memory->secret, token, strlen(token))};
+    return (struct memory_key){siphash_of(&memory->secret, token, strlen(token))};
 }
 
 /* 0 of none and of a negative one. */
@@ -74,7 +74,7 @@ static int64_t read_duration(const Google__Protobuf__Duration *duration)
 /* C4: only the hash of a subject is remembered. Two that share one would end an answer too many, never one too few. */
 static uint64_t subject_of(const struct memory *memory, const char *text)
 {
-    return gatehouse_siphash(&memory->secret, text, strlen(text)).a;
+    return siphash_of(&memory->secret, text, strlen(text)).a;
 }
 
 static struct entry *entry_new(const struct memory *memory, const struct memory_key *key,

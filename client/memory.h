@@ -8,8 +8,8 @@
 #ifndef MEMORY_H
 #define MEMORY_H
 
+#include "base/siphash.h"
 #include "gatehouse.h"
-#include "siphash.h"
 
 #include <stdbool.h>
 

@@ -2,6 +2,7 @@
 #include "api/admin.h"
 #include "api/everywhere.h"
 #include "api/watch.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/must.h"
 
@@ -332,6 +333,7 @@ struct api *api_new(const struct api_options *options)
     peer_trust_init(&api->peer_trust, options->peer_identities, options->trusted_proxies);
     api->auth_contract = contract_new(api->auth.descriptor);
     api->admin_contract = contract_new(api->admin.descriptor);
+    crypto_random(&api->bearer_secret, sizeof api->bearer_secret);
     api->watch = watch_new(api, options->domain->cache_lease);
     for (unsigned i = 0; i < METHOD_COUNT; i++)
         if (api->admin.descriptor->n_methods != METHOD_COUNT ||

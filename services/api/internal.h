@@ -4,6 +4,7 @@
 #define API_INTERNAL_H
 
 #include "api/api.h"
+#include "base/siphash.h"
 #include "call/authorization.h"
 #include "call/call.h"
 #include "call/peer.h"
@@ -27,6 +28,7 @@ struct api {
     struct peer_trust peer_trust;
     /* A struct introspecting to be used again: too large for malloc's quick lists, and one is wanted for each call. */
     _Atomic(struct introspecting *) spare;
+    struct siphash_key bearer_secret; /* see caller.c */
     struct watch *watch;
 };
 

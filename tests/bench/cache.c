@@ -9,9 +9,9 @@
  * can be faster than: one keyed hash, and one cache line that may be anywhere. Answers: calls, the threads' seconds of
  * CPU, seconds.
  */
+#include "base/siphash.h"
 #include "gatehouse.h"
 #include "pool.h"
-#include "siphash.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -156,7 +156,7 @@ static void ask(struct bench *bench, const char *token)
 static void reach_the_limit(struct bench *bench, const char *token)
 {
     static const struct siphash_key key = {1, 2};
-    size_t line = gatehouse_siphash(&key, token, strlen(token)).a & (bench->line_count - 1);
+    size_t line = siphash_of(&key, token, strlen(token)).a & (bench->line_count - 1);
     __atomic_fetch_add((int *)(void *)bench->lines[line], 1, __ATOMIC_RELAXED);
 }
 

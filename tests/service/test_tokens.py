@@ -44,6 +44,23 @@ class Callers(Base):
             self.assertEqual(error_of(lambda: self.daemon.introspect(plain, text))[:2],
                              ("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"))
 
+    def test_callers_in_turns_on_one_connection_are_each_who_they_are(self):
+        allowed, other = (self.daemon.issue(*self.make(name, ("resource_server",))).access_token for name in ("one", "another"))
+        denied = self.daemon.issue(*self.make("plain")).access_token
+
+        def refusal(caller):
+            return error_of(lambda: self.daemon.introspect(caller, denied))[0]
+        for _ in range(2):
+            for caller in (allowed, other, other):
+                self.assertTrue(self.daemon.introspect(caller, denied).active)
+            self.assertEqual(refusal(denied), "PERMISSION_DENIED")
+            self.assertEqual(refusal(allowed[:-1] + "-"), "UNAUTHENTICATED")
+            self.assertTrue(self.daemon.introspect(allowed, denied).active)
+            self.assertEqual(refusal(allowed + "x"), "UNAUTHENTICATED")
+        self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=allowed), metadata=Daemon.bearer(allowed), timeout=DEADLINE)
+        self.assertEqual(refusal(allowed), "UNAUTHENTICATED")
+        self.assertTrue(self.daemon.introspect(other, denied).active)
+
     def test_a_caller_may_show_its_secret_instead_of_a_token(self):
         client, secret = self.make("by secret", ("resource_server",))
         plain, plain_secret = self.make("not by secret")

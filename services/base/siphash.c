@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "siphash.h"
+#include "base/siphash.h"
 
 #include <endian.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void absorb(struct state *s, uint64_t word)
     s->v0 ^= word;
 }
 
-struct siphash gatehouse_siphash(const struct siphash_key *key, const void *bytes, size_t len)
+struct siphash siphash_of(const struct siphash_key *key, const void *bytes, size_t len)
 {
     const unsigned char *at = bytes;
     struct state s = {key->k0 ^ UINT64_C(0x736f6d6570736575), key->k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
