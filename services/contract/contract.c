@@ -115,6 +115,14 @@ static const message_proto *find_message(const file_set *set, const char *full_n
     return NULL;
 }
 
+static const field_proto *find_field(const message_proto *message, const char *name)
+{
+    for (size_t i = 0; message != NULL && i < message->n_field; i++)
+        if (strcmp(message->field[i]->name, name) == 0)
+            return message->field[i];
+    return NULL;
+}
+
 static const Google__Protobuf__ServiceDescriptorProto *find_service(const file_set *set, const char *full_name)
 {
     for (size_t i = 0; i < set->n_file; i++) {
@@ -178,10 +186,24 @@ static void set_rules(struct contract_field *to, const field_rules *rules)
         if (rules->repeated->items != NULL)
             set_rules(to, rules->repeated->items);
         return;
+    case GATEHOUSE__V1__FIELD_RULES__TYPE_MAP:
+        to->max_items = rules->map->max_pairs;
+        return;
     case GATEHOUSE__V1__FIELD_RULES__TYPE__NOT_SET:
     case _GATEHOUSE__V1__FIELD_RULES__TYPE__CASE_IS_INT_SIZE:
         break;
     }
+}
+
+static bool is_free(const struct contract_field *field)
+{
+    if (field->is_output)
+        return true;
+    if (field->field->type == PROTOBUF_C_TYPE_MESSAGE || field->is_required || field->is_identifier)
+        return false;
+    return !field->is_one_line && !field->is_readable && !field->is_named && !field->has_range &&
+           field->min_items == 0 && field->max_items == 0 && field->min_len == 0 && field->max_len == 0 &&
+           field->max_bytes == 0 && field->regex == NULL;
 }
 
 static void read_field(struct contract_field *to, const field_proto *from)
@@ -198,6 +220,22 @@ static void read_field(struct contract_field *to, const field_proto *from)
     protobuf_c_message_free_unpacked(rules == NULL ? NULL : &rules->base, NULL);
 }
 
+/* A map is a list of messages with a key and a value, whose rules stand with the map. */
+static void read_entry(struct contract_message *entry, const field_proto *map)
+{
+    const ProtobufCMessage *options = map->options == NULL ? NULL : &map->options->base;
+    field_rules *rules = option_message(options, OPTION_RULES, &gatehouse__v1__field_rules__descriptor);
+    if (rules != NULL && rules->type_case == GATEHOUSE__V1__FIELD_RULES__TYPE_MAP) {
+        const field_rules *of[] = {rules->map->keys, rules->map->values};
+        for (size_t i = 0; i < entry->count; i++) {
+            if (of[i] != NULL)
+                set_rules(&entry->fields[i], of[i]);
+            entry->fields[i].is_free = is_free(&entry->fields[i]);
+        }
+    }
+    protobuf_c_message_free_unpacked(rules == NULL ? NULL : &rules->base, NULL);
+}
+
 /* Messages */
 
 static bool has_fields(const ProtobufCMessageDescriptor *descriptor)
@@ -205,17 +243,6 @@ static bool has_fields(const ProtobufCMessageDescriptor *descriptor)
     return descriptor != &google__protobuf__timestamp__descriptor &&
            descriptor != &google__protobuf__duration__descriptor &&
            descriptor != &google__protobuf__field_mask__descriptor;
-}
-
-static bool is_free(const struct contract_field *field)
-{
-    if (field->is_output)
-        return true;
-    if (field->field->type == PROTOBUF_C_TYPE_MESSAGE || field->is_required || field->is_identifier)
-        return false;
-    return !field->is_one_line && !field->is_readable && !field->is_named && !field->has_range &&
-           field->min_items == 0 && field->max_items == 0 && field->min_len == 0 && field->max_len == 0 &&
-           field->max_bytes == 0 && field->regex == NULL;
 }
 
 static void note_mask(struct contract_message *message)
@@ -248,11 +275,13 @@ static struct contract_message *add_message(struct contract *contract, const fil
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         struct contract_field *field = &message->fields[i];
         field->field = &descriptor->fields[i];
-        for (size_t j = 0; described != NULL && j < described->n_field; j++)
-            if (strcmp(described->field[j]->name, field->field->name) == 0)
-                read_field(field, described->field[j]);
+        const field_proto *from = find_field(described, field->field->name);
+        if (from != NULL)
+            read_field(field, from);
         if (field->field->type == PROTOBUF_C_TYPE_MESSAGE && !field->is_output && has_fields(field->field->descriptor))
             field->message = add_message(contract, set, field->field->descriptor);
+        if (from != NULL && field->message != NULL)
+            read_entry(field->message, from);
         field->is_free = is_free(field);
     }
     note_mask(message);

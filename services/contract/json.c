@@ -141,6 +141,26 @@ static json_t *from_repeated(struct writer *writer, const ProtobufCMessage *mess
     return array;
 }
 
+/* A map: protobuf-c has a list of messages of key and value. A key is text. */
+static json_t *from_map(struct writer *writer, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+    json_t *object = json_object();
+    size_t count = *(size_t *)member(message, field->quantifier_offset);
+    ProtobufCMessage **entries = *(ProtobufCMessage ***)member(message, field->offset);
+    for (size_t i = 0; object != NULL && i < count; i++) {
+        const ProtobufCFieldDescriptor *fields = entries[i]->descriptor->fields;
+        json_t *key = from_text(writer, *(char **)member(entries[i], fields[0].offset));
+        json_t *value = from_value(writer, &fields[1], member(entries[i], fields[1].offset));
+        bool is_set = key != NULL && json_object_set_new(object, json_string_value(key), value) == 0;
+        json_decref(key);
+        if (!is_set) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
 static bool add_field(struct writer *writer, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                       json_t *object)
 {
@@ -148,7 +168,7 @@ static bool add_field(struct writer *writer, const ProtobufCMessage *message, co
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         if (*(size_t *)member(message, field->quantifier_offset) == 0 && !writer->is_whole)
             return true;
-        value = from_repeated(writer, message, field);
+        value = json_is_map(field) ? from_map(writer, message, field) : from_repeated(writer, message, field);
     } else {
         bool is_left_out = !writer->is_whole || field->type == PROTOBUF_C_TYPE_MESSAGE;
         if (is_default(field, member(message, field->offset)) && is_left_out)
@@ -365,6 +385,40 @@ static bool read_repeated(struct reader *reader, const ProtobufCFieldDescriptor 
     return to != NULL;
 }
 
+/* Where we are is ".name" behind the first `path_len` bytes now. */
+static void enter(struct reader *reader, const char *name, size_t path_len)
+{
+    snprintf(reader->path + path_len, sizeof reader->path - path_len, "%s%.*s", path_len == 0 ? "" : ".",
+             (int)utf8_fitting(name, NAME_SHOWN), name);
+    utf8_trim(reader->path);
+}
+
+static bool read_map(struct reader *reader, const ProtobufCFieldDescriptor *field, const json_t *json,
+                     ProtobufCMessage *message)
+{
+    const char *key;
+    json_t *value;
+    if (!json_is_object(json))
+        return fail(reader, "must be an object");
+    ProtobufCMessage **to = (ProtobufCMessage **)(void *)extend(reader, message, field, json_object_size(json));
+    size_t *count = member(message, field->quantifier_offset), path_len = strlen(reader->path);
+    if (to == NULL)
+        return false;
+    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+    {
+        enter(reader, key, path_len);
+        ProtobufCMessage *entry = json_new_message(reader->arena, field->descriptor);
+        const ProtobufCFieldDescriptor *fields = entry->descriptor->fields;
+        *(char **)member(entry, fields[0].offset) = arena_text(reader->arena, key);
+        if (!read_value(reader, &fields[1], value, member(entry, fields[1].offset)))
+            return false;
+        *to++ = entry;
+        ++*count;
+    }
+    reader->path[path_len] = '\0';
+    return true;
+}
+
 static const ProtobufCFieldDescriptor *find_field(struct reader *reader, const ProtobufCMessageDescriptor *descriptor,
                                                   const char *name)
 {
@@ -377,6 +431,8 @@ static bool read_field(struct reader *reader, const ProtobufCFieldDescriptor *fi
 {
     if (json_is_null(json))
         return true;
+    if (json_is_map(field))
+        return read_map(reader, field, json, message);
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return read_repeated(reader, field, json, message);
     return read_value(reader, field, json, member(message, field->offset));
@@ -394,9 +450,7 @@ static bool read_message(struct reader *reader, const json_t *json, ProtobufCMes
     uint64_t seen = 0; /* expireTime and expire_time are one field */
     json_object_foreach((json_t *)(uintptr_t)json, name, value)
     {
-        snprintf(reader->path + path_len, sizeof reader->path - path_len, "%s%.*s", path_len == 0 ? "" : ".",
-                 (int)utf8_fitting(name, NAME_SHOWN), name);
-        utf8_trim(reader->path);
+        enter(reader, name, path_len);
         const ProtobufCFieldDescriptor *field = find_field(reader, message->descriptor, name);
         if (field == NULL)
             return fail(reader, "there is no such field");
@@ -466,7 +520,7 @@ bool json_set_text(struct arena *arena, ProtobufCMessage *message, const char *p
     const ProtobufCFieldDescriptor *field = name == NULL ? NULL : find_field(&reader, message->descriptor, name);
     if (field == NULL)
         return fail(&reader, "there is no such parameter");
-    if (path[len] == '\0')
+    if (path[len] == '\0' && !json_is_map(field))
         return set_field(&reader, message, field, text);
     if (field->type != PROTOBUF_C_TYPE_MESSAGE || field->label == PROTOBUF_C_LABEL_REPEATED)
         return fail(&reader, "there is no such parameter");

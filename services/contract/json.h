@@ -2,7 +2,8 @@
 /*
  * Any protobuf-c message to and from proto3 JSON (protobuf.dev/programming-guides/json): lowerCamelCase names
  * (snake_case is read too), 64-bit integers as text, enums by name, bytes as base64, Timestamp as RFC 3339, Duration as
- * "3.5s", FieldMask as "name,expireTime". What is not known is refused by its name, never skipped.
+ * "3.5s", FieldMask as "name,expireTime", a map of texts as an object. What is not known is refused by its name, never
+ * skipped.
  */
 #ifndef CONTRACT_JSON_H
 #define CONTRACT_JSON_H

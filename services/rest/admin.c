@@ -47,7 +47,10 @@ static ProtobufCMessage *read_body(struct http_request *request, const ProtobufC
         return json_new_message(&request->arena, descriptor);
     json_t *json = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL) {
-        snprintf(why, JSON_WHY_MAX, "the body is no JSON: line %d, column %d", error.line, error.column);
+        bool is_double = json_error_code(&error) == json_error_duplicate_key;
+        snprintf(why, JSON_WHY_MAX, "%s: line %d, column %d",
+                 is_double ? "the body has a name twice in one object" : "the body is no JSON", error.line,
+                 error.column);
         return NULL;
     }
     ProtobufCMessage *message = json_to_message(&request->arena, descriptor, json, why);

@@ -126,11 +126,25 @@ static json_t *element(struct making *making, const ProtobufCFieldDescriptor *fi
     }
 }
 
+/* An object whose names are anybody's. */
+static json_t *of_map(struct making *making, const ProtobufCFieldDescriptor *map, const struct contract_field *rules)
+{
+    const ProtobufCMessageDescriptor *entry = map->descriptor;
+    const struct contract_field *of = rules == NULL || rules->message == NULL ? NULL : rules->message->fields;
+    json_t *schema = json_pack("{s:s, s:o}", "type", "object", "additionalProperties",
+                               element(making, &entry->fields[1], of == NULL ? NULL : &of[1]));
+    if (of != NULL)
+        json_object_set_new(schema, "propertyNames", of_text(&of[0]));
+    add_number(schema, "maxProperties", rules == NULL ? 0 : rules->max_items);
+    return schema;
+}
+
 static json_t *of_field(struct making *making, const ProtobufCMessageDescriptor *message,
                         const ProtobufCFieldDescriptor *field, const struct contract_field *rules)
 {
-    json_t *schema = element(making, field, rules);
-    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+    bool is_map = json_is_map(field);
+    json_t *schema = is_map ? of_map(making, field, rules) : element(making, field, rules);
+    if (field->label == PROTOBUF_C_LABEL_REPEATED && !is_map) {
         schema = json_pack("{s:s, s:o}", "type", "array", "items", schema);
         add_number(schema, "minItems", rules == NULL ? 0 : rules->min_items);
         add_number(schema, "maxItems", rules == NULL ? 0 : rules->max_items);

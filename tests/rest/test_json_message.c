@@ -53,6 +53,7 @@ static void what_is_written_is_read_again(void **state)
          "\"validateOnly\":true}"),
         ("{\"credential\":{\"createTime\":\"0001-01-01T00:00:00Z\",\"updateTime\":\"9999-12-31T23:59:59.123456789Z\","
          "\"deleteTime\":\"2024-02-29T00:00:00.500Z\",\"purgeTime\":\"1969-12-31T23:59:59.000001Z\"}}"),
+        "{\"credential\":{\"labels\":{\"b\":\"1\",\"a/x\":\"\"}}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         ProtobufCMessage *message = read(&gatehouse__v1__update_credential_request__descriptor, texts[i]);
