@@ -130,6 +130,12 @@ void admin_tell_roles(struct admin_call *admin, const struct role_set *before, c
 void admin_tell_secrets(struct admin_call *admin, const struct credential *before, const struct credential *after);
 void admin_tell_ended(struct admin_call *admin);
 
+/* Labels (admin_labels.c): the map of a request as rules/label.h has them, and back; each in the answer's memory. And
+ * what became of each, for the audit log. */
+const char *admin_read_labels(struct admin_call *admin, size_t count, Gatehouse__V1__Credential__LabelsEntry **entries);
+Gatehouse__V1__Credential__LabelsEntry **admin_labels(struct admin_call *admin, const char *labels, size_t *ret_count);
+void admin_tell_labels(struct admin_call *admin, const char *before, const char *after);
+
 /* LAST_ADMINISTRATOR, if the work leaves none. */
 enum status admin_keep_administrator(struct admin_call *admin);
 
@@ -160,7 +166,8 @@ struct filter {
     struct filter_term terms[FILTER_TERMS];
     size_t count;
 };
-/* Each term must be one of `allowed`, written field and operator ("name:", "role="), NULL-ended. INVALID_FIELD. */
+/* Each term must be one of `allowed`, written field and operator ("name:", "role="), NULL-ended; "labels.=" stands for
+ * those of every key. INVALID_FIELD. */
 enum status filter_parse(struct call *call, struct arena *arena, const char *text, const char *const *allowed,
                          struct filter *ret_filter);
 /* RFC 3339 to microseconds. */

@@ -121,6 +121,8 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     message->delete_time = admin_time(admin, credential->deleted);
     message->last_use_time = admin_time(admin, credential->last_used);
     message->self_rotation = credential->self_rotation;
+    message->contact = arena_text(&admin->arena, credential->contact);
+    message->labels = admin_labels(admin, credential->labels, &message->n_labels);
     struct settings settings = memory_settings(admin->calling.api->domain->memory);
     if (credential->deleted != 0)
         message->purge_time = admin_time(admin, credential->deleted + settings.deletion_retention);

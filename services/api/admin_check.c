@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request must be before anything is done: etags, masks, roles, request ids. */
 #include "api/admin.h"
+#include "contract/json_special.h"
 #include "domain/administrator.h"
 #include "records/request.h"
 
@@ -90,8 +91,37 @@ bool admin_mask_has(const Google__Protobuf__FieldMask *mask, const char *field)
 
 /* Repeated requests */
 
+static const char *key_of(const ProtobufCMessage *entry)
+{
+    return *(char *const *)(const void *)((const char *)entry + entry->descriptor->fields[0].offset);
+}
+
+/* The order of a map's entries says nothing, and some programs send another each time. Those of one key stay as they
+ * are: the last one counts. Of maps in a message within the request, as there are. */
+static void sort_maps(const ProtobufCMessage *message)
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        const char *member = (const char *)message + field->offset;
+        if (json_is_map(field)) {
+            const ProtobufCMessage **entries = *(const ProtobufCMessage ***)(uintptr_t)member;
+            size_t count = *(const size_t *)(const void *)((const char *)message + field->quantifier_offset);
+            for (size_t j = 1; j < count; j++)
+                for (size_t k = j; k > 0 && strcmp(key_of(entries[k - 1]), key_of(entries[k])) > 0; k--) {
+                    const ProtobufCMessage *entry = entries[k];
+                    entries[k] = entries[k - 1];
+                    entries[k - 1] = entry;
+                }
+        } else if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->label != PROTOBUF_C_LABEL_REPEATED &&
+                   *(const ProtobufCMessage *const *)(const void *)member != NULL) {
+            sort_maps(*(const ProtobufCMessage *const *)(const void *)member);
+        }
+    }
+}
+
 static void request_digest(struct admin_call *admin, uint8_t digest[static SHA256_BYTES])
 {
+    sort_maps(admin->request);
     size_t len = protobuf_c_message_get_packed_size(admin->request);
     uint8_t *bytes = arena_alloc(&admin->arena, len + 1);
     protobuf_c_message_pack(admin->request, bytes);

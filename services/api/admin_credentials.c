@@ -23,6 +23,8 @@ static enum status read_new(struct admin_call *admin, const Gatehouse__V1__Creat
     credential->name = wanted->name;
     credential->owner = wanted->owner;
     credential->self_rotation = wanted->self_rotation;
+    credential->contact = wanted->contact;
+    credential->labels = admin_read_labels(admin, wanted->n_labels, wanted->labels);
     return STATUS_OK;
 }
 
@@ -44,6 +46,8 @@ enum status create_credential(struct admin_call *admin)
     admin->detail = arena_format(&admin->arena, "name: %s; roles: %s", credential->name,
                                  admin_join(admin, request->n_roles, request->roles));
     admin_tell(admin, "self rotation", "no", credential->self_rotation ? "yes" : "no");
+    admin_tell_text(admin, "contact", "", credential->contact);
+    admin_tell_labels(admin, "", credential->labels);
     response->credential = admin_credential(admin, credential);
     if (!admin->is_dry) {
         response->secret_key = secret;
@@ -64,7 +68,8 @@ enum status get_credential(struct admin_call *admin)
     return STATUS_OK;
 }
 
-static void read_update(const Gatehouse__V1__UpdateCredentialRequest *request, struct credential *credential)
+static void read_update(struct admin_call *admin, const Gatehouse__V1__UpdateCredentialRequest *request,
+                        struct credential *credential)
 {
     const Gatehouse__V1__Credential *wanted = request->credential;
     if (admin_mask_has(request->update_mask, "name"))
@@ -73,6 +78,10 @@ static void read_update(const Gatehouse__V1__UpdateCredentialRequest *request, s
         credential->owner = wanted->owner;
     if (admin_mask_has(request->update_mask, "self_rotation"))
         credential->self_rotation = wanted->self_rotation;
+    if (admin_mask_has(request->update_mask, "contact"))
+        credential->contact = wanted->contact;
+    if (admin_mask_has(request->update_mask, "labels"))
+        credential->labels = admin_read_labels(admin, wanted->n_labels, wanted->labels);
     if (admin_mask_has(request->update_mask, "expire_time")) {
         credential->expires = read_time(wanted->expire_time, 0);
         if (wanted->expire_time != NULL && credential->expires == 0) /* 1970 is in the past; 0 would mean never */
@@ -89,11 +98,13 @@ enum status update_credential(struct admin_call *admin)
     if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
     struct credential before = *credential;
-    read_update(request, credential);
+    read_update(admin, request, credential);
     admin_tell_text(admin, "name", before.name, credential->name);
     admin_tell_text(admin, "owner", before.owner, credential->owner);
     admin_tell_time(admin, "expires", before.expires, credential->expires);
     admin_tell(admin, "self rotation", before.self_rotation ? "yes" : "no", credential->self_rotation ? "yes" : "no");
+    admin_tell_text(admin, "contact", before.contact, credential->contact);
+    admin_tell_labels(admin, before.labels, credential->labels);
     if (admin->detail[0] != '\0')
         TRY(name_taken(admin, credential_update(&admin->work, credential)));
     TRY(admin_keep_administrator(admin));

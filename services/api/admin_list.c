@@ -5,8 +5,10 @@
  */
 #include "api/admin.h"
 #include "base/utf8.h"
+#include "rules/label.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -69,11 +71,29 @@ static bool has_status(const struct credential_facts *facts, const char *status,
     return true; /* any */
 }
 
+/* "labels.team" = or : "payments". */
+static bool has_label(const char *labels, const struct filter_term *term)
+{
+    const char *key = term->field + strlen("labels.");
+    struct label label;
+    if (!label_find(labels, key, strlen(key), &label))
+        return false;
+    if (term->op == '=')
+        return label.value_len == strlen(term->value) && strncmp(label.value, term->value, label.value_len) == 0;
+    char value[LABEL_VALUE_MAX + 1];
+    snprintf(value, sizeof value, "%.*s", (int)label.value_len, label.value);
+    return utf8_contains(value, term->value);
+}
+
 static bool matches(const struct listing *listing, const struct credential_facts *facts, const struct filter_term *term)
 {
     int64_t time = 0, now = listing->admin->work.now;
     if (strcmp(term->field, "name") == 0)
         return utf8_contains(facts->name, term->value);
+    if (strcmp(term->field, "contact") == 0)
+        return utf8_contains(facts->contact, term->value);
+    if (strncmp(term->field, "labels.", strlen("labels.")) == 0)
+        return has_label(facts->labels, term);
     if (strcmp(term->field, "owner") == 0)
         return strcmp(facts->owner, term->value) == 0;
     if (strcmp(term->field, "client_id") == 0)
@@ -303,8 +323,8 @@ static enum status find(struct listing *listing, const char *cursor)
 
 enum status list_credentials(struct admin_call *admin)
 {
-    static const char *const allowed[] = {
-        "name:", "role=", "granted=", "owner=", "client_id=", "status=", "expires<", NULL};
+    static const char *const allowed[] = {"name:",    "role=",    "granted=", "owner=",   "client_id=", "status=",
+                                          "expires<", "contact:", "labels.=", "labels.:", NULL};
     const Gatehouse__V1__ListCredentialsRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__ListCredentialsResponse, gatehouse__v1__list_credentials_response__init);
     struct call *call = admin_fails(admin);

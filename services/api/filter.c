@@ -38,9 +38,12 @@ static const char *read_value(struct arena *arena, const char *at, const char **
 
 static bool is_allowed(const char *const *allowed, const struct filter_term *term)
 {
+    size_t named = strlen(term->field);
     for (; *allowed != NULL; allowed++) {
         size_t len = strlen(*allowed) - 1;
-        if ((*allowed)[len] == term->op && strlen(term->field) == len && strncmp(*allowed, term->field, len) == 0)
+        bool has_key = len > 0 && (*allowed)[len - 1] == '.';
+        if ((*allowed)[len] == term->op && (has_key ? named > len : named == len) &&
+            strncmp(*allowed, term->field, len) == 0)
             return true;
     }
     return false;
@@ -49,6 +52,8 @@ static bool is_allowed(const char *const *allowed, const struct filter_term *ter
 static const char *read_term(struct arena *arena, const char *at, struct filter_term *term)
 {
     size_t len = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+    if (at[len] == '.') /* and the key of a map */
+        len += strspn(at + len, "abcdefghijklmnopqrstuvwxyz0123456789._/-");
     term->field = arena_format(arena, "%.*s", (int)len, at);
     term->op = at[len];
     if (len == 0 || term->op == '\0' || strchr(":=<>", term->op) == NULL)

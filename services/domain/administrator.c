@@ -72,7 +72,7 @@ static enum status create_first_tx(struct store_tx *tx, void *arg)
     work_begin(work, tx);
     struct credential *credential = arena_new(work->arena, struct credential);
     credential->name = first->name;
-    credential->owner = "";
+    credential->owner = credential->contact = credential->labels = "";
     TRY(credential_create(work, credential, &roles, first->secret));
     snprintf(first->client_id, CLIENT_ID_LEN + 1, "%s", credential->client_id);
     return audit_row_append(tx, &(struct audit_event){

@@ -11,12 +11,13 @@
 enum { ROLE_WORDS = ROLES_MAX / 64 };
 
 /* Behind it: the words of the roles that were granted, then of those that are effective, each up to the last one that
- * is not zero; the secret keys; the networks; name and owner, each with its NUL. */
+ * is not zero; the secret keys; the networks; name, owner, contact and labels, each with its NUL. */
 struct packed_facts {
     int64_t expires, deleted, suspended, epoch, version;
     uint8_t granted_words, effective_words, secret_count, network_count;
     bool is_effective_granted; /* the same roles, which stand here once */
     bool is_observed;
+    uint16_t owner_size, contact_size; /* with their NUL: who calls pays for no look at what only a list wants */
     uint64_t words[];
 };
 static_assert(sizeof(((struct role_set *)NULL)->words) == ROLE_WORDS * sizeof(uint64_t));
@@ -36,10 +37,12 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
     bool is_same = role_set_equal(&facts->granted, &facts->effective);
     uint8_t granted = count_words(&facts->granted), effective = is_same ? 0 : count_words(&facts->effective);
     size_t name = strlen(facts->name) + 1, owner = strlen(facts->owner) + 1;
+    size_t contact = strlen(facts->contact) + 1, labels = strlen(facts->labels) + 1;
     size_t roles = (size_t)(granted + effective) * sizeof(uint64_t);
     size_t secrets = (size_t)facts->secret_count * sizeof facts->secrets[0];
     size_t networks = (size_t)facts->sources.count * sizeof facts->sources.networks[0];
-    struct packed_facts *packed = must(malloc(sizeof *packed + roles + secrets + networks + name + owner));
+    size_t texts = name + owner + contact + labels;
+    struct packed_facts *packed = must(malloc(sizeof *packed + roles + secrets + networks + texts));
     *packed = (struct packed_facts){.expires = facts->expires,
                                     .deleted = facts->deleted,
                                     .suspended = facts->suspended,
@@ -50,7 +53,9 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
                                     .secret_count = (uint8_t)facts->secret_count,
                                     .network_count = (uint8_t)facts->sources.count,
                                     .is_effective_granted = is_same,
-                                    .is_observed = facts->sources.is_observed};
+                                    .is_observed = facts->sources.is_observed,
+                                    .owner_size = (uint16_t)owner,
+                                    .contact_size = (uint16_t)contact};
     char *end = (char *)packed->words;
     end = mempcpy(end, facts->granted.words, granted * sizeof(uint64_t));
     end = mempcpy(end, facts->effective.words, effective * sizeof(uint64_t));
@@ -58,13 +63,20 @@ struct packed_facts *packed_facts_new(const struct credential_facts *facts)
     if (networks > 0)
         end = mempcpy(end, facts->sources.networks, networks);
     end = mempcpy(end, facts->name, name);
-    memcpy(end, facts->owner, owner);
+    end = mempcpy(end, facts->owner, owner);
+    end = mempcpy(end, facts->contact, contact);
+    memcpy(end, facts->labels, labels);
     return packed;
 }
 
-/* Its word is both texts, which are empty. */
-static const struct packed_facts purged = {
-    .deleted = 1, .epoch = INT64_MAX, .version = INT64_MAX, .is_effective_granted = true, .words = {0}};
+/* Its word is its four texts, which are empty. */
+static const struct packed_facts purged = {.deleted = 1,
+                                           .epoch = INT64_MAX,
+                                           .version = INT64_MAX,
+                                           .is_effective_granted = true,
+                                           .owner_size = 1,
+                                           .contact_size = 1,
+                                           .words = {0}};
 
 const struct packed_facts *packed_facts_purged(void)
 {
@@ -109,4 +121,6 @@ void packed_facts_read(const struct packed_facts *packed, struct credential_fact
     char *texts = (char *)(networks + packed->network_count);
     facts->name = texts;
     facts->owner = texts + strlen(texts) + 1;
+    facts->contact = facts->owner + packed->owner_size;
+    facts->labels = facts->contact + packed->contact_size;
 }

@@ -47,6 +47,8 @@ static enum status read_credential(const struct store_row *row, void *arg)
     credential->resumed = store_row_int(row, 15);
     credential->warned = store_row_int(row, 16);
     credential->last_from = arena_text(loading->arena, store_row_text(row, 17));
+    credential->contact = arena_text(loading->arena, store_row_text(row, 20));
+    credential->labels = arena_text(loading->arena, store_row_text(row, 21));
     loading->credential = credential;
     return read_sources(row, loading->arena, &credential->sources);
 }
@@ -119,7 +121,7 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
 
 #define CREDENTIAL_COLUMNS \
     "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, " \
-    "announce, self_rotation, suspended, resumed, warned, last_from, networks, networks_observed"
+    "announce, self_rotation, suspended, resumed, warned, last_from, networks, networks_observed, contact, labels"
 
 enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
                                 struct credential **ret_credential)
@@ -255,12 +257,13 @@ enum status credential_row_insert(struct store_tx *tx, const struct credential *
     return store_run(
         tx,
         "INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
-        " last_used, created_by, announce, self_rotation, networks, networks_observed)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9, $10, $11, $12)",
+        " last_used, created_by, announce, self_rotation, networks, networks_observed, contact, labels)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, 1, 0, $8, $9, $10, $11, $12, $13, $14)",
         NULL, NULL, store_int(credential->id), store_text(credential->client_id), store_text(credential->name),
         owner_value(credential), store_int(credential->created), store_int(credential->updated),
         store_int(credential->expires), store_text(credential->created_by), store_int(credential->announce),
-        store_int(credential->self_rotation), store_text(networks), store_int(credential->sources.is_observed));
+        store_int(credential->self_rotation), store_text(networks), store_int(credential->sources.is_observed),
+        store_text(credential->contact), store_text(credential->labels));
 }
 
 enum status credential_row_save(struct store_tx *tx, const struct credential *credential)
@@ -271,12 +274,13 @@ enum status credential_row_save(struct store_tx *tx, const struct credential *cr
         tx,
         "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
         " version = $7, announce = $8, self_rotation = $9, suspended = $10, resumed = $11,"
-        " warned = $12, networks = $13, networks_observed = $14 WHERE id = $15",
+        " warned = $12, networks = $13, networks_observed = $14, contact = $15, labels = $16 WHERE id = $17",
         NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
         store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
         store_int(credential->version), store_int(credential->announce), store_int(credential->self_rotation),
         store_int(credential->suspended), store_int(credential->resumed), store_int(credential->warned),
-        store_text(networks), store_int(credential->sources.is_observed), store_int(credential->id));
+        store_text(networks), store_int(credential->sources.is_observed), store_text(credential->contact),
+        store_text(credential->labels), store_int(credential->id));
 }
 
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)

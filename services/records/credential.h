@@ -29,7 +29,9 @@ struct credential {
     int64_t id;
     char client_id[CLIENT_ID_LEN + 1];
     const char *name;
-    const char *owner; /* "": none */
+    const char *owner;   /* "": none */
+    const char *contact; /* "": none */
+    const char *labels;  /* as rules/label.h has them */
     int64_t created;
     int64_t updated;
     int64_t expires;    /* 0: never */

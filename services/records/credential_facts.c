@@ -15,6 +15,8 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     memcpy(facts->client_id, credential->client_id, sizeof facts->client_id);
     facts->name = must_copy(credential->name);
     facts->owner = must_copy(credential->owner);
+    facts->contact = must_copy(credential->contact);
+    facts->labels = must_copy(credential->labels);
     facts->expires = credential->expires;
     facts->deleted = credential->deleted;
     facts->suspended = credential->suspended;
@@ -61,6 +63,8 @@ static enum status read_facts(const struct store_row *row, void *arg)
     facts->version = store_row_int(row, 7);
     facts->last_used = store_row_int(row, 8);
     facts->suspended = store_row_int(row, 9);
+    facts->contact = must_copy(store_row_text(row, 12));
+    facts->labels = must_copy(store_row_text(row, 13));
     facts->sources.is_observed = store_row_int(row, 11) != 0;
     struct network networks[SOURCE_NETWORKS_MAX];
     if (!source_parse(store_row_text(row, 10), networks, &facts->sources.count))
@@ -114,7 +118,7 @@ static enum status load(struct store_tx *tx, int64_t now, struct loading *loadin
 {
     TRY(store_run(tx,
                   "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended,"
-                  " networks, networks_observed"
+                  " networks, networks_observed, contact, labels"
                   " FROM credential ORDER BY id",
                   read_facts, loading));
     TRY(store_run(tx, "SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential",

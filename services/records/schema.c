@@ -130,6 +130,8 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE credential ADD COLUMN networks TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE credential ADD COLUMN networks_observed BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE credential ADD COLUMN last_from TEXT NOT NULL DEFAULT '';"
+                             "ALTER TABLE credential ADD COLUMN contact TEXT NOT NULL DEFAULT '';"
+                             "ALTER TABLE credential ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
                              /* what GetServerStatus tells; beat: it says so as often as that, in microseconds */
                              "ALTER TABLE process ADD COLUMN program BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE process ADD COLUMN beat BIGINT NOT NULL DEFAULT 60000000;"
@@ -180,7 +182,7 @@ static const struct store_table tables[] = {
     {"user_role", 2, 4, {{"user_id", 't'}, {"role", 'i'}, {"granted", 'i'}, {"revoked", 'i'}}},
     {"credential",
      1,
-     20,
+     22,
      {{"id", 'i'},
       {"client_id", 't'},
       {"name", 't'},
@@ -200,7 +202,9 @@ static const struct store_table tables[] = {
       {"warned", 'i'},
       {"networks", 't'},
       {"networks_observed", 'i'},
-      {"last_from", 't'}}},
+      {"last_from", 't'},
+      {"contact", 't'},
+      {"labels", 't'}}},
     {"secret",
      1,
      8,

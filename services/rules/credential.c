@@ -14,6 +14,8 @@ void credential_facts_free(struct credential_facts *facts)
     free(facts->name);
     free(facts->owner);
     free(facts->sources.networks);
+    free(facts->contact);
+    free(facts->labels);
     free(facts);
 }
 

@@ -29,6 +29,8 @@ struct credential_facts {
     char client_id[CLIENT_ID_LEN + 1];
     char *name;
     char *owner;       /* "": none */
+    char *contact;     /* "": none */
+    char *labels;      /* as rules/label.h has them */
     int64_t expires;   /* 0: never */
     int64_t deleted;   /* 0: living */
     int64_t suspended; /* 0: not */

@@ -68,6 +68,7 @@ static enum status add_credentials(struct store_tx *tx, void *arg)
         credential->name = arena_format(&filling->arena, "credential %ld", i);
         credential->owner =
             filling->owner_count == 0 ? "" : arena_format(&filling->arena, "owner %ld", i % filling->owner_count);
+        credential->contact = credential->labels = "";
         TRY(credential_create(&filling->work, credential, &roles, secret));
         if (i == 0)
             filling->first_credential = credential->id;

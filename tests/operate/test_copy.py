@@ -88,7 +88,7 @@ class Case(unittest.TestCase):
         ask(daemon.admin.UpdateSettings,
             pb.UpdateSettingsRequest(settings=settings, update_mask={"paths": ["max_tokens_per_credential"]}))
         ask(daemon.admin.CreateCredential, pb.CreateCredentialRequest(
-            credential=pb.Credential(name="Once"), roles=["work_creator"], request_id="once"))
+            credential=pb.Credential(name="Once", contact="Ann", labels={"team": "payments"}), roles=["work_creator"], request_id="once"))
         live, dead = [admin], []
         for number in range(12):
             made = daemon.create(admin, f"Third party {number} \N{SNOWMAN}", owner="anna@example.com" if number == 3 else "")

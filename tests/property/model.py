@@ -57,6 +57,7 @@ class Credential:
         self.is_due = False  # its retention was over at some time: it may be purged
         self.old_etags = []
         self.self_rotation = False
+        self.contact, self.labels = "", {}
 
     def granted(self):
         return {role for role, is_granted in self.grants.items() if is_granted}

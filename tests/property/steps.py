@@ -58,6 +58,12 @@ class CredentialSteps(Harness):
         return [DELETED] * (credential.deleted is not None) + [STALE] * is_stale + \
             [NO_CREDENTIAL] * credential.is_due
 
+    def some_contact(self):
+        return self.random.choice(["", "Ann <ann@example.com>", "Ben"])
+
+    def some_labels(self):
+        return {key: self.random.choice("ab") for key in ("team", "env", "0") if self.chance(0.4)}
+
     def step_create(self):
         rng, model = self.random, self.model
         if sum(not c.deleted for c in model.credentials.values()) > 30:
@@ -69,7 +75,8 @@ class CredentialSteps(Harness):
         owner = rng.choice(USERS) if self.chance(0.5) else ""
         request = pb.CreateCredentialRequest(
             credential=pb.Credential(name=taken.name if taken else f"c{self.made}", owner=owner,
-                                     self_rotation=self.chance(0.7)), roles=roles,
+                                     self_rotation=self.chance(0.7), contact=self.some_contact(), labels=self.some_labels()),
+            roles=roles,
             request_id=f"r{self.made}" if self.chance(0.3) else "", validate_only=is_dry)
         if expires:
             request.credential.expire_time.FromMicroseconds(expires)
@@ -85,6 +92,7 @@ class CredentialSteps(Harness):
         self.expect(len(credential.secrets) == (not is_dry) and bool(message.client_id) != is_dry,
                     "a credential that is made has a client ID and a secret key; with validate_only there is neither", message)
         credential.self_rotation = request.credential.self_rotation
+        credential.contact, credential.labels = request.credential.contact, dict(request.credential.labels)
         if not is_dry:
             self.expect(message.client_id not in model.credentials, "a client ID twice")
             model.credentials[message.client_id] = credential
@@ -140,6 +148,9 @@ class CredentialSteps(Harness):
             f"granted={role}": lambda c, now: not c.deleted and role in c.granted(),
             f"owner={owner}": lambda c, now: not c.deleted and c.owner == owner,
             'name:"C1"': lambda c, now: not c.deleted and "c1" in c.name.lower(),
+            "contact:ann": lambda c, now: not c.deleted and "ann" in c.contact.lower(),
+            "labels.team=a": lambda c, now: not c.deleted and c.labels.get("team") == "a",
+            'labels.env:""': lambda c, now: not c.deleted and "env" in c.labels,
         }
         text = rng.choice(sorted(tests))
         self.note(f"list {text!r}")
@@ -180,11 +191,16 @@ class CredentialSteps(Harness):
             errors += [TAKEN] * (taken not in (None, credential))
         if self.chance(0.4):
             fields["owner"] = rng.choice(USERS + ["", credential.owner])
+        if self.chance(0.3):
+            fields["contact"] = self.some_contact()
+        if self.chance(0.3):
+            fields["labels"] = self.some_labels()
         if self.chance(0.4) or not fields:
             fields["expires"] = None if self.chance(0.4) else random_expiry(rng, self.clock.read(), self.chance(0.2))
         request = pb.UpdateCredentialRequest(
             credential=pb.Credential(client_id=credential.client_id, etag=etag, name=fields.get("name", "ignored"),
-                                     owner=fields.get("owner", "ignored")), validate_only=is_dry,
+                                     owner=fields.get("owner", "ignored"), contact=fields.get("contact", "ignored"),
+                                     labels=fields.get("labels", {"ignored": "x"})), validate_only=is_dry,
             update_mask=FieldMask(paths=[{"expires": "expire_time"}.get(field, field) for field in fields]))
         if fields.get("expires"):
             request.credential.expire_time.FromMicroseconds(fields["expires"])

@@ -2,6 +2,7 @@
 /* The rules, linked with nothing else of services/: no store, no lock, no clock. */
 #include "rules/audit.h"
 #include "rules/change.h"
+#include "rules/label.h"
 #include "rules/token.h"
 #include "rules/usage.h"
 
@@ -52,6 +53,26 @@ static void a_token_is_active_while_it_is_used_and_its_credential_lives(void **s
     credential.suspended = 0;
     credential.expires = NOW;
     assert_false(token_is_active(&token, &credential, &limits, NOW));
+}
+
+static void a_label_is_found_by_its_whole_key(void **state)
+{
+    (void)state;
+    static const char labels[] = "env=\nteam=a=b\nteams=c\n";
+    static const char *const values[] = {"", "a=b", "c"};
+    struct label label;
+    size_t count = 0;
+    for (const char *at = labels; (at = label_next(at, &label)) != NULL; count++) {
+        assert_int_equal(label.value_len, strlen(values[count]));
+        assert_memory_equal(label.value, values[count], label.value_len);
+    }
+    assert_int_equal(count, 3);
+    assert_true(label_find(labels, "team", 4, &label));
+    assert_int_equal(label.value_len, 3);
+    assert_false(label_find(labels, "tea", 3, &label));
+    assert_false(label_find(labels, "teamss", 6, &label));
+    assert_false(label_find("", "team", 4, &label));
+    assert_null(label_next("no label", &label));
 }
 
 static int letter(const void *catalogue, const char *id)
@@ -177,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_credential_is_live_until_it_expires_is_suspended_or_deleted),
         cmocka_unit_test(a_token_is_active_while_it_is_used_and_its_credential_lives),
+        cmocka_unit_test(a_label_is_found_by_its_whole_key),
         cmocka_unit_test(what_is_required_and_not_carried_is_missing_in_its_order),
         cmocka_unit_test(a_client_id_is_a_uuid_of_version_4),
         cmocka_unit_test(a_use_from_outside_every_network_is_refused),

@@ -146,7 +146,7 @@ struct credential *make_credential(struct fixture *fixture, const char *name, co
 {
     struct making making = {.credential = arena_new(&fixture->arena, struct credential)};
     making.credential->name = arena_text(&fixture->arena, name);
-    making.credential->owner = "";
+    making.credential->owner = making.credential->contact = making.credential->labels = "";
     role_set_add(&making.roles, directory_role_number(fixture->domain->memory->directory, role));
     assert_int_equal(do_work(fixture, create, &making, NULL), STATUS_OK);
     return making.credential;

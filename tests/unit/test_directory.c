@@ -18,6 +18,8 @@ static struct credential_facts *make_facts(int64_t id, int64_t version, bool is_
     snprintf(text, sizeof text, "version %" PRId64, version);
     facts->name = must_copy(text);
     facts->owner = must_copy("");
+    facts->contact = must_copy(text);
+    facts->labels = must_copy("");
     facts->epoch = 1;
     facts->version = version;
     facts->deleted = is_deleted ? 1 : 0;

@@ -467,6 +467,8 @@ static enum status make_various(struct work *work, void *arg)
         struct credential *credential = arena_new(work->arena, struct credential);
         credential->name = arena_format(work->arena, "various %d", i);
         credential->owner = i % 3 == 0 ? "owner" : i % 3 == 1 ? "nobody" : "";
+        credential->contact = i % 2 == 0 ? "" : arena_format(work->arena, "contact %d", i);
+        credential->labels = i % 5 < 2 ? "" : arena_format(work->arena, "number=%d\nteam=x\n", i);
         credential->expires = i % 4 == 0 ? work->now + MINUTE : 0;
         struct network networks[SOURCE_NETWORKS_MAX];
         assert_true(source_parse(i % 2 == 0 ? "10.0.0.0/8 2001:db8::/32" : "", networks, &credential->sources.count));
@@ -488,6 +490,8 @@ static void assert_same(const struct credential_facts *one, const struct credent
     assert_string_equal(one->client_id, other->client_id);
     assert_string_equal(one->name, other->name);
     assert_string_equal(one->owner, other->owner);
+    assert_string_equal(one->contact, other->contact);
+    assert_string_equal(one->labels, other->labels);
     assert_int_equal(one->expires, other->expires);
     assert_int_equal(one->deleted, other->deleted);
     assert_int_equal(one->epoch, other->epoch);
