@@ -90,6 +90,9 @@ enum exit_code context_show(struct context *context);
 enum exit_code context_delete(struct context *context);
 enum exit_code login_run(struct context *context);
 enum exit_code logout_run(struct context *context);
+enum exit_code whoami_run(struct context *context);
+enum exit_code status_run(struct context *context);
+enum exit_code doctor_run(struct context *context);
 enum exit_code completion_print(struct context *context);
 enum exit_code version_print(struct context *context);
 

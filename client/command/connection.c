@@ -97,6 +97,11 @@ char *connection_secret(struct context *context)
     return read_setting(context, &config->client_secret, &config->client_secret_file, longest_secret(), "secret key");
 }
 
+char *connection_token(struct context *context)
+{
+    return read_setting(context, &context->config.token, &context->config.token_file, SECRET_READ_MAX, "token");
+}
+
 static bool take_caller(struct context *context, struct connection *connection)
 {
     const struct config *config = &context->config;
@@ -107,7 +112,7 @@ static bool take_caller(struct context *context, struct connection *connection)
         report_usage(context, "either --token-file or --client-id, not both");
         return false;
     case CALLER_TOKEN: {
-        TEXT_WIPE char *token = read_setting(context, &config->token, &config->token_file, SECRET_READ_MAX, "token");
+        TEXT_WIPE char *token = connection_token(context);
         if (token != NULL)
             connection->authorization = text_format("Bearer %s", token);
         return token != NULL;
@@ -183,6 +188,15 @@ void *auth_invoke_as(struct context *context, const char *method, const void *re
     if (connection == NULL)
         return NULL;
     return invoke(connection, gatehouse_auth_service(connection->gatehouse), method, request, authorization, call);
+}
+
+void *admin_invoke_as(struct context *context, const char *method, const void *request, const char *authorization,
+                      struct gatehouse_call *call)
+{
+    struct connection *connection = get(context);
+    if (connection == NULL)
+        return NULL;
+    return invoke(connection, gatehouse_credential_admin(connection->gatehouse), method, request, authorization, call);
 }
 
 /* Gets a token of its own for the client ID and its secret key. */

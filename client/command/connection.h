@@ -16,6 +16,10 @@ void *auth_invoke(struct context *context, const char *method, const void *reque
 void *auth_invoke_as(struct context *context, const char *method, const void *request, const char *authorization,
                      struct gatehouse_call *call);
 
+/* The same of CredentialAdmin. */
+void *admin_invoke_as(struct context *context, const char *method, const void *request, const char *authorization,
+                      struct gatehouse_call *call);
+
 enum caller { CALLER_NONE, CALLER_TOKEN, CALLER_CLIENT, CALLER_UNCLEAR };
 
 /* Which way of saying who one is comes first: that of the stronger source, a token before a client ID. */
@@ -23,6 +27,9 @@ enum caller connection_caller(const struct config *config);
 
 /* The secret key of config's client ID. malloc'd, to be wiped; NULL: reported. */
 char *connection_secret(struct context *context);
+
+/* The token that config gives, or names a file of; likewise. */
+char *connection_token(struct context *context);
 
 /* Ends the token that this connection got for itself, closes, frees. NULL is fine. */
 void connection_close(struct context *context);

@@ -23,7 +23,8 @@ bool curl_is_wanted(const struct context *context)
 
 bool curl_is_possible(const struct command *command)
 {
-    static const char *const own[] = {"admin ", "context ", "completion", "version", "login", "logout", "top"};
+    static const char *const own[] = {"admin ", "context ", "completion", "version",
+                                      "login",  "logout",   "top",        "doctor"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (strncmp(command->name, own[i], strlen(own[i])) == 0)
             return false;

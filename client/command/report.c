@@ -78,12 +78,18 @@ static const char *hint_by_status(const struct gatehouse_call *call)
     return NULL;
 }
 
+const char *report_hint(const struct gatehouse_call *call)
+{
+    const char *hint = find_hint(call);
+    return hint != NULL ? hint : hint_by_status(call);
+}
+
 enum exit_code report_call(struct context *context, const struct gatehouse_call *call)
 {
     TEXT_FREE char *message = text_printable(call->message[0] == '\0' ? "the call failed" : call->message);
     const char *address = context->config.address.value != NULL ? context->config.address.value : "127.0.0.1:50051";
     const char *timeout = context->config.timeout.value != NULL ? context->config.timeout.value : "10s";
-    const char *hint = find_hint(call);
+    const char *hint = report_hint(call);
 
     fprintf(stderr, "gatehouse: ");
     if (is_late(call))
@@ -98,8 +104,6 @@ enum exit_code report_call(struct context *context, const struct gatehouse_call 
     TEXT_FREE char *reason = text_printable(call->reason);
     fprintf(stderr, " (%s%srequest ID %s)\n", reason, reason[0] == '\0' ? "" : ", ",
             call->request_id == NULL ? "none" : call->request_id);
-    if (hint == NULL)
-        hint = hint_by_status(call);
     if (hint != NULL)
         fprintf(stderr, "%s\n", hint);
     if (call->retry_after_ms > 0)

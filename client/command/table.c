@@ -116,6 +116,12 @@ const struct command commands[] = {
      OPTIONS(OPTION_END), 0, 0},
     {"logout", logout_run, "", "End the token that login has kept", OPTIONS(OPTION_END), 0, 0},
 
+    {"whoami", whoami_run, "", "Show who you are to the server, and what you may do", OPTIONS(OPTION_END), 0, 0},
+    {"status", status_run, "", "Show the server: version, store, replicas; exit status 0 if it is ready",
+     OPTIONS(OPTION_END), 0, 0},
+    {"doctor", doctor_run, "", "Find out why the server cannot be used from here, and what to do",
+     OPTIONS(OPTION_COLUMNS, OPTION_NO_HEADERS), 0, 0},
+
     {"completion", completion_print, "bash|zsh|fish", "Print a completion script", OPTIONS(OPTION_END), 1, 1},
     {"version", version_print, "", "Print the version", OPTIONS(OPTION_END), 0, 0},
     {0},
