@@ -11,7 +11,7 @@ PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(example C)
 find_package(gatehouse 0.1 REQUIRED)
 foreach(name introspect credentials check)
-  add_executable(${name} /usr/share/doc/libgatehouse-dev/examples/${name}.c)
+  add_executable(${name} /usr/share/doc/libgatehouse-dev/examples/c/${name}.c)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Werror)
   target_link_libraries(${name} PRIVATE gatehouse::gatehouse)
 endforeach()
@@ -20,7 +20,7 @@ if(NOT EXISTS "${gatehouse_PROTO_DIR}/gatehouse/v1/auth.proto")
 endif()
 """
 PACKAGES = ("/libgatehouse0.deb", "/libgatehouse-dev.deb")
-EXAMPLES = "/usr/share/doc/libgatehouse-dev/examples/"
+EXAMPLES = "/usr/share/doc/libgatehouse-dev/examples/c/"
 
 
 class Library(unittest.TestCase):
@@ -96,7 +96,7 @@ class Library(unittest.TestCase):
         self.assertEqual(sorted(left.split()), sorted(PACKAGES))
 
     def test_the_readme_shows_the_example_as_it_is(self):
-        with open(SOURCE + "/client/README.md") as readme, open(SOURCE + "/client/examples/introspect.c") as example:
+        with open(SOURCE + "/client/README.md") as readme, open(SOURCE + "/client/examples/c/introspect.c") as example:
             shown = re.search(r"(?s)```c\n(.*?)```", readme.read())[1]
             self.assertIn(shown, example.read())
 

@@ -27,7 +27,7 @@ DEADLINE = 120
 ELSEWHERE = {
     "deploy/package/build": "package/build",
     "apt-get install ./build/package/packages/libgatehouse*.deb": "package/library",
-    "gcc /usr/share/doc/libgatehouse-dev/examples/introspect.c $(pkg-config --cflags --libs gatehouse)": "package/library",
+    "gcc /usr/share/doc/libgatehouse-dev/examples/c/introspect.c $(pkg-config --cflags --libs gatehouse)": "package/library",
     "gatehoused init --name NAME": "operate/runbook",
     "apt-get purge gatehouse": "package/life",
     "man gatehouse": "command/manual",

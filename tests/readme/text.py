@@ -12,6 +12,8 @@ PAGES = ("README.md", "client/README.md", "client/standards.md", "deploy/README.
          "tests/bench/README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md")
 
 
+# Sections whose blocks other tests run: tests/client/test_stubs.py, tests/clients/test_examples.py.
+ELSEWHERE = ("Stubs in any language", "Protect an API in five minutes", "By curl")
 OPERATORS = ("README.md", "client/standards.md", "deploy/README.md", ".github/SECURITY.md")  # who know settings, and no functions
 
 
@@ -29,8 +31,8 @@ def sections(page="README.md"):
 
 
 def blocks():
-    """(heading, number) to the commands of each ```sh block; not the stubs', which tests/client/test_stubs.py runs."""
-    return {(heading, number): block for page in PAGES for heading, text in sections(page).items() if "stubs" not in heading.lower()
+    """(heading, number) to the commands of each ```sh block that this family runs."""
+    return {(heading, number): block for page in PAGES for heading, text in sections(page).items() if heading not in ELSEWHERE
             for number, block in enumerate(re.findall(r"(?ms)^```sh\n(.*?)^```$", text))}
 
 
