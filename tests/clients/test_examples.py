@@ -14,12 +14,14 @@ import time
 import unittest
 
 import text
+from caches import Caches
 from edges import DEADLINE, Daemon, make_edge, pb
 from gateway import free_port
 
 FOLDER, PC_FILE, LIBRARIES = sys.argv[1:4]
 del sys.argv[1:4]
-SECTION = text.sections("client/README.md")["Protect an API in five minutes"]
+SECTIONS = text.sections("client/README.md")
+SECTION = SECTIONS["Protect an API in five minutes"] + SECTIONS["A cache that hears of revocation"]
 LANGUAGES = ("C", "Go", "Java", "Node", "Python")
 ROUTES = {"POST /cases", "GET /cases/{id}"}
 QUICKSTART = """#!/bin/sh
@@ -29,7 +31,7 @@ echo 'export GATEHOUSE_GRPC=127.0.0.1:{grpc} GATEHOUSE_HTTP={http} GATEHOUSE_CLI
 
 def block(heading, number=0):
     """The commands of a language's block, or of the section's own."""
-    part = re.split(r"(?m)^### ", SECTION)[0] if heading is None else re.search(rf"(?ms)^### {heading}$(.*?)(^### |\Z)", SECTION)[1]
+    part = re.split(r"(?m)^### ", SECTION)[0] if heading is None else re.search(rf"(?ms)^#+ {heading}$(.*?)(^#|\Z)", SECTION)[1]
     return re.findall(r"(?ms)^```sh\n(.*?)^```$", part)[number]
 
 
@@ -99,7 +101,7 @@ class Service:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
-class Examples(unittest.TestCase):
+class Examples(Caches, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = cls.enterClassContext(Daemon())
@@ -194,9 +196,12 @@ class Examples(unittest.TestCase):
         self.assertEqual(service.create(token)[0], 200, service.said())
         return service
 
-    def service(self, language, where):
+    def need(self, language):
         if language == "Go" and not has_go():
             self.skipTest("Go is older than 1.23")
+
+    def service(self, language, where):
+        self.need(language)
         if (language, where) in self.services:
             return self.services[language, where]
         return self.start_with_a_wrong_secret(language) if where == "server" else self.start(language, where)
@@ -253,7 +258,7 @@ class Examples(unittest.TestCase):
     def test_the_page_calls_the_service_and_asks_by_curl(self):
         script = block(None, 1).replace("127.0.0.1:8000", f"127.0.0.1:{self.service('Python', 'server').port}")
         self.assertEqual(re.findall(r"HTTP/1.1 (\d+)", self.shell(script)), ["200", "403", "401"])
-        curl = re.search(r"(?ms)^```sh\n(.*?)^```$", text.sections("client/README.md")["By curl"])[1]
+        curl = re.search(r"(?ms)^```sh\n(.*?)^```$", SECTIONS["By curl"])[1]
         self.assertRegex(self.shell(curl), r'"active": ?true.*"scope": ?"work_creator"')
 
     def until(self, condition, what):

@@ -32,6 +32,8 @@ ELSEWHERE = {
     "apt-get purge gatehouse": "package/life",
     "man gatehouse": "command/manual",
 }
+# A block of code that no example has.
+NOT_OF_AN_EXAMPLE = ("struct gatehouse_options options = {.client_id = id, .client_secret = secret, .cache_entries = 10000};\n",)
 # What starts everything, this test too, and what that starts beside the tests.
 OUTERMOST = ("tests/run", "tests/run --quick", "tests/sources/run")
 
@@ -242,10 +244,17 @@ class Text(unittest.TestCase):
         for page, content in text.TEXT.items():
             fences = re.findall(r"(?m)^```(.*)$", content)
             self.assertEqual(set(fences[1::2]) - {""}, set(), page)
-            self.assertEqual(set(fences[::2]) - {"", "sh", "c"}, set(), page)
+            self.assertEqual(set(fences[::2]) - {"", "sh", *text.SOURCES}, set(), page)
             self.assertEqual(content.count("~~~"), 0, page)
             # Pictures, the map, and what the main job answers.
             self.assertEqual(fences[::2].count(""), {"README.md": 2, "services/README.md": 2, "tests/bench/README.md": 1}.get(page, 0), page)
+
+    def test_what_is_shown_of_the_examples_is_there(self):
+        shown = [(kind, code) for content in text.TEXT.values() for kind, code in re.findall(r"(?ms)^```(\w+)\n(.*?)^```$", content) if kind != "sh"]
+        self.assertGreater(len(shown), 4)
+        for kind, code in shown:
+            sources = [text.read(path) for path in text.tracked() if path.startswith("client/examples/") and path.endswith(text.SOURCES[kind])]
+            self.assertTrue(any(code in source for source in sources) or code in NOT_OF_AN_EXAMPLE, code)
 
     def test_commands_between_the_lines_are_run_by_a_test(self):
         """Those in the text, and those of the blocks that are not run here."""

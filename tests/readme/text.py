@@ -12,8 +12,9 @@ PAGES = ("README.md", "client/README.md", "client/standards.md", "deploy/README.
          "tests/bench/README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md")
 
 
+SOURCES = {"c": ".c", "go": ".go", "python": ".py"}  # blocks that show code, and where it is
 # Sections whose blocks other tests run: tests/client/test_stubs.py, tests/clients/test_examples.py.
-ELSEWHERE = ("Stubs in any language", "Protect an API in five minutes", "By curl")
+ELSEWHERE = ("Stubs in any language", "Protect an API in five minutes", "By curl", "A cache that hears of revocation")
 OPERATORS = ("README.md", "client/standards.md", "deploy/README.md", ".github/SECURITY.md")  # who know settings, and no functions
 
 
