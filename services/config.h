@@ -53,6 +53,8 @@
       "addresses and networks (10.0.0.0/8), and unix, that are believed whom they call for") \
     X(LIST, peer_identities, NULL, "names proved by mutual TLS (an edge's) that are believed whom they call for") \
     X(TEXT, proxy_header, "X-Forwarded-For", "by which trusted_proxies name the client; or Forwarded (RFC 7239)") \
+    X(TEXT, console_user_header, "", \
+      "by which a sign-on proxy among trusted_proxies names the user who has signed in, for the console; empty: not") \
     X(TEXT, audit_archive, "", \
       "a folder for events that the audit log no longer keeps (audit_retention); empty: they go") \
     X(TEXT, log_level, "info", "debug, info, warn or error") \

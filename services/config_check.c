@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -279,6 +280,25 @@ static void check_proxies(const struct config *config, struct config_mistakes *m
                            "trusted_proxies: \"%s\" is neither an IP address nor a network such as 10.0.0.0/8", *proxy);
 }
 
+/* Who may name a person is one; and what else a header says must not be taken for a name. */
+static void check_user_header(const struct config *config, struct config_mistakes *mistakes)
+{
+    static const char *const others[] = {"Authorization",   "Cookie",       "Forwarded",      "Host", "Origin",
+                                         "X-Forwarded-For", "X-Request-Id", "X-Gatehouse-As", NULL};
+    const char *header = config->console_user_header;
+    size_t len = strspn(header, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+    bool is_other = false;
+    for (const char *const *other = others; *other != NULL; other++)
+        is_other |= strcasecmp(*other, header) == 0;
+    if (header[len] != '\0' || is_other)
+        config_mistake(mistakes, "console_user_header: \"%s\" is no header for a user's name, such as X-Forwarded-User",
+                       header);
+    if (header[0] != '\0' && config->trusted_proxies[0] == NULL)
+        config_mistake(mistakes, "console_user_header needs trusted_proxies: nobody else is believed who a person is");
+    if (header[0] != '\0' && config_is_edge(config))
+        config_mistake(mistakes, "console_user_header: an edge has no directory; set it on the server behind");
+}
+
 void config_check_values(const struct config *config, struct config_mistakes *mistakes)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
@@ -290,6 +310,7 @@ void config_check_values(const struct config *config, struct config_mistakes *mi
     check_word("log_format", config->log_format, formats, mistakes);
     check_word("proxy_header", config->proxy_header, proxy_headers, mistakes);
     check_proxies(config, mistakes);
+    check_user_header(config, mistakes);
     check_numbers(config, mistakes);
 }
 

@@ -394,6 +394,7 @@ static bool start_rest(struct daemon *daemon)
         .cors_origins = config->cors_origins,
         .trusted_proxies = config->trusted_proxies,
         .is_forwarded_rfc7239 = strcmp(config->proxy_header, "Forwarded") == 0,
+        .user_header = or_null(config->console_user_header),
         .check_identities = local_has_check(config, config->http_address) ? local_check_identities : NULL,
         .is_ready = daemon_is_ready,
         .ready_detail = daemon_describe_clock,

@@ -125,6 +125,8 @@ enum status get_caller(struct admin_call *admin)
     if (calling->introspection.is_active) {
         response->credential = show_own(admin, calling->introspection.client_id, &status);
         response->token = show_token(admin, &calling->introspection);
+    } else if (calling->call->user != NULL) {
+        response->user = arena_text(&admin->arena, calling->call->user);
     } else {
         response->identity = arena_text(&admin->arena, calling->caller.name);
     }

@@ -2,6 +2,7 @@
 #include "api/internal.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "records/user.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -60,6 +61,43 @@ static void token_loaded(enum status status, struct introspection *introspection
     calling->done(status, calling);
 }
 
+/* As the directory has him at this moment; one that it does not know has no role. */
+static enum status load_user_tx(struct store_tx *tx, void *arg)
+{
+    struct calling *calling = arg;
+    struct user user;
+    struct role_set had;
+    calling->user_roles = (struct role_set){0};
+    TRY(user_row_load_any(tx, calling->call->user, &user));
+    if (user.version == 0 || user.deleted != 0)
+        return STATUS_OK;
+    return user_row_load_roles(tx, calling->call->user, &calling->user_roles, &had, NULL);
+}
+
+static void user_loaded(enum status status, void *arg)
+{
+    struct calling *calling = arg;
+    char name[sizeof calling->caller.name];
+    snprintf(name, sizeof name, "user:%s", calling->call->user);
+    calling->now = clock_now(calling->api->domain->clock);
+    if (status == STATUS_OK) {
+        take_roles(calling, name, &calling->user_roles);
+        calling->caller.may_introspect = false; /* people administer */
+    }
+    calling->done(status, calling);
+}
+
+static void load_user(struct calling *calling)
+{
+    const struct store_job job = {.kind = STORE_READ_ADMIN,
+                                  .fn = load_user_tx,
+                                  .done = user_loaded,
+                                  .arg = calling,
+                                  .waits = call_waits,
+                                  .waiter = calling->call};
+    store_submit(calling->api->domain->store, &job);
+}
+
 /* RFC 6750, section 2.1; the scheme in any letter case (RFC 9110, section 11.1). */
 static const char *bearer_token(const char *authorization)
 {
@@ -102,6 +140,10 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection_init(introspection);
     calling->now = clock_now(api->domain->clock);
     const char *token = bearer_token(call->authorization);
+    if (token == NULL && call->user != NULL) {
+        load_user(calling);
+        return;
+    }
     if (token == NULL) {
         resolve_identities(calling);
         done(STATUS_OK, calling);

@@ -35,7 +35,7 @@ struct api {
 /* caller.c */
 
 struct caller {
-    char name[CREDENTIAL_NAME_MAX + 1]; /* a client ID, or the name that mutual TLS proved */
+    char name[CREDENTIAL_NAME_MAX + 1]; /* a client ID, the name that mutual TLS proved, or "user:" and a person's id */
     bool is_known;
     bool may_introspect;
     enum grade grade; /* in administration */
@@ -55,6 +55,7 @@ struct calling {
     struct caller caller;
     int64_t now; /* when it was found out; what is done at once goes by it, for clocks are dear */
     struct introspection introspection;
+    struct role_set user_roles; /* of call->user */
     caller_done_fn *done;
 };
 

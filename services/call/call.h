@@ -56,6 +56,7 @@ struct call {
     const char *peer;          /* IP address without a port, "unix", or "" where it is not known */
     const char *told_peer;     /* whom the one that calls names as the one it calls for (x-gatehouse-peer), or NULL; */
                                /* who may say so, the handler knows */
+    const char *user;          /* the person whom a sign-on proxy vouches for, or NULL; the transport believes it */
     const char *const *identities; /* names the peer proved by mutual TLS (its SANs), NULL-ended; never NULL itself */
     const char *traceparent;       /* W3C Trace Context, or NULL */
     char request_id[CALL_REQUEST_ID_MAX]; /* as sent by the caller (x-request-id, checked) or made up; for the log */

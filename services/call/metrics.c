@@ -40,7 +40,7 @@ struct family {
 
 struct metrics {
     struct family rpc, http;
-    _Atomic uint64_t turned_away;
+    _Atomic uint64_t turned_away, users_refused;
     struct {
         void (*source)(void *arg, struct metrics_text *text);
         void *arg;
@@ -203,6 +203,11 @@ void metrics_turned_away(struct metrics *metrics)
     metrics->turned_away++;
 }
 
+void metrics_user_refused(struct metrics *metrics)
+{
+    metrics->users_refused++;
+}
+
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg)
 {
     if (metrics->source_count == SOURCES_MAX)
@@ -259,6 +264,9 @@ char *metrics_format(struct metrics *metrics, size_t *ret_len)
                "Duration of HTTP requests, by route and code.");
     metrics_put(&text, "gatehouse_http_turned_away_total", "counter",
                 "HTTP connections closed because there were too many.", "", (double)metrics->turned_away);
+    metrics_put(&text, "gatehouse_http_users_refused_total", "counter",
+                "HTTP requests that named a user of the console, and came from no trusted proxy.", "",
+                (double)metrics->users_refused);
     for (size_t i = 0; i < metrics->source_count; i++)
         metrics->sources[i].source(metrics->sources[i].arg, &text);
     fclose(text.stream);

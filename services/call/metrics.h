@@ -39,6 +39,9 @@ void metrics_http(struct metrics *metrics, const struct metrics_request *request
 /* A connection was closed because there were too many. */
 void metrics_turned_away(struct metrics *metrics);
 
+/* A request named a user of the console, and came from no trusted proxy. */
+void metrics_user_refused(struct metrics *metrics);
+
 /* `source` is asked at each scrape and adds its own with metrics_put; at most 8, before the server starts. */
 void metrics_add_source(struct metrics *metrics, void (*source)(void *arg, struct metrics_text *text), void *arg);
 

@@ -202,7 +202,7 @@ static void answer_unknown_caller(struct http_request *request)
     answer_status(request, &error);
 }
 
-/* Whoever shows no token learns nothing of what is wrong with the request. */
+/* Who shows no token, and is vouched for by nobody, learns nothing of what is wrong with the request. */
 static bool start(const struct rest_options *options, struct http_request *request, const struct contract_method *route,
                   struct path_captured *captured)
 {
@@ -214,14 +214,14 @@ static bool start(const struct rest_options *options, struct http_request *reque
     if (exchange == NULL)
         return false;
     session_identify(exchange);
-    bool has_token = basic_scheme_is(exchange->call.authorization, "Bearer", &token);
+    bool is_somebody = exchange->call.user != NULL || basic_scheme_is(exchange->call.authorization, "Bearer", &token);
     bool is_json = request->body_len == 0 || content_type_is(request, "application/json");
     ProtobufCMessage *message = is_json ? read_request(request, descriptor, captured, why) : NULL;
     if (message != NULL && set_precondition(exchange, route, message, &error)) {
         exchange_invoke(exchange, options->admin, route->name, message, answer_message);
         return true;
     }
-    if (!has_token)
+    if (!is_somebody)
         answer_unknown_caller(request);
     else if (!is_json)
         answer_not(request, 415, "UNSUPPORTED_CONTENT", "the body must be application/json");

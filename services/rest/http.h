@@ -40,6 +40,7 @@ struct http_request {
     char *body;         /* whole; body[body_len] is NUL */
     size_t body_len;
     const char *peer; /* IP address */
+    bool is_trusted;  /* the connection is a trusted proxy's; whoever `peer` is */
     bool is_tls;
     uint64_t number;  /* no other request of this server has it */
     int64_t start;    /* CLOCK_MONOTONIC, microseconds: when it was read whole */
@@ -90,6 +91,9 @@ const char *http_header(const struct http_request *request, const char *name);
 
 /* The same from the beginning, as a copy that lives as long as the request. */
 const char *http_header_copy(struct http_request *request, const char *name);
+
+/* All lines of one header, in their order, at most `most`. Returns how many. */
+size_t http_header_lines(const struct http_request *request, const char *name, const char **lines, size_t most);
 
 /* Adds a header to the answer. value is copied; a control character in it leaves the header out. */
 void http_answer_header(struct http_request *request, const char *name, const char *value);

@@ -269,8 +269,7 @@ void request_send_answered(struct loop *loop)
     }
 }
 
-/* All lines of one header, in their order. */
-static size_t header_lines(const struct http_request *request, const char *name, const char **lines, size_t most)
+size_t http_header_lines(const struct http_request *request, const char *name, const char **lines, size_t most)
 {
     size_t count = 0;
     const struct evkeyval *header;
@@ -290,7 +289,7 @@ static void find_peer(struct http_parked *parked)
     if (!parked->conn->is_trusted)
         return;
     size_t count =
-        header_lines(&parked->request, forwarded->is_rfc7239 ? "Forwarded" : "X-Forwarded-For", lines, LINES_MAX);
+        http_header_lines(&parked->request, forwarded->is_rfc7239 ? "Forwarded" : "X-Forwarded-For", lines, LINES_MAX);
     if (count < LINES_MAX) /* else the last ones, which alone are to be believed, may not be among them */
         forwarded_find(forwarded, lines, count, parked->peer);
 }
@@ -344,6 +343,7 @@ static void fill(struct http_parked *parked)
     evbuffer_remove(body, request->body, request->body_len);
     find_peer(parked);
     request->peer = parked->peer;
+    request->is_trusted = parked->conn->is_trusted;
     request->is_tls = options->tls != NULL;
     request->start = clock_monotonic();
     request->deadline = request->start + options->answer_timeout_us;

@@ -173,6 +173,7 @@ static void handle(void *arg, struct http_request *request)
     http_answer_header(request, "X-Content-Type-Options", "nosniff");
     if (request->is_tls)
         http_answer_header(request, "Strict-Transport-Security", "max-age=31536000");
+    session_check(options, request);
     bool is_allowed_origin = allow_origin(options, request);
     if (is_allowed_origin && strcmp(request->method, "OPTIONS") == 0) {
         answer_preflight(request);

@@ -57,6 +57,7 @@ struct rest_options {
     const char *const *cors_origins;     /* "https://console.example.com"; none: no CORS */
     const char *const *trusted_proxies;  /* IP addresses and networks whose X-Forwarded-For names the peer; "unix" */
     bool is_forwarded_rfc7239;           /* their Forwarded does, and not their X-Forwarded-For */
+    const char *user_header;             /* by which they name the person who uses the console; NULL: they do not */
     const char *const *check_identities; /* /OAuth/Check and /k8s/TokenReview introspect as these (call->identities).
                                             Whoever reaches the port may use them then; none: they answer 404 */
 

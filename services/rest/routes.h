@@ -13,8 +13,11 @@ route_fn oauth_token, oauth_introspect, oauth_revoke, oauth_metadata;
 void oauth_sign_in(struct exchange *exchange);
 /* session.c */
 route_fn session_handle;
-/* Where the console's own page asks, and shows no bearer token: that of its cookie becomes the call's. */
+/* Where the console's own page asks, and shows no bearer token: the person whom a sign-on proxy vouches for, or the
+ * token of its cookie, becomes the call's. */
 void session_identify(struct exchange *exchange);
+/* Logs and counts it if somebody names a person who may not. */
+void session_check(const struct rest_options *options, struct http_request *request);
 /* Puts a new token into the cookie. Returns the client ID in its one spelling. */
 const char *session_keep(struct exchange *exchange, const char *client_id, const char *token);
 /* check.c */

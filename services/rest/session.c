@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is signed in at the console: GET, POST, DELETE /console/session, and the cookie that holds the bearer token,
- * where no script can read it.
+ * Who is signed in at the console: GET, POST, DELETE /console/session. Either the cookie says so, which holds the
+ * bearer token where no script can read it, or a sign-on proxy in front, which vouches for a person.
  *
- * A browser sends a cookie by itself, also when another site has made it ask. So the cookie counts only where the
- * console's own page asks: by a header that no other origin may send (X-Gatehouse-Console: it is not among those that a
- * preflight allows), and with what the browser says of where the request comes from. Below /OAuth/ it never counts.
+ * A browser sends the cookie by itself, and signs on by itself, also when another site has made it ask. So both count
+ * only where the console's own page asks: by a header that no other origin may send (X-Gatehouse-Console: it is not
+ * among those that a preflight allows), and with what the browser says of where the request comes from. Below /OAuth/
+ * they never count.
  */
+#include "base/log.h"
 #include "base/utf8.h"
 #include "basic.h"
+#include "form.h"
 #include "routes.h"
 
 #include <ctype.h>
@@ -17,11 +20,11 @@
 #include <string.h>
 #include <strings.h>
 
-enum { CLIENT_ID_CHARACTERS = 36 };
+enum { CLIENT_ID_CHARACTERS = 36, USER_BYTES_MAX = 256 };
 
-/* What the cookie says: "CLIENT_ID.TOKEN". */
+/* What the cookie says ("CLIENT_ID.TOKEN"), or the person, who needs no token. */
 struct session {
-    const char *client_id, *token;
+    const char *client_id, *token, *user;
 };
 
 /* The cookie */
@@ -85,7 +88,7 @@ static bool read_cookie(const struct exchange *exchange, struct session *ret_ses
     if (value == NULL || strcspn(value, ".") != CLIENT_ID_CHARACTERS || value[CLIENT_ID_CHARACTERS] != '.')
         return false;
     value[CLIENT_ID_CHARACTERS] = '\0';
-    *ret_session = (struct session){value, value + CLIENT_ID_CHARACTERS + 1};
+    *ret_session = (struct session){.client_id = value, .token = value + CLIENT_ID_CHARACTERS + 1};
     return true;
 }
 
@@ -97,6 +100,38 @@ const char *session_keep(struct exchange *exchange, const char *client_id, const
         *c = (char)tolower((unsigned char)*c);
     set_cookie(exchange, arena_format(arena, "%s.%s", spelled, token), "");
     return spelled;
+}
+
+/* The person */
+
+static bool is_named(const struct exchange *exchange)
+{
+    const char *header = exchange->options->user_header;
+    const char *user = header == NULL ? NULL : http_header(exchange->request, header);
+    return user != NULL && user[0] != '\0' && exchange->request->is_trusted;
+}
+
+/* False: it is no text, or there twice: one of the two the client has put in, past the proxy. */
+static bool read_user(const struct exchange *exchange, struct session *ret_session)
+{
+    struct http_request *request = exchange->request;
+    const char *lines[2];
+    bool is_one = http_header_lines(request, exchange->options->user_header, lines, 2) == 1;
+    size_t len = is_one ? strlen(lines[0]) : 0;
+    if (!is_one || len > USER_BYTES_MAX || !utf8_is_text(lines[0], len))
+        return false;
+    *ret_session = (struct session){.user = arena_copy(&request->arena, lines[0], len)};
+    return true;
+}
+
+void session_check(const struct rest_options *options, struct http_request *request)
+{
+    if (options->user_header == NULL || request->is_trusted || http_header(request, options->user_header) == NULL)
+        return;
+    log_write(LOG_LEVEL_WARN, "http_user_refused", "peer", request->peer, "message",
+              "who is none of trusted_proxies named a user of the console", NULL);
+    if (options->metrics != NULL)
+        metrics_user_refused(options->metrics);
 }
 
 /* Whose request it is */
@@ -136,9 +171,14 @@ static bool is_own_page(const struct exchange *exchange)
 /* Another administrator may have signed in in another tab since: what a page asks for itself is not done as them. */
 static bool find_session(const struct exchange *exchange, struct session *ret_session)
 {
-    const char *as = http_header(exchange->request, "X-Gatehouse-As");
-    return is_own_page(exchange) && read_cookie(exchange, ret_session) &&
-           (as == NULL || strcmp(as, ret_session->client_id) == 0);
+    char *as = (char *)(uintptr_t)http_header_copy(exchange->request, "X-Gatehouse-As");
+    if (!is_own_page(exchange))
+        return false;
+    /* Whom the proxy vouches for it is, whatever cookie was left in that browser. */
+    if (is_named(exchange) ? !read_user(exchange, ret_session) : !read_cookie(exchange, ret_session))
+        return false;
+    const char *who = ret_session->user != NULL ? ret_session->user : ret_session->client_id;
+    return as == NULL || (form_decode(as, strlen(as), false) != NULL && strcmp(as, who) == 0);
 }
 
 void session_identify(struct exchange *exchange)
@@ -147,8 +187,11 @@ void session_identify(struct exchange *exchange)
     const char *token;
     if (basic_scheme_is(exchange->call.authorization, "Bearer", &token))
         return; /* it says itself who it is */
-    if (find_session(exchange, &session))
-        exchange->call.authorization = arena_format(&exchange->request->arena, "Bearer %s", session.token);
+    if (!find_session(exchange, &session))
+        return;
+    exchange->call.user = session.user;
+    exchange->call.authorization =
+        session.user != NULL ? NULL : arena_format(&exchange->request->arena, "Bearer %s", session.token);
 }
 
 /* The endpoint */
@@ -156,8 +199,9 @@ void session_identify(struct exchange *exchange)
 static void tell(struct exchange *exchange)
 {
     struct session session;
-    answer_json(exchange->request, 200,
-                find_session(exchange, &session) ? json_pack("{s:s}", "client_id", session.client_id) : json_object());
+    bool is_in = find_session(exchange, &session), is_user = is_in && session.user != NULL;
+    const char *who = is_user ? session.user : is_in ? session.client_id : NULL;
+    answer_json(exchange->request, 200, json_pack("{s:s*}", is_user ? "user" : "client_id", who));
     http_reply(exchange->request);
 }
 
@@ -174,7 +218,7 @@ static void sign_out(struct exchange *exchange)
 {
     struct session session;
     struct arena *arena = &exchange->request->arena;
-    if (!find_session(exchange, &session)) {
+    if (!find_session(exchange, &session) || session.user != NULL) {
         answer_empty(exchange->request, 204);
         http_reply(exchange->request);
         return;
@@ -197,6 +241,9 @@ void session_handle(const struct rest_options *options, struct http_request *req
         answer_oauth_error(
             request, 403, "access_denied",
             "only the console's own page may ask here; is public_url the address that it was opened by?");
+        http_reply(request);
+    } else if (is_post && is_named(exchange)) {
+        answer_oauth_error(request, 403, "access_denied", "the sign-on proxy in front says who is signed in");
         http_reply(request);
     } else if (is_post) {
         oauth_sign_in(exchange);

@@ -71,6 +71,10 @@ class Config(unittest.TestCase):
                                ("trusted_proxies", "10.0.0.0/8, ::1"), ("metrics_address", "127.0.0.1:0")):
             self.assertEqual(self.mistakes({setting: value}), (0, ""), (setting, value))
         self.assertEqual(self.mistakes({"metrics_address": "0.0.0.0:9464", "metrics_off_loopback": "true"}), (0, ""))
+        people = {"console_user_header": "X-Forwarded-User", "trusted_proxies": "unix"}
+        self.assertEqual(self.mistakes(people), (0, ""))
+        code, text = self.mistakes({**people, "upstream": "127.0.0.1:50051"})
+        self.assertEqual((code, "an edge has no directory" in text), (2, True))
         code, text = self.mistakes({"http_address": "127.0.0.1:18080", "metrics_address": "127.0.0.1:18080"})
         self.assertEqual((code, "cannot share" in text), (2, True))
 
