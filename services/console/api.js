@@ -57,6 +57,7 @@ const words = {
   OLDER_SERVER:
     "A server of an older version still runs, which knows nothing of suspension. Try again when it is upgraded.",
   NOT_DELETED: "This credential is not deleted.",
+  SIGN_ON_ENDED: "Your sign-on has ended.",
   ROLE_EXISTS: "There is a role with this ID already.",
 };
 
@@ -105,8 +106,10 @@ export async function exchange(path, init, isRepeatable) {
         ...init,
         cache: "no-store",
         credentials: "same-origin",
+        redirect: "manual", // none of ours: a sign-on proxy wants people to sign on again
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
+      if (response.type === "opaqueredirect") throw new ApiError(401, "SIGN_ON_ENDED", words.SIGN_ON_ENDED);
       const text = await response.text();
       const body = text && response.headers.get("content-type")?.startsWith("application/json") ? JSON.parse(text) : {};
       if (response.ok) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is signed in. The bearer token is in a cookie that no script can read (services/rest/session.c): this page knows
-// only whose it is, and says so with every call. All tabs share it. It ends by the idle timeout, as every token does; the
+// Who is signed in. The bearer token is in a cookie that no script can read (services/rest/session.c), or a sign-on proxy in
+// front vouches for a person: this page knows only who it is, and says so with every call. All tabs share it. It ends by the idle timeout, as every token does; the
 // page says so and lets one go on.
 import { ApiError, base, exchange } from "./api.js";
 import { Store } from "./store.js";
@@ -15,7 +15,8 @@ const scopes = ["user_manager", "auditor key_manager", "key_manager", "auditor"]
  * starting: it is being asked. out: sign in first. in: go on. ended: was in; work is kept until the same person is in again.
  * @typedef {object} Session
  * @property {"starting"|"out"|"in"|"ended"} phase
- * @property {string} clientId
+ * @property {string} clientId "": of a person
+ * @property {string} user the person for whom a sign-on proxy vouches; "": of a credential
  * @property {string} name
  * @property {string[]} roles those of the administrators' that the token carries
  * @property {number} idleSeconds
@@ -24,7 +25,7 @@ const scopes = ["user_manager", "auditor key_manager", "key_manager", "auditor"]
  */
 
 /** @type {Session} */
-const nobody = { phase: "out", clientId: "", name: "", roles: [], idleSeconds: 0, why: "", isWarned: false };
+const nobody = { phase: "out", clientId: "", user: "", name: "", roles: [], idleSeconds: 0, why: "", isWarned: false };
 export const session = new Store(/** @type {Session} */ ({ ...nobody, phase: "starting" }));
 
 let turn = 0; // of signing in: what was asked in an earlier one says nothing about this one
@@ -32,9 +33,9 @@ let turn = 0; // of signing in: what was asked in an earlier one says nothing ab
 const waiting = new Set(); // calls that go on once somebody is in
 
 /** By these headers the server takes the cookie. as: for whom one asks; if another is in by now, nothing is done. */
-const own = (as = session.value.clientId) => ({
+const own = (as = session.value.user || session.value.clientId) => ({
   "x-gatehouse-console": "1",
-  ...(as ? { "x-gatehouse-as": as } : {}),
+  ...(as ? { "x-gatehouse-as": encodeURIComponent(as) } : {}),
 });
 
 /** @param {Record<string, string>} fields */
@@ -102,32 +103,50 @@ async function getToken(clientId, secret) {
   }
 }
 
-/** Whose cookie it is; "": nobody's. */
-const ask = async () => (await exchange("console/session", { headers: own("") }, true)).client_id ?? "";
+/**
+ * Begins as whoever the server takes this page for.
+ * @param {string} as who that must be
+ */
+async function enter(as) {
+  const { credential, token, user = "", administersAs, time } = await exchange("v1/caller", { headers: own(as) }, true);
+  if (!administersAs) {
+    session.update({ user });
+    throw new ApiError(
+      403,
+      "CALLER_NOT_ALLOWED",
+      `Your sign-on says that you are ${user}, who holds none of the roles that the console is for: User Manager, Key Manager, Auditor.`,
+    );
+  }
+  noteUse(Date.now());
+  begin({
+    clientId: credential?.clientId ?? "",
+    user,
+    name: user || credential.name,
+    roles: [administersAs],
+    idleSeconds: token ? Math.round((Date.parse(token.expireTime) - Date.parse(time)) / 1000) : 0,
+  });
+}
 
 /**
  * @param {string} clientId
  * @param {string} secret
  */
 export async function signIn(clientId, secret) {
-  const answer = await getToken(clientId, secret);
-  const id = answer.client_id;
-  if ((await ask()) !== id)
+  const { client_id: id } = await getToken(clientId, secret);
+  try {
+    await enter(id);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 401) throw error;
     throw new ApiError(
       401,
       "NO_COOKIE",
       "Your browser did not keep the session. Allow cookies for this address, and open the console by the address that the server is told (public_url).",
     );
-  noteUse(Date.now());
+  }
   write(WHO, `${id} ${Date.now()}`);
-  const name = session.value.clientId === id ? session.value.name : "";
-  begin({ clientId: id, name, roles: answer.scope.split(" "), idleSeconds: answer.expires_in });
-  call("GET", `v1/credentials/${id}`)
-    .then(({ credential }) => session.update({ name: credential.name }))
-    .catch(() => {}); // then its client ID is shown
 }
 
-/** @param {Pick<Session, "clientId" | "name" | "roles" | "idleSeconds">} who */
+/** @param {Pick<Session, "clientId" | "user" | "name" | "roles" | "idleSeconds">} who */
 function begin(who) {
   turn++;
   session.update({ ...who, phase: "in", why: "", isWarned: false });
@@ -138,21 +157,12 @@ function begin(who) {
 /** Goes on as whoever is in already: after a reload, in a new tab, or because another tab signed in. */
 async function resume() {
   try {
-    const clientId = await ask();
-    if (!clientId) return session.value.phase === "starting" && session.update(nobody);
-    const get = (/** @type {string} */ path) => exchange(path, { headers: own(clientId) }, true);
-    const { credential } = await get(`v1/credentials/${clientId}`);
-    const { settings } = await get("v1/settings");
-    noteUse(Date.now());
-    begin({
-      clientId,
-      name: credential.name,
-      roles: (credential.effectiveRoles ?? []).filter((/** @type {Grade} */ role) => grades.includes(role)),
-      idleSeconds: parseFloat(settings.idleSessionTimeout),
-    });
+    const { client_id: clientId, user } = await exchange("console/session", { headers: own("") }, true);
+    if (clientId || user) await enter(user || clientId);
+    else if (session.value.phase === "starting") session.update(nobody);
   } catch (error) {
-    const isOver = error instanceof ApiError && error.code === 401;
-    if (session.value.phase === "starting") session.update({ ...nobody, why: isOver ? "" : asText(error) });
+    const why = error instanceof ApiError && error.code === 401 ? "" : asText(error);
+    if (session.value.phase === "starting") session.update({ ...nobody, user: session.value.user, why });
   }
 }
 
@@ -162,7 +172,8 @@ const asText = (error) => (error instanceof Error ? error.message : String(error
 /** Another tab has signed in, or out. */
 function follow() {
   const [who] = read(WHO).split(" ");
-  const { phase, clientId } = session.value;
+  const { phase, clientId, user } = session.value;
+  if (user) return; // a sign-on proxy says who it is
   if (!who && phase !== "out") session.update(nobody);
   else if (who && (phase !== "in" || who !== clientId)) resume();
 }
@@ -237,7 +248,11 @@ export async function call(method, path, { body, isRepeatable = method === "GET"
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 401) throw error;
       if (mine === turn)
-        end("Your session has ended: it was not used for too long, or it was ended by an administrator.");
+        end(
+          session.value.user
+            ? "Your sign-on has ended. Reload the page to sign on again; what you entered is lost then."
+            : "Your session has ended: it was not used for too long, or it was ended by an administrator.",
+        );
       if (method !== "GET")
         throw new ApiError(
           401,
@@ -255,8 +270,8 @@ export const setIdleSeconds = (seconds) => session.update({ idleSeconds: seconds
 export const stay = () => call("GET", "v1/settings").catch(() => {});
 
 function watchIdleness() {
-  const { phase, idleSeconds, isWarned } = session.value;
-  if (phase !== "in") return;
+  const { phase, user, idleSeconds, isWarned } = session.value;
+  if (phase !== "in" || user) return;
   const left = lastUse() + idleSeconds * 1000 - Date.now();
   const isNear = left <= Math.min(60_000, idleSeconds * 250);
   if (left <= 0) {
@@ -269,8 +284,8 @@ function watchIdleness() {
 
 /** Somebody who types is not idle, even if nothing has been sent for a while. */
 function noteActivity() {
-  const { phase, idleSeconds } = session.value;
-  if (phase !== "in" || Date.now() - lastUse() < idleSeconds * 500) return;
+  const { phase, user, idleSeconds } = session.value;
+  if (phase !== "in" || user || Date.now() - lastUse() < idleSeconds * 500) return;
   noteUse(Date.now()); // once, not at every key
   stay();
 }

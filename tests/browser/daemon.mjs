@@ -21,9 +21,13 @@ export async function until(what, ask, timeout = 20_000) {
 }
 
 export class Daemon {
-  /** prefix: of every path. clock: may moveClock. ahead: by how many seconds its clock is ahead from the first. */
-  static async start({ prefix = "", clock = false, ahead = 0 } = {}) {
+  /**
+   * prefix: of every path. clock: may moveClock. ahead: by how many seconds its clock is ahead from the first. settings: more
+   * of them.
+   */
+  static async start({ prefix = "", clock = false, ahead = 0, settings = {} } = {}) {
     const daemon = new Daemon();
+    daemon.settings = settings;
     daemon.prefix = prefix;
     daemon.folder = mkdtempSync(join(tmpdir(), "gatehouse-browser-"));
     const at = (name) => join(daemon.folder, name);
@@ -74,6 +78,7 @@ export class Daemon {
       http_cert: join(this.folder, "cert.pem"),
       http_key: join(this.folder, "key.pem"),
       http_prefix: this.prefix,
+      ...this.settings,
     };
     return Object.entries(settings).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
   }

@@ -26,15 +26,15 @@ const sections = [
 ];
 
 export function App() {
-  const { phase, clientId } = useStore(session);
+  const { phase, clientId, user } = useStore(session);
   if (phase === "starting") return null;
   if (phase === "out") return h(SignInScreen, null);
   // Another person begins anew; the same one goes on where the session ended.
-  return h(Frame, { key: clientId });
+  return h(Frame, { key: user || clientId });
 }
 
 function Frame() {
-  const { phase, clientId, name } = useStore(session);
+  const { phase, clientId, user, name } = useStore(session);
   const { path } = useStore(place);
   useStore(catalogue); // names of roles are everywhere
   useEffect(() => {
@@ -71,11 +71,11 @@ function Frame() {
         { class: "account" },
         h(
           "div",
-          { class: "who", title: clientId },
+          { class: "who", title: user ? "By your sign-on" : clientId },
           h("small", null, "Signed in as"),
           h("strong", null, name || clientId.slice(0, 8) + "…"),
         ),
-        h(Button, { kind: "quiet", icon: "exit", label: "Sign out", onClick: () => void signOut() }),
+        !user && h(Button, { kind: "quiet", icon: "exit", label: "Sign out", onClick: () => void signOut() }),
       ),
     ),
     h(

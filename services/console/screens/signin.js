@@ -46,7 +46,7 @@ function SignInForm({ clientId = "" }) {
 }
 
 export function SignInScreen() {
-  const { why } = useStore(session);
+  const { user, why } = useStore(session);
   useEffect(() => {
     document.title = "Sign in · Gatehouse";
     /** @type {HTMLElement | null} */ (document.querySelector("[data-focus]"))?.focus();
@@ -59,17 +59,18 @@ export function SignInScreen() {
       { class: "signin-card" },
       h("img", { src: "icon.svg", alt: "", width: 44, height: 44 }),
       h("h1", null, "Sign in to Gatehouse"),
-      h("p", { class: "lead" }, "With an application credential that holds the role User Manager."),
+      !user && h("p", { class: "lead" }, "With an application credential that holds the role User Manager."),
       h(ErrorNotice, { error: why ? new Error(why) : undefined }),
-      h(SignInForm, null),
-      h("p", { class: "hint" }, "You stay signed in, in every tab, until you sign out or the idle timeout ends it."),
+      !user && h(SignInForm, null),
+      !user &&
+        h("p", { class: "hint" }, "You stay signed in, in every tab, until you sign out or the idle timeout ends it."),
     ),
   );
 }
 
 /** Over everything else, so that work in a dialog beneath is not lost. */
 export function SignInAgain() {
-  const { clientId, name, why } = useStore(session);
+  const { clientId, user, name, why } = useStore(session);
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useLayoutEffect(() => {
     const element = dialog.current;
@@ -92,20 +93,27 @@ export function SignInAgain() {
       "div",
       { class: "dialog-body" },
       h("p", { role: "alert" }, why),
-      h(
-        "p",
-        null,
-        "Sign in as ",
-        h("strong", null, name || clientId),
-        " to go on where you were. What you entered is still here.",
-      ),
-      h(SignInForm, { clientId }),
-      h(
-        "p",
-        { class: "hint" },
-        h("button", { type: "button", class: "linklike", onClick: () => void signOut() }, "Leave instead"),
-        ", and lose what is open.",
-      ),
+      user
+        ? h(Button, { kind: "primary", onClick: () => location.reload() }, "Reload")
+        : h(SameAgain, { clientId, name }),
     ),
   );
 }
+
+/** @param {{ clientId: string, name: string }} props */
+const SameAgain = ({ clientId, name }) => [
+  h(
+    "p",
+    null,
+    "Sign in as ",
+    h("strong", null, name || clientId),
+    " to go on where you were. What you entered is still here.",
+  ),
+  h(SignInForm, { clientId }),
+  h(
+    "p",
+    { class: "hint" },
+    h("button", { type: "button", class: "linklike", onClick: () => void signOut() }, "Leave instead"),
+    ", and lose what is open.",
+  ),
+];
