@@ -41,7 +41,7 @@ class Npm(TlsTest):
     def test_the_postman_collection_by_newman(self):
         report = os.path.join(self.folder, "newman.json")
         variables = {"base_url": self.base, "client_id": self.client_id, "client_secret": self.secret,
-                     "introspector_token": self.admin}
+                     "service_id": self.daemon.client_id, "service_secret": self.daemon.secret}
         options = [part for key, value in variables.items() for part in ("--env-var", f"{key}={value}")]
         self.node("node_modules/newman/bin/newman.js", "run", COLLECTION, "--reporters", "cli,json",
                   "--reporter-json-export", report, "--ssl-extra-ca-certs", self.certificate, *options)

@@ -2,6 +2,7 @@
 """README.md and the pages beside it are true: commands run as they stand there, the map names every file, links and settings exist."""
 import contextlib
 import glob
+import json
 import os
 import random
 import re
@@ -162,6 +163,7 @@ class Commands(unittest.TestCase):
         self.assertRegex(said, r"Active +yes\nAllowed +yes\nClient ID +[0-9a-f-]{36}\n")
         self.protect()
         self.tour()
+        self.postman()
         with Postgres() as postgres:
             url = postgres.new_database()
             self.shell("Production", 1, [("/var/lib/gatehouse/gatehouse.db", self.checkout + "/build/quickstart/gatehouse.db"),
@@ -198,6 +200,18 @@ class Commands(unittest.TestCase):
             self.assertRegex(said, wanted)
         with open(self.checkout + "/build/acme.secret") as first, open(self.checkout + "/build/acme.new") as second:
             self.assertNotEqual(first.read(), second.read())
+
+    def postman(self):
+        """Both files as they are imported, by newman, which tests/clients installs."""
+        newman = BUILD + "/tests/clients/npm/node_modules/newman/bin/newman.js"
+        names = re.findall(r"(?:deploy|build)/[\w/]+\.postman_\w+\.json", text.sections("client/README.md")["Postman"])
+        self.assertEqual([name.rpartition(".postman_")[2] for name in names], ["collection.json", "environment.json"])
+        report = self.checkout + "/build/newman.json"
+        run(["node", newman, "run", names[0], "--environment", names[1], "--reporters", "json", "--reporter-json-export", report],
+            cwd=self.checkout)
+        with open(report, encoding="utf-8") as file:
+            done = json.load(file)["run"]
+        self.assertEqual((done["stats"]["assertions"]["total"], done["failures"]), (5, []))
 
     def test_installation_and_production(self):
         files = packages.find()
