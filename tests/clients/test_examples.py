@@ -22,6 +22,7 @@ FOLDER, PC_FILE, LIBRARIES = sys.argv[1:4]
 del sys.argv[1:4]
 SECTIONS = text.sections("client/README.md")
 SECTION = SECTIONS["Protect an API in five minutes"] + SECTIONS["A cache that hears of revocation"]
+START = 300  # seconds: of a JVM on a busy machine
 LANGUAGES = ("C", "Go", "Java", "Node", "Python")
 ROUTES = {"POST /cases", "GET /cases/{id}"}
 QUICKSTART = """#!/bin/sh
@@ -52,7 +53,7 @@ class Service:
             self.process = subprocess.Popen(["bash", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True,
                                             env={**environment, "GATEHOUSE_GRPC": address, "PORT": str(self.port), **more})
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + START
         while not self.is_there():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"{language} does not serve:\n{self.said()}")

@@ -5,6 +5,7 @@ import gatehouse.v1.AuthServiceGrpc;
 import gatehouse.v1.IntrospectRequest;
 import gatehouse.v1.IntrospectResponse;
 import gatehouse.v1.IssueTokenRequest;
+import io.grpc.ConnectivityState;
 import io.grpc.Deadline;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.springframework.beans.factory.annotation.Value;
+import org.springframework.scheduling.annotation.Scheduled;
 import org.springframework.stereotype.Component;
 
 /** Asks Gatehouse, by a token of its own. */
@@ -50,6 +52,12 @@ class Gatehouse {
     @PreDestroy
     void close() {
         channel.shutdown();
+    }
+
+    /** By default the pauses between two attempts to connect grow to two minutes. */
+    @Scheduled(fixedDelay = 5, timeUnit = TimeUnit.SECONDS)
+    void connectAgain() {
+        if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) channel.resetConnectBackoff();
     }
 
     IntrospectResponse introspect(String token, String api, String role) throws IOException {
