@@ -15,7 +15,8 @@
 
 enum {
     EVENTS = 128,
-    ROUNDS = 8, /* a turn: a stream without an end would go on for ever */
+    ROUNDS = 8,       /* a turn: a stream without an end would go on for ever */
+    EVENT_ROUNDS = 2, /* an event: its calls are answered and sent; those that are over are given back */
 };
 
 static _Thread_local const struct h2_loop *here;
@@ -221,6 +222,15 @@ static int wait_time(const struct h2_loop *loop)
     return left > 60 * CLOCK_SECOND ? 60000 : (int)((left + 999) / 1000);
 }
 
+static void work_off(struct h2_loop *loop, int rounds)
+{
+    for (; rounds > 0 && (loop->ready != NULL || loop->dirty != NULL); rounds--) {
+        loop->round_at = clock_monotonic();
+        run_ready(loop);
+        flush_dirty(loop);
+    }
+}
+
 static void turn(struct h2_loop *loop, struct h2_acceptor *acceptor)
 {
     struct epoll_event events[EVENTS];
@@ -234,15 +244,13 @@ static void turn(struct h2_loop *loop, struct h2_acceptor *acceptor)
     for (int i = 0; i < count; i++) {
         struct h2_source *source = events[i].data.ptr;
         source->run(source, events[i].events);
+        work_off(loop,
+                 EVENT_ROUNDS); /* at once: the next one's calls take their place, also in the processor's cache */
     }
     obey(loop, acceptor);
     take_posted(loop);
     h2_timers_run(&loop->timers, loop->now);
-    for (int round = 0; round < ROUNDS && (loop->ready != NULL || loop->dirty != NULL); round++) {
-        loop->round_at = clock_monotonic();
-        run_ready(loop);
-        flush_dirty(loop);
-    }
+    work_off(loop, ROUNDS);
     free_gone(loop);
     tell_empty(loop);
 }
