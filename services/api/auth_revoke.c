@@ -141,7 +141,7 @@ static void revoke_caller_known(enum status status, struct calling *calling)
     struct token_key key;
     revoking->is_own = status == STATUS_OK && calling->caller.has_token &&
                        token_text_parse(revoking->request->token, &key) &&
-                       crypto_equal(key.bytes, calling->caller.token.bytes, TOKEN_KEY_BYTES);
+                       token_key_equal(&key, &calling->caller.token);
     if (status == STATUS_OK && !revoking->is_own && calling->caller.is_known &&
         calling->caller.grade < GRADE_KEY_MANAGER)
         status = STATUS_PERMISSION_DENIED;

@@ -159,6 +159,7 @@ struct watch *watch_new(struct api *api, int64_t lease)
     watch->lease = lease;
     watch->started = clock_steady(api->domain->clock);
     watch->lapsed = INT64_MIN / 2;
+    watch_batches_init(&watch->batches);
     pthread_mutex_init(&watch->lock, NULL);
     return watch;
 }
@@ -171,6 +172,7 @@ void watch_free(struct watch *watch)
     ring_wake(watch->ring);
     if (watch->is_running)
         pthread_join(watch->thread, NULL);
+    watch_batches_done(&watch->batches);
     pthread_mutex_destroy(&watch->lock);
     free(watch);
 }

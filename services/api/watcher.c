@@ -2,12 +2,9 @@
 /* One stream of Watch: its life, what it is told, and whether its caller still may. */
 #include "api/watcher.h"
 
-#include "base/crypto.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 128 };           /* in a message, which is 16 KiB then */
 #define USE_MOST (10 * CLOCK_SECOND) /* between two uses of the caller's token by a stream that pings */
 
 /* References */
@@ -115,33 +112,11 @@ void watcher_tell_resumed(struct watcher *watcher, Google__Protobuf__Duration *l
     atomic_fetch_add(&watcher->watch->resumed, 1);
 }
 
-struct event_message {
-    Gatehouse__V1__WatchEvent event;
-    Gatehouse__V1__Position position;
-    char accessor[TOKEN_ACCESSOR_LEN + 1];
-};
-
-static void make_event(struct event_message *message, struct ring_event *from)
-{
-    Gatehouse__V1__WatchEvent *event = &message->event;
-    gatehouse__v1__watch_event__init(event);
-    event->position = answer_position(&message->position, from->position);
-    event->kind = GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_ALL;
-    if (from->kind == RING_TOKEN) {
-        event->kind = GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_TOKEN;
-        token_key_format(&from->token, message->accessor);
-        event->accessor = message->accessor;
-    } else if (from->kind == RING_CREDENTIAL) {
-        event->kind = GATEHOUSE__V1__WATCH_EVENT_KIND__WATCH_EVENT_KIND_CREDENTIAL;
-        event->client_id = from->client_id;
-    }
-}
-
 static bool concerns_caller(const struct watcher *watcher, const struct ring_event *event)
 {
     switch (event->kind) {
     case RING_TOKEN:
-        return crypto_equal(event->token.bytes, watcher->token.bytes, TOKEN_KEY_BYTES);
+        return token_key_equal(&event->token, &watcher->token);
     case RING_CREDENTIAL:
         return strcmp(event->client_id, watcher->client_id) == 0;
     case RING_PURGE:
@@ -151,21 +126,13 @@ static bool concerns_caller(const struct watcher *watcher, const struct ring_eve
     return true;
 }
 
-static void tell_events(struct watcher *watcher, struct ring_event *events, size_t count)
+static void tell_events(struct watcher *watcher, const struct watch_batch *batch)
 {
     Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
-    Gatehouse__V1__WatchEvents list = GATEHOUSE__V1__WATCH_EVENTS__INIT;
-    struct event_message messages[EVENTS_MAX];
-    Gatehouse__V1__WatchEvent *each[EVENTS_MAX];
-    for (size_t i = 0; i < count; i++) {
-        make_event(&messages[i], &events[i]);
-        each[i] = &messages[i].event;
-        watcher->must_check = watcher->must_check || concerns_caller(watcher, &events[i]);
-    }
-    list.n_events = count;
-    list.events = each;
-    response.kind_case = GATEHOUSE__V1__WATCH_RESPONSE__KIND_EVENTS;
-    response.events = &list;
+    ProtobufCMessageUnknownField field;
+    for (size_t i = 0; i < batch->count && !watcher->must_check; i++)
+        watcher->must_check = concerns_caller(watcher, &batch->events[i]);
+    watch_batch_put(batch, &response, &field);
     tell(watcher, &response);
 }
 
@@ -183,14 +150,15 @@ static void tell_pong(struct watcher *watcher)
 /* What is new since, one message; false: nothing. */
 static bool tell_more(struct watcher *watcher)
 {
-    struct ring_event events[EVENTS_MAX];
-    size_t count = 0;
+    struct watch *watch = watcher->watch;
+    struct watch_batch *batch = NULL;
     enum ring_cause cause = RING_IS_CUT;
-    switch (ring_read(watcher->watch->ring, &watcher->cursor, &watcher->position, events, EVENTS_MAX, &count, &cause)) {
+    switch (watch_batch_read(&watch->batches, watch->ring, &watcher->cursor, &watcher->position, &batch, &cause)) {
     case RING_NOTHING_NEW:
         return false;
     case RING_EVENTS_READ:
-        tell_events(watcher, events, count);
+        tell_events(watcher, batch);
+        watch_batch_release(&watch->batches, batch);
         return true;
     case RING_WAS_RESTARTED:
         watcher_tell_reset(watcher,

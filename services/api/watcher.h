@@ -5,6 +5,7 @@
 
 #include "api/internal.h"
 #include "api/watch.h"
+#include "api/watch_batch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -50,6 +51,7 @@ struct watch {
     struct ring *ring;
     int64_t lease;
     int64_t started;
+    struct watch_batches batches;
     _Atomic size_t wait_count;
     pthread_mutex_t lock; /* guards what follows; is taken before a watcher's, if both are */
     struct watcher *watchers;

@@ -130,6 +130,14 @@ bool ring_begin(struct ring *ring, struct position *position, struct ring_cursor
     return has_it;
 }
 
+bool ring_is_current(struct ring *ring, const struct ring_cursor *cursor)
+{
+    pthread_mutex_lock(&ring->lock);
+    bool is_current = cursor->generation == ring->generation;
+    pthread_mutex_unlock(&ring->lock);
+    return is_current;
+}
+
 /* Under the lock: to the ring's own position. */
 static void move_to_end(const struct ring *ring, struct ring_cursor *cursor, struct position *position)
 {

@@ -69,6 +69,9 @@ struct ring_cursor {
 /* At `position`, if the ring has it (true); else at the ring's own. Either way *position is where the cursor is. */
 bool ring_begin(struct ring *ring, struct position *position, struct ring_cursor *ret_cursor);
 
+/* False: the ring was restarted since. */
+bool ring_is_current(struct ring *ring, const struct ring_cursor *cursor);
+
 /* The events after the cursor, at most `max`, which moves on behind them; *position is then the last one's. */
 enum ring_reading {
     RING_EVENTS_READ,

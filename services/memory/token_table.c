@@ -115,23 +115,10 @@ static uint32_t *bucket_of(struct part *part, const struct token_key *key)
     return &part->buckets[hash & part->bucket_mask];
 }
 
-/* In constant time, as crypto_equal, but word by word and without a call. */
-static bool is_equal(const struct token_key *a, const struct token_key *b)
-{
-    uint64_t difference = 0;
-    for (size_t i = 0; i < TOKEN_KEY_BYTES; i += sizeof(uint64_t)) {
-        uint64_t word_a, word_b;
-        memcpy(&word_a, a->bytes + i, sizeof word_a);
-        memcpy(&word_b, b->bytes + i, sizeof word_b);
-        difference |= word_a ^ word_b;
-    }
-    return difference == 0;
-}
-
 static uint32_t find(struct part *part, const struct token_key *key)
 {
     uint32_t index = *bucket_of(part, key);
-    while (index != NONE && !is_equal(&entry_at(part, index)->key, key))
+    while (index != NONE && !token_key_equal(&entry_at(part, index)->key, key))
         index = entry_at(part, index)->next;
     return index;
 }
