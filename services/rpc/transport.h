@@ -92,7 +92,7 @@ struct rpc_call {
     atomic_bool is_cancelled, cancel_told;
     ProtobufCMessage *request; /* the one that the handler has */
     struct arena arena;        /* of the request, and of a small answer */
-    _Alignas(max_align_t) char arena_first[4096];
+    _Alignas(max_align_t) char arena_first[2048];
 
     pthread_mutex_t lock; /* guards what follows */
     struct rpc_message *first, *last;
