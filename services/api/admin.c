@@ -282,7 +282,9 @@ static void caller_known(enum status status, struct calling *calling)
         return;
     }
     struct flush *flush = admin->calling.api->domain->flush;
-    if (admin->method->fresh == EXACT)
+    const Google__Protobuf__FieldMask *const *mask = find_field(admin->request, "update_mask");
+    bool has_limits = mask != NULL && *mask != NULL && admin_mask_has(*mask, "limits");
+    if (admin->method->fresh == EXACT || has_limits) /* an idle timeout may change */
         flush_begin(flush, FLUSH_ALL, run, admin);
     else if (admin->method->fresh == FRESH)
         flush_begin(flush, admin->contract->is_read ? FLUSH_NEWS : FLUSH_NOTED, run, admin);

@@ -112,6 +112,13 @@ Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time);
 Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds);
 /* A credential as the API shows it, in the answer's memory. */
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential);
+/* Limits of a credential's own (admin_limits.c): from a request (INVALID_FIELD), into an answer (NULL: it has none),
+ * into the audit log as admin_tell does; and may there be any (OLDER_SERVER)? */
+enum status admin_read_limits(struct admin_call *admin, const Gatehouse__V1__CredentialLimits *message,
+                              struct own_limits *ret_limits);
+Gatehouse__V1__CredentialLimits *admin_limits(struct admin_call *admin, const struct own_limits *limits);
+void admin_tell_limits(struct admin_call *admin, const struct own_limits *before, const struct own_limits *after);
+enum status admin_check_limits(struct admin_call *admin, const struct own_limits *limits);
 /* What the work ended; with is_dry admin_add_recent also says what the credential called lately (0: those that the work
  * changes, of which RECENT_CREDENTIALS at most). It is a read of its own: the writer has no time for it. */
 enum { RECENT_CREDENTIALS = 1000 };

@@ -25,7 +25,8 @@ static enum status read_new(struct admin_call *admin, const Gatehouse__V1__Creat
     credential->self_rotation = wanted->self_rotation;
     credential->contact = wanted->contact;
     credential->labels = admin_read_labels(admin, wanted->n_labels, wanted->labels);
-    return STATUS_OK;
+    TRY(admin_read_limits(admin, wanted->limits, &credential->limits));
+    return admin_check_limits(admin, &credential->limits);
 }
 
 enum status create_credential(struct admin_call *admin)
@@ -48,6 +49,7 @@ enum status create_credential(struct admin_call *admin)
     admin_tell(admin, "self rotation", "no", credential->self_rotation ? "yes" : "no");
     admin_tell_text(admin, "contact", "", credential->contact);
     admin_tell_labels(admin, "", credential->labels);
+    admin_tell_limits(admin, &credential->limits_stored, &credential->limits);
     response->credential = admin_credential(admin, credential);
     if (!admin->is_dry) {
         response->secret_key = secret;
@@ -68,8 +70,8 @@ enum status get_credential(struct admin_call *admin)
     return STATUS_OK;
 }
 
-static void read_update(struct admin_call *admin, const Gatehouse__V1__UpdateCredentialRequest *request,
-                        struct credential *credential)
+static enum status read_update(struct admin_call *admin, const Gatehouse__V1__UpdateCredentialRequest *request,
+                               struct credential *credential)
 {
     const Gatehouse__V1__Credential *wanted = request->credential;
     if (admin_mask_has(request->update_mask, "name"))
@@ -87,6 +89,10 @@ static void read_update(struct admin_call *admin, const Gatehouse__V1__UpdateCre
         if (wanted->expire_time != NULL && credential->expires == 0) /* 1970 is in the past; 0 would mean never */
             credential->expires = 1;
     }
+    if (!admin_mask_has(request->update_mask, "limits"))
+        return STATUS_OK;
+    TRY(admin_read_limits(admin, wanted->limits, &credential->limits));
+    return admin_check_limits(admin, &credential->limits);
 }
 
 enum status update_credential(struct admin_call *admin)
@@ -98,13 +104,14 @@ enum status update_credential(struct admin_call *admin)
     if (admin_is_answered(admin, credential, &response->credential))
         return STATUS_OK;
     struct credential before = *credential;
-    read_update(admin, request, credential);
+    TRY(read_update(admin, request, credential));
     admin_tell_text(admin, "name", before.name, credential->name);
     admin_tell_text(admin, "owner", before.owner, credential->owner);
     admin_tell_time(admin, "expires", before.expires, credential->expires);
     admin_tell(admin, "self rotation", before.self_rotation ? "yes" : "no", credential->self_rotation ? "yes" : "no");
     admin_tell_text(admin, "contact", before.contact, credential->contact);
     admin_tell_labels(admin, before.labels, credential->labels);
+    admin_tell_limits(admin, &before.limits, &credential->limits);
     if (admin->detail[0] != '\0')
         TRY(name_taken(admin, credential_update(&admin->work, credential)));
     TRY(admin_keep_administrator(admin));

@@ -115,6 +115,35 @@ static enum status add_credential(int64_t credential_id, void *arg)
     return STATUS_OK;
 }
 
+/* A token of a credential that has limits of its own, which may leave it what the settings would end. */
+struct limited {
+    struct admin_call *admin;
+    const struct settings *before, *next;
+    int64_t last; /* credential that was counted */
+};
+
+/* A token_page_fn. */
+static enum status look_at_limited(const struct token_row *row, const struct token_holder *holder, void *arg)
+{
+    struct limited *limited = arg;
+    struct admin_call *admin = limited->admin;
+    const struct token_facts token = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
+    const struct credential_facts credential = {.epoch = holder->epoch,
+                                                .expires = holder->expires,
+                                                .deleted = holder->deleted,
+                                                .suspended = holder->suspended,
+                                                .limits = holder->limits};
+    if (!token_is_active(&token, &credential, limited->before, admin->work.now) ||
+        token_is_active(&token, &credential, limited->next, admin->work.now))
+        return STATUS_OK;
+    admin->looked_tokens++;
+    if (row->credential_id == limited->last)
+        return STATUS_OK;
+    limited->last = row->credential_id;
+    admin->looked_credentials++;
+    return admin->looked.count < RECENT_CREDENTIALS ? add_credential(row->credential_id, &admin->looked) : STATUS_OK;
+}
+
 /* Counts what stricter limits end, among all tokens. What ends between this and the change is a matter of moments. */
 enum status look_at_settings(struct admin_call *admin)
 {
@@ -122,16 +151,17 @@ enum status look_at_settings(struct admin_call *admin)
     struct work *work = &admin->work;
     TRY(next_settings(admin, &before, &next));
     struct token_limits now = settings_limits(&before, work->now), then = settings_limits(&next, work->now);
+    struct limited limited = {.admin = admin, .before = &before, .next = &next};
     admin->looked_tokens = admin->looked_credentials = 0;
     admin->looked.count = 0;
     if (then.used_after <= now.used_after && then.issued_after <= now.issued_after)
         return STATUS_OK;
     TRY(token_row_count_ended_by(work->tx, &now, &then, work->now, &admin->looked_tokens, &admin->looked_credentials));
-    if (!admin->is_dry)
-        return STATUS_OK;
     admin->looked.ids = arena_array(&admin->arena, int64_t, RECENT_CREDENTIALS);
-    return token_row_list_ended_by(work->tx, &now, &then, work->now, RECENT_CREDENTIALS, add_credential,
-                                   &admin->looked);
+    if (admin->is_dry)
+        TRY(token_row_list_ended_by(work->tx, &now, &then, work->now, RECENT_CREDENTIALS, add_credential,
+                                    &admin->looked));
+    return token_row_each_limited(work->tx, look_at_limited, &limited);
 }
 
 enum status update_settings(struct admin_call *admin)

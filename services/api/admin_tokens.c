@@ -33,7 +33,8 @@ static enum status add_token(const struct token_row *row, void *arg)
                                 .is_narrowed = row->is_narrowed,
                                 .roles = row->roles};
     struct credential_facts credential = {.expires = listing->credential->expires,
-                                          .effective = listing->credential->effective};
+                                          .effective = listing->credential->effective,
+                                          .limits = listing->credential->limits};
     Gatehouse__V1__TokenInfo *token = arena_new(&admin->arena, Gatehouse__V1__TokenInfo);
     gatehouse__v1__token_info__init(token);
     token->accessor = arena_alloc(&admin->arena, TOKEN_ACCESSOR_LEN + 1);
@@ -71,7 +72,7 @@ enum status list_tokens(struct admin_call *admin)
     if (credential_state(credential->deleted, credential->suspended, credential->expires, admin->work.now) !=
         CREDENTIAL_LIVE)
         return STATUS_OK;
-    struct token_limits limits = settings_limits(&listing.settings, admin->work.now);
+    struct token_limits limits = own_token_limits(&credential->limits, &listing.settings, admin->work.now);
     if (cursor[0] == '\0')
         TRY(token_row_count_live(admin->work.tx, credential->id, credential->epoch, &limits, &response->total_size));
     TRY(token_row_list(admin->work.tx, credential->id, credential->epoch, &limits, &before, listing.size + 1, add_token,

@@ -47,9 +47,10 @@ static bool is_too_long_ago(struct api *api, const struct asked *asked, struct i
 {
     if (asked->used_ago == NULL)
         return false;
-    struct settings settings = memory_settings(api->domain->memory);
+    struct memory *memory = api->domain->memory;
+    int64_t longest = directory_idle(memory->directory).most, idle = memory_settings(memory).idle_timeout;
     question->used_ago = read_duration(asked->used_ago, 0);
-    return question->used_ago > settings.idle_timeout;
+    return question->used_ago > (idle > longest ? idle : longest);
 }
 
 /* false: *ret_violation says why not. */
@@ -57,7 +58,7 @@ static bool read_introspect(struct api *api, const struct asked *asked, struct i
                             struct contract_violation *ret_violation)
 {
     if (is_too_long_ago(api, asked, question)) {
-        *ret_violation = (struct contract_violation){"used_ago", "used_ago is longer than the idle timeout"};
+        *ret_violation = (struct contract_violation){"used_ago", "used_ago is longer than any idle timeout"};
         return false;
     }
     for (size_t i = 0; i < asked->required_count; i++) {

@@ -195,7 +195,7 @@ static void right_known(enum status status, struct calling *calling)
 /* Under the watcher's lock: a stream that pings keeps its token alive, one that has fallen silent does not. */
 static bool is_use_due(struct watcher *watcher, int64_t now)
 {
-    struct settings settings = memory_settings(watcher->watch->api->domain->memory);
+    struct settings settings = memory_settings_shortest(watcher->watch->api->domain->memory);
     int64_t interval = settings.idle_timeout / 10 < USE_MOST ? settings.idle_timeout / 10 : USE_MOST;
     bool is_due = watcher->pinged > watcher->used && now - watcher->used >= interval;
     if (is_due)

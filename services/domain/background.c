@@ -81,7 +81,7 @@ void background_round(struct background *background, struct reaped *ret_reaped)
 
 static int64_t pause_between(struct background *background)
 {
-    struct settings settings = memory_settings(background->parts.memory);
+    struct settings settings = memory_settings_shortest(background->parts.memory);
     return settings_flush_pause(&settings, background->parts.flush_interval) / 1000;
 }
 

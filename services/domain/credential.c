@@ -29,15 +29,27 @@ static void note_administrator(struct work *work, const struct administrator_sta
     administrator_note(work, was, &is);
 }
 
+static enum status count_live(struct work *work, const struct credential *credential, const struct own_limits *limits,
+                              int64_t *ret_live)
+{
+    struct token_limits held = own_token_limits(limits, &work->settings, work->now);
+    return token_row_count_live(work->tx, credential->id, credential->epoch, &held, ret_live);
+}
+
+static void note_ended(struct work *work, int64_t tokens)
+{
+    work->tokens_ended += tokens;
+    work->credentials_affected += tokens > 0;
+}
+
 /* Every token of an earlier epoch is dead from the commit on. Where the credential did not live before the change, they
  * were dead already and are not counted. */
 static enum status move_epoch(struct work *work, struct credential *credential, bool was_live)
 {
     int64_t live = 0;
     if (was_live)
-        TRY(token_row_count_live(work->tx, credential->id, credential->epoch, &work->limits, &live));
-    work->tokens_ended += live;
-    work->credentials_affected += live > 0;
+        TRY(count_live(work, credential, &credential->limits_stored, &live));
+    note_ended(work, live);
     credential->epoch++;
     return STATUS_OK;
 }
@@ -88,6 +100,16 @@ enum status credential_create(struct work *work, struct credential *credential, 
     return work_change_credential(work, credential_facts_new(credential));
 }
 
+/* Its limits are others now: those that were within their times, and no more are. */
+static enum status move_limits(struct work *work, const struct credential *credential)
+{
+    int64_t before = 0, after = 0;
+    TRY(count_live(work, credential, &credential->limits_stored, &before));
+    TRY(count_live(work, credential, &credential->limits, &after));
+    note_ended(work, before - after);
+    return STATUS_OK;
+}
+
 enum status credential_update(struct work *work, struct credential *credential)
 {
     struct arena arena = {0};
@@ -98,9 +120,12 @@ enum status credential_update(struct work *work, struct credential *credential)
     if (status == STATUS_OK) {
         /* What was expired stays dead when the date moves on; what expires by this edit is counted. */
         enum credential_state was = state_of(work, before), is = state_of(work, credential);
+        own_limits_raise(&before->limits, &credential->limits, &work->settings, work->now);
         if (was == CREDENTIAL_EXPIRED || is == CREDENTIAL_EXPIRED ||
             !role_set_equal(&before->effective, &credential->effective))
             status = move_epoch(work, credential, was == CREDENTIAL_LIVE);
+        else if (was == CREDENTIAL_LIVE)
+            status = move_limits(work, credential);
         if (credential->expires != before->expires)
             credential->announce = end_announced_next(credential->expires, work->now);
         struct administrator_state administered = administrator_state(work, before);
@@ -222,6 +247,17 @@ enum status credential_end_secret(struct work *work, struct credential *credenti
         return save(work, credential);
     }
     return STATUS_NOT_FOUND;
+}
+
+enum status credential_mend(struct work *work, int64_t id, int64_t latest)
+{
+    struct arena arena = {0};
+    struct credential *credential = NULL;
+    enum status status = credential_row_load_id(work->tx, &arena, id, work->now, &credential);
+    if (status == STATUS_OK && own_limits_mend(&credential->limits, &work->settings, latest, work->now))
+        status = save(work, credential);
+    arena_done(&arena);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 enum status credential_end_tokens(struct work *work, struct credential *credential)

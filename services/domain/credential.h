@@ -16,7 +16,7 @@
 enum status credential_create(struct work *work, struct credential *credential, const struct role_set *roles,
                               char secret[static SECRET_TEXT_LEN + 1]);
 
-/* Name, owner, expiry, sources as set in `credential`, which was loaded before. */
+/* Name, owner, expiry, sources, limits as set in `credential`, which was loaded before. */
 enum status credential_update(struct work *work, struct credential *credential);
 
 /* It is dead at once; undeleted, it lives again, but no token that it had. */
@@ -38,6 +38,10 @@ enum status credential_regenerate(struct work *work, struct credential *credenti
 
 /* NOT_FOUND: it has no such secret that is live. */
 enum status credential_end_secret(struct work *work, struct credential *credential, int64_t secret_id);
+
+/* Floors of its limits that were set later than `latest`: a clock that was wrong has set them. No error where there is
+ * no such credential or floor. */
+enum status credential_mend(struct work *work, int64_t id, int64_t latest);
 
 /* All that are live. */
 enum status credential_end_tokens(struct work *work, struct credential *credential);

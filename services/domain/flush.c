@@ -371,6 +371,8 @@ static void gather_uses(struct flushing *flushing, bool is_all)
                                               .idle_timeout = settings.idle_timeout,
                                               .step = settings_use_step(&settings),
                                               .end_margin = settings_use_margin(&settings, flush->interval),
+                                              .interval = flush->interval,
+                                              .own = directory_idle(flush->memory->directory),
                                               .is_all = is_all};
     flushing->use_count = token_table_gather(flush->memory->tokens, &gathering, &flushing->uses);
     flushing->changed = must(calloc(flushing->use_count + 1, sizeof *flushing->changed));

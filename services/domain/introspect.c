@@ -28,7 +28,6 @@ static void fill_in(struct introspection *answer, const struct token_facts *toke
     copy_text(answer->owner, sizeof answer->owner, credential->owner);
     answer->roles = token_roles(token, credential);
     answer->issued = token_key_issued(&token->key);
-    answer->idle_timeout = settings->idle_timeout;
     struct role_set held = role_set_and(&answer->required, &answer->roles);
     answer->is_allowed = !answer->requires_unknown && role_set_equal(&held, &answer->required);
     answer->expires = token_expires(token, credential, settings);
@@ -39,21 +38,21 @@ static void decide(const struct introspect *introspect, struct introspection *an
 {
     int64_t now = answer->now;
     struct token_facts *token = &view->token;
-    const struct settings *settings = view->settings;
-    struct token_limits limits = settings_limits(settings, now);
-    answer->is_active = view->is_known && token_is_active(token, view->credential, &limits, now);
+    answer->is_active = view->is_known && token_is_active(token, view->credential, view->settings, now);
     if (!answer->is_active)
         return;
+    const struct settings held = own_settings(&view->credential->limits, view->settings);
     int64_t used = now - answer->used_ago;
     if (answer->is_use && used > token->last_used)
         token->last_used = used;
     answer->must_store =
         introspect->follow != NULL && answer->is_use && token->last_used > token->stored &&
-        token->stored + settings->idle_timeout - now < settings_store_margin(settings, introspect->flush_interval);
+        token->stored + held.idle_timeout - now < settings_store_margin(&held, introspect->flush_interval);
     struct token_facts seen = *token;
     if (seen.last_used > now) /* by a clock that was, or is, ahead of this one */
         seen.last_used = now;
-    fill_in(answer, &seen, view->credential, settings);
+    fill_in(answer, &seen, view->credential, view->settings);
+    answer->idle_timeout = held.idle_timeout;
     /* C9: another replica may not know of the last uses yet. */
     int64_t unknown = introspect->follow == NULL ? 0 : introspect->flush_interval;
     answer->valid_for = answer->expires - now > unknown ? answer->expires - now - unknown : 0;

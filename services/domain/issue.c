@@ -20,7 +20,7 @@ static enum status count_exactly(struct store_tx *tx, struct issuing *issuing)
     issuing->is_full = live >= issuing->max_tokens;
     const struct token_count_row count = {.credential_id = row->credential_id,
                                           .epoch = row->epoch,
-                                          .version = issuing->settings_version,
+                                          .version = issuing->limits_version,
                                           .live = live + !issuing->is_full,
                                           .counted = row->last_used};
     return token_count_row_save(tx, &count);
@@ -35,7 +35,7 @@ static enum status take_place(struct store_tx *tx, struct issuing *issuing)
     enum status status = token_count_row_load(tx, row->credential_id, &count);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
-    bool is_known = status == STATUS_OK && count.epoch == row->epoch && count.version == issuing->settings_version &&
+    bool is_known = status == STATUS_OK && count.epoch == row->epoch && count.version == issuing->limits_version &&
                     is_younger(&count, row->last_used, COUNT_HOLDS);
     if (is_known && count.live < issuing->max_tokens)
         return token_count_row_add(tx, row->credential_id, row->epoch, 1);
@@ -135,18 +135,19 @@ static enum status prepare(struct issuing *issuing)
     row->epoch = issuing->client.epoch;
     if (!token_text_new(now, crypto_random, issuing->text) || !token_text_parse(issuing->text, &row->key))
         return STATUS_FAILED_PRECONDITION;
-    struct settings settings = memory_settings(issue->memory);
     struct credential_facts facts;
-    int64_t expires;
+    struct settings settings;
     uint64_t turn;
     do {
         turn = directory_begin(issue->memory->directory);
-        expires = directory_facts(issuing->client.entry, &facts)->expires;
+        directory_facts(issuing->client.entry, &facts);
+        issuing->limits = own_token_limits(&facts.limits, directory_settings(issue->memory->directory), now);
+        settings = own_settings(&facts.limits, directory_settings(issue->memory->directory));
     } while (!directory_end(issue->memory->directory, turn));
+    int64_t expires = facts.expires;
     issuing->max_tokens = settings.max_tokens;
-    issuing->settings_version = settings.version;
+    issuing->limits_version = settings.version + facts.version; /* both only grow */
     issuing->is_flushed = issuing->must_count = false;
-    issuing->limits = settings_limits(&settings, now);
     issuing->expires_in = settings.idle_timeout;
     if (settings.max_token_life != 0 && settings.max_token_life < issuing->expires_in)
         issuing->expires_in = settings.max_token_life;

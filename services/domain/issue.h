@@ -39,7 +39,7 @@ struct issuing {
     uint64_t generation;
     int64_t inserted; /* rows */
     int64_t max_tokens;
-    int64_t settings_version;
+    int64_t limits_version;
     struct token_limits limits;
     bool is_flushed; /* what was noted of uses: so that they count */
     bool must_count; /* and for that it must be */

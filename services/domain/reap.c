@@ -3,11 +3,13 @@
 
 #include "base/must.h"
 #include "domain/announce.h"
+#include "domain/credential.h"
 #include "domain/disuse.h"
 #include "domain/work.h"
 #include "memory/change.h"
 #include "records/change_log.h"
 #include "records/credential.h"
+#include "records/limit.h"
 #include "records/request.h"
 #include "records/setting.h"
 #include "records/token.h"
@@ -21,6 +23,7 @@ enum {
     TIDY_ROUNDS = 30,  /* rounds between two looks at what grows slowly */
     TIDY_LIMIT = 1000, /* rows of each table that it removes then */
     PURGE_LIMIT = 20,
+    MEND_LIMIT = 20,
     REAP_MANY = 250, /* removed in a round: where so much is dead, there is more */
 };
 #define REQUEST_RETENTION (24 * 3600 * CLOCK_SECOND)
@@ -47,8 +50,8 @@ struct reaping {
     int64_t secret_cursor;
     struct disuse disuse;
     int64_t deletion_retention, usage_retention;
-    int64_t at; /* what was dead by then goes, by these limits */
-    struct token_limits limits;
+    int64_t at; /* what was dead by then goes, by these settings */
+    struct settings settings;
     int64_t latest; /* a last use that is later was dated by a clock that was wrong */
     struct token_key cursor;
     struct token_key *removed, *ahead; /* of the arena; ahead: whose last use has not come yet */
@@ -80,15 +83,18 @@ void reap_free(struct reap *reap)
 static enum status look_at(const struct token_row *row, const struct token_holder *holder, void *arg)
 {
     struct reaping *reaping = arg;
-    const struct credential_facts credential = {
-        .epoch = holder->epoch, .expires = holder->expires, .deleted = holder->deleted, .suspended = holder->suspended};
+    const struct credential_facts credential = {.epoch = holder->epoch,
+                                                .expires = holder->expires,
+                                                .deleted = holder->deleted,
+                                                .suspended = holder->suspended,
+                                                .limits = holder->limits};
     struct token_facts facts = {.key = row->key, .last_used = row->last_used, .epoch = row->epoch};
     int64_t used = token_table_last_used(reaping->reap->memory->tokens, &row->key, NULL);
     if (row->last_used > reaping->latest)
         reaping->ahead[reaping->ahead_count++] = row->key;
     if (used > facts.last_used)
         facts.last_used = used;
-    if (holder->is_missing || !token_is_active(&facts, &credential, &reaping->limits, reaping->at))
+    if (holder->is_missing || !token_is_active(&facts, &credential, &reaping->settings, reaping->at))
         reaping->removed[reaping->removed_count++] = row->key;
     reaping->seen++;
     reaping->cursor = row->key;
@@ -123,6 +129,16 @@ static enum status mend_settings(struct reaping *reaping, struct settings *setti
     return work_change_settings(work, settings);
 }
 
+/* The same of credentials that have limits of their own. */
+static enum status mend_limits(struct reaping *reaping, int *ret_count)
+{
+    int64_t ids[MEND_LIMIT];
+    TRY(limit_row_floored(reaping->work.tx, reaping->latest, MEND_LIMIT, ids, ret_count));
+    for (int i = 0; i < *ret_count; i++)
+        TRY(credential_mend(&reaping->work, ids[i], reaping->latest));
+    return STATUS_OK;
+}
+
 /* Removes for good what was deleted until then. One that has much usage goes when that is gone. */
 static enum status purge(struct reaping *reaping, int64_t until)
 {
@@ -146,8 +162,9 @@ static enum status purge(struct reaping *reaping, int64_t until)
 static enum status tidy(struct reaping *reaping, const struct settings *settings, int64_t now)
 {
     struct store_tx *tx = reaping->work.tx;
-    int announced = 0;
+    int announced = 0, floored = 0;
     int64_t mended = 0, secrets = 0, requests = 0, changes = 0, uses = 0;
+    TRY(mend_limits(reaping, &floored));
     TRY(credential_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &mended));
     TRY(secret_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &reaping->secret_cursor));
     TRY(secret_row_expire(tx, now, TIDY_LIMIT, &secrets));
@@ -155,8 +172,9 @@ static enum status tidy(struct reaping *reaping, const struct settings *settings
     TRY(change_log_trim(tx, now - CHANGE_LOG_RETENTION, TIDY_LIMIT, &changes));
     TRY(usage_row_expire(tx, now - reaping->usage_retention, TIDY_LIMIT, &uses));
     TRY(announce_due(&reaping->work, now, &announced));
-    reaping->is_tidy_behind = announced >= ANNOUNCE_LIMIT || mended >= TIDY_LIMIT || secrets == TIDY_LIMIT ||
-                              requests == TIDY_LIMIT || changes == TIDY_LIMIT || uses == TIDY_LIMIT;
+    reaping->is_tidy_behind = announced >= ANNOUNCE_LIMIT || mended >= TIDY_LIMIT || floored == MEND_LIMIT ||
+                              secrets == TIDY_LIMIT || requests == TIDY_LIMIT || changes == TIDY_LIMIT ||
+                              uses == TIDY_LIMIT;
     TRY(disuse_look(&reaping->work, &reaping->disuse, settings, now, reaping->latest));
     return purge(reaping, now - reaping->deletion_retention);
 }
@@ -184,7 +202,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     reaping->deletion_retention = settings.deletion_retention;
     reaping->usage_retention = settings.usage_retention;
     reaping->at = now - REAP_DEAD_FOR;
-    reaping->limits = settings_limits(&settings, reaping->at);
+    reaping->settings = settings;
     reaping->latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
     TRY(mend_settings(reaping, &settings));
     TRY(reap_tokens(reaping));

@@ -11,10 +11,11 @@ enum status revoke_token(struct work *work, const struct token_key *key, int64_t
     enum status status = token_row_load(work->tx, key, &row);
     if (status == STATUS_OK) {
         struct token_facts facts = {.key = row.key, .last_used = row.last_used, .epoch = row.epoch};
-        if (memory_is_live(work->memory, &facts, row.credential_id, &work->limits, work->now))
+        if (memory_is_live(work->memory, &facts, row.credential_id, &work->settings, work->now))
             *ret_credential_id = row.credential_id;
         status = token_row_remove(work->tx, key);
-        if (status == STATUS_OK && *ret_credential_id != 0 && memory_settings(work->memory).max_tokens > 0)
+        if (status == STATUS_OK && *ret_credential_id != 0 &&
+            memory_settings_of(work->memory, row.credential_id).max_tokens > 0)
             status = token_count_row_add(work->tx, row.credential_id, row.epoch, -1);
     }
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)

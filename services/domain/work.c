@@ -44,8 +44,7 @@ void work_begin(struct work *work, struct store_tx *tx)
     work_reset(work);
     work->tx = tx;
     work->now = clock_now(work->clock);
-    struct settings settings = memory_settings(work->memory);
-    work->limits = settings_limits(&settings, work->now);
+    work->settings = memory_settings(work->memory);
 }
 
 static struct own_change *add(struct work *work, enum change_kind kind)

@@ -29,9 +29,9 @@ struct work {
     struct store_tx *tx;
     struct arena *arena; /* of the call */
     int64_t now;
-    struct token_limits limits; /* as memory has the settings, now */
-    const char *actor;          /* client ID or mutual-TLS identity */
-    struct position position;   /* of the last change, if the work has made one; stays after work_apply */
+    struct settings settings; /* as memory has them, now */
+    const char *actor;        /* client ID or mutual-TLS identity */
+    struct position position; /* of the last change, if the work has made one; stays after work_apply */
     int64_t tokens_ended;
     int64_t credentials_affected;
     enum administration takes_administration; /* what of it a credential had, and has no more */

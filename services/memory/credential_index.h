@@ -15,6 +15,9 @@ struct credential_entry {
     int64_t id;
     char client_id[CLIENT_ID_LEN + 1];
     bool is_purged; /* for writers */
+    /* Its own idle timeout, if it has one that holds: in minutes, rounded down, so that nobody has to look at `facts`.
+     */
+    _Atomic uint16_t idle_minutes;
     _Atomic int64_t last_used;
     const struct packed_facts *_Atomic facts;
     struct credential_entry *next_retired;

@@ -19,7 +19,9 @@ struct directory {
     struct credential_entry *retired; /* another history gave their ids to others */
     const struct settings *_Atomic settings;
     struct catalogue *_Atomic catalogue;
-    _Atomic int64_t revision, change_id; /* the position */
+    _Atomic int64_t revision, change_id;   /* the position */
+    _Atomic int64_t least_idle, most_idle; /* as struct directory_idle has them */
+    _Atomic uint64_t idle_changes;
     struct epoch_bin bin;
 };
 
@@ -29,6 +31,7 @@ struct directory *directory_new(void)
     pthread_mutex_init(&directory->lock, NULL);
     credential_index_init(&directory->by_id, false);
     credential_index_init(&directory->by_client_id, true);
+    atomic_init(&directory->least_idle, INT64_MAX);
     atomic_init(&directory->settings, must(calloc(1, sizeof(struct settings))));
     atomic_init(&directory->catalogue, catalogue_new(NULL));
     return directory;
@@ -120,6 +123,19 @@ void directory_note_use(struct credential_entry *entry, int64_t used)
 {
     if (used > atomic_load_explicit(&entry->last_used, memory_order_relaxed))
         atomic_store_explicit(&entry->last_used, used, memory_order_relaxed);
+}
+
+#define IDLE_UNIT (60 * CLOCK_SECOND)
+
+int64_t directory_own_idle(const struct credential_entry *entry)
+{
+    return atomic_load_explicit(&entry->idle_minutes, memory_order_relaxed) * IDLE_UNIT;
+}
+
+struct directory_idle directory_idle(struct directory *directory)
+{
+    return (struct directory_idle){atomic_load(&directory->least_idle), atomic_load(&directory->most_idle),
+                                   atomic_load(&directory->idle_changes)};
 }
 
 const struct settings *directory_settings(struct directory *directory)
@@ -266,6 +282,18 @@ static void set_facts(struct directory *directory, struct credential_entry *entr
     epoch_discard(&directory->bin, (void *)(uintptr_t)before, packed_facts_free);
 }
 
+static void set_idle(struct directory *directory, struct credential_entry *entry, const struct credential_facts *facts)
+{
+    int64_t idle = own_limit_in_force(&facts->limits, LIMIT_IDLE_TIMEOUT);
+    uint16_t before = atomic_exchange(&entry->idle_minutes, (uint16_t)(idle / IDLE_UNIT));
+    if (idle != 0 && idle < directory->least_idle)
+        atomic_store(&directory->least_idle, idle);
+    if (idle > directory->most_idle)
+        atomic_store(&directory->most_idle, idle);
+    if (before != idle / IDLE_UNIT)
+        atomic_fetch_add(&directory->idle_changes, 1);
+}
+
 static void set_settings(struct directory *directory, const struct settings *settings)
 {
     struct settings *copy = must(malloc(sizeof *copy));
@@ -282,6 +310,7 @@ static void add_facts(struct directory *directory, const struct credential_facts
     memcpy(entry->client_id, facts->client_id, sizeof entry->client_id);
     atomic_init(&entry->last_used, facts->last_used);
     atomic_init(&entry->facts, packed);
+    set_idle(directory, entry, facts);
     atomic_fetch_add(&directory->count, !packed_facts_are_deleted(packed));
     credential_index_add(&directory->by_id, entry, &directory->bin);
     credential_index_add(&directory->by_client_id, entry, &directory->bin);
@@ -331,10 +360,12 @@ void directory_put_credential(struct directory *directory, struct credential_fac
         add_facts(directory, facts, packed);
     } else {
         directory_note_use(present, facts->last_used);
-        if (facts->version >= packed_facts_version(atomic_load(&present->facts)))
+        if (facts->version >= packed_facts_version(atomic_load(&present->facts))) {
             set_facts(directory, present, packed);
-        else
+            set_idle(directory, present, facts);
+        } else {
             packed_facts_free(packed);
+        }
     }
     write_end(directory);
     directory_unlock(directory);
@@ -394,6 +425,7 @@ static void replace_facts(struct directory *directory, const struct credential_f
     } else {
         atomic_store(&present->last_used, facts->last_used);
         set_facts(directory, present, packed);
+        set_idle(directory, present, facts);
     }
 }
 
@@ -414,6 +446,8 @@ void directory_replace(struct directory *directory, const struct directory_conte
         packed[i] = packed_facts_new(content->facts[i]);
     directory_lock(directory);
     write_begin(directory); /* all at once: what was before and what is now do not go together */
+    atomic_store(&directory->least_idle, INT64_MAX);
+    atomic_store(&directory->most_idle, 0);
     purge_absent(directory, content);
     for (size_t i = 0; i < content->facts_count; i++)
         replace_facts(directory, content->facts[i], packed[i]);

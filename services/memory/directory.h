@@ -56,6 +56,15 @@ const struct settings *directory_settings(struct directory *directory);
 int64_t directory_id(const struct credential_entry *entry);
 const char *directory_client_id(const struct credential_entry *entry);
 void directory_note_use(struct credential_entry *entry, int64_t used);
+/* The credential's own idle timeout, or up to a minute less; 0: it has none that holds. At any time. */
+int64_t directory_own_idle(const struct credential_entry *entry);
+/* Of all credentials since directory_replace: the shortest (INT64_MAX: there was none) and the longest (0); and how
+ * often one was changed. At any time. */
+struct directory_idle {
+    int64_t least, most;
+    uint64_t changes;
+};
+struct directory_idle directory_idle(struct directory *directory);
 
 /* How many credentials are not deleted; at any time. */
 int64_t directory_count(struct directory *directory);

@@ -88,8 +88,32 @@ struct settings memory_settings(const struct memory *memory)
     return settings;
 }
 
+struct settings memory_settings_shortest(const struct memory *memory)
+{
+    struct settings settings = memory_settings(memory);
+    int64_t least = directory_idle(memory->directory).least;
+    if (least < settings.idle_timeout)
+        settings.idle_timeout = least;
+    return settings;
+}
+
+struct settings memory_settings_of(const struct memory *memory, int64_t credential_id)
+{
+    struct credential_facts facts;
+    struct settings settings;
+    uint64_t turn;
+    do {
+        turn = directory_begin(memory->directory);
+        const struct credential_entry *credential = directory_find_id(memory->directory, credential_id);
+        settings = *directory_settings(memory->directory);
+        if (credential != NULL)
+            settings = own_settings(&directory_facts(credential, &facts)->limits, &settings);
+    } while (!directory_end(memory->directory, turn));
+    return settings;
+}
+
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
-                    const struct token_limits *limits, int64_t now)
+                    const struct settings *settings, int64_t now)
 {
     struct credential_facts facts;
     bool is_live;
@@ -97,7 +121,7 @@ bool memory_is_live(const struct memory *memory, const struct token_facts *token
     do {
         turn = directory_begin(memory->directory);
         const struct credential_entry *credential = directory_find_id(memory->directory, credential_id);
-        is_live = credential != NULL && token_is_active(token, directory_facts(credential, &facts), limits, now);
+        is_live = credential != NULL && token_is_active(token, directory_facts(credential, &facts), settings, now);
     } while (!directory_end(memory->directory, turn));
     return is_live;
 }

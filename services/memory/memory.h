@@ -85,9 +85,14 @@ uint32_t memory_count_use(const struct memory *memory, const struct memory_use *
 
 /* A copy of the settings that hold now. */
 struct settings memory_settings(const struct memory *memory);
+/* The same, with the shortest idle timeout that holds for any credential: for what must be done often enough for all.
+ */
+struct settings memory_settings_shortest(const struct memory *memory);
+/* As they hold for one credential (rules/limits.h); as for all where it is not known. */
+struct settings memory_settings_of(const struct memory *memory, int64_t credential_id);
 
 /* Is the token active, as far as is known here? Of its facts, the credential is looked for by `credential_id`. */
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,
-                    const struct token_limits *limits, int64_t now);
+                    const struct settings *settings, int64_t now);
 
 #endif

@@ -59,6 +59,7 @@ struct part {
 struct token_table {
     _Atomic int64_t step, now; /* of the last gathering */
     int64_t idle_timeout, looked_at;
+    uint64_t idle_changes;
     struct part parts[PARTS];
 };
 
@@ -267,12 +268,19 @@ bool token_table_get(struct token_table *table, const struct token_key *key, str
 /* A use is worth a write at once, or when it is looked at again. At once, too, where a clock that was ahead has dated
  * it: earlier than what is stored, it was put right here while that was on its way to the store; and one that is still
  * ahead is put right in the store by the reaper, under which the token must not become idle. */
+static int64_t use_step(const struct entry *entry, int64_t step)
+{
+    const struct settings own = {.idle_timeout = directory_own_idle(entry->credential)};
+    return own.idle_timeout == 0 ? step : settings_use_step(&own);
+}
+
 static void note_unstored(struct token_table *table, struct part *part, struct entry *entry, uint32_t index)
 {
     int64_t later = entry->last_used - entry->stored;
     int64_t now = atomic_load_explicit(&table->now, memory_order_relaxed);
     bool is_ahead = now != 0 && entry->last_used > now + CLOCK_TOLERANCE;
-    if (is_ahead || later < 0 || (later > 0 && later >= atomic_load_explicit(&table->step, memory_order_relaxed)))
+    if (is_ahead || later < 0 ||
+        (later > 0 && later >= use_step(entry, atomic_load_explicit(&table->step, memory_order_relaxed))))
         mark_dirty(part, entry, index);
 }
 
@@ -419,6 +427,19 @@ static void gather_entry(struct gathered *gathered, struct entry *entry)
     entry->is_carried = true;
 }
 
+/* Is its use worth a write? */
+static bool is_due(const struct entry *entry, const struct token_gathering *gathering)
+{
+    const struct settings own = {.idle_timeout = directory_own_idle(entry->credential)};
+    int64_t idle = gathering->idle_timeout, margin = gathering->end_margin;
+    if (own.idle_timeout != 0) {
+        idle = own.idle_timeout;
+        margin = settings_use_margin(&own, gathering->interval);
+    }
+    return entry->last_used < entry->stored || entry->last_used - entry->stored >= use_step(entry, gathering->step) ||
+           entry->stored + idle - gathering->now < margin;
+}
+
 /* And looks at so many entries, from where it stopped the last time. */
 static void gather_part(struct part *part, const struct token_gathering *gathering, uint32_t count,
                         struct gathered *gathered)
@@ -434,9 +455,7 @@ static void gather_part(struct part *part, const struct token_gathering *gatheri
         struct entry *entry = entry_at(part, part->looked++ % total);
         if (entry->credential == NULL || entry->is_carried || entry->last_used == entry->stored)
             continue;
-        if (gathering->is_all || entry->last_used < entry->stored ||
-            entry->last_used - entry->stored >= gathering->step ||
-            entry->stored + gathering->idle_timeout - gathering->now < gathering->end_margin)
+        if (gathering->is_all || is_due(entry, gathering))
             gather_entry(gathered, entry);
     }
 }
@@ -446,10 +465,14 @@ enum { ALL = 1000000 };
 /* How much of the table is to be looked at, in millionths. Under the first part's lock. */
 static int64_t share_to_look_at(struct token_table *table, const struct token_gathering *gathering)
 {
-    int64_t elapsed = gathering->now - table->looked_at, round = gathering->idle_timeout / ROUNDS;
-    bool is_all = gathering->is_all || gathering->idle_timeout != table->idle_timeout || elapsed < 0;
+    bool has_shorter = gathering->own.changes != 0 && gathering->own.least < gathering->idle_timeout;
+    int64_t elapsed = gathering->now - table->looked_at;
+    int64_t round = (has_shorter ? gathering->own.least : gathering->idle_timeout) / ROUNDS;
+    bool is_all = gathering->is_all || gathering->idle_timeout != table->idle_timeout ||
+                  gathering->own.changes != table->idle_changes || elapsed < 0;
     table->looked_at = gathering->now;
     table->idle_timeout = gathering->idle_timeout;
+    table->idle_changes = gathering->own.changes;
     return is_all || elapsed >= round ? ALL : elapsed * ALL / round;
 }
 

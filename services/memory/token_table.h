@@ -12,6 +12,7 @@
 #ifndef MEMORY_TOKEN_TABLE_H
 #define MEMORY_TOKEN_TABLE_H
 
+#include "memory/directory.h"
 #include "rules/token.h"
 
 #include <stddef.h>
@@ -56,12 +57,14 @@ struct token_gathering {
     int64_t now;
     int64_t idle_timeout;
     int64_t step, end_margin;
+    int64_t interval; /* for tokens of credentials with an idle timeout of their own: see settings_use_margin */
+    struct directory_idle own; /* theirs */
     bool is_all;
 };
 
 /* Takes them out; *ret_uses is the caller's to free. Those that could not be stored are noted again by
  * token_table_give_back; of those that were, token_table_stored is told. The whole table is looked through in a
- * fortieth of the idle timeout, and at once where that has changed. */
+ * fortieth of the shortest idle timeout, and at once where one has changed. */
 size_t token_table_gather(struct token_table *table, const struct token_gathering *gathering,
                           struct token_use **ret_uses);
 void token_table_give_back(struct token_table *table, const struct token_use *uses, size_t count);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/credential.h"
 
+#include "records/limit.h"
 #include "records/token_count.h"
 #include "records/user.h"
 
@@ -114,6 +115,8 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
                   " WHERE credential = $1 AND ends <> 1 /* SECRET_ENDS_NOW */"
                   " ORDER BY (ends = 0 OR ends > $2) DESC, id DESC",
                   read_secret, loading, store_int(credential->id), store_int(loading->now)));
+    TRY(limit_row_load(tx, credential->id, &credential->limits));
+    credential->limits_stored = credential->limits;
     TRY(credential_row_load_owner(tx, credential));
     *ret_credential = credential;
     return STATUS_OK;
@@ -254,7 +257,7 @@ enum status credential_row_insert(struct store_tx *tx, const struct credential *
 {
     char networks[SOURCE_TEXT_MAX];
     source_format(&credential->sources, networks);
-    return store_run(
+    TRY(store_run(
         tx,
         "INSERT INTO credential (id, client_id, name, owner, created, updated, expires, deleted, epoch, version,"
         " last_used, created_by, announce, self_rotation, networks, networks_observed, contact, labels)"
@@ -263,24 +266,25 @@ enum status credential_row_insert(struct store_tx *tx, const struct credential *
         owner_value(credential), store_int(credential->created), store_int(credential->updated),
         store_int(credential->expires), store_text(credential->created_by), store_int(credential->announce),
         store_int(credential->self_rotation), store_text(networks), store_int(credential->sources.is_observed),
-        store_text(credential->contact), store_text(credential->labels));
+        store_text(credential->contact), store_text(credential->labels)));
+    return limit_row_save(tx, credential->id, &credential->limits_stored, &credential->limits);
 }
 
 enum status credential_row_save(struct store_tx *tx, const struct credential *credential)
 {
     char networks[SOURCE_TEXT_MAX];
     source_format(&credential->sources, networks);
-    return store_run(
-        tx,
-        "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
-        " version = $7, announce = $8, self_rotation = $9, suspended = $10, resumed = $11,"
-        " warned = $12, networks = $13, networks_observed = $14, contact = $15, labels = $16 WHERE id = $17",
-        NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
-        store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
-        store_int(credential->version), store_int(credential->announce), store_int(credential->self_rotation),
-        store_int(credential->suspended), store_int(credential->resumed), store_int(credential->warned),
-        store_text(networks), store_int(credential->sources.is_observed), store_text(credential->contact),
-        store_text(credential->labels), store_int(credential->id));
+    TRY(store_run(tx,
+                  "UPDATE credential SET name = $1, owner = $2, updated = $3, expires = $4, deleted = $5, epoch = $6,"
+                  " version = $7, announce = $8, self_rotation = $9, suspended = $10, resumed = $11,"
+                  " warned = $12, networks = $13, networks_observed = $14, contact = $15, labels = $16 WHERE id = $17",
+                  NULL, NULL, store_text(credential->name), owner_value(credential), store_int(credential->updated),
+                  store_int(credential->expires), store_int(credential->deleted), store_int(credential->epoch),
+                  store_int(credential->version), store_int(credential->announce), store_int(credential->self_rotation),
+                  store_int(credential->suspended), store_int(credential->resumed), store_int(credential->warned),
+                  store_text(networks), store_int(credential->sources.is_observed), store_text(credential->contact),
+                  store_text(credential->labels), store_int(credential->id)));
+    return limit_row_save(tx, credential->id, &credential->limits_stored, &credential->limits);
 }
 
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
@@ -295,6 +299,7 @@ enum status credential_row_remove(struct store_tx *tx, int64_t id)
 {
     TRY(store_run(tx, "DELETE FROM secret WHERE credential = $1", NULL, NULL, store_int(id)));
     TRY(store_run(tx, "DELETE FROM credential_role WHERE credential = $1", NULL, NULL, store_int(id)));
+    TRY(limit_row_remove(tx, id));
     TRY(token_count_row_remove(tx, id));
     return store_run(tx, "DELETE FROM credential WHERE id = $1", NULL, NULL, store_int(id));
 }

@@ -47,6 +47,7 @@ struct credential {
     const char *last_from;      /* the address of a use, the last that is known; "": none is */
     struct source_rule sources; /* its networks are the arena's */
     const char *created_by;
+    struct own_limits limits, limits_stored;   /* as they are to be; as the store has them */
     struct credential_grant grants[ROLES_MAX]; /* by role number */
     int grant_count;
     /* The live ones first, and the newest first of these. One whose time is up may be here still: a clock that was
@@ -96,16 +97,16 @@ enum status credential_row_place(struct store_tx *tx, enum credential_order orde
 enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_order order, const char *owner,
                                            credential_place_fn *each, void *arg);
 
-/* A new one. ALREADY_EXISTS: the name is taken. */
+/* A new one, with its limits. ALREADY_EXISTS: the name is taken. */
 enum status credential_row_insert(struct store_tx *tx, const struct credential *credential);
 
-/* What can change of it. ALREADY_EXISTS: the name is taken. */
+/* What can change of it, its limits too. ALREADY_EXISTS: the name is taken. */
 enum status credential_row_save(struct store_tx *tx, const struct credential *credential);
 
 /* It was used, unless another process is changing it now. */
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
 
-/* With its roles and secret keys; its usage stays. */
+/* With its roles, limits and secret keys; its usage stays. */
 enum status credential_row_remove(struct store_tx *tx, int64_t id);
 
 /* What was deleted or used later than `latest`, was so `now`: a clock that was wrong said so. At most `limit` of

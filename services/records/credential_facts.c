@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The facts of every credential, in four statements however many there are: what a process reads when it starts. */
+/* The facts of every credential, in five statements however many there are: what a process reads when it starts. */
 #include "records/credential_facts.h"
 
 #include "base/must.h"
+#include "records/limit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     facts->granted = credential->granted;
     facts->effective = credential->effective;
     facts->last_used = credential->last_used;
+    facts->limits = credential->limits;
     facts->secret_count = credential->secret_count;
     for (int i = 0; i < credential->secret_count; i++) {
         facts->secrets[i].id = credential->secrets[i].id;
@@ -36,7 +38,7 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     return facts;
 }
 
-/* By id, as all four statements are: one walk beside the rows finds the credential of each. */
+/* By id, as all five statements are: one walk beside the rows finds the credential of each. */
 struct loading {
     struct credential_facts **facts;
     size_t count, size;
@@ -114,6 +116,14 @@ static enum status read_secret(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
+/* A limit_each_fn. */
+static void add_limit(int64_t credential_id, enum limit limit, const struct own_limit *own, void *arg)
+{
+    struct credential_facts *facts = find_next(arg, credential_id);
+    if (facts != NULL)
+        facts->limits.of[limit] = *own;
+}
+
 static enum status load(struct store_tx *tx, int64_t now, struct loading *loading)
 {
     TRY(store_run(tx,
@@ -128,6 +138,8 @@ static enum status load(struct store_tx *tx, int64_t now, struct loading *loadin
                   "SELECT credential, id, digest, ends FROM secret WHERE ends <> 1 /* SECRET_ENDS_NOW */"
                   " ORDER BY credential, (ends = 0 OR ends > $1) DESC, id DESC",
                   read_secret, loading, store_int(now)));
+    loading->at = 0;
+    TRY(limit_row_list(tx, add_limit, loading));
     loading->at = 0;
     loading->owner_has = must(calloc(loading->count + 1, sizeof *loading->owner_has));
     return store_run(tx,

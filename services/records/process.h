@@ -45,7 +45,7 @@ enum status process_row_list(struct store_tx *tx, process_row_fn *each, void *ar
 
 /* How many steps of the schema the oldest program knows that serves; one that knows fewer than 8 does not say so: 0.
  * Where none serves, this one's. */
-enum { PROCESS_KNOWS_SUSPENSION = 8 };
+enum { PROCESS_KNOWS_SUSPENSION = 8, PROCESS_KNOWS_LIMITS = 8 };
 enum status process_row_oldest(struct store_tx *tx, int64_t *ret_program);
 
 /* It serves no more. No row is no error. */

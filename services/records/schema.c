@@ -138,7 +138,15 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE process ADD COLUMN host TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE process ADD COLUMN version TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE process ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;"
-                             "ALTER TABLE process ADD COLUMN lag BIGINT NOT NULL DEFAULT 0;";
+                             "ALTER TABLE process ADD COLUMN lag BIGINT NOT NULL DEFAULT 0;"
+                             /* records/limit.h. kind: enum limit; observed: 1: it is only counted */
+                             "CREATE TABLE credential_limit ("
+                             "    credential BIGINT NOT NULL, kind BIGINT NOT NULL, value BIGINT NOT NULL,"
+                             "    observed BIGINT NOT NULL DEFAULT 0, floor BIGINT NOT NULL DEFAULT 0,"
+                             "    floor_set BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (credential, kind)"
+                             ") /* table in order of its key */;"
+                             "CREATE INDEX credential_limit_by_floor ON credential_limit (floor_set, credential)"
+                             " WHERE floor_set <> 0;";
 static const char ninth[] = "";
 
 static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
@@ -155,9 +163,11 @@ static const struct store_constraint constraints[] = {
     STORE_CHECK("secret", "length(digest) = 32 AND ends >= 0", 8),
     STORE_CHECK("credential_role", "revoked >= 0", 8),
     STORE_CHECK("user_role", "revoked >= 0", 8),
+    STORE_CHECK("credential_limit", "kind >= 0 AND value >= 0 AND floor >= 0 AND floor_set >= 0", 8),
     STORE_REFERENCE("secret", "credential", "credential", "id", 8),
     STORE_REFERENCE("credential_role", "credential", "credential", "id", 8),
     STORE_REFERENCE("credential_role", "role", "role", "number", 8),
+    STORE_REFERENCE("credential_limit", "credential", "credential", "id", 8),
     STORE_REFERENCE("user_role", "user_id", "user_account", "id", 8),
     STORE_REFERENCE("user_role", "role", "role", "number", 8),
 };
@@ -225,6 +235,10 @@ static const struct store_table tables[] = {
       {"granted_by", 't'},
       {"revoked", 'i'},
       {"revoked_by", 't'}}},
+    {"credential_limit",
+     2,
+     6,
+     {{"credential", 'i'}, {"kind", 'i'}, {"value", 'i'}, {"observed", 'i'}, {"floor", 'i'}, {"floor_set", 'i'}}},
     {"token",
      1,
      6,

@@ -129,11 +129,13 @@ enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, in
                      store_int(epoch), store_int(limits->used_after), store_int(most));
 }
 
-/* Live by the limits of now ($1 to $3), and no more by the next ($4, $5). */
+/* Live by the limits of now ($1 to $3), and no more by the next ($4, $5). Those of credentials that have limits of
+ * their own are not among them. */
 #define ENDED_BY \
     " FROM token t CROSS JOIN credential c" \
     " WHERE c.id = t.credential AND t.key >= $1 AND t.last_used > $2 AND t.epoch = c.epoch AND c.deleted = 0" \
-    " AND c.suspended = 0 AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)"
+    " AND c.suspended = 0 AND (c.expires = 0 OR c.expires > $3) AND (t.key < $4 OR t.last_used <= $5)" \
+    " AND NOT EXISTS (SELECT 1 FROM credential_limit own WHERE own.credential = t.credential AND own.kind < 2)"
 
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,
@@ -197,21 +199,39 @@ enum status token_row_list(struct store_tx *tx, int64_t credential_id, int64_t e
         store_blob(before->bytes, TOKEN_KEY_BYTES), store_int(epoch), store_int(limits->used_after), store_int(limit));
 }
 
+/* A token, and its credential as far as it decides whether it lives. */
+#define HELD_COLUMNS \
+    "t.key, t.credential, t.epoch, t.last_used, t.roles, t.last_api, c.epoch, c.expires, c.deleted, c.suspended," \
+    " i.value, i.observed, i.floor, i.floor_set, l.value, l.observed, l.floor, l.floor_set"
+#define LIMITS_OF(credential) \
+    " LEFT JOIN credential_limit i ON i.credential = " credential " AND i.kind = 0 /* LIMIT_IDLE_TIMEOUT */" \
+    " LEFT JOIN credential_limit l ON l.credential = " credential " AND l.kind = 1 /* LIMIT_TOKEN_LIFE */"
+
 struct paging {
     token_page_fn *each;
     void *arg;
 };
+
+static struct own_limit read_limit(const struct store_row *row, int column)
+{
+    return (struct own_limit){.value = store_row_int(row, column),
+                              .is_observed = store_row_int(row, column + 1) != 0,
+                              .floor = store_row_int(row, column + 2),
+                              .floor_set = store_row_int(row, column + 3)};
+}
 
 static enum status read_paged(const struct store_row *row, void *arg)
 {
     const struct paging *paging = arg;
     struct token_row token;
     TRY(read_row(row, &token));
-    struct token_holder holder = {.is_missing = store_row_is_null(row, 6),
-                                  .epoch = store_row_int(row, 6),
-                                  .expires = store_row_int(row, 7),
-                                  .deleted = store_row_int(row, 8),
-                                  .suspended = store_row_int(row, 9)};
+    struct token_holder holder = {
+        .is_missing = store_row_is_null(row, 6),
+        .epoch = store_row_int(row, 6),
+        .expires = store_row_int(row, 7),
+        .deleted = store_row_int(row, 8),
+        .suspended = store_row_int(row, 9),
+        .limits = {{[LIMIT_IDLE_TIMEOUT] = read_limit(row, 10), [LIMIT_TOKEN_LIFE] = read_limit(row, 14)}}};
     return paging->each(&token, &holder, paging->arg);
 }
 
@@ -219,12 +239,21 @@ enum status token_row_page(struct store_tx *tx, const struct token_key *after, i
                            void *arg)
 {
     struct paging paging = {each, arg};
-    return store_run(
-        tx,
-        "SELECT t.key, t.credential, t.epoch, t.last_used, t.roles, t.last_api, c.epoch, c.expires, c.deleted,"
-        " c.suspended"
-        " FROM token t LEFT JOIN credential c ON c.id = t.credential WHERE t.key > $1 ORDER BY t.key LIMIT $2",
-        read_paged, &paging, store_blob(after->bytes, TOKEN_KEY_BYTES), store_int(limit));
+    return store_run(tx,
+                     "SELECT " HELD_COLUMNS " FROM token t LEFT JOIN credential c ON c.id = t.credential" LIMITS_OF(
+                         "t.credential") " WHERE t.key > $1 ORDER BY t.key LIMIT $2",
+                     read_paged, &paging, store_blob(after->bytes, TOKEN_KEY_BYTES), store_int(limit));
+}
+
+enum status token_row_each_limited(struct store_tx *tx, token_page_fn *each, void *arg)
+{
+    struct paging paging = {each, arg};
+    return store_run(tx,
+                     "SELECT " HELD_COLUMNS " FROM (SELECT credential AS id FROM credential_limit"
+                     " WHERE kind < 2 /* LIMIT_TOKENS */ GROUP BY credential ORDER BY credential) AS limited"
+                     " JOIN credential c ON c.id = limited.id JOIN token t ON t.credential = limited.id" LIMITS_OF(
+                         "limited.id") " ORDER BY limited.id",
+                     read_paged, &paging);
 }
 
 enum status token_row_lower_use(struct store_tx *tx, const struct token_key *key, int64_t latest)

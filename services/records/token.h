@@ -46,7 +46,8 @@ enum status token_row_count_live(struct store_tx *tx, int64_t credential_id, int
 enum status token_row_count_up_to(struct store_tx *tx, int64_t credential_id, int64_t epoch,
                                   const struct token_limits *limits, int64_t most, int64_t *ret_count);
 
-/* Those of every credential that are live now but would not be with `next`. */
+/* Those of every credential that are live now but would not be with `next`; but for those that have limits of their
+ * own, which token_row_each_limited gives. */
 enum status token_row_count_ended_by(struct store_tx *tx, const struct token_limits *now,
                                      const struct token_limits *next, int64_t at, int64_t *ret_tokens,
                                      int64_t *ret_credentials);
@@ -66,11 +67,15 @@ enum status token_row_list(struct store_tx *tx, int64_t credential_id, int64_t e
 struct token_holder {
     bool is_missing; /* there is no such credential */
     int64_t epoch, expires, deleted, suspended;
+    struct own_limits limits; /* of its tokens' times */
 };
 typedef enum status token_page_fn(const struct token_row *row, const struct token_holder *holder, void *arg);
 /* In the order of their keys, behind `after` (NULL: from the first), at most `limit`. */
 enum status token_row_page(struct store_tx *tx, const struct token_key *after, int limit, token_page_fn *each,
                            void *arg);
+
+/* Of all credentials that have limits of their own on their tokens' times, live or not; by credential. */
+enum status token_row_each_limited(struct store_tx *tx, token_page_fn *each, void *arg);
 
 /* A last use later than `latest` was dated by a clock that was wrong, and becomes that. */
 enum status token_row_lower_use(struct store_tx *tx, const struct token_key *key, int64_t latest);

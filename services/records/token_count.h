@@ -9,7 +9,7 @@
 struct token_count_row {
     int64_t credential_id;
     int64_t epoch;   /* of the tokens that were counted */
-    int64_t version; /* of the settings by which they lived */
+    int64_t version; /* of the settings and the credential, by whose limits they lived */
     int64_t live;    /* of those that were there then, and came since; some may have ended by themselves */
     int64_t counted; /* when */
 };

@@ -4,6 +4,7 @@
 #define RULES_CREDENTIAL_H
 
 #include "base/crypto.h"
+#include "rules/limits.h"
 #include "rules/role.h"
 #include "rules/source.h"
 
@@ -40,6 +41,7 @@ struct credential_facts {
     struct role_set granted;
     struct role_set effective;
     int64_t last_used; /* as the store has it */
+    struct own_limits limits;
     int secret_count;
     struct secret_facts secrets[SECRETS_MAX];
 };

@@ -10,7 +10,7 @@ static int64_t max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static int64_t after_floor(int64_t after, int64_t floor, int64_t set, int64_t now)
+int64_t settings_after_floor(int64_t after, int64_t floor, int64_t set, int64_t now)
 {
     return set > now + CLOCK_TOLERANCE ? after : max(after, floor);
 }
@@ -19,8 +19,9 @@ struct token_limits settings_limits(const struct settings *settings, int64_t now
 {
     int64_t issued_after = settings->max_token_life == 0 ? INT64_MIN : now - settings->max_token_life;
     return (struct token_limits){
-        .used_after = after_floor(now - settings->idle_timeout, settings->idle_floor, settings->idle_floor_set, now),
-        .issued_after = after_floor(issued_after, settings->life_floor, settings->life_floor_set, now),
+        .used_after =
+            settings_after_floor(now - settings->idle_timeout, settings->idle_floor, settings->idle_floor_set, now),
+        .issued_after = settings_after_floor(issued_after, settings->life_floor, settings->life_floor_set, now),
     };
 }
 

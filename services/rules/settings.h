@@ -45,7 +45,9 @@ struct token_limits {
     int64_t used_after;
     int64_t issued_after;
 };
-/* What they make of a token's times at `now`. */
+/* The later of `after` and a floor that was set at `set`; see above. */
+int64_t settings_after_floor(int64_t after, int64_t floor, int64_t set, int64_t now);
+/* What they make of a token's times at `now`; of a credential that has no limits of its own, see limits.h. */
 struct token_limits settings_limits(const struct settings *settings, int64_t now);
 
 /* The floors and the version of `next`, which follows `before`. */

@@ -2,19 +2,21 @@
 #include "rules/token.h"
 
 bool token_is_active(const struct token_facts *token, const struct credential_facts *credential,
-                     const struct token_limits *limits, int64_t now)
+                     const struct settings *settings, int64_t now)
 {
-    return token->epoch == credential->epoch && token->last_used > limits->used_after &&
-           token_key_issued(&token->key) > limits->issued_after &&
+    const struct token_limits limits = own_token_limits(&credential->limits, settings, now);
+    return token->epoch == credential->epoch && token->last_used > limits.used_after &&
+           token_key_issued(&token->key) > limits.issued_after &&
            credential_state(credential->deleted, credential->suspended, credential->expires, now) == CREDENTIAL_LIVE;
 }
 
 int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,
                       const struct settings *settings)
 {
-    int64_t expires = token->last_used + settings->idle_timeout;
-    int64_t cap = token_key_issued(&token->key) + settings->max_token_life;
-    if (settings->max_token_life != 0 && cap < expires)
+    const struct settings held = own_settings(&credential->limits, settings);
+    int64_t expires = token->last_used + held.idle_timeout;
+    int64_t cap = token_key_issued(&token->key) + held.max_token_life;
+    if (held.max_token_life != 0 && cap < expires)
         expires = cap;
     if (credential->expires != 0 && credential->expires < expires)
         expires = credential->expires;

@@ -29,7 +29,7 @@ struct token_use {
 
 /* The one function that decides, for every surface. */
 bool token_is_active(const struct token_facts *token, const struct credential_facts *credential,
-                     const struct token_limits *limits, int64_t now);
+                     const struct settings *settings, int64_t now);
 
 /* When it dies if it is not used again. */
 int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,

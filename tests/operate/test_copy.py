@@ -91,7 +91,8 @@ class Case(unittest.TestCase):
             credential=pb.Credential(name="Once", contact="Ann", labels={"team": "payments"}), roles=["work_creator"], request_id="once"))
         live, dead = [admin], []
         for number in range(12):
-            made = daemon.create(admin, f"Third party {number} \N{SNOWMAN}", owner="anna@example.com" if number == 3 else "")
+            made = daemon.create(admin, f"Third party {number} \N{SNOWMAN}", owner="anna@example.com" if number == 3 else "",
+                                  limits={"max_tokens": 100, "observe_only": ["LIMIT_MAX_TOKENS"]} if number == 5 else None)
             first, second = (daemon.issue(made.credential.client_id, made.secret_key).access_token for _ in range(2))
             live.append(first)
             daemon.introspect(admin, first, api=f"POST /api/cases/{number}")
@@ -295,7 +296,7 @@ class PostgresCopy(Case):
                 daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)
             end(daemon)
             inserted, removed = self.ok(daemon.settings["store"], self.target)["token"]
-            self.assertEqual(self.references(), 5)
+            self.assertEqual(self.references(), 6)
             self.assertGreater(inserted, 0)
             self.assertGreaterEqual(removed, 60)
             with self.on(self.target, daemon) as other:

@@ -103,7 +103,7 @@ class Life(unittest.TestCase):
                               " OR name LIKE '%_role_by_role' OR name IN ('credential_by_deletion', 'secret_by_end',"
                               " 'request_by_time'))"):
             database(f"DROP INDEX {index}")
-        database("DROP TABLE process; DROP TABLE token_count; ALTER TABLE schema_version DROP COLUMN needs; ALTER TABLE change_log DROP COLUMN change_id;"
+        database("DROP TABLE process; DROP TABLE token_count; DROP TABLE credential_limit; ALTER TABLE schema_version DROP COLUMN needs; ALTER TABLE change_log DROP COLUMN change_id;"
                  " ALTER TABLE role DROP COLUMN built_in; DROP INDEX credential_by_announcement; DROP INDEX secret_by_announcement;"
                  " ALTER TABLE credential DROP COLUMN announce; ALTER TABLE credential DROP COLUMN self_rotation;"
                  " ALTER TABLE secret DROP COLUMN announce; ALTER TABLE credential DROP COLUMN suspended;"

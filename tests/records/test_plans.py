@@ -34,6 +34,7 @@ ALLOWED = [
     ("SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential", "the same, their roles"),
     ("SELECT credential, id, digest, ends FROM secret WHERE ends <> 1", "the same, their secret keys"),
     ("SELECT c.id, u.role FROM credential c JOIN user_role", "the same, their owners' roles"),
+    ("SELECT credential, kind, value, observed, floor, floor_set FROM credential_limit ORDER BY credential", "the same, their limits"),
     # copies
     (r"^SELECT count\(\*\) FROM \w+$", "a copy counts its rows"),
     (r"^SELECT [a-z_, ]+ FROM \w+ ORDER BY [a-z_, ]+ LIMIT 1000$", "a copy's first page, in the order of the key"),
@@ -45,6 +46,7 @@ ALLOWED = [
     ("AND credential = ANY (CAST($9 AS BIGINT[]))", "the same"),
     ("AND $9 = 0) AS rows", "groups the rows of the hours that are asked for"),
     ("SELECT count(*), count(DISTINCT t.credential) FROM token", "counts what stricter limits end, among all tokens"),
+    ("FROM (SELECT credential AS id FROM credential_limit", "the same, of the credentials that have limits of their own"),
     ("SELECT DISTINCT t.credential FROM token", "whose tokens those are, for a preview"),
     ("WHERE c.owner = $1 AND r.revoked = 0 ORDER BY c.id", "the roles of one owner's credentials"),
     # the first or the last of an order
@@ -62,6 +64,8 @@ ROWS = {
     "user_account": "SELECT 'user ' || i, i, i, 1, CASE WHEN i % 100 = 0 THEN i ELSE 0 END",
     "user_role": "SELECT 'user ' || ((i + 3) / 4), i % 4 + ((i + 3) / 4) % 20, i, CASE WHEN i % 10 = 0 THEN i ELSE 0 END",
     "credential_role": "SELECT (i + 3) / 4, i % 4 + ((i + 3) / 4) % 20, i, 'me', CASE WHEN i % 10 = 0 THEN i ELSE 0 END, 'me'",
+    "credential_limit": "SELECT (i + 1) / 2, i % 2, 60000000, 0, CASE WHEN i % 10 = 0 THEN i ELSE 0 END,"
+                        " CASE WHEN i % 10 = 0 THEN i ELSE 0 END",
     "token": "SELECT {blob}, i % 5000, 1, i, NULL, NULL",
     "usage": "SELECT i % 5000, 'api ' || (i % 7), 3600000000 * (i / 50), 1, 1, i, i",
     "audit": "SELECT i, i, 'actor ' || (i % 50), 'action ' || (i % 20), 'subject ' || (i % 3000), '10.0.0.1', 'r' || i,"
@@ -74,7 +78,7 @@ ROWS = {
 }
 COUNTS = {"role": 30, "credential": 20000, "secret": 30000, "user_account": 4000, "user_role": 16000, "credential_role": 80000,
           "token": 100000, "usage": 150000, "audit": 50000, "request": 5000, "change_log": 20000, "process": 3,
-          "token_count": 10000}
+          "token_count": 10000, "credential_limit": 10000}
 # Those that ROWS gives; what was added since has a default.
 COLUMNS = {
     "credential": "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by",
@@ -82,6 +86,7 @@ COLUMNS = {
     "user_account": "id, created, updated, version, deleted",
     "user_role": "user_id, role, granted, revoked",
     "credential_role": "credential, role, granted, granted_by, revoked, revoked_by",
+    "credential_limit": "credential, kind, value, observed, floor, floor_set",
     "token": "key, credential, epoch, last_used, roles, last_api",
     "usage": "credential, api, hour, allowed, denied, first_used, last_used",
     "audit": "sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash",

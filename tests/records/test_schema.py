@@ -36,7 +36,7 @@ USER = "INSERT INTO user_account (id, created) VALUES ('anna', 1)"
 
 
 # Undoes what step 8 did to tables.
-STEP_8 = ("DROP INDEX credential_by_announcement", "DROP INDEX secret_by_announcement",
+STEP_8 = ("DROP INDEX credential_by_announcement", "DROP INDEX secret_by_announcement", "DROP TABLE credential_limit",
           *(f"ALTER TABLE {table} DROP COLUMN {column}" for table, column in
             re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", SCHEMA.split("char eighth[] =")[1].split("char ninth[]")[0])))
 

@@ -35,24 +35,105 @@ static void a_token_is_active_while_it_is_used_and_its_credential_lives(void **s
 {
     (void)state;
     struct settings settings = {.idle_timeout = 60 * CLOCK_SECOND, .idle_floor = INT64_MIN, .life_floor = INT64_MIN};
-    struct token_limits limits = settings_limits(&settings, NOW);
     struct credential_facts credential = {.epoch = 3};
     struct token_facts token = {.key = token_key_at(NOW), .last_used = NOW, .epoch = 3};
-    assert_true(token_is_active(&token, &credential, &limits, NOW));
+    assert_true(token_is_active(&token, &credential, &settings, NOW));
     token.last_used = NOW - settings.idle_timeout;
-    assert_false(token_is_active(&token, &credential, &limits, NOW));
+    assert_false(token_is_active(&token, &credential, &settings, NOW));
     token.last_used = NOW;
     credential.epoch = 4;
-    assert_false(token_is_active(&token, &credential, &limits, NOW));
+    assert_false(token_is_active(&token, &credential, &settings, NOW));
     credential.epoch = 3;
     credential.deleted = 1;
-    assert_false(token_is_active(&token, &credential, &limits, NOW));
+    assert_false(token_is_active(&token, &credential, &settings, NOW));
     credential.deleted = 0;
     credential.suspended = 1;
-    assert_false(token_is_active(&token, &credential, &limits, NOW));
+    assert_false(token_is_active(&token, &credential, &settings, NOW));
     credential.suspended = 0;
     credential.expires = NOW;
-    assert_false(token_is_active(&token, &credential, &limits, NOW));
+    assert_false(token_is_active(&token, &credential, &settings, NOW));
+}
+
+#define SECOND CLOCK_SECOND
+
+static struct own_limits limits_of(int64_t idle, int64_t life)
+{
+    return (struct own_limits){{[LIMIT_IDLE_TIMEOUT] = {.value = idle}, [LIMIT_TOKEN_LIFE] = {.value = life}}};
+}
+
+static bool is_live(const struct own_limits *own, const struct settings *settings, int64_t issued, int64_t used,
+                    int64_t now)
+{
+    const struct token_facts token = {.key = token_key_at(issued), .last_used = used};
+    const struct credential_facts credential = {.limits = *own};
+    return token_is_active(&token, &credential, settings, now);
+}
+
+static void a_limit_of_its_own_holds_in_place_of_the_setting_unless_it_is_observed(void **state)
+{
+    (void)state;
+    const struct settings settings = {.idle_timeout = 600 * SECOND, .idle_floor = INT64_MIN, .life_floor = INT64_MIN};
+    struct own_limits none = {0}, shorter = limits_of(60 * SECOND, 0), longer = limits_of(3600 * SECOND, 0),
+                      capped = limits_of(0, 120 * SECOND);
+    assert_true(own_limits_are_none(&none) && !own_limits_are_none(&shorter));
+    assert_true(is_live(&none, &settings, NOW - 599 * SECOND, NOW - 599 * SECOND, NOW));
+    assert_false(is_live(&shorter, &settings, NOW - 60 * SECOND, NOW - 60 * SECOND, NOW));
+    assert_true(is_live(&shorter, &settings, NOW - 60 * SECOND, NOW - 59 * SECOND, NOW));
+    assert_true(is_live(&longer, &settings, NOW - 3599 * SECOND, NOW - 3599 * SECOND, NOW));
+    assert_false(is_live(&capped, &settings, NOW - 120 * SECOND, NOW, NOW));
+    shorter.of[LIMIT_IDLE_TIMEOUT].is_observed = capped.of[LIMIT_TOKEN_LIFE].is_observed = true;
+    assert_true(is_live(&shorter, &settings, NOW - 599 * SECOND, NOW - 599 * SECOND, NOW));
+    assert_true(is_live(&capped, &settings, NOW - 120 * SECOND, NOW, NOW));
+    const struct credential_facts credential = {.limits = longer};
+    const struct token_facts token = {.key = token_key_at(NOW), .last_used = NOW};
+    assert_int_equal(token_expires(&token, &credential, &settings), NOW + 3600 * SECOND);
+}
+
+/* From `before` to `next` at NOW: is one that was used (or issued) `ago` ever live again? */
+static bool is_brought_back(struct own_limits before, struct own_limits next, const struct settings *settings,
+                            int64_t ago)
+{
+    own_limits_raise(&before, &next, settings, NOW);
+    return is_live(&next, settings, NOW - ago, NOW - ago, NOW + SECOND);
+}
+
+static void no_change_of_a_limit_of_its_own_brings_a_dead_token_back(void **state)
+{
+    (void)state;
+    struct settings settings = {.idle_timeout = 600 * SECOND, .idle_floor = INT64_MIN, .life_floor = INT64_MIN};
+    const struct own_limits none = {0}, shorter = limits_of(60 * SECOND, 0), longer = limits_of(3600 * SECOND, 0);
+    assert_false(is_brought_back(shorter, longer, &settings, 60 * SECOND));
+    assert_true(is_brought_back(shorter, longer, &settings, 58 * SECOND));
+    assert_false(is_brought_back(shorter, none, &settings, 60 * SECOND));
+    assert_false(is_brought_back(none, longer, &settings, 600 * SECOND));
+    assert_true(is_brought_back(none, longer, &settings, 598 * SECOND));
+    struct own_limits observed = shorter;
+    observed.of[LIMIT_IDLE_TIMEOUT].is_observed = true;
+    assert_false(is_brought_back(shorter, observed, &settings, 60 * SECOND));
+    assert_true(is_brought_back(observed, longer, &settings, 61 * SECOND)); /* it had ended nothing */
+    assert_false(is_brought_back(limits_of(0, 60 * SECOND), none, &settings, 60 * SECOND));
+
+    /* What a floor of the settings keeps dead stays so under a limit of its own, which later changes of the settings do
+     * not concern. */
+    settings.idle_floor = NOW - 300 * SECOND;
+    settings.idle_floor_set = NOW;
+    assert_false(is_brought_back(none, longer, &settings, 300 * SECOND));
+    assert_true(is_live(&longer, &settings, NOW - 301 * SECOND, NOW - 301 * SECOND, NOW));
+}
+
+static void a_floor_of_a_clock_that_was_wrong_does_not_count_and_is_mended(void **state)
+{
+    (void)state;
+    const struct settings settings = {.idle_timeout = 600 * SECOND, .idle_floor = INT64_MIN, .life_floor = INT64_MIN};
+    const int64_t ahead = NOW + 86400 * SECOND;
+    const struct own_limits shorter = limits_of(60 * SECOND, 0);
+    struct own_limits longer = limits_of(3600 * SECOND, 0);
+    own_limits_raise(&shorter, &longer, &settings, ahead);
+    assert_true(is_live(&longer, &settings, NOW - 59 * SECOND, NOW - 59 * SECOND, NOW));
+    assert_false(own_limits_mend(&longer, &settings, ahead, NOW));
+    assert_true(own_limits_mend(&longer, &settings, NOW + SECOND, NOW));
+    assert_int_equal(longer.of[LIMIT_IDLE_TIMEOUT].floor, NOW - 3600 * SECOND);
+    assert_true(is_live(&longer, &settings, ahead - 3599 * SECOND, ahead - 3599 * SECOND, ahead));
 }
 
 static void a_label_is_found_by_its_whole_key(void **state)
@@ -199,6 +280,9 @@ int main(void)
         cmocka_unit_test(a_credential_is_live_until_it_expires_is_suspended_or_deleted),
         cmocka_unit_test(a_token_is_active_while_it_is_used_and_its_credential_lives),
         cmocka_unit_test(a_label_is_found_by_its_whole_key),
+        cmocka_unit_test(a_limit_of_its_own_holds_in_place_of_the_setting_unless_it_is_observed),
+        cmocka_unit_test(no_change_of_a_limit_of_its_own_brings_a_dead_token_back),
+        cmocka_unit_test(a_floor_of_a_clock_that_was_wrong_does_not_count_and_is_mended),
         cmocka_unit_test(what_is_required_and_not_carried_is_missing_in_its_order),
         cmocka_unit_test(a_client_id_is_a_uuid_of_version_4),
         cmocka_unit_test(a_use_from_outside_every_network_is_refused),

@@ -68,9 +68,8 @@ static void *read_on(void *arg)
         int64_t version, put = atomic_load(&scene->put);
         do {
             memory_look(scene->memory, &scene->key, &view);
-            struct token_limits limits = settings_limits(view.settings, START);
             char name[32];
-            is_active = token_is_active(&view.token, view.credential, &limits, START);
+            is_active = token_is_active(&view.token, view.credential, view.settings, START);
             version = view.credential->version;
             snprintf(name, sizeof name, "version %" PRId64, version);
             is_torn = strcmp(name, view.credential->name) != 0;
@@ -142,13 +141,12 @@ static void a_reader_that_is_held_up_is_told_and_has_what_it_found_until_its_end
     scene_open(&scene);
     held_up = &scene;
     memory_look(scene.memory, &scene.key, &view);
-    struct token_limits limits = settings_limits(view.settings, START);
-    assert_true(token_is_active(&view.token, view.credential, &limits, START)); /* of two moments, and true at none */
-    assert_string_equal(view.credential->name, "version 2");                    /* which is in there no more */
+    assert_true(
+        token_is_active(&view.token, view.credential, view.settings, START)); /* of two moments, and true at none */
+    assert_string_equal(view.credential->name, "version 2");                  /* which is in there no more */
     assert_false(memory_look_done(scene.memory, &view));
     memory_look(scene.memory, &scene.key, &view);
-    limits = settings_limits(view.settings, START);
-    assert_false(token_is_active(&view.token, view.credential, &limits, START));
+    assert_false(token_is_active(&view.token, view.credential, view.settings, START));
     assert_string_equal(view.credential->name, "version 3");
     assert_true(memory_look_done(scene.memory, &view));
     memory_free(scene.memory);

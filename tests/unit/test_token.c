@@ -33,11 +33,10 @@ static void one_function_decides_whether_a_token_is_active(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct settings settings = {
             .idle_timeout = IDLE, .max_token_life = cases[i].cap, .idle_floor = INT64_MIN, .life_floor = INT64_MIN};
-        struct token_limits limits = settings_limits(&settings, NOW);
         struct token_facts token = {
             .key = token_key_at(cases[i].issued), .last_used = cases[i].last_used, .epoch = cases[i].epoch};
         struct credential_facts credential = {.epoch = 1, .expires = cases[i].expires, .deleted = cases[i].deleted};
-        if (token_is_active(&token, &credential, &limits, NOW) != cases[i].is_active)
+        if (token_is_active(&token, &credential, &settings, NOW) != cases[i].is_active)
             fail_msg("%s", cases[i].what);
     }
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/limit.h"
+
+/* kind, value, observed, floor, floor_set, from `column` on. False: a later program's. */
+static bool read_limit(const struct store_row *row, int column, enum limit *ret_limit, struct own_limit *ret_own)
+{
+    int64_t kind = store_row_int(row, column);
+    *ret_limit = (enum limit)kind;
+    *ret_own = (struct own_limit){.value = store_row_int(row, column + 1),
+                                  .is_observed = store_row_int(row, column + 2) != 0,
+                                  .floor = store_row_int(row, column + 3),
+                                  .floor_set = store_row_int(row, column + 4)};
+    return kind >= 0 && kind < LIMITS;
+}
+
+static enum status read_one(const struct store_row *row, void *arg)
+{
+    struct own_limits *limits = arg;
+    enum limit limit;
+    struct own_limit own;
+    if (read_limit(row, 0, &limit, &own))
+        limits->of[limit] = own;
+    return STATUS_OK;
+}
+
+enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits)
+{
+    *ret_limits = (struct own_limits){0};
+    return store_run(tx, "SELECT kind, value, observed, floor, floor_set FROM credential_limit WHERE credential = $1",
+                     read_one, ret_limits, store_int(credential_id));
+}
+
+static bool is_same(const struct own_limit *a, const struct own_limit *b)
+{
+    return a->value == b->value && a->is_observed == b->is_observed && a->floor == b->floor &&
+           a->floor_set == b->floor_set;
+}
+
+static enum status save_one(struct store_tx *tx, int64_t credential_id, enum limit limit, const struct own_limit *own)
+{
+    if (own->value == 0 && own->floor == 0)
+        return store_run(tx, "DELETE FROM credential_limit WHERE credential = $1 AND kind = $2", NULL, NULL,
+                         store_int(credential_id), store_int(limit));
+    return store_run(tx,
+                     "INSERT INTO credential_limit (credential, kind, value, observed, floor, floor_set)"
+                     " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (credential, kind) DO UPDATE SET"
+                     " value = excluded.value, observed = excluded.observed, floor = excluded.floor,"
+                     " floor_set = excluded.floor_set",
+                     NULL, NULL, store_int(credential_id), store_int(limit), store_int(own->value),
+                     store_int(own->is_observed), store_int(own->floor), store_int(own->floor_set));
+}
+
+enum status limit_row_save(struct store_tx *tx, int64_t credential_id, const struct own_limits *before,
+                           const struct own_limits *next)
+{
+    for (enum limit i = 0; i < LIMITS; i++)
+        if (!is_same(&before->of[i], &next->of[i]))
+            TRY(save_one(tx, credential_id, i, &next->of[i]));
+    return STATUS_OK;
+}
+
+enum status limit_row_remove(struct store_tx *tx, int64_t credential_id)
+{
+    return store_run(tx, "DELETE FROM credential_limit WHERE credential = $1", NULL, NULL, store_int(credential_id));
+}
+
+struct listing {
+    limit_each_fn *each;
+    void *arg;
+};
+
+static enum status read_listed(const struct store_row *row, void *arg)
+{
+    const struct listing *listing = arg;
+    enum limit limit;
+    struct own_limit own;
+    if (read_limit(row, 1, &limit, &own))
+        listing->each(store_row_int(row, 0), limit, &own, listing->arg);
+    return STATUS_OK;
+}
+
+enum status limit_row_list(struct store_tx *tx, limit_each_fn *each, void *arg)
+{
+    struct listing listing = {each, arg};
+    return store_run(tx,
+                     "SELECT credential, kind, value, observed, floor, floor_set FROM credential_limit"
+                     " ORDER BY credential",
+                     read_listed, &listing);
+}
+
+struct floored {
+    int64_t *ids;
+    int count;
+};
+
+static enum status read_floored(const struct store_row *row, void *arg)
+{
+    struct floored *floored = arg;
+    int64_t id = store_row_int(row, 0);
+    if (floored->count == 0 || floored->ids[floored->count - 1] != id)
+        floored->ids[floored->count++] = id;
+    return STATUS_OK;
+}
+
+enum status limit_row_floored(struct store_tx *tx, int64_t latest, int limit, int64_t *ids, int *ret_count)
+{
+    struct floored floored = {ids, 0};
+    TRY(store_run(tx,
+                  "SELECT credential FROM credential_limit WHERE floor_set <> 0 AND floor_set > $1"
+                  " ORDER BY floor_set, credential LIMIT $2",
+                  read_floored, &floored, store_int(latest), store_int(limit)));
+    *ret_count = floored.count;
+    return STATUS_OK;
+}
