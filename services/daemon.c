@@ -139,6 +139,20 @@ static void add_grpc(struct metrics_text *text, const struct rpc_server *rpc)
     }
 }
 
+static void add_observed(struct metrics_text *text, struct observed *observed)
+{
+    static const char *const labels[LIMITS] = {
+        [LIMIT_IDLE_TIMEOUT] = "limit=\"idle_timeout\"",
+        [LIMIT_TOKEN_LIFE] = "limit=\"max_token_life\"",
+        [LIMIT_TOKENS] = "limit=\"max_tokens\"",
+        [LIMIT_TOKENS_PER_HOUR] = "limit=\"max_tokens_per_hour\"",
+    };
+    for (enum limit i = 0; i < LIMITS; i++)
+        metrics_put(text, "gatehouse_limits_observed_total", "counter",
+                    "What limits of credentials' own would have ended or refused, which are only observed.", labels[i],
+                    (double)observed_total(observed, i));
+}
+
 static void add_usage(struct metrics_text *text, struct usage *usage)
 {
     static const char other[] = "Uses that count as of the API \"other\", because too many were called.";
@@ -287,6 +301,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 "Tokens that were in use and had gone from the database.", "",
                 (double)flush_tokens_missing(daemon->local.domain->flush));
     add_archive(text, daemon->local.domain->archive);
+    add_observed(text, daemon->local.domain->memory->observed);
     metrics_put(text, "gatehouse_credentials_unused_announced", "gauge",
                 "Credentials that will be suspended unless they are used; of the server that removes what is dead.", "",
                 (double)reap_announced(daemon->local.domain->reap));

@@ -116,7 +116,7 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
  * into the audit log as admin_tell does; and may there be any (OLDER_SERVER)? */
 enum status admin_read_limits(struct admin_call *admin, const Gatehouse__V1__CredentialLimits *message,
                               struct own_limits *ret_limits);
-Gatehouse__V1__CredentialLimits *admin_limits(struct admin_call *admin, const struct own_limits *limits);
+Gatehouse__V1__CredentialLimits *admin_limits(struct admin_call *admin, const struct credential *credential);
 void admin_tell_limits(struct admin_call *admin, const struct own_limits *before, const struct own_limits *after);
 enum status admin_check_limits(struct admin_call *admin, const struct own_limits *limits);
 /* What the work ended; with is_dry admin_add_recent also says what the credential called lately (0: those that the work

@@ -123,7 +123,7 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     message->self_rotation = credential->self_rotation;
     message->contact = arena_text(&admin->arena, credential->contact);
     message->labels = admin_labels(admin, credential->labels, &message->n_labels);
-    message->limits = admin_limits(admin, &credential->limits);
+    message->limits = admin_limits(admin, credential);
     struct settings settings = memory_settings(admin->calling.api->domain->memory);
     if (credential->deleted != 0)
         message->purge_time = admin_time(admin, credential->deleted + settings.deletion_retention);

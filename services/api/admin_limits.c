@@ -87,8 +87,27 @@ static void add_observed(struct admin_call *admin, const struct own_limits *limi
             message->observe_only[message->n_observe_only++] = rows[i].number;
 }
 
-Gatehouse__V1__CredentialLimits *admin_limits(struct admin_call *admin, const struct own_limits *limits)
+static void add_seen(struct admin_call *admin, const struct credential *credential,
+                     Gatehouse__V1__CredentialLimits *message)
 {
+    message->observed = arena_array(&admin->arena, Gatehouse__V1__ObservedLimit *, LIMITS);
+    for (enum limit i = 0; i < LIMITS; i++) {
+        const struct limit_seen *seen = &credential->limits_seen[i];
+        if (!credential->limits_stored.of[i].is_observed || seen->count == 0)
+            continue;
+        Gatehouse__V1__ObservedLimit *observed = arena_new(&admin->arena, Gatehouse__V1__ObservedLimit);
+        gatehouse__v1__observed_limit__init(observed);
+        observed->limit = rows[i].number;
+        observed->count = seen->count;
+        observed->first_time = admin_time(admin, seen->first);
+        observed->last_time = admin_time(admin, seen->last);
+        message->observed[message->n_observed++] = observed;
+    }
+}
+
+Gatehouse__V1__CredentialLimits *admin_limits(struct admin_call *admin, const struct credential *credential)
+{
+    const struct own_limits *limits = &credential->limits;
     Gatehouse__V1__CredentialLimits *message = arena_new(&admin->arena, Gatehouse__V1__CredentialLimits);
     gatehouse__v1__credential_limits__init(message);
     bool has_any = false;
@@ -103,6 +122,7 @@ Gatehouse__V1__CredentialLimits *admin_limits(struct admin_call *admin, const st
     if (!has_any)
         return NULL;
     add_observed(admin, limits, message);
+    add_seen(admin, credential, message);
     return message;
 }
 

@@ -53,8 +53,12 @@ static void answer_issued(struct issue_call *issue)
 static void finish(struct issue_call *issue, enum status status)
 {
     struct call *call = issue->call;
-    if (status == STATUS_RESOURCE_EXHAUSTED && call->error.status == STATUS_OK)
-        status = call_fail_retry(call, status, "TOO_MANY_TOKENS", 60000,
+    bool is_refused = status == STATUS_RESOURCE_EXHAUSTED && call->error.status == STATUS_OK;
+    if (is_refused && issue->issuing.refused_by == LIMIT_TOKENS_PER_HOUR)
+        status = call_fail_retry(call, status, "TOO_MANY_TOKENS_PER_HOUR", issue->issuing.retry_ms,
+                                 "the credential has been issued as many tokens as it may have in an hour");
+    else if (is_refused)
+        status = call_fail_retry(call, status, "TOO_MANY_TOKENS", issue->issuing.retry_ms,
                                  "the credential has as many live tokens as it may have");
     if (status == STATUS_FAILED_PRECONDITION)
         status = call_fail_retry(call, STATUS_UNAVAILABLE, "CLOCK_OUT_OF_RANGE", CLOCK_RETRY_MS,

@@ -112,7 +112,7 @@ static enum status batch_tx(struct store_tx *tx, void *arg)
 {
     struct flushing *flushing = arg;
     const struct flush_batch *batch = flushing->batches;
-    bool is_done = batch->delta_count + batch->event_count == 0;
+    bool is_done = flush_batch_is_empty(batch);
     if (batch->is_doubtful)
         TRY(flush_batch_is_stored(tx, batch, &is_done));
     if (!is_done)
@@ -190,7 +190,7 @@ static void give_back_batch(struct flushing *flushing, struct flush_batch *batch
     if (batch->is_first)
         give_back_secrets(flushing);
     batch->is_first = false;
-    if (batch->is_doubtful && batch->delta_count + batch->event_count > 0) {
+    if (batch->is_doubtful && !flush_batch_is_empty(batch)) {
         pthread_mutex_lock(&flush->lock);
         batch->next = flush->doubtful;
         flush->doubtful = batch;
@@ -199,6 +199,7 @@ static void give_back_batch(struct flushing *flushing, struct flush_batch *batch
     }
     usage_give_back(flush->memory->usage, batch->deltas, batch->delta_count);
     audit_queue_give_back(flush->memory->audit, batch->events, batch->event_count);
+    observed_give_back(flush->memory->observed, batch->observed, batch->observed_count);
     flush_batch_free(batch);
 }
 
@@ -209,7 +210,7 @@ static void batch_stored(struct flushing *flushing, struct flush_batch *batch)
         group_said(flushing->group, &flushing->word);
     usage_stored(flush->memory->usage, batch->deltas, batch->delta_count);
     pthread_mutex_lock(&flush->lock);
-    if (batch->delta_count + batch->event_count > 0 && flush->spent_count < FLUSH_BATCH_SPENT)
+    if (!flush_batch_is_empty(batch) && flush->spent_count < FLUSH_BATCH_SPENT)
         memcpy(flush->spent[flush->spent_count++], batch->id, sizeof batch->id);
     pthread_mutex_unlock(&flush->lock);
     flush_batch_free(batch);
@@ -397,7 +398,7 @@ static void gather_all(struct flush *flush, struct flushing *flushing, bool is_a
 static bool is_empty(const struct flushing *flushing)
 {
     for (const struct flush_batch *batch = flushing->batches; batch != NULL; batch = batch->next)
-        if (batch->delta_count > 0 || batch->event_count > 0)
+        if (!flush_batch_is_empty(batch))
             return false;
     return flushing->use_count == 0 && flushing->secret_count == 0;
 }

@@ -26,9 +26,14 @@ struct flush_batch {
     struct arena arena; /* of the events */
     struct audit_event *events;
     size_t event_count;
+    struct observed_count *observed;
+    size_t observed_count;
     char spent[FLUSH_BATCH_SPENT][FLUSH_BATCH_ID_LEN + 1]; /* ids that this one takes out */
     size_t spent_count;
 };
+
+/* Is there nothing in it that must not be added twice? */
+bool flush_batch_is_empty(const struct flush_batch *batch);
 
 /* With a new id, and a copy of the deltas. */
 struct flush_batch *flush_batch_new(const struct usage_delta *deltas, size_t count);

@@ -43,6 +43,8 @@ static void decide(const struct introspect *introspect, struct introspection *an
         return;
     const struct settings held = own_settings(&view->credential->limits, view->settings);
     int64_t used = now - answer->used_ago;
+    answer->is_idle_over = token_is_over(token, view->credential, view->settings, LIMIT_IDLE_TIMEOUT, used);
+    answer->is_life_over = token_is_over(token, view->credential, view->settings, LIMIT_TOKEN_LIFE, used);
     if (answer->is_use && used > token->last_used)
         token->last_used = used;
     answer->must_store =
@@ -76,6 +78,16 @@ void introspection_init(struct introspection *introspection)
     introspection->use_count = 1;
 }
 
+/* Of uses that are reported together, the first alone can have come after a pause. */
+static void note_observed(const struct introspect *introspect, const struct introspection *introspection)
+{
+    int64_t id = introspection->credential_id, used = introspection->now - introspection->used_ago;
+    if (introspection->is_idle_over)
+        memory_note_observed(introspect->memory, id, LIMIT_IDLE_TIMEOUT, used, 1);
+    if (introspection->is_life_over)
+        memory_note_observed(introspect->memory, id, LIMIT_TOKEN_LIFE, used, introspection->use_count);
+}
+
 /* Counted once, however often it is looked at. False: memory has dropped the token meanwhile, to make room or because
  * it ended, and does not know of its use. */
 static bool note_use(const struct introspect *introspect, struct introspection *introspection,
@@ -88,6 +100,7 @@ static bool note_use(const struct introspect *introspect, struct introspection *
     } else {
         struct memory_use use = use_of(introspection, token);
         is_noted = memory_note_use(introspect->memory, &use, &introspection->api_number);
+        note_observed(introspect, introspection);
     }
     introspection->is_counted = true;
     if (!introspection->is_own)
@@ -189,6 +202,7 @@ static void keep(struct introspection *introspection, struct token_facts *token)
     if (introspection->is_use && !introspection->is_counted) {
         struct memory_use use = use_of(introspection, token);
         introspection->api_number = memory_count_use(introspect->memory, &use);
+        note_observed(introspect, introspection);
         introspection->is_counted = true;
     }
     uint32_t api = introspection->is_use ? introspection->api_number : 0;

@@ -49,6 +49,7 @@ struct introspection {
 
     /* While the store is asked. */
     bool is_counted;
+    bool is_idle_over, is_life_over; /* an observed limit would have ended the token before */
     int catch_ups;
     bool must_store; /* this use, before it is answered: see settings_store_margin */
     int store_tries;

@@ -4,7 +4,9 @@
 #include "records/audit.h"
 #include "records/token_count.h"
 
-#define COUNT_HOLDS (3600 * CLOCK_SECOND)
+enum { FULL_RETRY_MS = 60000 };
+#define HOUR (3600 * CLOCK_SECOND)
+#define COUNT_HOLDS HOUR
 #define COUNT_AGAIN CLOCK_SECOND /* where a limit is reached: a token may have ended by itself */
 
 static bool is_younger(const struct token_count_row *count, int64_t now, int64_t age)
@@ -12,12 +14,35 @@ static bool is_younger(const struct token_count_row *count, int64_t now, int64_t
     return count->counted > now - age && count->counted < now + age;
 }
 
+/* 0: none, of either. */
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool is_limited(const struct issuing *issuing)
+{
+    return issuing->max_tokens > 0 || issuing->observed_tokens > 0 || issuing->tokens_per_hour > 0;
+}
+
+static void judge(struct issuing *issuing, int64_t live)
+{
+    issuing->is_full = issuing->max_tokens > 0 && live >= issuing->max_tokens;
+    issuing->is_over = issuing->observed_tokens > 0 && live >= issuing->observed_tokens;
+}
+
 static enum status count_exactly(struct store_tx *tx, struct issuing *issuing)
 {
     const struct token_row *row = &issuing->row;
     int64_t live = 0;
-    TRY(token_row_count_up_to(tx, row->credential_id, row->epoch, &issuing->limits, issuing->max_tokens, &live));
-    issuing->is_full = live >= issuing->max_tokens;
+    TRY(token_row_count_up_to(tx, row->credential_id, row->epoch, &issuing->limits,
+                              most_of(issuing->max_tokens, issuing->observed_tokens), &live));
+    judge(issuing, live);
     const struct token_count_row count = {.credential_id = row->credential_id,
                                           .epoch = row->epoch,
                                           .version = issuing->limits_version,
@@ -28,33 +53,59 @@ static enum status count_exactly(struct store_tx *tx, struct issuing *issuing)
 
 /* Is there room for one more? Tokens that have ended by themselves are counted with the others until a limit seems
  * reached. Then all are counted, at most once a second. */
-static enum status take_place(struct store_tx *tx, struct issuing *issuing)
+static enum status take_place(struct store_tx *tx, struct issuing *issuing, const struct token_count_row *count)
 {
     const struct token_row *row = &issuing->row;
-    struct token_count_row count;
-    enum status status = token_count_row_load(tx, row->credential_id, &count);
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-        return status;
-    bool is_known = status == STATUS_OK && count.epoch == row->epoch && count.version == issuing->limits_version &&
-                    is_younger(&count, row->last_used, COUNT_HOLDS);
-    if (is_known && count.live < issuing->max_tokens)
-        return token_count_row_add(tx, row->credential_id, row->epoch, 1);
-    if (is_known && is_younger(&count, row->last_used, COUNT_AGAIN))
-        return STATUS_RESOURCE_EXHAUSTED;
+    bool is_known = count->epoch == row->epoch && count->version == issuing->limits_version &&
+                    is_younger(count, row->last_used, COUNT_HOLDS);
+    bool is_new = is_known && is_younger(count, row->last_used, COUNT_AGAIN);
+    if (is_known && (is_new || count->live < least_of(issuing->max_tokens, issuing->observed_tokens))) {
+        judge(issuing, count->live);
+        return issuing->is_full ? STATUS_RESOURCE_EXHAUSTED
+                                : token_count_row_add(tx, row->credential_id, row->epoch, 1);
+    }
     if (issuing->is_flushed)
         return count_exactly(tx, issuing);
     issuing->must_count = true;
     return STATUS_RESOURCE_EXHAUSTED;
 }
 
+/* Tokens issued an hour: a bucket that holds so many, and fills evenly. It is full at `turn`, or was. */
+static enum status take_turn(struct store_tx *tx, struct issuing *issuing, int64_t turn)
+{
+    int64_t now = issuing->row.last_used, each = HOUR / issuing->tokens_per_hour;
+    if (turn < now || turn > now + HOUR + CLOCK_TOLERANCE) /* by a clock that was ahead */
+        turn = now;
+    int64_t wait = turn + each - now - HOUR;
+    if (wait <= 0)
+        return token_count_row_save_turn(tx, issuing->row.credential_id, turn + each);
+    issuing->is_too_fast = issuing->is_hour_observed;
+    issuing->refused_by = LIMIT_TOKENS_PER_HOUR;
+    issuing->retry_ms = wait / 1000 + 1;
+    return issuing->is_hour_observed ? STATUS_OK : STATUS_RESOURCE_EXHAUSTED;
+}
+
+static enum status take(struct store_tx *tx, struct issuing *issuing)
+{
+    struct token_count_row count;
+    enum status status = token_count_row_load(tx, issuing->row.credential_id, &count);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    if (issuing->max_tokens > 0 || issuing->observed_tokens > 0)
+        TRY(take_place(tx, issuing, &count));
+    return issuing->tokens_per_hour > 0 && !issuing->is_full ? take_turn(tx, issuing, count.turn) : STATUS_OK;
+}
+
 static enum status insert_tx(struct store_tx *tx, void *arg)
 {
     struct issuing *issuing = arg;
     const struct token_row *row = &issuing->row;
-    issuing->must_count = issuing->is_full = false;
+    issuing->must_count = issuing->is_full = issuing->is_over = issuing->is_too_fast = false;
+    issuing->refused_by = LIMIT_TOKENS;
+    issuing->retry_ms = FULL_RETRY_MS;
     issuing->inserted = 0;
-    if (issuing->max_tokens > 0)
-        TRY(take_place(tx, issuing));
+    if (is_limited(issuing))
+        TRY(take(tx, issuing));
     if (issuing->is_full) /* which is to be stored */
         return STATUS_OK;
     TRY(token_row_insert(tx, row, directory_client_id(issuing->client.entry), &issuing->inserted));
@@ -66,6 +117,17 @@ static void caught_up(enum status status, void *arg)
 {
     struct issuing *issuing = arg;
     issuing->done(status == STATUS_OK ? STATUS_ABORTED : STATUS_UNAVAILABLE, issuing);
+}
+
+/* What an observed limit would have refused. */
+static void note_observed(const struct issuing *issuing)
+{
+    const struct token_row *row = &issuing->row;
+    struct memory *memory = issuing->issue->memory;
+    if (issuing->is_over)
+        memory_note_observed(memory, row->credential_id, LIMIT_TOKENS, row->last_used, 1);
+    if (issuing->is_too_fast)
+        memory_note_observed(memory, row->credential_id, LIMIT_TOKENS_PER_HOUR, row->last_used, 1);
 }
 
 static void insert_flushed(enum status status, void *arg);
@@ -99,6 +161,7 @@ static void insert_done(enum status status, void *arg)
             .roles = issuing->row.roles,
         };
         token_table_put(issue->memory->tokens, &facts, issuing->generation, 0);
+        note_observed(issuing);
     }
     issuing->done(status, issuing);
 }
@@ -145,7 +208,11 @@ static enum status prepare(struct issuing *issuing)
         settings = own_settings(&facts.limits, directory_settings(issue->memory->directory));
     } while (!directory_end(issue->memory->directory, turn));
     int64_t expires = facts.expires;
+    const struct own_limit *tokens = &facts.limits.of[LIMIT_TOKENS], *hour = &facts.limits.of[LIMIT_TOKENS_PER_HOUR];
     issuing->max_tokens = settings.max_tokens;
+    issuing->observed_tokens = tokens->is_observed ? tokens->value : 0;
+    issuing->tokens_per_hour = hour->value;
+    issuing->is_hour_observed = hour->is_observed;
     issuing->limits_version = settings.version + facts.version; /* both only grow */
     issuing->is_flushed = issuing->must_count = false;
     issuing->expires_in = settings.idle_timeout;
@@ -164,7 +231,7 @@ void issue_begin(const struct issue *issue, struct issuing *issuing)
     enum status status = prepare(issuing);
     if (status != STATUS_OK)
         issuing->done(status, issuing);
-    else if (issuing->max_tokens > 0) /* counting and inserting is one step: alone */
+    else if (is_limited(issuing)) /* counting and inserting is one step: alone */
         insert(issuing, STORE_WRITE);
     else if (issuing->event != NULL) /* the log's rows are made one after the other */
         store_write(issue->store, insert_tx, insert_done, issuing);

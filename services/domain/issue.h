@@ -33,21 +33,28 @@ struct issuing {
     /* The answer: the rest of the row, and these. The text is the asker's to wipe. */
     char text[TOKEN_TEXT_LEN + 1];
     int64_t expires_in;
+    /* RESOURCE_EXHAUSTED: by which limit, and after how long it may be tried again. */
+    enum limit refused_by;
+    int64_t retry_ms;
 
     /* While the store is asked. */
     const struct issue *issue;
     uint64_t generation;
-    int64_t inserted; /* rows */
-    int64_t max_tokens;
+    int64_t inserted;                    /* rows */
+    int64_t max_tokens, observed_tokens; /* 0: no limit; what would be one, and is only observed */
+    int64_t tokens_per_hour;             /* 0: no limit */
+    bool is_hour_observed;
     int64_t limits_version;
     struct token_limits limits;
     bool is_flushed; /* what was noted of uses: so that they count */
     bool must_count; /* and for that it must be */
     bool is_full;
+    bool is_over, is_too_fast; /* an observed limit would have refused it */
 };
 
 /* Calls done, at once or later on a thread of the store. OK: the token is stored. FAILED_PRECONDITION: the clock is out
- * of the range that a token can tell. RESOURCE_EXHAUSTED: the credential has as many live tokens as it may have.
+ * of the range that a token can tell. RESOURCE_EXHAUSTED: the credential has as many live tokens as it may have, or
+ * has had as many in an hour.
  * ABORTED: the credential is not what it was when the secret key was checked; what has changed is known now, and the
  * client is to be authenticated again. What `waits` said: nobody waits any more, and no token was made. */
 void issue_begin(const struct issue *issue, struct issuing *issuing);

@@ -14,8 +14,7 @@ enum status revoke_token(struct work *work, const struct token_key *key, int64_t
         if (memory_is_live(work->memory, &facts, row.credential_id, &work->settings, work->now))
             *ret_credential_id = row.credential_id;
         status = token_row_remove(work->tx, key);
-        if (status == STATUS_OK && *ret_credential_id != 0 &&
-            memory_settings_of(work->memory, row.credential_id).max_tokens > 0)
+        if (status == STATUS_OK && *ret_credential_id != 0 && memory_counts_tokens(work->memory, row.credential_id))
             status = token_count_row_add(work->tx, row.credential_id, row.epoch, -1);
     }
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)

@@ -14,6 +14,7 @@ struct memory *memory_new(size_t max_tokens)
         .audit = audit_queue_new(),
         .secrets = secret_uses_new(),
         .throttle = throttle_new(),
+        .observed = observed_new(),
     };
     return memory;
 }
@@ -22,6 +23,7 @@ void memory_free(struct memory *memory)
 {
     if (memory == NULL)
         return;
+    observed_free(memory->observed);
     throttle_free(memory->throttle);
     secret_uses_free(memory->secrets);
     audit_queue_free(memory->audit);
@@ -97,19 +99,24 @@ struct settings memory_settings_shortest(const struct memory *memory)
     return settings;
 }
 
-struct settings memory_settings_of(const struct memory *memory, int64_t credential_id)
+bool memory_counts_tokens(const struct memory *memory, int64_t credential_id)
 {
     struct credential_facts facts;
-    struct settings settings;
+    bool is_limited;
     uint64_t turn;
     do {
         turn = directory_begin(memory->directory);
         const struct credential_entry *credential = directory_find_id(memory->directory, credential_id);
-        settings = *directory_settings(memory->directory);
-        if (credential != NULL)
-            settings = own_settings(&directory_facts(credential, &facts)->limits, &settings);
+        is_limited = directory_settings(memory->directory)->max_tokens > 0 ||
+                     (credential != NULL && directory_facts(credential, &facts)->limits.of[LIMIT_TOKENS].value != 0);
     } while (!directory_end(memory->directory, turn));
-    return settings;
+    return is_limited;
+}
+
+void memory_note_observed(struct memory *memory, int64_t credential_id, enum limit limit, int64_t at, int64_t count)
+{
+    observed_note(memory->observed, &(struct observed_count){credential_id, limit, count, at, at});
+    memory_note_news(memory);
 }
 
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,

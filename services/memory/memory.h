@@ -5,6 +5,7 @@
 
 #include "memory/audit_queue.h"
 #include "memory/directory.h"
+#include "memory/observed.h"
 #include "memory/ring.h"
 #include "memory/secret_uses.h"
 #include "memory/throttle.h"
@@ -21,6 +22,7 @@ struct memory {
     struct audit_queue *audit;
     struct secret_uses *secrets;
     struct throttle *throttle;
+    struct observed *observed;
     atomic_bool has_news; /* see memory_note_news */
 };
 
@@ -83,13 +85,16 @@ bool memory_note_use(const struct memory *memory, const struct memory_use *use, 
 /* For a token that is only to be put in: everywhere but in the token table. The API's number. */
 uint32_t memory_count_use(const struct memory *memory, const struct memory_use *use);
 
+/* A limit of the credential's own that is only observed would have ended or refused `count` of what was just done. */
+void memory_note_observed(struct memory *memory, int64_t credential_id, enum limit limit, int64_t at, int64_t count);
+
 /* A copy of the settings that hold now. */
 struct settings memory_settings(const struct memory *memory);
 /* The same, with the shortest idle timeout that holds for any credential: for what must be done often enough for all.
  */
 struct settings memory_settings_shortest(const struct memory *memory);
-/* As they hold for one credential (rules/limits.h); as for all where it is not known. */
-struct settings memory_settings_of(const struct memory *memory, int64_t credential_id);
+/* Is there a limit to the live tokens of the credential, or is one observed? */
+bool memory_counts_tokens(const struct memory *memory, int64_t credential_id);
 
 /* Is the token active, as far as is known here? Of its facts, the credential is looked for by `credential_id`. */
 bool memory_is_live(const struct memory *memory, const struct token_facts *token, int64_t credential_id,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/credential.h"
 
-#include "records/limit.h"
 #include "records/token_count.h"
 #include "records/user.h"
 
@@ -115,7 +114,7 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
                   " WHERE credential = $1 AND ends <> 1 /* SECRET_ENDS_NOW */"
                   " ORDER BY (ends = 0 OR ends > $2) DESC, id DESC",
                   read_secret, loading, store_int(credential->id), store_int(loading->now)));
-    TRY(limit_row_load(tx, credential->id, &credential->limits));
+    TRY(limit_row_load(tx, credential->id, &credential->limits, credential->limits_seen));
     credential->limits_stored = credential->limits;
     TRY(credential_row_load_owner(tx, credential));
     *ret_credential = credential;

@@ -4,6 +4,7 @@
 #define RECORDS_CREDENTIAL_H
 
 #include "base/arena.h"
+#include "records/limit.h"
 #include "rules/credential.h"
 #include "rules/secret_text.h"
 #include "store/store.h"
@@ -47,7 +48,8 @@ struct credential {
     const char *last_from;      /* the address of a use, the last that is known; "": none is */
     struct source_rule sources; /* its networks are the arena's */
     const char *created_by;
-    struct own_limits limits, limits_stored;   /* as they are to be; as the store has them */
+    struct own_limits limits, limits_stored; /* as they are to be; as the store has them */
+    struct limit_seen limits_seen[LIMITS];
     struct credential_grant grants[ROLES_MAX]; /* by role number */
     int grant_count;
     /* The live ones first, and the newest first of these. One whose time is up may be here still: a clock that was

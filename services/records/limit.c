@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/limit.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* kind, value, observed, floor, floor_set, from `column` on. False: a later program's. */
 static bool read_limit(const struct store_row *row, int column, enum limit *ret_limit, struct own_limit *ret_own)
 {
@@ -13,21 +16,69 @@ static bool read_limit(const struct store_row *row, int column, enum limit *ret_
     return kind >= 0 && kind < LIMITS;
 }
 
+struct loading {
+    struct own_limits *limits;
+    struct limit_seen *seen;
+};
+
 static enum status read_one(const struct store_row *row, void *arg)
 {
-    struct own_limits *limits = arg;
+    const struct loading *loading = arg;
     enum limit limit;
     struct own_limit own;
-    if (read_limit(row, 0, &limit, &own))
-        limits->of[limit] = own;
+    if (!read_limit(row, 0, &limit, &own))
+        return STATUS_OK;
+    loading->limits->of[limit] = own;
+    loading->seen[limit] = (struct limit_seen){store_row_int(row, 5), store_row_int(row, 6), store_row_int(row, 7)};
     return STATUS_OK;
 }
 
-enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits)
+enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits,
+                           struct limit_seen ret_seen[static LIMITS])
 {
+    struct loading loading = {ret_limits, ret_seen};
     *ret_limits = (struct own_limits){0};
-    return store_run(tx, "SELECT kind, value, observed, floor, floor_set FROM credential_limit WHERE credential = $1",
-                     read_one, ret_limits, store_int(credential_id));
+    memset(ret_seen, 0, LIMITS * sizeof *ret_seen);
+    return store_run(tx,
+                     "SELECT kind, value, observed, floor, floor_set, seen, first_seen, last_seen FROM credential_limit"
+                     " WHERE credential = $1",
+                     read_one, &loading, store_int(credential_id));
+}
+
+enum status limit_row_add_seen(struct store_tx *tx, int64_t credential_id, enum limit limit,
+                               const struct limit_seen *seen)
+{
+    return store_run(tx,
+                     "UPDATE credential_limit SET seen = seen + $1,"
+                     " first_seen = CASE WHEN first_seen = 0 THEN $2 ELSE first_seen END, last_seen = $3"
+                     " WHERE credential = $4 AND kind = $5 AND observed = 1",
+                     NULL, NULL, store_int(seen->count), store_int(seen->first), store_int(seen->last),
+                     store_int(credential_id), store_int(limit));
+}
+
+static enum status read_telling(const struct store_row *row, void *arg)
+{
+    struct limit_telling *telling = arg;
+    telling->is_due = true;
+    telling->value = store_row_int(row, 0);
+    telling->count = store_row_int(row, 1);
+    snprintf(telling->client_id, sizeof telling->client_id, "%s", store_row_text(row, 2));
+    return STATUS_OK;
+}
+
+enum status limit_row_tell(struct store_tx *tx, int64_t credential_id, enum limit limit, int64_t since, int64_t now,
+                           struct limit_telling *ret_what)
+{
+    *ret_what = (struct limit_telling){.is_due = false};
+    TRY(store_run(tx,
+                  "SELECT l.value, l.seen, c.client_id FROM credential_limit l JOIN credential c ON c.id = l.credential"
+                  " WHERE l.credential = $1 AND l.kind = $2 AND l.observed = 1 AND (l.told <= $3 OR l.told > $4)",
+                  read_telling, ret_what, store_int(credential_id), store_int(limit), store_int(since),
+                  store_int(now + CLOCK_TOLERANCE)));
+    if (!ret_what->is_due)
+        return STATUS_OK;
+    return store_run(tx, "UPDATE credential_limit SET told = $1 WHERE credential = $2 AND kind = $3", NULL, NULL,
+                     store_int(now), store_int(credential_id), store_int(limit));
 }
 
 static bool is_same(const struct own_limit *a, const struct own_limit *b)
@@ -45,7 +96,7 @@ static enum status save_one(struct store_tx *tx, int64_t credential_id, enum lim
                      "INSERT INTO credential_limit (credential, kind, value, observed, floor, floor_set)"
                      " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (credential, kind) DO UPDATE SET"
                      " value = excluded.value, observed = excluded.observed, floor = excluded.floor,"
-                     " floor_set = excluded.floor_set",
+                     " floor_set = excluded.floor_set, seen = 0, first_seen = 0, last_seen = 0, told = 0",
                      NULL, NULL, store_int(credential_id), store_int(limit), store_int(own->value),
                      store_int(own->is_observed), store_int(own->floor), store_int(own->floor_set));
 }

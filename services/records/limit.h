@@ -3,15 +3,33 @@
 #ifndef RECORDS_LIMIT_H
 #define RECORDS_LIMIT_H
 
-#include "rules/limits.h"
+#include "rules/credential.h"
 #include "store/store.h"
 
-/* Those of one credential; none where it has none. */
-enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits);
+/* What one that is only observed would have ended or refused, since it is. */
+struct limit_seen {
+    int64_t count, first, last; /* times; 0: never */
+};
 
-/* What has changed of them. */
+/* Those of one credential; none where it has none. */
+enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits,
+                           struct limit_seen ret_seen[static LIMITS]);
+
+/* What has changed of them; what was seen of those that have is forgotten. */
 enum status limit_row_save(struct store_tx *tx, int64_t credential_id, const struct own_limits *before,
                            const struct own_limits *next);
+
+/* Adds to what was seen, if it is observed (still). */
+enum status limit_row_add_seen(struct store_tx *tx, int64_t credential_id, enum limit limit,
+                               const struct limit_seen *seen);
+/* Is that to be told: was it not, since `since`? Then it is from now on, and *ret_what says what. */
+struct limit_telling {
+    bool is_due;
+    char client_id[CLIENT_ID_LEN + 1];
+    int64_t value, count;
+};
+enum status limit_row_tell(struct store_tx *tx, int64_t credential_id, enum limit limit, int64_t since, int64_t now,
+                           struct limit_telling *ret_what);
 
 /* Of a credential that is purged. */
 enum status limit_row_remove(struct store_tx *tx, int64_t credential_id);

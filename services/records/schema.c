@@ -139,11 +139,14 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE process ADD COLUMN version TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE process ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE process ADD COLUMN lag BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE token_count ADD COLUMN turn BIGINT NOT NULL DEFAULT 0;"
                              /* records/limit.h. kind: enum limit; observed: 1: it is only counted */
                              "CREATE TABLE credential_limit ("
                              "    credential BIGINT NOT NULL, kind BIGINT NOT NULL, value BIGINT NOT NULL,"
                              "    observed BIGINT NOT NULL DEFAULT 0, floor BIGINT NOT NULL DEFAULT 0,"
-                             "    floor_set BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (credential, kind)"
+                             "    floor_set BIGINT NOT NULL DEFAULT 0, seen BIGINT NOT NULL DEFAULT 0,"
+                             "    first_seen BIGINT NOT NULL DEFAULT 0, last_seen BIGINT NOT NULL DEFAULT 0,"
+                             "    told BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (credential, kind)"
                              ") /* table in order of its key */;"
                              "CREATE INDEX credential_limit_by_floor ON credential_limit (floor_set, credential)"
                              " WHERE floor_set <> 0;";
@@ -237,8 +240,17 @@ static const struct store_table tables[] = {
       {"revoked_by", 't'}}},
     {"credential_limit",
      2,
-     6,
-     {{"credential", 'i'}, {"kind", 'i'}, {"value", 'i'}, {"observed", 'i'}, {"floor", 'i'}, {"floor_set", 'i'}}},
+     10,
+     {{"credential", 'i'},
+      {"kind", 'i'},
+      {"value", 'i'},
+      {"observed", 'i'},
+      {"floor", 'i'},
+      {"floor_set", 'i'},
+      {"seen", 'i'},
+      {"first_seen", 'i'},
+      {"last_seen", 'i'},
+      {"told", 'i'}}},
     {"token",
      1,
      6,

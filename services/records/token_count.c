@@ -8,14 +8,15 @@ static enum status read_row(const struct store_row *from, void *arg)
     row->version = store_row_int(from, 1);
     row->live = store_row_int(from, 2);
     row->counted = store_row_int(from, 3);
+    row->turn = store_row_int(from, 4);
     return STATUS_OK;
 }
 
 enum status token_count_row_load(struct store_tx *tx, int64_t credential_id, struct token_count_row *ret_row)
 {
     *ret_row = (struct token_count_row){.credential_id = credential_id};
-    TRY(store_run(tx, "SELECT epoch, version, live, counted FROM token_count WHERE credential = $1", read_row, ret_row,
-                  store_int(credential_id)));
+    TRY(store_run(tx, "SELECT epoch, version, live, counted, turn FROM token_count WHERE credential = $1", read_row,
+                  ret_row, store_int(credential_id)));
     return ret_row->epoch == 0 ? STATUS_NOT_FOUND : STATUS_OK;
 }
 
@@ -27,6 +28,14 @@ enum status token_count_row_save(struct store_tx *tx, const struct token_count_r
                       " live = excluded.live, counted = excluded.counted",
                       store_int(row->credential_id), store_int(row->epoch), store_int(row->version),
                       store_int(row->live), store_int(row->counted));
+}
+
+enum status token_count_row_save_turn(struct store_tx *tx, int64_t credential_id, int64_t turn)
+{
+    return store_send(tx,
+                      "INSERT INTO token_count (credential, epoch, version, live, counted, turn)"
+                      " VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (credential) DO UPDATE SET turn = excluded.turn",
+                      store_int(credential_id), store_int(turn));
 }
 
 enum status token_count_row_add(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t change)

@@ -10,6 +10,16 @@ bool token_is_active(const struct token_facts *token, const struct credential_fa
            credential_state(credential->deleted, credential->suspended, credential->expires, now) == CREDENTIAL_LIVE;
 }
 
+bool token_is_over(const struct token_facts *token, const struct credential_facts *credential,
+                   const struct settings *settings, enum limit limit, int64_t now)
+{
+    if (!credential->limits.of[limit].is_observed)
+        return false;
+    struct credential_facts held = *credential;
+    held.limits.of[limit].is_observed = false;
+    return !token_is_active(token, &held, settings, now);
+}
+
 int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,
                       const struct settings *settings)
 {

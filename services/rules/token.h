@@ -31,6 +31,10 @@ struct token_use {
 bool token_is_active(const struct token_facts *token, const struct credential_facts *credential,
                      const struct settings *settings, int64_t now);
 
+/* Would it not be, if this limit of its credential's own held, which is only observed? */
+bool token_is_over(const struct token_facts *token, const struct credential_facts *credential,
+                   const struct settings *settings, enum limit limit, int64_t now);
+
 /* When it dies if it is not used again. */
 int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,
                       const struct settings *settings);

@@ -2,11 +2,13 @@
 """Limits of a credential's own (C14): each holds for its tokens in place of the setting for all, shorter or longer, at once, on every
 surface; nothing brings a dead token back; what is only observed ends and refuses nothing."""
 import json
+import re
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 
-from daemon import DEADLINE, Daemon, error_of
+from daemon import DEADLINE, Daemon, auth_pb2, error_of
 from gatehouse.v1 import credential_admin_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -17,7 +19,7 @@ IDLE = 20 * MINUTE  # the setting
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon({"flush_interval_ms": "20"}, clock=True)
+        cls.daemon = Daemon({"flush_interval_ms": "20", "metrics_address": "127.0.0.1:0"}, clock=True)
         cls.addClassCleanup(cls.daemon.__exit__)
 
     def setUp(self):
@@ -160,6 +162,111 @@ class Times(Case):
         self.assertEqual(self.limit(client, idle_timeout=seconds(10 * MINUTE), max_token_life=seconds(MINUTE),
                                     observe_only=["LIMIT_IDLE_TIMEOUT"]).impact.tokens_ended, 1)
         self.assertFalse(self.is_active(issued.access_token))
+
+
+class Tokens(Case):
+    FULL = ("RESOURCE_EXHAUSTED", "TOO_MANY_TOKENS", "")
+    FAST = ("RESOURCE_EXHAUSTED", "TOO_MANY_TOKENS_PER_HOUR", "")
+
+    def issue(self, pair, count=1):
+        return [self.daemon.issue(*pair).access_token for _ in range(count)]
+
+    def refused(self, pair, outcome):
+        self.assertEqual(error_of(lambda: self.daemon.issue(*pair)), outcome)
+
+    def revoke(self, token):
+        self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=Daemon.bearer(token), timeout=DEADLINE)
+
+    def test_live_tokens_stricter_and_looser_than_the_setting(self):
+        strict, free = self.make("few live", max_tokens=2), self.make("as many as it likes")
+        tokens = self.issue(strict, 2)
+        self.refused(strict, self.FULL)
+        self.issue(free, 3)
+        self.revoke(tokens[0])
+        self.issue(strict)
+        self.refused(strict, self.FULL)
+        self.limit(strict[0], max_tokens=3)
+        self.issue(strict)
+        self.refused(strict, self.FULL)
+
+        def setting(most):
+            self.admin("UpdateSettings", settings={"max_tokens_per_credential": most},
+                       update_mask=FieldMask(paths=["max_tokens_per_credential"]))
+        self.limit(self.daemon.client_id, max_tokens=1_000_000)  # whoever asks here
+        setting(1)
+        self.addCleanup(setting, 0)
+        self.refused(free, self.FULL)
+        self.issue(self.make("looser", max_tokens=2), 2)
+
+    def test_tokens_an_hour_whatever_becomes_of_them(self):
+        pair = self.make("hourly", max_tokens_per_hour=3)
+        for token in self.issue(pair, 3):
+            self.revoke(token)
+        self.refused(pair, self.FAST)
+        self.daemon.stop()
+        self.daemon.start()
+        self.refused(pair, self.FAST)
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": pair[0], "client_secret": pair[1]})
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(self.daemon.http + "/oauth/token", form.encode(), timeout=DEADLINE)
+        with refused.exception as answer:
+            self.assertEqual(answer.code, 429)
+            wait = int(answer.headers["Retry-After"])
+        self.assertGreater(wait, HOUR // 3 - 2 * MINUTE)
+        self.assertLessEqual(wait, HOUR // 3 + 1)
+        self.pass_time(wait)
+        self.issue(pair)
+        self.refused(pair, self.FAST)
+        self.pass_time(HOUR + 1)
+        self.issue(pair, 3)
+        self.refused(pair, self.FAST)
+        with self.subTest("and after a clock that was ahead, it is not refused until that time"):
+            self.daemon.move_clock(DAY)
+            self.issue(pair)
+            self.daemon.move_clock(-DAY)
+            self.issue(pair)
+
+    def test_what_is_only_observed_is_counted_told_and_measured(self):
+        names = ["LIMIT_IDLE_TIMEOUT", "LIMIT_MAX_TOKEN_LIFE", "LIMIT_MAX_TOKENS", "LIMIT_MAX_TOKENS_PER_HOUR"]
+        fields = dict(idle_timeout=seconds(MINUTE), max_token_life=seconds(2 * MINUTE), max_tokens=1, max_tokens_per_hour=2,
+                      observe_only=names)
+        pair = self.make("observed only", **fields)
+        before = self.measured()
+        token = self.issue(pair, 4)[0]
+        self.pass_time(90)
+        self.assertTrue(self.is_active(token, use=True))
+        self.assertTrue(self.is_active(token, use=True))
+        self.pass_time(50)
+        self.assertTrue(self.is_active(token))  # a look is no use
+        self.assertTrue(self.is_active(token, use=True))
+        counts = [1, 1, 3, 2]
+        observed = self.limits(pair[0]).observed
+        self.assertEqual([(pb.Limit.Name(each.limit), each.count) for each in observed], list(zip(names, counts)))
+        self.assertTrue(all(0 < each.first_time.seconds <= each.last_time.seconds for each in observed))
+        self.assertEqual({name: count - before[name] for name, count in self.measured().items()},
+                         dict(zip(("idle_timeout", "max_token_life", "max_tokens", "max_tokens_per_hour"), counts)))
+
+        def told():
+            events = self.admin("ListAuditEvents", filter=f"subject={pair[0]} AND action=LimitObserved").events
+            return sorted(re.sub(r"refused \d+ so far", "", event.detail) for event in events)
+        self.assertEqual(told(), ["idle timeout 60 s, observed only: would have ", "live tokens 1, observed only: would have ",
+                                  "maximum token lifetime 120 s, observed only: would have ",
+                                  "tokens issued an hour 2, observed only: would have "])
+        self.issue(pair)  # within the hour: counted, and not told again
+        self.assertEqual(self.limits(pair[0]).observed[2].count, 4)
+        self.assertEqual(len(told()), 4)
+        self.pass_time(HOUR)
+        self.issue(pair, 2)
+        self.assertEqual(len(told()), 5)  # one of the two tokens that are live then
+        with self.subTest("another limit is counted anew"):
+            self.limit(pair[0], max_tokens=2, observe_only=["LIMIT_MAX_TOKENS"])
+            self.assertEqual(list(self.limits(pair[0]).observed), [])
+
+    def measured(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.daemon.metrics_port}/metrics", timeout=DEADLINE) as answer:
+            text = answer.read().decode()
+        return {name: int(float(count)) for name, count in
+                re.findall(r'gatehouse_limits_observed_total\{limit="(\w+)"\} (\S+)', text)}
 
 
 class Input(Case):
