@@ -7,6 +7,7 @@
 #include "confirm.h"
 #include "connection.h"
 #include "object.h"
+#include "own_limits.h"
 #include "pages.h"
 #include "report.h"
 #include "secret.h"
@@ -83,7 +84,8 @@ static const struct view detail_view = {
                 {"Last use", "lastUseTime", column_last_use, 0}, {"Created", "createTime", column_time, 0},
                 {"Created by", "createdBy", NULL, 0}, {"Changed", "updateTime", column_time, 0},
                 {"Deleted", "deleteTime", column_time, 0}, {"Purged", "purgeTime", column_time, 0},
-                {"Self-rotation", "selfRotation", NULL, 0}, {"Etag", "etag", NULL, 0}),
+                {"Self-rotation", "selfRotation", NULL, 0}, {"Limits", "limits", column_own_limits, COLUMN_IF_ANY},
+                {"Etag", "etag", NULL, 0}),
     .value_keys = KEYS("clientId"),
 };
 
@@ -187,7 +189,8 @@ enum exit_code credential_create(struct context *context)
         return report_usage(context, "--role: at least one; `gatehouse role list` shows them");
     credential.name = arguments->rest[0];
     message_set_string(&credential.owner, option_value(arguments, OPTION_OWNER));
-    if (!take_self_rotation(context, &credential))
+    struct own_limits_words limits;
+    if (!take_self_rotation(context, &credential) || !own_limits_take(context, &limits, &credential.limits))
         return EXIT_USAGE;
     request.credential = &credential;
     request.roles = arguments->words.items;
@@ -315,15 +318,18 @@ enum exit_code credential_update(struct context *context)
     } fields[] = {{OPTION_NAME, "name"},
                   {OPTION_EXPIRES, "expire_time"},
                   {OPTION_OWNER, "owner"},
-                  {OPTION_SELF_ROTATION, "self_rotation"}};
+                  {OPTION_SELF_ROTATION, "self_rotation"},
+                  {OPTION_LIMITS, "limits"}};
+    struct own_limits_words limits;
     char *paths[sizeof fields / sizeof fields[0]];
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (option_value(arguments, fields[i].option) != NULL)
             paths[mask.n_paths++] = fields[i].field;
     }
     if (mask.n_paths == 0)
-        return report_usage(context, "nothing to change; give --name, --expires, --owner or --self-rotation");
-    if (!take_expiry(context, NULL, &expiry, &credential.expire_time) || !take_self_rotation(context, &credential))
+        return report_usage(context, "nothing to change; give --name, --expires, --owner, --self-rotation or --limits");
+    if (!take_expiry(context, NULL, &expiry, &credential.expire_time) || !take_self_rotation(context, &credential) ||
+        !own_limits_take(context, &limits, &credential.limits))
         return EXIT_USAGE;
     if (!target_find(context, arguments->rest[0], !change_is_unasked(context), &target))
         return context->exit_code;

@@ -51,6 +51,9 @@ enum completion {
       "When it expires: 90d (the default of a new one), 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or " \
       "never") \
     X(SELF_ROTATION, "self-rotation", 0, "on|off", COMPLETE_WORDS, "Its holder may make its next secret key itself") \
+    X(LIMITS, "limits", 0, "LIMITS", COMPLETE_NOTHING, \
+      "Its own limits, in place of the settings: idle_timeout=5m, max_token_life=8h, max_tokens=10, " \
+      "max_tokens_per_hour=60, by commas, each with :observe to count only; or none") \
     X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
     X(NAME, "name", 0, "NAME", COMPLETE_NOTHING, "The name") \
     X(WRITE_SECRET, "write-secret", 0, "FILE", COMPLETE_FILE, \

@@ -10,8 +10,8 @@
 
 const struct command commands[] = {
     {"credential create", credential_create, "NAME", "Make a credential with its first secret key",
-     OPTIONS(OPTION_ROLE, OPTION_EXPIRES, OPTION_OWNER, OPTION_SELF_ROTATION, OPTION_WRITE_SECRET, OPTION_REQUEST_ID,
-             OPTION_DRY_RUN),
+     OPTIONS(OPTION_ROLE, OPTION_EXPIRES, OPTION_OWNER, OPTION_SELF_ROTATION, OPTION_LIMITS, OPTION_WRITE_SECRET,
+             OPTION_REQUEST_ID, OPTION_DRY_RUN),
      1, 1},
     {"credential list", credential_list, "", "List credentials with roles, expiry date, status and last use",
      OPTIONS(OPTION_MATCH_NAME, OPTION_MATCH_ROLE, OPTION_MATCH_GRANTED, OPTION_MATCH_OWNER, OPTION_MATCH_STATUS,
@@ -20,9 +20,9 @@ const struct command commands[] = {
      0, 0},
     {"credential get", credential_get, "CREDENTIAL",
      "Show one credential: roles, also revoked ones, and secret keys' ages", OPTIONS(OPTION_END), 1, 1},
-    {"credential update", credential_update, "CREDENTIAL", "Change name, expiry date, owner or self-rotation",
-     OPTIONS(OPTION_NAME, OPTION_EXPIRES, OPTION_OWNER, OPTION_SELF_ROTATION, OPTION_ETAG, OPTION_DRY_RUN,
-             OPTION_EVERYWHERE, OPTION_YES),
+    {"credential update", credential_update, "CREDENTIAL", "Change name, expiry date, owner, self-rotation or limits",
+     OPTIONS(OPTION_NAME, OPTION_EXPIRES, OPTION_OWNER, OPTION_SELF_ROTATION, OPTION_LIMITS, OPTION_ETAG,
+             OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES),
      1, 1},
     {"credential delete", credential_delete, "CREDENTIAL", "Delete a credential; its tokens die at once",
      OPTIONS(OPTION_ETAG, OPTION_DRY_RUN, OPTION_EVERYWHERE, OPTION_YES), 1, 1},

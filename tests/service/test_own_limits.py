@@ -2,7 +2,9 @@
 """Limits of a credential's own (C14): each holds for its tokens in place of the setting for all, shorter or longer, at once, on every
 surface; nothing brings a dead token back; what is only observed ends and refuses nothing."""
 import json
+import os
 import re
+import subprocess
 import unittest
 import urllib.error
 import urllib.parse
@@ -319,6 +321,28 @@ class Input(Case):
                                                           "observeOnly": ["LIMIT_MAX_TOKENS_PER_HOUR"]})
         form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": client, "client_secret": secret})
         self.assertEqual(call("POST", "/oauth/token", form, "application/x-www-form-urlencoded")["expires_in"], 90)
+
+    def test_the_command_sets_shows_and_clears_them(self):
+        def command(*words):
+            return subprocess.run([os.environ["GATEHOUSE_COMMAND"], "--address", f"127.0.0.1:{self.daemon.grpc_port}", "--client-id",
+                                   self.daemon.client_id, "--client-secret-file", self.daemon.secret_file, "credential", *words],
+                                  capture_output=True, text=True, timeout=DEADLINE)
+        made = command("create", "by command", "--role", "work_creator", "-o", "json", "--limits",
+                       "idle_timeout=90m,max_tokens_per_hour=60:observe")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        client = json.loads(made.stdout)["credential"]["clientId"]
+        expected = pb.CredentialLimits(idle_timeout=seconds(90 * MINUTE), max_tokens_per_hour=60,
+                                       observe_only=["LIMIT_MAX_TOKENS_PER_HOUR"])
+        self.assertEqual(self.limits(client), expected)
+        self.assertRegex(command("get", client).stdout,
+                         r"Limits +idle_timeout=1h30m, max_tokens_per_hour=60 \(observed only: 0 so far\)")
+        for wrong in ("idle_timeout", "idle_timeout=x", "max_tokens=0", "max_tokens=5:log", "tokens=5", "max_tokens=5x"):
+            answer = command("update", client, "--yes", "--limits", "max_token_life=8h," + wrong)
+            self.assertEqual(answer.returncode, 2, wrong)
+            self.assertIn(f'"{wrong}" is no limit', answer.stderr)
+        self.assertEqual(self.limits(client), expected)
+        self.assertEqual(command("update", client, "--yes", "--limits", "none").returncode, 0)
+        self.assertFalse(self.admin("GetCredential", client_id=client).credential.HasField("limits"))
 
 
 if __name__ == "__main__":
