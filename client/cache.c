@@ -3,6 +3,7 @@
 
 #include "base/epoch.h"
 #include "base/must.h"
+#include "batch.h"
 #include "changes.h"
 #include "contract/contract.h"
 #include "entries.h"
@@ -112,22 +113,24 @@ struct given {
     bool is_allowed;
 };
 
-static void answer(const struct given *given, const Gatehouse__V1__IntrospectRequest *request, ProtobufCClosure closure,
-                   struct gatehouse_call *call, void *closure_data, unsigned how)
-{
-    Gatehouse__V1__IntrospectResponse response = *given->answer->response;
+/* The answer as a message, of which the parts are borrowed. */
+struct worded {
+    Gatehouse__V1__IntrospectResponse response;
     Google__Protobuf__Duration valid_for;
     char *missing[REQUIRED_MAX];
-    gatehouse_duration_init(&valid_for);
-    valid_for.seconds = given->left / MEMORY_SECOND;
-    valid_for.nanos = (int32_t)(given->left % MEMORY_SECOND * 1000);
-    response.valid_for = &valid_for;
-    response.allowed = given->is_allowed;
-    response.n_missing_roles = given->is_allowed ? 0 : list_missing(&response, request, missing);
-    response.missing_roles = missing;
-    gatehouse_error_clear(call);
-    call->is_from_memory = 1;
-    closure(how & INVOKE_GIVES_RESPONSE ? gatehouse_message_copy(&response.base) : &response.base, closure_data);
+};
+
+static void word(const struct given *given, const Gatehouse__V1__IntrospectRequest *request, struct worded *worded)
+{
+    Gatehouse__V1__IntrospectResponse *response = &worded->response;
+    *response = *given->answer->response;
+    gatehouse_duration_init(&worded->valid_for);
+    worded->valid_for.seconds = given->left / MEMORY_SECOND;
+    worded->valid_for.nanos = (int32_t)(given->left % MEMORY_SECOND * 1000);
+    response->valid_for = &worded->valid_for;
+    response->allowed = given->is_allowed;
+    response->n_missing_roles = given->is_allowed ? 0 : list_missing(response, request, worded->missing);
+    response->missing_roles = worded->missing;
 }
 
 /* Of a question that is new for this token: NULL where it is not legal, or where there is no room. */
@@ -161,26 +164,38 @@ static bool find(struct cache *cache, const struct memory_key *key, const Gateho
     return true;
 }
 
+/* A hit; *ret_given is to be released. */
+static bool take(struct cache *cache, const struct memory_key *key, const Gatehouse__V1__IntrospectRequest *request,
+                 struct given *ret_given)
+{
+    struct hit hit;
+    bool must_wake;
+    epoch_enter();
+    bool is_hit = find(cache, key, request, &hit, &ret_given->is_allowed, &must_wake);
+    if (is_hit) {
+        ret_given->answer = hit.entry->answer;
+        ret_given->left = hit.entry->until - hit.now;
+        atomic_fetch_add_explicit(&ret_given->answer->references, 1, memory_order_relaxed);
+    }
+    epoch_leave();
+    if (is_hit && must_wake)
+        gatehouse_wake_now(cache->gatehouse);
+    return is_hit;
+}
+
 static bool answer_from_memory(struct cache *cache, const struct memory_key *key,
                                const Gatehouse__V1__IntrospectRequest *request, ProtobufCClosure closure,
                                struct gatehouse_call *call, void *closure_data, unsigned how)
 {
-    struct hit hit;
     struct given given;
-    bool must_wake;
-    epoch_enter();
-    bool is_hit = find(cache, key, request, &hit, &given.is_allowed, &must_wake);
-    if (is_hit) {
-        given.answer = hit.entry->answer;
-        given.left = hit.entry->until - hit.now;
-        atomic_fetch_add_explicit(&given.answer->references, 1, memory_order_relaxed);
-    }
-    epoch_leave();
-    if (!is_hit)
+    struct worded worded;
+    if (!take(cache, key, request, &given))
         return false;
-    if (must_wake)
-        gatehouse_wake_now(cache->gatehouse);
-    answer(&given, request, closure, call, closure_data, how);
+    word(&given, request, &worded);
+    gatehouse_error_clear(call);
+    call->is_from_memory = 1;
+    closure(how & INVOKE_GIVES_RESPONSE ? gatehouse_message_copy(&worded.response.base) : &worded.response.base,
+            closure_data);
     gatehouse_answer_release(given.answer);
     return true;
 }
@@ -254,6 +269,36 @@ static void introspect(struct cache *cache, const ProtobufCMessage *message, Pro
     gatehouse_misses_ask(cache->asking, &key, request, closure, call, closure_data, how);
 }
 
+/* For batch.c */
+
+Gatehouse__V1__IntrospectResponse *gatehouse_cache_look(struct cache *cache,
+                                                        const Gatehouse__V1__IntrospectRequest *request,
+                                                        const struct gatehouse_call *call, struct memory_key *ret_key,
+                                                        bool *ret_is_learnt)
+{
+    struct given given;
+    struct worded worded;
+    *ret_is_learnt = is_for_cache(request, call);
+    if (*ret_is_learnt)
+        *ret_key = gatehouse_memory_key(cache->memory, request->token);
+    if (*ret_is_learnt && take(cache, ret_key, request, &given)) {
+        word(&given, request, &worded);
+        ProtobufCMessage *copy = gatehouse_message_copy(&worded.response.base);
+        gatehouse_answer_release(given.answer);
+        return (Gatehouse__V1__IntrospectResponse *)copy;
+    }
+    *ret_is_learnt = *ret_is_learnt && is_legal(cache, request);
+    atomic_fetch_add_explicit(*ret_is_learnt ? &cache->misses : &cache->passed, 1, memory_order_relaxed);
+    stay_awake(cache);
+    return NULL;
+}
+
+void gatehouse_cache_learn(struct cache *cache, const struct memory_key *key,
+                           const Gatehouse__V1__IntrospectResponse *response, int64_t sent)
+{
+    gatehouse_misses_learn(cache->memory, key, response, sent);
+}
+
 static void revoke(struct cache *cache, const ProtobufCMessage *message, ProtobufCClosure closure,
                    struct gatehouse_call *call, void *closure_data, unsigned how)
 {
@@ -274,6 +319,8 @@ static void start(struct service *service, unsigned method, const ProtobufCMessa
     bool is_off = gatehouse_process_is_forked() || atomic_load_explicit(&cache->is_closing, memory_order_relaxed);
     if (!is_off && method == cache->introspect)
         introspect(cache, request, closure, call, closure_data, how);
+    else if (!is_off && method == cache->batch)
+        gatehouse_batch_start(cache, cache->gatehouse, request, closure, call, closure_data, how);
     else if (!is_off && method == cache->revoke)
         revoke(cache, request, closure, call, closure_data, how);
     else

@@ -7,6 +7,7 @@
 #define CACHE_H
 
 #include "internal.h"
+#include "memory.h"
 
 struct cache;
 
@@ -25,6 +26,16 @@ struct service *gatehouse_cache_admin(struct cache *cache); /* CredentialAdmin, 
 /* gatehouse_check from memory: a request that its caller may make. false: nothing is set; ask AuthService. */
 bool gatehouse_cache_check(struct cache *cache, const Gatehouse__V1__IntrospectRequest *request,
                            struct gatehouse_check *check);
+
+/* What memory says of one entry of a batch: a message of one's own. NULL: the server is to be asked; then
+ * *ret_is_learnt says whether its answer may be given to gatehouse_cache_learn, under *ret_key. It is counted as a hit
+ * or a miss. */
+Gatehouse__V1__IntrospectResponse *gatehouse_cache_look(struct cache *cache,
+                                                        const Gatehouse__V1__IntrospectRequest *request,
+                                                        const struct gatehouse_call *call, struct memory_key *ret_key,
+                                                        bool *ret_is_learnt);
+void gatehouse_cache_learn(struct cache *cache, const struct memory_key *key,
+                           const Gatehouse__V1__IntrospectResponse *response, int64_t sent);
 
 /* The connection's thread: does what is due; returns when to look again, by gpr's monotonic clock. */
 gpr_timespec gatehouse_cache_run(struct cache *cache);

@@ -199,7 +199,8 @@ void gatehouse_call_cancel(struct gatehouse_call *call);
  *
  * Introspect goes through it, by gatehouse_check, gatehouse_introspect, gatehouse_invoke and the stubs, unless the
  * request says who calls (client_id; call->authorization, call->peer), reports uses of its own (use_count, used_ago) or
- * breaks a rule of the .proto. BatchIntrospect asks the server; introspections that must ask it go together by
+ * breaks a rule of the .proto. So does BatchIntrospect, entry by entry: the server is asked for those alone that memory
+ * does not answer, and is_from_memory says that it answered all. Introspections that must ask the server go together by
  * BatchIntrospect where many do at once. The connection's caller must hold resource_server. An answer from memory is
  * what the server said, with `allowed` and `missing_roles` of this request; its expire_time is of then, and its
  * valid_for what is left of it. Only what is active is remembered. Revoke by this connection takes the token out, and

@@ -119,6 +119,44 @@ static void burst(struct gatehouse *gatehouse, int times, char **tokens, size_t 
     free(all);
 }
 
+/* By BatchIntrospect: "active, inactive from the server". WRONG is an entry with too long an API; TOKEN/ROLE requires
+ * it. */
+static void ask_together(struct gatehouse *gatehouse, char **tokens, size_t count)
+{
+    enum { MOST = 101 };
+    Gatehouse__V1__BatchIntrospectRequest request = GATEHOUSE__V1__BATCH_INTROSPECT_REQUEST__INIT;
+    Gatehouse__V1__BatchIntrospectEntry entries[MOST], *pointers[MOST];
+    char *roles[MOST], long_api[300] = "";
+    struct gatehouse_call call = {0};
+    memset(long_api, 'x', sizeof long_api - 1);
+    for (size_t i = 0; i < count && i < MOST; i++) {
+        gatehouse__v1__batch_introspect_entry__init(&entries[i]);
+        pointers[i] = &entries[i];
+        entries[i].token = strtok_r(tokens[i], "/", &roles[i]);
+        entries[i].api = strcmp(tokens[i], "WRONG") == 0 ? long_api : (char *)(uintptr_t)"/together";
+        entries[i].required_roles = &roles[i];
+        entries[i].n_required_roles = *roles[i] != '\0';
+        request.n_requests++;
+    }
+    request.requests = pointers;
+    Gatehouse__V1__BatchIntrospectResponse *answer = (Gatehouse__V1__BatchIntrospectResponse *)gatehouse_invoke(
+        gatehouse_auth_service(gatehouse), "BatchIntrospect", &request.base, &call);
+    if (answer == NULL) {
+        print_error(&call);
+        return;
+    }
+    for (size_t i = 0; i < answer->n_responses; i++) {
+        const Gatehouse__V1__IntrospectResponse *one = answer->responses[i];
+        printf("%s%s%s", i == 0 ? "" : ", ",
+               one->error != NULL ? one->error->reason
+               : one->active      ? "active"
+                                  : "inactive",
+               one->active && !one->allowed ? " denied" : "");
+    }
+    printf(" from %s\n", call.is_from_memory ? "memory" : "the server");
+    gatehouse__v1__batch_introspect_response__free_unpacked(answer, NULL);
+}
+
 static void print_stats(struct gatehouse *gatehouse)
 {
     struct gatehouse_cache_stats stats;
@@ -137,7 +175,8 @@ static void print_stats(struct gatehouse *gatehouse)
 }
 
 /* cached TOKEN [API [ROLE…]] | look TOKEN | stub TOKEN | after REVISION CHANGE_ID TOKEN | as AUTHORIZATION TOKEN |
- * check TOKEN [API [ROLE…]] | counted N TOKEN | many N TOKEN API | burst N TOKEN… | nothing | stats */
+ * together TOKEN[/ROLE]… | check TOKEN [API [ROLE…]] | counted N TOKEN | many N TOKEN API | burst N TOKEN… | nothing |
+ * stats */
 bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -179,6 +218,8 @@ bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
         ask(gatehouse, &request, &call);
     } else if (strcmp(command, "burst") == 0 && count > 2) {
         burst(gatehouse, atoi(words[1]), words + 2, count - 2);
+    } else if (strcmp(command, "together") == 0) {
+        ask_together(gatehouse, words + 1, count - 1);
     } else if (strcmp(command, "nothing") == 0) {
         request.token = request.api = NULL;
         ask(gatehouse, &request, &call);

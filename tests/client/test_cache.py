@@ -464,6 +464,53 @@ class Misses(Case):
             self.assertEqual(self.burst(driver, "40", self.token), "!" * 40)
 
 
+class Together(Case):
+    """BatchIntrospect, entry by entry."""
+
+    def test_what_memory_knows_is_not_asked_of_the_server(self):
+        known, other, new = self.token, self.issue(), self.issue()
+        with self.driver() as driver:
+            for token in (known, other):
+                self.await_hit(driver, token)
+            before = driver.stats()
+            self.assertEqual(driver.ask("together", known, other + "/team_leader", known + "/work_creator"),
+                             f"active, active denied, active {MEMORY}")
+            stats = driver.stats()
+            self.assertEqual((stats["hits"] - before["hits"], stats["misses"], stats["passed"]),
+                             (3, before["misses"], before["passed"]))
+            said = driver.ask("together", "nonsense", known, "WRONG", new, other + "/team_leader", new + "/team_leader")
+            self.assertEqual(said, f"inactive, active, INVALID_FIELD, active, active denied, active denied {SERVER}")
+            last = driver.stats()
+            self.assertEqual([last[name] - stats[name] for name in ("hits", "misses", "passed")], [2, 3, 1])
+            self.assertEqual(driver.ask("cached", new), f"active allowed Acme {MEMORY}")  # what came was learnt
+            self.assertEqual(driver.ask("together"), "error INVALID_ARGUMENT INVALID_FIELD")
+            self.assertEqual(driver.ask("together", *[known] * 101), "error INVALID_ARGUMENT INVALID_FIELD")
+        counted = self.manage("QueryUsage", client_id=self.third_party[0], group_by=["USAGE_GROUPING_API"]).rows
+        counted = {row.api: (row.allowed, row.denied) for row in counted}
+        self.assertEqual(counted["/together"], (4, 3))  # each use once, from wherever it was answered
+
+    def test_a_token_that_has_ended_is_active_in_no_batch(self):
+        kept = self.issue()
+        with self.driver() as driver:
+            for _ in range(10):
+                token = self.issue()
+                for each in (token, kept):
+                    self.await_hit(driver, each)
+                self.assertEqual(driver.ask("revoke", token, *self.third_party), "revoked")
+                self.assertTrue(driver.ask("together", kept, token).startswith("active, inactive"))
+            self.manage("EndTokens", client_id=self.third_party[0], everywhere=True)
+            self.assertEqual(driver.ask("together", kept, token), f"inactive, inactive {SERVER}")
+
+    def test_a_caller_that_may_not_ask_and_a_server_that_is_away(self):
+        with self.driver(self.third_party) as driver:
+            self.assertEqual(driver.ask("together", self.token), "error PERMISSION_DENIED CALLER_NOT_ALLOWED")
+        with self.driver(TIMEOUT_MS="500") as driver:
+            self.await_hit(driver, self.token)
+            self.daemon.kill()
+            said = driver.ask("together", self.token, "nonsense")
+            self.assertRegex(said, "^error (UNAVAILABLE|DEADLINE_EXCEEDED)")
+
+
 class Uses(Case):
     SETTINGS = {"metrics_address": "127.0.0.1:0"}
 
