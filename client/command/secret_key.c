@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* secret regenerate, rotate and end. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "secret.h"
 #include "text.h"
 #include "time_format.h"
+
+enum { HINT_LEN = 4 };
 
 static const struct view regenerated_view = {
     .columns = COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0},
@@ -109,17 +112,55 @@ enum exit_code secret_rotate(struct context *context)
     return rotate(context, &request, path);
 }
 
+/* The number of the live key of which `word` is the number or the last four characters: four digits may be both, of two
+ * keys. 0: reported. */
+static int64_t find_secret(struct context *context, const char *client_id, const char *word, int64_t number)
+{
+    Gatehouse__V1__GetCredentialRequest request = GATEHOUSE__V1__GET_CREDENTIAL_REQUEST__INIT;
+    request.client_id = (char *)(uintptr_t)client_id;
+    context->is_looking = true;
+    MESSAGE_FREE Gatehouse__V1__GetCredentialResponse *response = admin_invoke(context, "GetCredential", &request);
+    context->is_looking = false;
+    if (response == NULL)
+        return 0;
+    int64_t found = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < response->credential->n_secrets; i++) {
+        const Gatehouse__V1__SecretInfo *secret = response->credential->secrets[i];
+        if (strcmp(secret->hint, word) != 0 && secret->secret_id != number)
+            continue;
+        found = secret->secret_id;
+        count++;
+    }
+    if (count == 1)
+        return found;
+    if (count == 0 && number != 0)
+        return number; /* the server says that there is none */
+    TEXT_FREE char *shown = text_printable(word);
+    report_usage(context, "%s live secret key has the ID or ends in \"%s\"; `gatehouse credential get` shows them",
+                 count == 0 ? "no" : "more than one", shown);
+    return 0;
+}
+
+static bool take_secret(struct context *context, const char *client_id, const char *word, int64_t *ret_id)
+{
+    char *end;
+    errno = 0;
+    int64_t number = strtoll(word, &end, 10);
+    if (end == word || *end != '\0' || errno != 0 || number < 0)
+        number = 0;
+    bool is_clear = number != 0 && strlen(word) != HINT_LEN;
+    *ret_id = is_clear ? number : find_secret(context, client_id, word, number);
+    return *ret_id != 0;
+}
+
 enum exit_code secret_end(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
-    const char *number = arguments->rest[1];
-    char *end;
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__EndSecretRequest request = GATEHOUSE__V1__END_SECRET_REQUEST__INIT;
-    request.secret_id = strtoll(number, &end, 10);
-    if (end == number || *end != '\0')
-        return report_usage(context, "\"%s\" is no secret ID; `gatehouse credential get` shows them", number);
-    if (!target_find(context, arguments->rest[0], false, &target))
+    if (!target_find(context, arguments->rest[0], false, &target) ||
+        !take_secret(context, target.client_id, arguments->rest[1], &request.secret_id))
         return context->exit_code;
     request.client_id = target.client_id;
     MESSAGE_FREE void *response = admin_invoke(context, "EndSecret", &request);

@@ -43,7 +43,7 @@ const struct command commands[] = {
      1, 1},
     {"secret rotate", secret_rotate, "", "Make the calling credential's next secret key, and put it into its file",
      OPTIONS(OPTION_OVERLAP, OPTION_REPLACE_SECRET), 0, 0},
-    {"secret end", secret_end, "CREDENTIAL SECRET-ID", "End one secret key before its time; live tokens go on",
+    {"secret end", secret_end, "CREDENTIAL SECRET", "End one secret key before its time; live tokens continue",
      OPTIONS(OPTION_END), 2, 2},
 
     {"role list", role_list, "", "List the catalogue of roles",

@@ -268,6 +268,18 @@ class Secrets(Case):
         self.fails(REFUSED, "token", "issue", "--client-id", client_id, "--client-secret-file", old)
         self.assertIn("NO_SUCH_SECRET", self.fails(REFUSED, "secret", "end", name, "999999"))
 
+    def test_a_key_is_named_by_what_it_ends_in(self):
+        name, client_id, old = self.create()
+        kept = old + ".new"
+        self.write(kept, self.ok("secret", "regenerate", name, "-o", "value").strip())
+        with open(old, encoding="utf-8") as file:
+            hint = file.read().strip()[-4:]
+        self.assertIn("no live secret key", self.fails(USAGE, "secret", "end", name, "~~~~"))
+        self.ok("secret", "end", name, hint)
+        self.fails(REFUSED, "token", "issue", "--client-id", client_id, "--client-secret-file", old)
+        self.token(client_id, kept)
+        self.assertIn("NO_SUCH_SECRET", self.fails(REFUSED, "secret", "end", name, "9876"))
+
     def test_what_makes_no_sense_is_refused(self):
         name, _, _ = self.create()
         self.fails(USAGE, "secret", "regenerate", name, "--overlap", "soon")
