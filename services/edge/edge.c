@@ -34,6 +34,7 @@ struct asking {
     ProtobufCClosure closure;
 };
 
+/* A closure of the library's, on its thread, or at once from memory; it owns the asking. */
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
     struct asking *asking = closure_data;
@@ -70,6 +71,7 @@ static void look_at_trust(struct edge *edge)
         atomic_store(&edge->untrusted_until, clock_monotonic() + UNTRUSTED_FOR);
 }
 
+/* Likewise, of the question who calls. */
 static void caller_known(const ProtobufCMessage *response, void *closure_data)
 {
     struct asking *asking = closure_data;
@@ -121,6 +123,7 @@ static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1
     return true;
 }
 
+/* The service's invoke: whoever holds it calls it, on any thread. */
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
 {
@@ -135,6 +138,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     }
 }
 
+/* The service's destroy. */
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* edge_free frees it */

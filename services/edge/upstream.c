@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "base/utf8.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,17 +16,24 @@ enum { RETRY_MS = 1000 };
 /* A bearer token that is none: who shows it is known by no certificate either. */
 static const char nobody[] = "Bearer -";
 
+struct passage;
+
 struct upstream {
     ProtobufCService service; /* first: it is what is handed out */
     ProtobufCService *remote;
     const struct peer_trust *trust;
+    const ProtobufCMethodDescriptor *revoke; /* AuthService's; NULL: it has none */
+    pthread_mutex_t lock;
+    struct passage *passages; /* that are under way */
 };
 
 /* One call on its way to the remote server. */
 struct passage {
     struct gatehouse_call remote; /* first: it is the closure_data */
+    struct upstream *upstream;
     struct call *call;
     ProtobufCClosure closure;
+    struct passage *previous, *next;
 };
 
 const char *upstream_bearer(const struct call *call)
@@ -102,15 +110,53 @@ void upstream_fail(struct call *call, const struct gatehouse_call *remote, bool 
         error->retry_after_ms = RETRY_MS; /* the server behind is away */
 }
 
+static void enter(struct passage *passage)
+{
+    struct upstream *upstream = passage->upstream;
+    pthread_mutex_lock(&upstream->lock);
+    passage->next = upstream->passages;
+    if (passage->next != NULL)
+        passage->next->previous = passage;
+    upstream->passages = passage;
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+static void leave(struct passage *passage)
+{
+    struct upstream *upstream = passage->upstream;
+    pthread_mutex_lock(&upstream->lock);
+    *(passage->previous != NULL ? &passage->previous->next : &upstream->passages) = passage->next;
+    if (passage->next != NULL)
+        passage->next->previous = passage->previous;
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+/* An on_cancel, on a thread of the transport: the server behind need not work for a caller that has left. Where the
+ * answer came meanwhile, the passage is gone, and nothing is to be done. */
+static void on_cancel(struct call *call)
+{
+    struct upstream *upstream = call->handler_data;
+    pthread_mutex_lock(&upstream->lock);
+    struct passage *passage = upstream->passages;
+    while (passage != NULL && passage->call != call)
+        passage = passage->next;
+    if (passage != NULL)
+        gatehouse_call_cancel(&passage->remote);
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+/* A closure, on the connection's thread; it owns the passage. */
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
     struct passage *passage = closure_data;
+    leave(passage);
     if (response == NULL)
         upstream_fail(passage->call, &passage->remote, false);
     passage->closure(response, passage->call);
     free(passage);
 }
 
+/* The service's invoke: whoever holds it calls it, on any thread. */
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
 {
@@ -118,12 +164,18 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     struct call *call = closure_data;
     struct passage *passage = must(malloc(sizeof *passage));
     peer_resolve(upstream->trust, call);
-    *passage = (struct passage){.remote = upstream_call(call), .call = call, .closure = closure};
+    *passage = (struct passage){.remote = upstream_call(call), .upstream = upstream, .call = call, .closure = closure};
     passage->remote.authorization = is_sendable(upstream_bearer(call)) ? call->authorization : nobody;
     passage->remote.peer = call->peer[0] == '\0' ? NULL : call->peer;
+    if (&service->descriptor->methods[method] != upstream->revoke) { /* that is carried out for who has left, too */
+        call->handler_data = upstream;
+        call->on_cancel = on_cancel;
+    }
+    enter(passage);
     upstream->remote->invoke(upstream->remote, method, request, answered, &passage->remote);
 }
 
+/* The service's destroy. */
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* upstream_free frees it */
@@ -131,12 +183,18 @@ static void nothing(ProtobufCService *service)
 
 ProtobufCService *upstream_new(ProtobufCService *remote, const struct peer_trust *trust)
 {
-    struct upstream *upstream = must(malloc(sizeof *upstream));
-    *upstream = (struct upstream){{remote->descriptor, invoke, nothing}, remote, trust};
+    struct upstream *upstream = must(calloc(1, sizeof *upstream));
+    upstream->service = (ProtobufCService){remote->descriptor, invoke, nothing};
+    upstream->remote = remote;
+    upstream->trust = trust;
+    upstream->revoke = protobuf_c_service_descriptor_get_method_by_name(remote->descriptor, "Revoke");
+    pthread_mutex_init(&upstream->lock, NULL);
     return &upstream->service;
 }
 
 void upstream_free(ProtobufCService *service)
 {
+    if (service != NULL)
+        pthread_mutex_destroy(&((struct upstream *)service)->lock);
     free(service);
 }

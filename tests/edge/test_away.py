@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """An edge whose server stops, dies, comes back as another, or whose own right ends: never an active beyond the lease."""
 import os
+import queue
 import shutil
 import signal
+import threading
 import unittest
+from concurrent import futures
 from unittest import mock
 
 import grpc
-from daemon import error_of
+from daemon import Daemon, error_of
 from edges import Case, DEADLINE, LEASE, auth, bearer, boot_time, make_edge
-from gatehouse.v1 import auth_pb2_grpc
+from gatehouse.v1 import auth_pb2_grpc, credential_admin_pb2 as pb, credential_admin_pb2_grpc
 from test_identity import issue_certificates
 
 
@@ -199,6 +202,60 @@ class Mutual(Case):
             form = {"grant_type": "client_credentials", "client_id": self.server[0], "client_secret": "wrong"}
             self.until(lambda: self.http("/OAuth/Token", form, {"X-Forwarded-For": "192.0.2.9"}, edge)[0] == 401)
             self.assertRegex(self.daemon.log_text(), "event=auth_invalid_client .*peer=192.0.2.9 ")
+
+
+class Listening(credential_admin_pb2_grpc.CredentialAdminServicer, auth_pb2_grpc.AuthServiceServicer):
+    """A server that answers nothing, and notes who has hung up on it."""
+
+    def __init__(self):
+        self.over, self.came, self.left = threading.Event(), queue.Queue(), queue.Queue()
+        self.server = grpc.server(futures.ThreadPoolExecutor(16))
+        auth_pb2_grpc.add_AuthServiceServicer_to_server(self, self.server)
+        credential_admin_pb2_grpc.add_CredentialAdminServicer_to_server(self, self.server)
+        self.grpc_port = self.server.add_insecure_port("127.0.0.1:0")
+
+    def __enter__(self):
+        self.server.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.server.stop(None).wait()
+
+    def hold(self, name, context):
+        context.add_callback(lambda: self.left.put(name))
+        self.came.put(name)
+        self.over.wait()
+        context.abort(grpc.StatusCode.UNAVAILABLE, "over")
+
+    def QueryUsage(self, request, context):
+        self.hold("QueryUsage", context)
+
+    def IssueToken(self, request, context):
+        self.hold("IssueToken", context)
+
+    def Revoke(self, request, context):
+        self.hold("Revoke", context)
+
+
+class HungUp(unittest.TestCase):
+    def test_the_server_hears_of_a_caller_that_hangs_up(self):
+        with Listening() as server, make_edge(server, None) as edge:
+            edge.start()
+            usage = lambda: edge.admin.QueryUsage.future(pb.QueryUsageRequest(), metadata=Daemon.bearer("x"), timeout=DEADLINE)
+            first, second = usage(), usage()
+            issuing = edge.auth.IssueToken.future(auth.IssueTokenRequest(client_id="a", client_secret="b"), timeout=DEADLINE)
+            revoking = edge.auth.Revoke.future(auth.RevokeRequest(token="x"), metadata=Daemon.bearer("x"), timeout=DEADLINE)
+            self.assertEqual(sorted(server.came.get(timeout=DEADLINE) for _ in range(4)),
+                             ["IssueToken", "QueryUsage", "QueryUsage", "Revoke"])
+            revoking.cancel()
+            issuing.cancel()
+            self.assertEqual(server.left.get(timeout=DEADLINE), "IssueToken")
+            first.cancel()
+            self.assertEqual(server.left.get(timeout=DEADLINE), "QueryUsage")  # and not the revocation
+            self.assertFalse(second.done())
+            self.assertTrue(server.left.empty())
+            server.over.set()  # else the edge waits for its calls
 
 
 if __name__ == "__main__":
