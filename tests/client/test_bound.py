@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten thousand tokens, on one server and on three replicas, that are ended by every RPC that can end one, while caches are asked for all of them all the time:
-test_bound.py DRIVER. None is active later than the bound; and where `everywhere` was asked for, none once it is
+"""Ten thousand tokens, on one server and on three replicas, that are ended by every RPC that can end one, while caches and an edge
+are asked for all of them all the time: test_bound.py DRIVER. None is active later than the bound; and where `everywhere` was asked for, none once it is
 acknowledged. That the test would notice is shown with a lease that is longer than is said."""
 import concurrent.futures
 import random
@@ -26,7 +26,10 @@ METHODS = ["Revoke", "EndToken", "EndTokens", "GrantRoles", "RevokeRoles", "SetU
 class Token:
     def __init__(self, issued):
         self.text, self.accessor = issued.access_token, issued.accessor
-        self.ended = self.everywhere = None  # when that was acknowledged; whether it was asked for
+        self.ended = self.everywhere = self.method = None  # when that was acknowledged; whether it was asked for; by what
+
+    def end(self, method, everywhere):
+        self.ended, self.everywhere, self.method = boot_time(), everywhere, method
 
 
 def until_available(call):
@@ -51,10 +54,32 @@ class Bound:
         self.drivers = [self.enterContext(Driver(self.daemons[0], made.credential.client_id, made.secret_key,
                                                  ADDRESS=f"127.0.0.1:{relay.own}", CACHE_ENTRIES="20000", TIMEOUT_MS="500", **environment))
                         for relay in self.relays]
+        self.edge = self.begin_edge()
+        self.asking = [*self.drivers, self.enterContext(Driver(self.edge, made.credential.client_id, made.secret_key, TIMEOUT_MS="500"))]
         self.pool = self.enterContext(concurrent.futures.ThreadPoolExecutor(24))
         self.tokens = []
-        for driver in self.drivers:
+        for driver in self.asking:
             driver.send("chase")
+        self.kept_at = boot_time()
+        self.kept = self.make_client("kept")[2]
+        self.add(self.kept)
+
+    def begin_edge(self):
+        """In front of the first server; whoever asks it has no cache of his own."""
+        made = self.daemons[0].create(self.caller, "edge", ["resource_server"])
+        edge = Daemon({"upstream": f"127.0.0.1:{self.daemons[0].grpc_port}", "http_address": "", "upstream_client_id": made.credential.client_id},
+                      init=False, start=False)
+        with open(edge.secret_file, "w") as file:
+            file.write(made.secret_key + "\n")
+        edge.settings["upstream_client_secret_file"] = edge.secret_file
+        edge.start()
+        return self.enterContext(edge)
+
+    def add(self, tokens):
+        for driver in self.asking:
+            for token in tokens:
+                driver.send("token", token.text)
+        self.tokens += tokens
 
     def daemon(self):
         return random.choice(self.daemons)
@@ -71,9 +96,9 @@ class Bound:
         issue = lambda _: Token(until_available(lambda: self.daemon().issue(made.credential.client_id, made.secret_key)))
         return owner, made.credential.client_id, [issue(i) for i in range(TOKENS)]
 
-    def await_all(self, order, wanted):
+    def await_all(self, order, wanted, drivers):
         end = time.monotonic() + 3 * DEADLINE
-        for driver in self.drivers:
+        for driver in drivers:
             while (said := int(driver.ask(order))) != wanted:
                 self.assertLess(time.monotonic(), end, f"{order}: {said}")
                 time.sleep(0.02)
@@ -84,7 +109,7 @@ class Bound:
                                                               timeout=2 * DEADLINE, metadata=Daemon.bearer(self.caller)))
         else:
             self.admin("EndToken", accessor=token.accessor, everywhere=everywhere)
-        token.ended, token.everywhere = boot_time(), everywhere
+        token.end(method, everywhere)
 
     def end(self, client, method, everywhere):
         owner, client_id, tokens = client
@@ -101,19 +126,24 @@ class Bound:
             expired = pb.Credential(client_id=client_id, expire_time=timestamp_pb2.Timestamp(seconds=int(time.time()) - 1))
             fields = {"credential": expired, "update_mask": field_mask_pb2.FieldMask(paths=["expire_time"])}
         self.admin(method, everywhere=everywhere, **fields)
-        ended = boot_time()
         for token in tokens:
-            token.ended, token.everywhere = ended, everywhere
+            token.end(method, everywhere)
+
+    def end_by_settings(self, everywhere):
+        """Those that were kept since the beginning, and with them every other that is older than a minute: the caller's, the
+        drivers' own, the edge's. It is the last change."""
+        time.sleep(max(0, self.kept_at + 75 - boot_time()))
+        self.admin("UpdateSettings", settings=pb.Settings(max_token_life={"seconds": 60}), everywhere=everywhere,
+                   update_mask=field_mask_pb2.FieldMask(paths=["max_token_life"]))
+        for token in self.kept:
+            token.end("UpdateSettings", everywhere)
 
     def batch(self, number, everywhere_of, stops):
         """everywhere_of: of so many clients one asks for it. stops: a cache hears nothing meanwhile."""
         clients = list(self.pool.map(self.make_client, range(number * CLIENTS, (number + 1) * CLIENTS)))
         tokens = [token for client in clients for token in client[2]]
-        for driver in self.drivers:
-            for token in tokens:
-                driver.send("token", token.text)
-        self.tokens += tokens
-        self.await_all("hits", len(self.tokens))
+        self.add(tokens)
+        self.await_all("hits", len(self.tokens), self.drivers)
         if stops:
             self.relays[number % len(self.relays)].send(signal.SIGSTOP)
         for _ in self.pool.map(lambda i: self.end(clients[i], METHODS[i % len(METHODS)], (i // len(METHODS) + 1) % everywhere_of == 0),
@@ -124,16 +154,16 @@ class Bound:
             self.relays[number % len(self.relays)].send(signal.SIGCONT)
 
     def late(self):
-        """What was active too late: (method's number in the batch, everywhere, by seconds)."""
-        self.await_all("left", 0)
+        """What was active too late: (method, everywhere, by seconds)."""
+        self.await_all("left", 0, self.asking)
         late = []
-        for driver in self.drivers:
+        for driver in self.asking:
             actives = [int(word) / 1e6 for word in driver.ask("over").split()]
             self.assertEqual(len(actives), len(self.tokens))
-            for i, (token, active) in enumerate(zip(self.tokens, actives)):
+            for token, active in zip(self.tokens, actives):
                 limit = token.ended + (0 if token.everywhere else self.bound)
                 if active > limit:
-                    late.append((METHODS[i // TOKENS % len(METHODS)], token.everywhere, active - limit))
+                    late.append((token.method, token.everywhere, active - limit))
         return late
 
 
@@ -146,6 +176,7 @@ class OneServer(Bound, unittest.TestCase):
     def test_nothing_is_active_later_than_the_lease(self):
         for number in range(13):  # 5,200 tokens; and 4,800 on replicas
             self.batch(number, everywhere_of=2, stops=number % 3 == 2)
+        self.end_by_settings(everywhere=True)
         self.assertEqual(self.late(), [])
 
 
@@ -161,6 +192,7 @@ class ThreeReplicas(Bound, unittest.TestCase):
     def test_nothing_is_active_later_than_both_leases(self):
         for number in range(12):
             self.batch(number, everywhere_of=2 if number % 4 == 0 else 1000, stops=number % 4 == 1)
+        self.end_by_settings(everywhere=False)
         self.assertEqual(self.late(), [])
 
 
@@ -174,6 +206,8 @@ class LongerThanSaid(Bound, unittest.TestCase):
 
     def test_the_test_would_notice(self):
         self.batch(0, everywhere_of=1000, stops=True)
+        for token in self.kept:
+            self.end_one(token, "Revoke", False)
         late = self.late()
         self.assertEqual({method for method, _, _ in late}, set(METHODS))
 
