@@ -6,6 +6,7 @@
 
 #include "confirm.h"
 #include "connection.h"
+#include "labels.h"
 #include "object.h"
 #include "own_limits.h"
 #include "pages.h"
@@ -54,6 +55,7 @@ static const struct view list_view = {
         {"STATUS", "status", format_status, COLUMN_IF_FITS},
         {"LAST USE", "lastUseTime", column_last_use, COLUMN_IF_FITS},
         {"OWNER", "owner", NULL, COLUMN_TRUNCATE | COLUMN_IF_ANY | COLUMN_IF_FITS},
+        {"CONTACT", "contact", NULL, COLUMN_IF_WIDE}, {"LABELS", "labels", labels_format, COLUMN_IF_WIDE},
         {"CREATED", "createTime", column_time, COLUMN_IF_WIDE}, {"CREATED BY", "createdBy", NULL, COLUMN_IF_WIDE},
         {"CHANGED", "updateTime", column_time, COLUMN_IF_WIDE}),
     .value_keys = KEYS("clientId"),
@@ -62,7 +64,8 @@ static const struct view list_view = {
 #define CREDENTIAL_COLUMNS \
     {"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", format_status, 0}, \
         {"Expires", "expireTime", column_expiry, 0}, {"Expires at", "expireTime", column_clock, 0}, \
-        {"Owner", "owner", NULL, 0}, {"Roles", "roles", format_roles, 0}
+        {"Owner", "owner", NULL, 0}, {"Roles", "roles", format_roles, 0}, {"Contact", "contact", NULL, 0}, \
+        {"Labels", "labels", labels_format, 0}
 
 const struct view credential_view = {
     .columns = COLUMNS(CREDENTIAL_COLUMNS, {"Tokens ended", "tokensEnded", NULL, 0}),
@@ -75,17 +78,17 @@ static const struct view created_view = {
 };
 
 static const struct view detail_view = {
-    .columns =
-        COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0}, {"Status", "status", format_status, 0},
-                {"Expires", "expireTime", column_expiry, 0}, {"Expires at", "expireTime", column_clock, 0},
-                {"Owner", "owner", NULL, 0}, {"Effective roles", "effectiveRoles", NULL, 0},
-                {"Suspended", "suspendTime", column_time, COLUMN_IF_ANY},
-                {"Suspended if unused", "unusedSuspendTime", column_time, COLUMN_IF_ANY},
-                {"Last use", "lastUseTime", column_last_use, 0}, {"Created", "createTime", column_time, 0},
-                {"Created by", "createdBy", NULL, 0}, {"Changed", "updateTime", column_time, 0},
-                {"Deleted", "deleteTime", column_time, 0}, {"Purged", "purgeTime", column_time, 0},
-                {"Self-rotation", "selfRotation", NULL, 0}, {"Limits", "limits", column_own_limits, COLUMN_IF_ANY},
-                {"Etag", "etag", NULL, 0}),
+    .columns = COLUMNS({"Client ID", "clientId", NULL, 0}, {"Name", "name", NULL, 0},
+                       {"Status", "status", format_status, 0}, {"Expires", "expireTime", column_expiry, 0},
+                       {"Expires at", "expireTime", column_clock, 0}, {"Owner", "owner", NULL, 0},
+                       {"Effective roles", "effectiveRoles", NULL, 0}, {"Contact", "contact", NULL, 0},
+                       {"Labels", "labels", labels_format, 0}, {"Suspended", "suspendTime", column_time, COLUMN_IF_ANY},
+                       {"Suspended if unused", "unusedSuspendTime", column_time, COLUMN_IF_ANY},
+                       {"Last use", "lastUseTime", column_last_use, 0}, {"Created", "createTime", column_time, 0},
+                       {"Created by", "createdBy", NULL, 0}, {"Changed", "updateTime", column_time, 0},
+                       {"Deleted", "deleteTime", column_time, 0}, {"Purged", "purgeTime", column_time, 0},
+                       {"Self-rotation", "selfRotation", NULL, 0},
+                       {"Limits", "limits", column_own_limits, COLUMN_IF_ANY}, {"Etag", "etag", NULL, 0}),
     .value_keys = KEYS("clientId"),
 };
 
@@ -189,9 +192,12 @@ enum exit_code credential_create(struct context *context)
         return report_usage(context, "--role: at least one; `gatehouse role list` shows them");
     credential.name = arguments->rest[0];
     message_set_string(&credential.owner, option_value(arguments, OPTION_OWNER));
+    message_set_string(&credential.contact, option_value(arguments, OPTION_CONTACT));
     struct own_limits_words limits;
     if (!take_self_rotation(context, &credential) || !own_limits_take(context, &limits, &credential.limits))
         return EXIT_USAGE;
+    LABELS_DONE struct labels labels = {0};
+    labels_take(context, &labels, &credential);
     request.credential = &credential;
     request.roles = arguments->words.items;
     request.n_roles = arguments->words.count;
@@ -235,6 +241,8 @@ static char *list_filter(struct context *context)
         !filter_add(context, &filter, "role", '=', option_value(arguments, OPTION_MATCH_ROLE)) ||
         !filter_add(context, &filter, "granted", '=', option_value(arguments, OPTION_MATCH_GRANTED)) ||
         !filter_add(context, &filter, "owner", '=', option_value(arguments, OPTION_MATCH_OWNER)) ||
+        !filter_add(context, &filter, "contact", ':', option_value(arguments, OPTION_MATCH_CONTACT)) ||
+        !labels_filter(context, &filter) ||
         !filter_add(context, &filter, "status", '=', within != NULL && status == NULL ? "active" : status)) {
         text_free(&filter);
         return NULL;
@@ -315,19 +323,18 @@ enum exit_code credential_update(struct context *context)
     static const struct {
         enum option_id option;
         char *field;
-    } fields[] = {{OPTION_NAME, "name"},
-                  {OPTION_EXPIRES, "expire_time"},
-                  {OPTION_OWNER, "owner"},
-                  {OPTION_SELF_ROTATION, "self_rotation"},
-                  {OPTION_LIMITS, "limits"}};
+    } fields[] = {{OPTION_NAME, "name"},       {OPTION_EXPIRES, "expire_time"},         {OPTION_OWNER, "owner"},
+                  {OPTION_CONTACT, "contact"}, {OPTION_SELF_ROTATION, "self_rotation"}, {OPTION_LIMITS, "limits"}};
     struct own_limits_words limits;
-    char *paths[sizeof fields / sizeof fields[0]];
+    char *paths[sizeof fields / sizeof fields[0] + 1];
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (option_value(arguments, fields[i].option) != NULL)
             paths[mask.n_paths++] = fields[i].field;
     }
+    if (labels_are_given(context))
+        paths[mask.n_paths++] = "labels";
     if (mask.n_paths == 0)
-        return report_usage(context, "nothing to change; give --name, --expires, --owner, --self-rotation or --limits");
+        return report_usage(context, "nothing to change; `gatehouse credential update --help` shows what can be");
     if (!take_expiry(context, NULL, &expiry, &credential.expire_time) || !take_self_rotation(context, &credential) ||
         !own_limits_take(context, &limits, &credential.limits))
         return EXIT_USAGE;
@@ -336,7 +343,11 @@ enum exit_code credential_update(struct context *context)
     credential.client_id = target.client_id;
     message_set_string(&credential.name, option_value(arguments, OPTION_NAME));
     message_set_string(&credential.owner, option_value(arguments, OPTION_OWNER));
+    message_set_string(&credential.contact, option_value(arguments, OPTION_CONTACT));
     message_set_string(&credential.etag, target.etag); /* what is shown when asking is what is changed */
+    LABELS_DONE struct labels labels = {0};
+    if (labels_are_given(context) && !labels_change(context, &labels, &credential))
+        return context->exit_code;
     message_set_string(&credential.etag, option_value(arguments, OPTION_ETAG));
     mask.paths = paths;
     request.credential = &credential;

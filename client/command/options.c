@@ -44,6 +44,12 @@ const char *option_value(const struct arguments *arguments, enum option_id id)
     return arguments->values[id - OPTION_BEFORE_FIRST];
 }
 
+static void words_push(struct words *words, char *word)
+{
+    words->items = text_must(reallocarray(words->items, words->count + 1, sizeof *words->items));
+    words->items[words->count++] = word;
+}
+
 void words_add(struct words *words, const char *text)
 {
     while (*text != '\0') {
@@ -51,8 +57,7 @@ void words_add(struct words *words, const char *text)
         size_t len = strcspn(text, ", \t");
         if (len == 0)
             break;
-        words->items = text_must(reallocarray(words->items, words->count + 1, sizeof *words->items));
-        words->items[words->count++] = text_must(strndup(text, len));
+        words_push(words, text_must(strndup(text, len)));
         text += len;
     }
 }
@@ -72,12 +77,18 @@ bool is_secret_argument(const char *text)
     return false;
 }
 
+static void free_words(struct words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->items[i]);
+    free(words->items);
+    *words = (struct words){0};
+}
+
 void arguments_done(struct arguments *arguments)
 {
-    for (size_t i = 0; i < arguments->words.count; i++)
-        free(arguments->words.items[i]);
-    free(arguments->words.items);
-    arguments->words = (struct words){0};
+    free_words(&arguments->words);
+    free_words(&arguments->labels);
 }
 
 /* argp's own array of them, in malloc'd memory: a command's own options first, then those of all. */
@@ -130,6 +141,21 @@ static const struct option_row *find_row(const struct command *command, int key)
     return NULL;
 }
 
+static bool is_label(enum option_id id)
+{
+    return id == OPTION_LABEL || id == OPTION_REMOVE_LABEL || id == OPTION_MATCH_LABEL;
+}
+
+static void take_label(const struct option_row *row, const char *value, struct parse *parse, struct argp_state *state)
+{
+    bool has_value = strchr(value, '=') != NULL, has_key = value[0] != '=' && value[0] != '\0';
+    bool is_good = has_key && (row->id == OPTION_MATCH_LABEL || has_value == (row->id == OPTION_LABEL));
+    TEXT_FREE char *shown = text_printable(value);
+    if (!is_good)
+        argp_error(state, "--%s: \"%s\" is not of the form %s", row->name, shown, row->argument);
+    words_push(&parse->arguments->labels, text_copy(value));
+}
+
 static error_t take_option(const struct option_row *row, const char *value, struct parse *parse,
                            struct argp_state *state)
 {
@@ -150,6 +176,8 @@ static error_t take_option(const struct option_row *row, const char *value, stru
         argp_error(state, SECRET_REFUSED, row->name, row->name);
     if (option_is_repeated(row))
         words_add(&parse->arguments->words, value);
+    if (is_label(row->id))
+        take_label(row, value, parse, state);
     parse->arguments->values[row->id - OPTION_BEFORE_FIRST] = value == NULL ? "" : value;
     return 0;
 }

@@ -55,6 +55,10 @@ enum completion {
       "Its own limits, in place of the settings: idle_timeout=5m, max_token_life=8h, max_tokens=10, " \
       "max_tokens_per_hour=60, by commas, each with :observe to count only; or none") \
     X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
+    X(CONTACT, "contact", 0, "TEXT", COMPLETE_NOTHING, "Whom to ask about it; \"\" for nobody") \
+    X(LABEL, "label", 0, "KEY=VALUE", COMPLETE_NOTHING, \
+      "A label, such as team=payments; several by repeating the option") \
+    X(REMOVE_LABEL, "remove-label", 0, "KEY", COMPLETE_NOTHING, "Take this label away; may be repeated") \
     X(NAME, "name", 0, "NAME", COMPLETE_NOTHING, "The name") \
     X(WRITE_SECRET, "write-secret", 0, "FILE", COMPLETE_FILE, \
       "Write the secret key to a new file of mode 0600 instead of printing it") \
@@ -73,6 +77,9 @@ enum completion {
     X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Who has ROLE now") \
     X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Who was granted ROLE, effective or not") \
     X(MATCH_OWNER, "owner", 0, "USER", COMPLETE_USER, "Who acts for USER") \
+    X(MATCH_CONTACT, "contact", 0, "TEXT", COMPLETE_NOTHING, "Whose contact contains TEXT, in any letter case") \
+    X(MATCH_LABEL, "label", 0, "KEY[=VALUE]", COMPLETE_NOTHING, \
+      "Who has this label, with this value; may be repeated") \
     X(MATCH_STATUS, "status", 0, "active|expired|suspended|deleted|any", COMPLETE_WORDS, \
       "Of this status (default: not deleted)") \
     X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, "Who expires within DURATION, such as 30d") \
@@ -147,7 +154,8 @@ struct words {
 
 struct arguments {
     const char *values[OPTION_END - OPTION_BEFORE_FIRST]; /* "" for a flag, NULL: not given */
-    struct words words;                                   /* of the one option that can be repeated */
+    struct words words;                                   /* of the one option that can be repeated, or has commas */
+    struct words labels;                                  /* "key=value", or "key" alone, in their order */
     char **rest;                                          /* the arguments that are no options */
     int rest_count;
 };

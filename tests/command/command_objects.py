@@ -113,6 +113,40 @@ class Credentials(Case):
         self.assertRegex(table, r"^CLIENT ID +NAME +ROLES +EXPIRES +STATUS +LAST USE\n")
         self.assertRegex(table, r"deleted")
 
+    def test_contact_and_labels_are_set_changed_and_found(self):
+        mark = uuid.uuid4().hex[:12]
+        name, client_id, _ = self.create("--contact", f"Ann, {mark}", "--label", "team=a,b=c", "--label", f"mark={mark}", "--label", "team=payments")
+        read = lambda: self.read("credential", "get", name)["credential"]
+        self.assertEqual((read()["contact"], read()["labels"]), (f"Ann, {mark}", {"mark": mark, "team": "payments"}))
+        shown = self.ok("credential", "get", name)
+        self.assertRegex(shown, rf"Contact +Ann, {mark}\n")
+        self.assertRegex(shown, rf"Labels +mark={mark}, team=payments\n")
+
+        found = lambda *arguments: self.ok("credential", "list", "-o", "value", *arguments).split()
+        self.assertEqual(found("--contact", mark.upper()), [client_id])
+        self.assertEqual(found("--label", f"mark={mark}", "--label", "team"), [client_id])
+        self.assertEqual(found("--label", f"mark={mark}", "--label", "team=pay"), [])
+        self.assertEqual(found("--label", f"mark={mark}", "--label", "no/such"), [])
+        self.assertRegex(self.ok("credential", "list", "--contact", mark, "--columns", "name,contact,labels"),
+                         rf"{name} +Ann, {mark} +mark={mark}, team=payments\n")
+
+        self.ok("credential", "update", name, "--label", "env=", "--remove-label", "team", "--remove-label", "none", "--yes")
+        self.assertEqual((read()["labels"], read()["contact"]), ({"env": "", "mark": mark}, f"Ann, {mark}"))
+        before = read()["etag"]
+        self.ok("credential", "update", name, "--label", "env=x", "--dry-run")
+        self.ok("credential", "update", name, "--contact", "", "--remove-label", "env", "--remove-label", "mark", "--yes")
+        self.assertEqual([field for field in ("contact", "labels") if field in read()], [])
+        self.assertIn("STALE_ETAG", self.fails(REFUSED, "credential", "update", name, "--label", "a=b", "--etag", before, "--yes"))
+        self.assertIn('"labels":{"a":"b"}', self.ok("credential", "update", name, "--label", "a=b", "--curl").replace(" ", ""))
+
+    def test_what_is_no_label_is_refused(self):
+        name, _, _ = self.create()
+        for arguments in (["--label", "team"], ["--label", "=x"], ["--label", ""], ["--remove-label", "a=b"], ["--remove-label", ""]):
+            self.assertIn(arguments[0], self.fails(USAGE, "credential", "update", name, *arguments, "--yes"))
+        for arguments in (["--label", "Team=x"], ["--label", "a=" + "x" * 64], ["--contact", "x" * 201],
+                          *([f"--label=k{number}=x" for number in range(17)],)):
+            self.assertIn("INVALID_FIELD", self.fails(REFUSED, "credential", "update", name, *arguments, "--yes"))
+
     def test_the_list_reads_all_pages(self):
         mark = uuid.uuid4().hex[:12]
         names = [f"Page {mark} {number:03}" for number in range(105)]
