@@ -131,6 +131,9 @@ Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct 
 void admin_tell(struct admin_call *admin, const char *what, const char *before, const char *after);
 void admin_tell_text(struct admin_call *admin, const char *what, const char *before, const char *after); /* quoted */
 void admin_tell_time(struct admin_call *admin, const char *what, int64_t before, int64_t after);         /* 0: never */
+/* In quotation marks, with a backslash before those that are in it, and before a backslash: so that none who names a
+ * thing writes a second change into the log. */
+char *admin_quoted(struct admin_call *admin, const char *text);
 void admin_tell_duration(struct admin_call *admin, const char *what, int64_t before, int64_t after);
 void admin_tell_number(struct admin_call *admin, const char *what, int64_t before, int64_t after);
 void admin_tell_roles(struct admin_call *admin, const struct role_set *before, const struct role_set *after);

@@ -17,10 +17,23 @@ void admin_tell(struct admin_call *admin, const char *what, const char *before, 
         add(admin, arena_format(&admin->arena, "%s: %s -> %s", what, before, after));
 }
 
+char *admin_quoted(struct admin_call *admin, const char *text)
+{
+    char *quoted = arena_alloc(&admin->arena, 2 * strlen(text) + 3), *to = quoted;
+    *to++ = '"';
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            *to++ = '\\';
+        *to++ = *text;
+    }
+    *to++ = '"';
+    *to = '\0';
+    return quoted;
+}
+
 void admin_tell_text(struct admin_call *admin, const char *what, const char *before, const char *after)
 {
-    admin_tell(admin, what, arena_format(&admin->arena, "\"%s\"", before),
-               arena_format(&admin->arena, "\"%s\"", after));
+    admin_tell(admin, what, admin_quoted(admin, before), admin_quoted(admin, after));
 }
 
 static const char *time_text(struct admin_call *admin, int64_t time)

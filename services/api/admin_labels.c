@@ -63,7 +63,7 @@ static const char *value_text(struct admin_call *admin, const struct label *labe
 {
     if (label == NULL)
         return "none";
-    return arena_format(&admin->arena, "\"%s\"", arena_copy(&admin->arena, label->value, label->value_len));
+    return admin_quoted(admin, arena_copy(&admin->arena, label->value, label->value_len));
 }
 
 static void tell(struct admin_call *admin, const struct label *before, const struct label *after)

@@ -105,6 +105,12 @@ class Kept(Case):
         self.assertEqual((answer.impact.tokens_ended, self.get(client_id).contact), (0, "Ann"))
         self.assertEqual(self.found("labels.a=b"), [])
 
+    def test_whoever_names_a_value_writes_no_second_change_into_the_audit_log(self):
+        client_id, _ = self.make("quoted", contact='a"; owner: "x', labels={"a": '\\" -> "'})
+        self.update(client_id, "labels", "contact")
+        self.assertEqual(self.detail(client_id, "UpdateCredential"),
+                         r'contact: "a\"; owner: \"x" -> ""; label a: "\\\" -> \"" -> none')
+
     def test_they_are_there_when_it_was_deleted_and_brought_back(self):
         client_id, _ = self.make("back", labels={"back": "1"})
         self.admin("DeleteCredential", client_id=client_id)
