@@ -29,7 +29,8 @@ client.sendall(b"st: localhost\r\n\r\n")
 print(client.recv(100).partition(b"\r\n")[0].decode())
 """
 UNIT_FILES = ("gatehoused.service", "gatehoused.socket", "gatehoused-grpc.socket", "gatehoused-metrics.socket",
-              "gatehouse-edge.service", "gatehouse-edge.socket")
+              "gatehouse-edge.service", "gatehouse-edge.socket", "gatehouse-check.service", "gatehouse-check.timer",
+              "gatehouse-rotate.service", "gatehouse-rotate.timer")
 EDGE = """
 upstream = "127.0.0.1:50051"
 upstream_client_id = "{}"
@@ -106,7 +107,8 @@ class Service(unittest.TestCase):
     def put_back(self):
         self.machine.ask("systemctl", "stop", *UNIT_FILES)
         self.machine.do("rm", "-rf", "/run/systemd/system/gatehoused.service.d", "/run/systemd/system/gatehoused.socket.d",
-                        "/run/systemd/system/gatehouse-edge.service.d")
+                        "/run/systemd/system/gatehouse-edge.service.d", "/run/systemd/system/gatehouse-rotate.service.d",
+                        "/var/lib/gatehouse-client")
         self.systemctl("daemon-reload")
         self.machine.ask("systemctl", "reset-failed", "gatehoused.service")
 
@@ -281,6 +283,42 @@ class Service(unittest.TestCase):
         self.systemctl("stop", "gatehouse-edge.socket", "gatehouse-edge.service")
         self.assertEqual(self.systemctl("show", "--value", "--property", "Result", "gatehouse-edge.service").strip(), "success")
 
+    def test_a_database_is_checked(self):
+        self.change("gatehouse-check.service", "[Service]\nSystemCallErrorNumber=kill\n")
+        self.systemctl("start", "gatehouse-check.service")
+        self.assertEqual(self.systemctl("show", "--value", "--property", "ExecMainStatus", "gatehouse-check.service").strip(), "0")
+
+    def test_a_client_rotates_its_key_and_the_key_is_its_users(self):
+        client_id, secret = self.command("credential", "create", "rotates", "--role", "work_creator", "--self-rotation", "on",
+                                         "-o", "value").split()
+        path = "/var/lib/gatehouse-client/secret"
+        self.root.write("/etc/gatehouse-client/environment", f"GATEHOUSE_ADDRESS=127.0.0.1:50051\nGATEHOUSE_CLIENT_ID={client_id}\n")
+
+        def rotate(user):
+            self.systemctl("start", "gatehouse-rotate.service")
+            self.assertEqual(self.systemctl("show", "--value", "--property", "Result", "gatehouse-rotate.service").strip(), "success")
+            self.assertEqual(self.machine.do("stat", "-c", "%U %a", path), f"{user} 600\n")
+            self.assertEqual(self.machine.do("stat", "-c", "%U %a", "/var/lib/gatehouse-client"), f"{user} 700\n")
+            return self.machine.do("cat", path).strip()
+
+        def works(key):
+            form = f"grant_type=client_credentials&client_id={client_id}&client_secret={key}"
+            return "access_token" in json.loads(self.curl("/OAuth/Token", "-d", form))
+        self.systemctl("start", "gatehouse-rotate.service")  # there is no first key yet: it does nothing
+        self.assertEqual(self.systemctl("show", "--value", "--property", "ConditionResult", "gatehouse-rotate.service").strip(), "no")
+        self.root.write("/first", secret + "\n", "0600")
+        self.machine.do("install", "-D", "-m", "0600", "/first", path)
+        self.change("gatehouse-rotate.service", "[Service]\nSystemCallErrorNumber=kill\n")
+        second = rotate("gatehouse-client")
+        self.assertNotEqual(second, secret)
+        self.assertTrue(works(second) and works(secret))  # for another 48 hours
+        self.command("secret", "regenerate", client_id, "--overlap", "0", "--yes", "--write-secret", "/var/lib/gatehouse/next")
+        self.machine.do("install", "-m", "0600", "/var/lib/gatehouse/next", path)
+        self.machine.do("rm", "/var/lib/gatehouse/next")
+        self.change("gatehouse-rotate.service", "[Service]\nUser=daemon\n")  # whoever runs the program
+        third = rotate("daemon")
+        self.assertTrue(works(third))
+        self.assertIn("gatehouse-rotate.timer", self.systemctl("list-unit-files", "gatehouse-rotate.timer"))
 
 
 if __name__ == "__main__":

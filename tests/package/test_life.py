@@ -62,6 +62,8 @@ class Life(unittest.TestCase):
         # All that its control file names is there, and all that it needs.
         self.assertIn("0 upgraded, 1 newly installed, 0 to remove", self.apt("install", "/older.deb"))
         self.assertEqual(self.machine.do("stat", "-c", "%U %G %a", STATE).strip(), "gatehouse gatehouse 750")
+        self.assertRegex(self.machine.do("getent", "passwd", "gatehouse-client"),
+                         r"^gatehouse-client:x:\d+:\d+:.*:/var/lib/gatehouse-client:/usr/sbin/nologin$")
         self.assertRegex(self.machine.do("getent", "passwd", "gatehouse"), rf"^gatehouse:x:\d+:\d+:.*:{STATE}:/usr/sbin/nologin$")
         self.assertEqual((self.systemctl("is-enabled", "gatehoused"), self.systemctl("is-active", "gatehoused")),
                          ("disabled", "inactive"))
