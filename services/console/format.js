@@ -89,3 +89,16 @@ export function fromInput(text, isUtc) {
 
 /** Is it a client ID? @param {string} text */
 export const isClientId = (text) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+
+const TEXT = String.raw`"(?:[^"\\]|\\.)*"|[^";]*?`;
+const CHANGE = new RegExp(`^([^:;"]+): (${TEXT}) -> (${TEXT})(?:; |$)`);
+
+/** What a detail says of changes: "name: "A" -> "B"; …". What is nothing of that kind stands as it is. @param {string} text */
+export function changesIn(text) {
+  /** @type {{ what: string, before: string, after: string }[]} */
+  const changes = [];
+  let rest = text;
+  for (let found; (found = CHANGE.exec(rest)); rest = rest.slice(found[0].length))
+    changes.push({ what: found[1], before: found[2], after: found[3] });
+  return { changes, rest };
+}

@@ -2,7 +2,12 @@
 // Two administrators at once: what I changed, what they changed, and where the two meet.
 /** @typedef {import("./types.js").Credential} Credential */
 
-/** What of a credential can be edited. @typedef {{ name: string, owner: string, expireTime: string, roles: string[] }} Draft */
+import { linesOf } from "./labels.js";
+
+/** What of a credential can be edited. @typedef {{ name: string, owner: string, expireTime: string, contact: string, labels: string, roles: string[] }} Draft */
+/** @typedef {"name" | "owner" | "expireTime" | "contact" | "labels"} Field */
+/** @type {Field[]} */
+export const draftFields = ["name", "owner", "expireTime", "contact", "labels"];
 
 /** The roles that a credential was granted and not revoked from it. @param {Credential} credential */
 export const grantedRoles = (credential) =>
@@ -16,6 +21,8 @@ export const draftOf = (credential) => ({
   name: credential.name,
   owner: credential.owner ?? "",
   expireTime: credential.expireTime ?? "",
+  contact: credential.contact ?? "",
+  labels: linesOf(credential.labels),
   roles: grantedRoles(credential),
 });
 
@@ -31,6 +38,8 @@ export function changesOf(from, to) {
     name: from.name !== to.name,
     owner: from.owner !== to.owner,
     expireTime: !isSameTime(from.expireTime, to.expireTime),
+    contact: from.contact !== to.contact,
+    labels: from.labels !== to.labels,
     added: to.roles.filter((role) => !from.roles.includes(role)),
     removed: from.roles.filter((role) => !to.roles.includes(role)),
   };
@@ -38,11 +47,11 @@ export function changesOf(from, to) {
 
 /** @param {ReturnType<typeof changesOf>} changes */
 export const isChanged = (changes) =>
-  changes.name || changes.owner || changes.expireTime || changes.added.length > 0 || changes.removed.length > 0;
+  draftFields.some((field) => changes[field]) || changes.added.length > 0 || changes.removed.length > 0;
 
 /**
  * @typedef {object} Difference
- * @property {"name"|"owner"|"expireTime"} field
+ * @property {Field} field
  * @property {string} before
  * @property {string} theirs
  * @property {string} mine
@@ -59,7 +68,7 @@ export function compare(before, theirs, mine) {
   const against = changesOf(theirs, mine);
   /** @type {Difference[]} */
   const fields = [];
-  for (const field of /** @type {const} */ (["name", "owner", "expireTime"]))
+  for (const field of draftFields)
     if (their[field])
       fields.push({
         field,
@@ -88,5 +97,12 @@ export function merge(before, theirs, mine, choice) {
     const isMine = isConflict ? choice[field] === "mine" : my[field];
     return isMine ? mine[field] : theirs[field];
   };
-  return { name: pick("name"), owner: pick("owner"), expireTime: pick("expireTime"), roles: [...roles].sort() };
+  return {
+    name: pick("name"),
+    owner: pick("owner"),
+    expireTime: pick("expireTime"),
+    contact: pick("contact"),
+    labels: pick("labels"),
+    roles: [...roles].sort(),
+  };
 }

@@ -26,7 +26,7 @@ function remember(page) {
  * @param {(answer: any) => T[]} pick
  */
 export function usePages(path, query, size, pick) {
-  const key = JSON.stringify([path, query]);
+  const key = JSON.stringify([path, query, size]);
   const [, redraw] = useState({});
   const at = left.get(key) ?? { key, tokens: [""], total: undefined };
   const { tokens } = at;

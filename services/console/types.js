@@ -35,6 +35,8 @@
  * @property {string} [lastUseTime]
  * @property {string} [createdBy]
  * @property {boolean} [selfRotation]
+ * @property {string} [contact]
+ * @property {Record<string, string>} [labels]
  * @property {string} etag
  *
  * @typedef {object} Role

@@ -7,7 +7,15 @@ import { pathToFileURL } from "node:url";
 const { changesOf, compare, draftOf, isChanged, merge } = await import(
   pathToFileURL(`${process.env.CONSOLE_SOURCES}/merge.js`)
 );
-const before = { name: "A", owner: "", expireTime: "2027-01-01T10:00:30Z", roles: ["a", "b"] };
+const before = {
+  name: "A",
+  owner: "",
+  expireTime: "2027-01-01T10:00:30Z",
+  contact: "Ann",
+  labels: "env=prod\nteam=a",
+  roles: ["a", "b"],
+};
+const { linesOf, readLines } = await import(pathToFileURL(`${process.env.CONSOLE_SOURCES}/labels.js`));
 
 test("what only one of the two changed is kept from both", () => {
   const merged = merge(before, { ...before, name: "Theirs" }, { ...before, owner: "mine" }, {});
@@ -25,6 +33,29 @@ test("what both changed is theirs unless one chooses one's own", () => {
 
 test("the same change by both is no conflict", () => {
   assert.equal(compare(before, { ...before, name: "X" }, { ...before, name: "X" }).fields[0].isConflict, false);
+});
+
+test("labels are one thing: what only one changed is kept, what both changed is chosen", () => {
+  const theirs = { ...before, labels: "env=test\nteam=a" };
+  assert.equal(merge(before, theirs, { ...before, contact: "Ben" }, {}).labels, "env=test\nteam=a");
+  assert.equal(merge(before, theirs, { ...before, contact: "Ben" }, {}).contact, "Ben");
+  assert.equal(compare(before, theirs, { ...before, labels: "" }).fields[0].isConflict, true);
+  assert.equal(isChanged(changesOf(before, theirs)), true);
+});
+
+test("labels are written as lines, and read from them", () => {
+  assert.equal(linesOf(undefined), "");
+  assert.equal(linesOf({ team: "a=b", env: "" }), "env=\nteam=a=b");
+  assert.deepEqual(readLines(" team = a=b \n\nenv=\n__proto__=x"), {
+    labels: Object.fromEntries([
+      ["team", "a=b"],
+      ["env", ""],
+      ["__proto__", "x"],
+    ]),
+  });
+  assert.match(readLines("team").wrong, /team/);
+  assert.match(readLines("=x").wrong, /=x/);
+  assert.match(readLines("a=1\na=2").wrong, /twice/);
 });
 
 test("roles granted and revoked by the two add up", () => {

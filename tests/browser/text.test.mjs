@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 
 process.env.TZ = "Europe/Berlin";
 const source = (name) => import(pathToFileURL(`${process.env.CONSOLE_SOURCES}/${name}`));
-const { ago } = await source("format.js");
+const { ago, changesIn } = await source("format.js");
 const { toCsv } = await source("csv.js");
 afterEach(() => mock.timers.reset());
 
@@ -43,4 +43,19 @@ test("a file for spreadsheets quotes what must be quoted, and holds no formula",
     'a,"say ""hi""","x,y","two\nlines",7,\r\n',
   );
   assert.equal(toCsv([["=1+1", "+1", "-1", "@x", "a=b"]]), "'=1+1,'+1,'-1,'@x,a=b\r\n");
+});
+
+test("a detail of the audit log is old and new values, and whoever names a thing writes no second one into it", () => {
+  const said = (text) => changesIn(text).changes.map(({ what, before, after }) => [what, before, after]);
+  assert.deepEqual(said('name: "A" -> "B"; expires: never -> 2027-01-01T00:00:00Z; tokens ended: 2'), [
+    ["name", '"A"', '"B"'],
+    ["expires", "never", "2027-01-01T00:00:00Z"],
+  ]);
+  assert.equal(changesIn('name: "A" -> "B"; tokens ended: 2').rest, "tokens ended: 2");
+  assert.deepEqual(said(String.raw`name: "a\"; owner: \"x" -> "b -> \\"; owner: "" -> "y"`), [
+    ["name", String.raw`"a\"; owner: \"x"`, String.raw`"b -> \\"`],
+    ["owner", '""', '"y"'],
+  ]);
+  for (const text of ["name: A; roles: work_creator", "granted: a, b; tokens ended: 1", "", 'name: "A -> B'])
+    assert.deepEqual(changesIn(text), { changes: [], rest: text });
 });

@@ -10,12 +10,12 @@ import { Actor, Button, Time } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 /** @typedef {import("../merge.js").Difference} Difference */
 
-const titles = { name: "Name", owner: "Owner", expireTime: "Expiry date" };
+const titles = { name: "Name", owner: "Owner", expireTime: "Expiry date", contact: "Contact", labels: "Labels" };
 
 /** @param {{ field: Difference["field"], value: string }} props */
 function Value({ field, value }) {
   if (field === "expireTime") return h("span", { title: value && utc(value) }, value ? local(value) : "Never expires");
-  return h("span", null, value || "(none)");
+  return h("span", { class: "lines" }, value || "(none)");
 }
 
 /** @typedef {Partial<Record<Difference["field"], "mine" | "theirs">>} Choices */

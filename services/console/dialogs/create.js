@@ -4,6 +4,7 @@ import { h } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { ApiError, newRequestId } from "../api.js";
 import { toInput } from "../format.js";
+import { readLines } from "../labels.js";
 import { catalogue, useWork } from "../load.js";
 import { Button, FormError } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
@@ -18,6 +19,8 @@ import { KeyDialog } from "./key.js";
 const empty = () => ({
   name: "",
   owner: "",
+  contact: "",
+  labels: "",
   expiry: { text: toInput(new Date(Date.now() + 90 * 86_400_000), false), isUtc: false, isNever: false },
   roles: new Set(),
 });
@@ -29,7 +32,13 @@ export function CreateDialog({ onClose, onCreated }) {
   const [made, setMade] = useState(/** @type {import("./key.js").Made | undefined} */ (undefined));
   const { isBusy, error, setError, run } = useWork();
   const body = {
-    credential: { name: form.name.trim(), owner: form.owner, expireTime: expiryTime(form.expiry) || undefined },
+    credential: {
+      name: form.name.trim(),
+      owner: form.owner,
+      expireTime: expiryTime(form.expiry) || undefined,
+      contact: form.contact.trim(),
+      labels: readLines(form.labels).labels,
+    },
     roles: [...form.roles],
   };
   const requestId = useMemo(newRequestId, [JSON.stringify(body)]); // sending the same again makes nothing twice
@@ -50,7 +59,7 @@ export function CreateDialog({ onClose, onCreated }) {
     onClose,
     isWide: true,
     onSubmit: submit,
-    isDirty: form.name !== "" || form.roles.size > 0 || form.owner !== "",
+    isDirty: form.name + form.owner + form.contact + form.labels !== "" || form.roles.size > 0,
     footer: [
       h(Button, { key: "cancel", onClick: onClose }, "Cancel"),
       h(Button, { key: "do", kind: "primary", type: "submit", isBusy }, "Generate key"),

@@ -5,8 +5,9 @@ import { h } from "preact";
 import { useState } from "preact/hooks";
 import { ApiError } from "../api.js";
 import { saidSaved } from "../format.js";
+import { linesOf, readLines } from "../labels.js";
 import { asApiError, catalogue, useWork } from "../load.js";
-import { changesOf, draftOf, grantedRoles, isChanged, merge } from "../merge.js";
+import { changesOf, draftFields, draftOf, grantedRoles, isChanged, merge } from "../merge.js";
 import { Actor, Button, FormError, Time } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 import { expiryOf, expiryTime } from "../parts/field.js";
@@ -30,7 +31,7 @@ import { ImpactNotice, tokensEnded } from "./impact.js";
 async function send(credential, draft, how, onStep) {
   const changes = changesOf(draftOf(credential), draft);
   const path = `v1/credentials/${credential.clientId}`;
-  const mask = /** @type {const} */ (["name", "owner", "expireTime"]).filter((field) => changes[field]);
+  const mask = draftFields.filter((field) => changes[field]);
   let { etag } = credential;
   /** @type {Impact} */
   let most = {};
@@ -47,7 +48,14 @@ async function send(credential, draft, how, onStep) {
         body: {
           updateMask: mask.join(","),
           ...how,
-          credential: { name: draft.name, owner: draft.owner, expireTime: draft.expireTime || undefined, etag },
+          credential: {
+            name: draft.name,
+            owner: draft.owner,
+            expireTime: draft.expireTime || undefined,
+            contact: draft.contact,
+            labels: readLines(draft.labels).labels,
+            etag,
+          },
         },
       }),
     );
@@ -62,14 +70,18 @@ async function send(credential, draft, how, onStep) {
 const formOf = (credential) => ({
   name: credential.name,
   owner: credential.owner ?? "",
+  contact: credential.contact ?? "",
+  labels: linesOf(credential.labels),
   expiry: expiryOf(credential.expireTime),
   roles: new Set(grantedRoles(credential)),
 });
 
 /** @param {import("./fields.js").Form} form @returns {Draft} */
-const draftOfForm = ({ name, owner, expiry, roles }) => ({
+const draftOfForm = ({ name, owner, contact, labels, expiry, roles }) => ({
   name: name.trim(),
   owner,
+  contact: contact.trim(),
+  labels: linesOf(readLines(labels).labels),
   expireTime: expiryTime(expiry) ?? "",
   roles: [...roles].sort(),
 });
@@ -82,7 +94,8 @@ function useEdit({ credential, onClose, onSaved }) {
   const [theirs, setTheirs] = useState(/** @type {Credential | undefined} */ (undefined));
   const { isBusy, error, setError, run } = useWork();
   const draft = draftOfForm(form);
-  const isDirty = expiryTime(form.expiry) === null || isChanged(changesOf(draftOf(base), draft));
+  const isDirty =
+    expiryTime(form.expiry) === null || !!readLines(form.labels).wrong || isChanged(changesOf(draftOf(base), draft));
 
   /** The preview was of something else then. @param {import("./fields.js").Form} next */
   function change(next) {
@@ -113,7 +126,7 @@ function useEdit({ credential, onClose, onSaved }) {
     if (Object.keys(wrong).length > 0) return setError(new ApiError(400, "", "", wrong));
     return isDirty ? run(save) : onClose();
   }
-  /** @param {Partial<Record<"name" | "owner" | "expireTime", "mine" | "theirs">>} choice */
+  /** @param {import("./conflict.js").Choices} choice */
   function settle(choice) {
     if (!theirs) return;
     const merged = merge(draftOf(base), draftOf(theirs), draft, choice);

@@ -3,6 +3,7 @@
 import { h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { plural } from "../format.js";
+import { readLines } from "../labels.js";
 import { useLoad } from "../load.js";
 import { Button } from "../parts/basic.js";
 import { ExpiryField, expiryTime, RolePicker, TextField } from "../parts/field.js";
@@ -10,7 +11,7 @@ import { call, may } from "../session.js";
 import { tokensEnded } from "./impact.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
-/** As it is being filled in. @typedef {{ name: string, owner: string, expiry: import("../parts/field.js").Expiry, roles: Set<string> }} Form */
+/** As it is being filled in. @typedef {{ name: string, owner: string, contact: string, labels: string, expiry: import("../parts/field.js").Expiry, roles: Set<string> }} Form */
 
 /** What is wrong before the API is asked; it says the same otherwise. @param {Form} form @param {boolean} needsRole */
 export function checkForm(form, needsRole) {
@@ -18,6 +19,8 @@ export function checkForm(form, needsRole) {
   const fields = {};
   if (!form.name.trim()) fields.name = "Enter a name.";
   if (expiryTime(form.expiry) === null) fields.expire_time = "Enter a date and time, or choose Never expires.";
+  const { wrong } = readLines(form.labels);
+  if (wrong) fields.labels = wrong;
   if (needsRole && form.roles.size === 0) fields.roles = "Choose at least one role.";
   return fields;
 }
@@ -102,8 +105,34 @@ export function CredentialFields({ form, onChange, wrong, roles, note, isGone })
       note,
       isGone,
     }),
+    h(ContactFields, { key: "contact", form, onChange, wrong }),
   ];
 }
+
+/** They concern people and lists, no token. @param {{ form: Form, onChange: (form: Form) => void, wrong: Record<string, string> }} props */
+const ContactFields = ({ form, onChange, wrong }) =>
+  h(
+    "div",
+    { class: "two" },
+    h(TextField, {
+      label: "Contact (optional)",
+      value: form.contact,
+      onInput: (contact) => onChange({ ...form, contact }),
+      maxLength: 200,
+      error: wrong.contact,
+      hint: "Whom to ask about it: a person, a team, an address.",
+    }),
+    h(TextField, {
+      label: "Labels (optional)",
+      value: form.labels,
+      onInput: (labels) => onChange({ ...form, labels }),
+      isLong: true,
+      isMono: true,
+      placeholder: "team=payments",
+      error: wrong.labels ?? wrong.key ?? wrong.value,
+      hint: "key=value, one a line, at most 16. Keys have small letters, digits and . _ / -",
+    }),
+  );
 
 /** Says what it ends once that is known. @param {{ impact?: import("../types.js").Impact, isBusy: boolean, isDisabled?: boolean }} props */
 export function SaveButton({ impact, isBusy, isDisabled }) {

@@ -25,9 +25,10 @@ export function Field({ label, hint, error, isHiddenLabel, kind, children }) {
 /**
  * @param {{ label: string, value: string, onInput: (value: string) => void, hint?: Children, error?: string, type?: string,
  *   isHiddenLabel?: boolean, isFirst?: boolean, isMono?: boolean, list?: string, placeholder?: string, maxLength?: number,
- *   autoComplete?: string }} props
+ *   autoComplete?: string, isLong?: boolean }} props isLong: of several lines
  */
 export function TextField({
+  isLong,
   value,
   onInput,
   type = "text",
@@ -42,9 +43,9 @@ export function TextField({
   return h(Field, {
     ...field,
     children: (attributes) =>
-      h("input", {
+      h(isLong ? "textarea" : "input", {
         ...attributes,
-        type,
+        ...(isLong ? { rows: 3 } : { type }),
         value,
         list,
         placeholder,

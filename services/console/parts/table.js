@@ -2,6 +2,7 @@
 // A table that becomes cards where there is no room. The roles are said, for such a layout takes them away.
 import { h } from "preact";
 import { Failed, Icon } from "./basic.js";
+import { SelectField } from "./field.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
 /**
@@ -11,6 +12,7 @@ import { Failed, Icon } from "./basic.js";
  * @property {(row: T) => Children} cell
  * @property {string} [sort] what the API calls it; "" for the one it sorts by itself
  * @property {string} [kind] a class
+ * @property {() => Children} [head] instead of the title, which is still what it is called
  */
 
 /**
@@ -53,8 +55,9 @@ export function Table({ label, columns, rows, rowKey, isLoading, orderBy = "", o
 
 /** @param {{ column: Column<any>, orderBy: string, onSort?: (orderBy: string) => void }} props */
 function HeadCell({ column, orderBy, onSort }) {
-  const { title, sort, kind } = column;
-  if (sort === undefined || !onSort) return h("th", { role: "columnheader", scope: "col", class: kind }, title);
+  const { title, sort, kind, head } = column;
+  if (sort === undefined || !onSort)
+    return h("th", { role: "columnheader", scope: "col", class: kind }, head ? head() : title);
   const isDown = orderBy === `${sort} desc`;
   const isUp = orderBy === sort;
   return h(
@@ -74,6 +77,8 @@ function HeadCell({ column, orderBy, onSort }) {
   );
 }
 
+export const pageSizes = [25, 50, 100, 250];
+
 /** Some grey lines where rows will be. @param {{ lines?: number }} props */
 export const Skeleton = ({ lines = 5 }) =>
   h(
@@ -84,10 +89,11 @@ export const Skeleton = ({ lines = 5 }) =>
   );
 
 /**
- * @param {{ page: number, size: number, shown: number, total?: number, hasNext: boolean, onPrevious: () => void, onNext: () => void }} props
+ * @param {{ page: number, size: number, shown: number, total?: number, hasNext: boolean, onPrevious: () => void, onNext: () => void,
+ *   onSize?: (size: number) => void }} props onSize: how many rows a page has can be chosen
  */
-export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext }) {
-  if (page === 0 && !hasNext) return null;
+export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext, onSize }) {
+  if (page === 0 && !hasNext && (!onSize || shown <= pageSizes[0])) return null;
   const first = page * size + 1;
   const text = shown === 0 ? "" : `${first}–${first + shown - 1}${total === undefined ? "" : ` of ${total}`}`;
   return h(
@@ -97,6 +103,14 @@ export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext })
     h(
       "span",
       { class: "actions" },
+      onSize &&
+        h(SelectField, {
+          label: "Rows a page",
+          isHiddenLabel: true,
+          value: String(size),
+          onChange: (chosen) => onSize(Number(chosen)),
+          options: pageSizes.map((one) => /** @type {[string, string]} */ ([String(one), `${one} rows`])),
+        }),
       h("button", { type: "button", class: "button small", disabled: page === 0, onClick: onPrevious }, "Previous"),
       h("button", { type: "button", class: "button small", disabled: !hasNext, onClick: onNext }, "Next"),
     ),
@@ -116,11 +130,11 @@ export const Empty = ({ icon, title, children }) =>
 /**
  * A list of the API in each of its states: not there yet, not to be had, empty, there.
  * @param {{ list: { rows?: unknown[], error?: Error, reload: () => void, pager: Parameters<typeof Pager>[0] }, empty: Children,
- *   children?: Children }} props
+ *   onSize?: (size: number) => void, children?: Children }} props
  */
-export function Listing({ list: { rows, error, reload, pager }, empty, children }) {
+export function Listing({ list: { rows, error, reload, pager }, empty, onSize, children }) {
   if (error && !rows) return h(Failed, { error, onRetry: reload });
   if (!rows) return h(Skeleton, null);
   if (rows.length === 0) return h("div", null, empty);
-  return h("div", { class: "table-card" }, children, h(Pager, pager));
+  return h("div", { class: "table-card" }, children, h(Pager, { ...pager, onSize }));
 }

@@ -3,7 +3,7 @@
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { quoted, withQuery } from "../api.js";
-import { count, fromInput, isClientId, plural } from "../format.js";
+import { changesIn, count, fromInput, isClientId, plural } from "../format.js";
 import { useWork } from "../load.js";
 import { usePages } from "../pages.js";
 import { Actor, Button, ErrorNotice, Heading, Notice, Time } from "../parts/basic.js";
@@ -60,6 +60,27 @@ const outcomes = [
   ["FAILED_PRECONDITION", "Failed precondition"],
 ];
 
+/** @param {{ text: string }} props */
+function Detail({ text }) {
+  const { changes, rest } = changesIn(text);
+  return h(
+    "span",
+    { class: "hint detail" },
+    changes.map(({ what, before, after }) =>
+      h(
+        "span",
+        { key: what },
+        `${what}: `,
+        h("del", null, before),
+        h("span", { class: "hidden" }, " became "),
+        h("span", { "aria-hidden": "true" }, " → "),
+        h("ins", null, after),
+      ),
+    ),
+    rest && h("span", { key: "rest" }, rest),
+  );
+}
+
 /** @param {{ event: AuditEvent }} props */
 function Outcome({ event }) {
   if (event.outcome === "OK") return h("span", { class: "badge good" }, "OK");
@@ -79,7 +100,7 @@ export function EventTable({ events, isShort, isLoading }) {
           "div",
           { class: "name" },
           h("strong", null, inWords(row.action)),
-          row.detail && h("span", { class: "hint" }, row.detail),
+          row.detail && h(Detail, { text: row.detail }),
         ),
     },
     { title: "By", cell: (row) => h(Actor, { id: row.actor, name: row.actorName }) },

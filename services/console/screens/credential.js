@@ -236,6 +236,24 @@ function SelfRotation({ credential, onChange }) {
   ];
 }
 
+/** Each leads to the others that have it. @param {{ labels: Record<string, string> }} props */
+function Labels({ labels }) {
+  const keys = Object.keys(labels).sort();
+  if (keys.length === 0) return h("span", { class: "faint" }, "None");
+  return h(
+    "span",
+    { class: "chips" },
+    keys.map((key) => {
+      const text = `${key}=${labels[key]}`;
+      return h(
+        "a",
+        { key, class: "chip", href: link(["credentials"], { by: "label", q: text }) },
+        h("bdi", null, text),
+      );
+    }),
+  );
+}
+
 /** @param {{ credential: Credential, onChange: () => void }} props */
 function FactsCard({ credential, onChange }) {
   return h(
@@ -254,6 +272,10 @@ function FactsCard({ credential, onChange }) {
           ? h("a", { href: link(["users", credential.owner]) }, credential.owner)
           : h("span", { class: "faint" }, "None"),
       ),
+      h("dt", null, "Contact"),
+      h("dd", null, credential.contact ? h("bdi", null, credential.contact) : h("span", { class: "faint" }, "None")),
+      h("dt", null, "Labels"),
+      h("dd", null, h(Labels, { labels: credential.labels ?? {} })),
       h("dt", null, "Rotates its own key"),
       h("dd", null, h(SelfRotation, { credential, onChange })),
       h("dt", null, "Last used"),
@@ -341,8 +363,16 @@ const sessionColumns = (onEnd) => [
 function SessionsCard({ credential }) {
   const path = `v1/credentials/${credential.clientId}`;
   const pick = (/** @type {any} */ answer) => /** @type {TokenInfo[]} */ (answer.tokens ?? []);
-  const { rows, total, error, isLoading, reload, pager } = usePages(`${path}/tokens`, {}, 10, pick);
+  const { rows: read, total, error, isLoading, reload, pager } = usePages(`${path}/tokens`, {}, 10, pick);
+  const [ended, setEnded] = useState(/** @type {Set<string>} */ (new Set())); // these are gone before the list is read again
+  const rows = read?.filter(({ accessor }) => !ended.has(accessor));
   const [ending, setEnding] = useState(/** @type {string | undefined} */ (undefined)); // an accessor, or "all"
+  function done() {
+    setEnded(
+      new Set([...ended, ...(ending === "all" ? (read ?? []).map(({ accessor }) => accessor) : [ending ?? ""])]),
+    );
+    reload();
+  }
   const mayEnd = mayTouch(credential);
   const columns = sessionColumns(setEnding).filter(({ title }) => mayEnd || title !== "End");
   const aside = h(
@@ -362,7 +392,7 @@ function SessionsCard({ credential }) {
       rows.length > 0 &&
       h(Table, { label: "Live sessions", columns, rows, rowKey: (row) => row.accessor, isLoading }),
     h(Pager, pager),
-    ending && h(EndSessions, { path, ending, onClose: () => setEnding(undefined), onDone: reload }),
+    ending && h(EndSessions, { path, ending, onClose: () => setEnding(undefined), onDone: done }),
   );
 }
 

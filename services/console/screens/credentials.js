@@ -3,13 +3,17 @@
 import { h } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { quoted } from "../api.js";
+import { saveCsv } from "../csv.js";
+import { BulkBar } from "../dialogs/bulk.js";
 import { CreateDialog } from "../dialogs/create.js";
 import { isClientId, plural } from "../format.js";
-import { catalogue, noteNames } from "../load.js";
-import { usePages } from "../pages.js";
-import { Button, Expiry, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
+import { linesOf } from "../labels.js";
+import { catalogue, noteNames, useWork } from "../load.js";
+import { grantedRoles } from "../merge.js";
+import { allPages, usePages } from "../pages.js";
+import { Button, ErrorNotice, Expiry, Heading, RoleChips, StatusBadge, Time } from "../parts/basic.js";
 import { SelectField, TextField } from "../parts/field.js";
-import { Empty, Listing, Table } from "../parts/table.js";
+import { Empty, Listing, pageSizes, Table } from "../parts/table.js";
 import { link, place, refine } from "../router.js";
 import { may } from "../session.js";
 import { useStore } from "../store.js";
@@ -18,13 +22,21 @@ import { useStore } from "../store.js";
 const SOON = 30 * 86_400_000;
 
 /** @param {Record<string, string>} query of the address */
-function filterOf({ q, status, role }) {
+function filterOf({ q, by, status, role }) {
   const terms = [];
-  if (q) terms.push(isClientId(q.trim()) ? `client_id=${q.trim()}` : `name:${quoted(q)}`);
+  if (q) terms.push(searchOf(q.trim(), by));
   if (status === "soon") terms.push("status=active", `expires<${new Date(Date.now() + SOON).toISOString()}`);
   else if (status) terms.push(`status=${status}`);
   if (role) terms.push(`role=${role}`);
   return terms.join(" AND ");
+}
+
+/** "team" finds what has this label, "team=payments" what has it with this value. @param {string} text @param {string} [by] */
+function searchOf(text, by) {
+  const [, key, is, value] = /^([a-z0-9][a-z0-9._/-]*)(=?)(.*)$/s.exec(text) ?? [];
+  if (by === "contact") return `contact:${quoted(text)}`;
+  if (by === "label") return key && (is || !value) ? `labels.${key}${is || ":"}${quoted(value)}` : "client_id=none";
+  return isClientId(text) ? `client_id=${text}` : `name:${quoted(text)}`;
 }
 
 /** How the list was left, and by which row: who comes back finds it so. @type {{ query: Record<string, string>, clientId: string }} */
@@ -45,6 +57,7 @@ const columns = [
       ),
   },
   { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [], most: 3 }) },
+  { title: "Owner", cell: (row) => (row.owner ? h("a", { href: link(["users", row.owner]) }, row.owner) : "–") },
   { title: "Expires", sort: "expire_time", cell: (row) => h(Expiry, { at: row.expireTime }) },
   { title: "Status", cell: (row) => h(StatusBadge, { credential: row }) },
   {
@@ -60,10 +73,12 @@ const lead = "Each gives one third-party system its own client ID, secret key an
 export function CredentialsScreen() {
   const { query } = useStore(place);
   const [isCreating, setCreating] = useState(false);
-  const filter = useMemo(() => filterOf(query), [query.q, query.status, query.role]); // of one moment
+  const filter = useMemo(() => filterOf(query), [query.q, query.by, query.status, query.role]); // of one moment
   const sort = query.sort || (query.status === "soon" ? "expire_time" : "name");
-  const list = usePages("v1/credentials", { filter, orderBy: sort }, 25, pick);
+  const size = pageSizes.find((one) => String(one) === query.size) ?? pageSizes[0];
+  const list = usePages("v1/credentials", { filter, orderBy: sort }, size, pick);
   const { rows = [], total, isLoading, reload } = list;
+  const choice = useChoice(filter);
   useEffect(() => noteNames(rows), [rows]);
   useEffect(() => void (left.query = query), [query]);
   useEffect(() => {
@@ -79,15 +94,26 @@ export function CredentialsScreen() {
     h(
       Heading,
       { title: "Application credentials", lead },
+      h(SaveList, { filter, sort, isDisabled: rows.length === 0 }),
       may("user_manager") && h(Button, { kind: "primary", icon: "plus", onClick: create }, "New credential"),
     ),
     h(Filters, { query, total }),
+    choice.chosen.size > 0 &&
+      h(BulkBar, {
+        chosen: [...choice.chosen.values()],
+        onClear: choice.clear,
+        onDone: (done) => (choice.drop(done), reload()),
+      }),
     h(
       Listing,
-      { list, empty: h(Nothing, { isFiltered: filter !== "", onCreate: create }) },
+      {
+        list,
+        empty: h(Nothing, { isFiltered: filter !== "", onCreate: create }),
+        onSize: (size) => refine({ size: size === pageSizes[0] ? "" : String(size) }),
+      },
       h(Table, {
         label: "Application credentials",
-        columns,
+        columns: may("key_manager") ? [choice.column(rows), ...columns] : columns,
         rows,
         rowKey: (row) => row.clientId,
         isLoading,
@@ -98,6 +124,13 @@ export function CredentialsScreen() {
     isCreating && h(CreateDialog, { onClose: () => setCreating(false), onCreated: reload }),
   );
 }
+
+/** Where to look, and what is to be written. @type {[string, string, string][]} */
+const searches = [
+  ["", "By name or ID", "Name or client ID"],
+  ["contact", "By contact", "Part of a contact"],
+  ["label", "By label", "team=payments, or team"],
+];
 
 /** @type {[string, string][]} */
 const statuses = [
@@ -110,6 +143,73 @@ const statuses = [
   ["any", "All"],
 ];
 
+/** Which are chosen, on whatever page; of another filter, none. @param {string} filter */
+function useChoice(filter) {
+  const [chosen, setChosen] = useState(/** @type {Map<string, Credential>} */ (new Map()));
+  useEffect(() => setChosen(new Map()), [filter]);
+  /** @param {Credential[]} some @param {boolean} isChosen */
+  function set(some, isChosen) {
+    const next = new Map(chosen);
+    for (const one of some) isChosen ? next.set(one.clientId, one) : next.delete(one.clientId);
+    setChosen(next);
+  }
+  /** @param {string} label @param {Credential[]} some */
+  const box = (label, some) =>
+    h("input", {
+      type: "checkbox",
+      "aria-label": label,
+      checked: some.length > 0 && some.every((one) => chosen.has(one.clientId)),
+      onChange: (/** @type {Event} */ event) =>
+        set(some, /** @type {HTMLInputElement} */ (event.currentTarget).checked),
+    });
+  return {
+    chosen,
+    clear: () => setChosen(new Map()),
+    drop: (/** @type {Credential[]} */ some) => set(some, false),
+    /** @param {Credential[]} rows @returns {import("../parts/table.js").Column<Credential>} */
+    column: (rows) => ({
+      title: "Chosen",
+      kind: "choose",
+      head: () => box("Choose all on this page", rows),
+      cell: (row) => box(`Choose ${row.name}`, [row]),
+    }),
+  };
+}
+
+const titles =
+  "client_id,name,status,owner,contact,labels,granted_roles,effective_roles,expires,last_used,created,created_by".split(
+    ",",
+  );
+/** @param {Credential} row */
+const lineOf = (row) => [
+  row.clientId,
+  row.name,
+  row.status.replace("CREDENTIAL_STATUS_", "").toLowerCase(),
+  row.owner,
+  row.contact,
+  linesOf(row.labels).replaceAll("\n", "; "),
+  grantedRoles(row).join(" "),
+  (row.effectiveRoles ?? []).join(" "),
+  row.expireTime ?? "never",
+  row.lastUseTime,
+  row.createTime,
+  row.createdBy,
+];
+
+/** All pages of the list as it is filtered and sorted. @param {{ filter: string, sort: string, isDisabled: boolean }} props */
+function SaveList({ filter, sort, isDisabled }) {
+  const { isBusy, error, run } = useWork();
+  const save = () =>
+    run(async () => {
+      const rows = await allPages("v1/credentials", { filter, orderBy: sort }, pick);
+      saveCsv("credentials.csv", [titles, ...rows.map(lineOf)]);
+    });
+  return [
+    h(ErrorNotice, { key: "error", error }),
+    h(Button, { key: "save", isBusy, isDisabled, onClick: save }, "Download CSV"),
+  ];
+}
+
 /** @param {{ query: Record<string, string>, total?: number }} props */
 function Filters({ query, total }) {
   return h(
@@ -118,8 +218,15 @@ function Filters({ query, total }) {
     h(Search, {
       value: query.q ?? "",
       label: "Search",
-      placeholder: "Name or client ID",
+      placeholder: searches.find(([by]) => by === (query.by ?? ""))?.[2] ?? "",
       onChange: (q) => refine({ q }),
+    }),
+    h(SelectField, {
+      label: "Search by",
+      isHiddenLabel: true,
+      value: query.by ?? "",
+      onChange: (by) => refine({ by }),
+      options: searches.map(([by, text]) => /** @type {[string, string]} */ ([by, text])),
     }),
     h(SelectField, {
       label: "Status",
@@ -155,7 +262,7 @@ function Nothing({ isFiltered, onCreate }) {
       Empty,
       { icon: "search", title: "Nothing matches" },
       h("p", null, "No credential fits this search."),
-      h(Button, { onClick: () => refine({ q: "", status: "", role: "" }) }, "Show all"),
+      h(Button, { onClick: () => refine({ q: "", by: "", status: "", role: "" }) }, "Show all"),
     );
   return h(
     Empty,
