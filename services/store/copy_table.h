@@ -44,7 +44,10 @@ enum status table_walk(const struct plan *plan, const struct side *from, const s
                        visit_fn *visit, void *arg);
 
 /* Rows that wait to be written together. */
-enum { BATCH_ROWS = 1000 };
+#ifndef COPY_BATCH_ROWS /* the simulator has fewer, so that few rows make several batches */
+#define COPY_BATCH_ROWS 1000
+#endif
+enum { BATCH_ROWS = COPY_BATCH_ROWS };
 struct batch {
     struct row rows[BATCH_ROWS];
     size_t count;

@@ -18,7 +18,6 @@
 #include <string.h>
 
 enum { CACHES = 2, PINGS = 64, ROOM = 4 };
-#define CRASH_WAIT (60 * CLOCK_SECOND) /* longer than anything waits for leases */
 
 /* A message on its way, or an answer. */
 struct frame {
@@ -57,6 +56,7 @@ struct caches {
     struct stream *streams;
     int64_t began;
     bool is_slow; /* their clock, by a hundredth */
+    int cuts;     /* in a hundred steps: none where a fault needs a stream that lasts */
 };
 
 static struct caches *current; /* memory's clock has no argument */
@@ -75,7 +75,8 @@ struct caches *caches_new(struct world *world)
         abort();
     caches->world = world;
     caches->began = world->time;
-    caches->is_slow = random_chance(30);
+    caches->is_slow = random_chance(world->is_wide ? 50 : 30);
+    caches->cuts = world->is_wide && random_chance(50) ? 0 : 5;
     for (int i = 0; i < CACHES; i++) {
         const struct siphash_key secret = {random_next(), random_next()};
         struct cache *cache = &caches->each[i];
@@ -389,7 +390,7 @@ static void cache_step(struct cache *cache)
         serve_up(stream);
     } else if (stream->is_over && stream->down == NULL) {
         cut(cache);
-    } else if (random_chance(5)) {
+    } else if (random_chance(cache->caches->cuts)) {
         cut(cache);
     } else if (stream->up == NULL) {
         ping(cache);
@@ -407,6 +408,14 @@ void caches_step(struct caches *caches)
         (void)stream_end(caches, stream);
     }
     cache_step(&caches->each[random_below(CACHES)]);
+}
+
+void caches_cut(struct caches *caches)
+{
+    struct cache *cache = &caches->each[random_below(CACHES)];
+    if (cache->stream != NULL)
+        tell_cut(cache->stream);
+    cut(cache);
 }
 
 /* Questions */
@@ -470,8 +479,8 @@ void caches_serve(struct process *process)
         watch_round(process->api->watch);
 }
 
-/* Who waits for everywhere is told, whoever hears it; then the watch may go. */
-void caches_lose(struct world *world, struct process *process)
+/* Who waits for everywhere is told when that has passed, whoever hears it; then the watch may go. */
+void caches_lose(struct world *world, struct process *process, int64_t passes)
 {
     struct caches *caches = world->caches;
     for (struct stream *stream = caches == NULL ? NULL : caches->streams, *next; stream != NULL; stream = next) {
@@ -485,7 +494,7 @@ void caches_lose(struct world *world, struct process *process)
         else
             (void)stream_end(caches, stream);
     }
-    clock_advance(process->clock, CRASH_WAIT);
+    clock_advance(process->clock, passes);
     watch_round(process->api->watch);
 }
 

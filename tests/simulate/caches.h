@@ -17,13 +17,16 @@ void caches_free(struct caches *caches); /* when no process runs any more; NULL 
 /* Something happens at one of them, or between it and its process. */
 void caches_step(struct caches *caches);
 
+/* One is cut off, and its process hears of it at once. */
+void caches_cut(struct caches *caches);
+
 /* One is asked for a token, and asks that process where it cannot tell. */
 void caches_ask(struct caches *caches, int token, int process);
 
 /* A turn of the process's watch. */
 void caches_serve(struct process *process);
 
-/* The process has died: its streams are no more. */
-void caches_lose(struct world *world, struct process *process);
+/* The process ends: its streams are no more; so much time passes for it yet. */
+void caches_lose(struct world *world, struct process *process, int64_t passes);
 
 #endif

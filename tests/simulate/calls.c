@@ -13,10 +13,10 @@
 const char *const sim_role_names[SIM_ROLES] = {"work_creator", "work_assigner", "team_leader"};
 
 static const char *const names[CALL_KINDS] = {
-    "IssueToken",     "IssueToken(old)",  "Introspect",         "Introspect(look)", "Revoke",
-    "EndToken",       "EndTokens",        "GrantRoles",         "RevokeRoles",      "SetUserRoles",
-    "DeleteUser",     "DeleteCredential", "UndeleteCredential", "UpdateCredential", "RegenerateSecret",
-    "UpdateSettings", "CreateCredential"};
+    "IssueToken",       "IssueToken(old)",  "Introspect",         "Introspect(look)",  "Revoke",
+    "EndToken",         "EndTokens",        "GrantRoles",         "RevokeRoles",       "SetUserRoles",
+    "DeleteUser",       "DeleteCredential", "UndeleteCredential", "SuspendCredential", "ResumeCredential",
+    "UpdateCredential", "RegenerateSecret", "UpdateSettings",     "CreateCredential"};
 
 const char *call_name(enum call_kind kind)
 {
@@ -137,6 +137,17 @@ static ProtobufCMessage *make_of_credential(struct sim_call *call, char *client_
     }
     if (call->kind == CALL_UNDELETE) {
         REQUEST(Gatehouse__V1__UndeleteCredentialRequest, gatehouse__v1__undelete_credential_request__init);
+        request->client_id = client_id;
+        return &request->base;
+    }
+    if (call->kind == CALL_SUSPEND) {
+        REQUEST(Gatehouse__V1__SuspendCredentialRequest, gatehouse__v1__suspend_credential_request__init);
+        request->everywhere = call->is_everywhere;
+        request->client_id = client_id;
+        return &request->base;
+    }
+    if (call->kind == CALL_RESUME) {
+        REQUEST(Gatehouse__V1__ResumeCredentialRequest, gatehouse__v1__resume_credential_request__init);
         request->client_id = client_id;
         return &request->base;
     }
@@ -277,7 +288,7 @@ void call_asks_for_all(struct sim_call *call)
     static const bool can[CALL_KINDS] = {
         [CALL_REVOKE] = true,       [CALL_END_TOKEN] = true,  [CALL_END_TOKENS] = true,  [CALL_GRANT] = true,
         [CALL_REVOKE_ROLES] = true, [CALL_SET_USER] = true,   [CALL_DELETE_USER] = true, [CALL_DELETE] = true,
-        [CALL_EXPIRY] = true,       [CALL_REGENERATE] = true,
+        [CALL_EXPIRY] = true,       [CALL_REGENERATE] = true, [CALL_SUSPEND] = true,
     };
     call->is_everywhere = can[call->kind];
 }
@@ -290,7 +301,7 @@ void call_loses_patience(struct sim_call *call)
 struct sim_call *call_make(struct world *world, int process, enum call_kind kind, int token, int credential)
 {
     static const char *const identities[] = {"simulator", NULL};
-    if (!world->processes[process].is_up)
+    if (!world->processes[process].is_up || world->processes[process].is_stopping)
         return NULL;
     struct sim_call *call = calloc(1, sizeof *call);
     if (call == NULL)

@@ -106,6 +106,17 @@ struct state *cluster_fix(struct cluster *cluster)
     return cluster->newest;
 }
 
+struct state *cluster_fix_apart(struct cluster *cluster)
+{
+    struct state *state = calloc(1, sizeof *state);
+    if (state == NULL)
+        abort();
+    *state = (struct state){.users = 1, .is_apart = true};
+    open_handle(cluster, &state->own);
+    memory_file_copy(cluster->now.db, state->own.db);
+    return state;
+}
+
 /* Whoever still needs the state that is now, gets a copy of it before it changes. */
 static void part_from_newest(struct cluster *cluster)
 {
@@ -126,7 +137,7 @@ void cluster_release(struct cluster *cluster, struct state *state)
         return;
     if (state == cluster->newest)
         cluster->newest = NULL;
-    else if (cluster->spare_count < SPARES_MAX)
+    else if (!state->is_apart && cluster->spare_count < SPARES_MAX)
         cluster->spares[cluster->spare_count++] = state->own;
     else
         cluster->driver.disconnect(state->own.connection);
@@ -143,6 +154,41 @@ void cluster_go_back(struct cluster *cluster, enum cluster_copy copy)
     part_from_newest(cluster);
     cluster->history++;
     memory_file_copy(cluster->copies[copy].db, cluster->now.db);
+}
+
+/* Moving to another one */
+
+/* A connection knows its statements by their addresses, and a copy's are no more. */
+static void renew_handles(struct cluster *cluster)
+{
+    struct handle old = cluster->now;
+    open_handle(cluster, &cluster->now);
+    memory_file_copy(old.db, cluster->now.db);
+    cluster->driver.disconnect(old.connection);
+    while (cluster->spare_count > 0)
+        cluster->driver.disconnect(cluster->spares[--cluster->spare_count].connection);
+}
+
+enum status cluster_copy(struct cluster *from, struct cluster *to, struct copy_result *ret_result,
+                         char why[static STORE_WHY_MAX])
+{
+    const struct copy_options options = {.from = CLUSTER_FROM, .to = CLUSTER_TO, .schema = &records_schema};
+    cluster_open_for_copy(from, to);
+    enum status status = store_copy(&options, ret_result, why);
+    renew_handles(to);
+    return status;
+}
+
+void cluster_swap(struct cluster *cluster, struct cluster *other)
+{
+    struct handle now = cluster->now;
+    cluster->now = other->now;
+    other->now = now;
+    struct cluster_faults faults = cluster->faults;
+    cluster->faults = other->faults;
+    other->faults = faults;
+    cluster->history++;
+    other->history++;
 }
 
 static enum status read_number(const struct store_row *row, void *arg)
@@ -193,7 +239,7 @@ void cluster_read(struct cluster *cluster, struct state *state, struct job *job)
     job->status = STATUS_UNAVAILABLE;
     if (cluster->faults.reads_fail)
         return;
-    cluster->is_busy = true;
+    cluster->is_busy = !state->is_apart;
     (void)!transaction_read(connection, job, &has_begun);
     cluster->is_busy = false;
     cluster->driver.rollback(connection);

@@ -9,7 +9,8 @@
 #ifndef SIMULATE_CLUSTER_H
 #define SIMULATE_CLUSTER_H
 
-#include "store/store.h"
+#include "store/copy.h"
+#include "store/driver.h"
 
 struct cluster;
 
@@ -35,6 +36,12 @@ struct cluster_faults *cluster_faults(struct cluster *cluster);
 /* What a standby has received, or a backup holds; and the database becoming that. Reads under way fail then. */
 void cluster_keep(struct cluster *cluster, enum cluster_copy copy);
 void cluster_go_back(struct cluster *cluster, enum cluster_copy copy);
+
+/* `gatehouse admin copy` from the database to another one; what goes on at its processes meanwhile, goes on. */
+enum status cluster_copy(struct cluster *from, struct cluster *to, struct copy_result *ret_result,
+                         char why[static STORE_WHY_MAX]);
+/* Each becomes what the other was, with its faults. No store is connected to either. */
+void cluster_swap(struct cluster *cluster, struct cluster *other);
 
 /* How it is: the first column of the first row; `otherwise` where there is none. `sql` is a literal. */
 int64_t cluster_ask(struct cluster *cluster, const char *sql, const struct store_value *values, size_t count,

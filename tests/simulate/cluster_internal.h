@@ -20,6 +20,7 @@ struct handle {
 struct state {
     struct handle own; /* NULL: it is the newest */
     int users;
+    bool is_apart; /* a copy from the beginning, on a connection that nobody else gets */
 };
 
 struct cluster {
@@ -37,7 +38,13 @@ struct cluster {
     bool is_busy;
 };
 
+/* The addresses by which store_open finds these two from now on. */
+#define CLUSTER_FROM "simulated:from"
+#define CLUSTER_TO "simulated:to"
+void cluster_open_for_copy(struct cluster *from, struct cluster *to);
+
 struct state *cluster_fix(struct cluster *cluster);
+struct state *cluster_fix_apart(struct cluster *cluster); /* what goes on while it is read, goes on */
 void cluster_release(struct cluster *cluster, struct state *state);
 void cluster_write(struct cluster *cluster, struct job_list *jobs);
 void cluster_read(struct cluster *cluster, struct state *state, struct job *job);

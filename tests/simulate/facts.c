@@ -20,7 +20,7 @@ int64_t facts_idle_timeout(struct world *world)
 
 int64_t facts_expiry(struct world *world, const struct sim_credential *credential)
 {
-    return ASK(world, "SELECT expires FROM credential WHERE client_id = $1 AND deleted = 0", -1,
+    return ASK(world, "SELECT expires FROM credential WHERE client_id = $1 AND deleted = 0 AND suspended = 0", -1,
                store_text(credential->client_id));
 }
 

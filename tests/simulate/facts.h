@@ -8,7 +8,7 @@
 int64_t facts_idle_timeout(struct world *world);
 int64_t facts_revision(struct world *world);
 
-/* When it expires; 0: never; -1: there is no such credential, or it is deleted. */
+/* When it expires; 0: never; -1: there is no such credential, or it is deleted or suspended. */
 int64_t facts_expiry(struct world *world, const struct sim_credential *credential);
 bool facts_have_secret(struct world *world, const struct sim_credential *credential);
 

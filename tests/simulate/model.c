@@ -79,7 +79,7 @@ static bool was_quiet(const struct sim_call *call, const struct quiet *quiet, in
 static bool may_end(const struct sim_call *call)
 {
     return call->kind >= CALL_REVOKE && call->kind != CALL_SETTINGS && call->kind != CALL_EXPIRY &&
-           call->kind != CALL_UNDELETE && call->kind != CALL_CREATE;
+           call->kind != CALL_UNDELETE && call->kind != CALL_RESUME && call->kind != CALL_CREATE;
 }
 
 static bool is_in_scope(const struct sim_call *call, int token)
@@ -190,6 +190,8 @@ static void begin_change(struct world *world, struct sim_call *call)
         call->expires = facts_expiry(world, &model->credentials[call->credential]);
     if (call->kind == CALL_UNDELETE)
         model->credentials[call->credential].deleted = (struct ends){0};
+    if (call->kind == CALL_RESUME)
+        model->credentials[call->credential].suspended = (struct ends){0};
     for (int i = 0; i < model->credential_count; i++)
         if (call->kind >= CALL_GRANT && call->kind <= CALL_DELETE_USER && concerns(call, model, i) &&
             changes_roles(world, call, i))
@@ -254,6 +256,9 @@ static void check_active(struct world *world, struct sim_call *call, const struc
         world_fail(world, "token %d is active at %d, though process %d ended it, acknowledged at %llu, asked at %llu",
                    call->token, call->process->index, by, (unsigned long long)token->ends.by[by].acknowledged,
                    (unsigned long long)call->begun);
+    if (token->ended_everywhere != 0 && token->ended_everywhere < call->begun)
+        world_fail(world, "token %d is active at %d, though it was ended everywhere, acknowledged at %llu", call->token,
+                   call->process->index, (unsigned long long)token->ended_everywhere);
     check_roles(world, call, token);
     if (!call_has_one_clock(call))
         return;
@@ -297,7 +302,7 @@ static void note_use(struct world *world, const struct sim_call *call, struct si
         token->known[call->process->index] = max(token->known[call->process->index], call_earliest(call));
     /* Where others ask the same store: it would not have been answered if the store called the token idle so soon. */
     if (world->is_shared && call->was_right && call_has_one_clock(call) && call->failovers == model->failovers &&
-        was_quiet(call, &model->settings, call->quiet_settings)) {
+        !token->is_lost && was_quiet(call, &model->settings, call->quiet_settings)) {
         const struct settings settings = {.idle_timeout = facts_idle_timeout(world)};
         int64_t ends = call_earliest(call) + settings_store_margin(&settings, 0);
         token->stored = max(token->stored, ends - settings.idle_timeout);
@@ -393,6 +398,9 @@ static void end_issue(struct world *world, struct sim_call *call)
         if (forbids(&credential->deleted, call) >= 0)
             world_fail(world, "IssueToken at %d for credential %d, which was deleted", call->process->index,
                        call->credential);
+        if (forbids(&credential->suspended, call) >= 0)
+            world_fail(world, "IssueToken at %d for credential %d, which was suspended", call->process->index,
+                       call->credential);
         if (is_known && expiry > 0 && expiry <= call->clock)
             world_fail(world, "IssueToken at %d for credential %d, which has expired", call->process->index,
                        call->credential);
@@ -474,6 +482,9 @@ static void end_credential_change(struct world *world, struct sim_call *call)
         credential->deleted_at = world->time;
         if (was_alone(call))
             set_end(&credential->deleted, call);
+    } else if (call->kind == CALL_SUSPEND) {
+        if (was_alone(call))
+            set_end(&credential->suspended, call);
     } else if (call->kind == CALL_REGENERATE) {
         memcpy(credential->old_secret, credential->secret, sizeof credential->old_secret);
         memcpy(credential->secret, call->text, sizeof credential->secret);

@@ -78,7 +78,7 @@ struct sim_credential {
     char old_secret[64];
     bool is_owned;
     struct quiet quiet;
-    struct ends deleted;
+    struct ends deleted, suspended;
     int64_t deleted_at; /* last; 0: never */
     struct ends old_secret_ended;
 };

@@ -97,6 +97,7 @@ void model_go_back(struct world *world, enum cluster_copy copy)
         struct sim_credential *credential = &model->credentials[i];
         credential->quiet.since = world->time;
         go_back_ends(&credential->deleted, model->kept[copy]);
+        go_back_ends(&credential->suspended, model->kept[copy]);
         go_back_ends(&credential->old_secret_ended, model->kept[copy]);
     }
     /* What is under way may take effect yet. */

@@ -123,6 +123,10 @@ FAULTS = [
     Fault("W7: a replica does not look before its pong", 40, "in cache",
           [("services/api/watch_begin.c",
             "current_wait(watcher->watch->api, false, answer_ping, watcher)", "true")]),
+    # Of worlds that came later, with seeds beyond 2000.
+    Fault("a copy that was made while daemons were at work is started on", 2317, r"\bactive",
+          [("services/store/copy.c", "    if (identity.mark_len == 0)\n        return STATUS_OK;\n    snprintf(",
+            "    return STATUS_OK;\n    snprintf(")]),
 ]
 
 
@@ -171,14 +175,14 @@ class Tree:
         with open(os.path.join(self.copy, file), encoding="utf-8") as of:
             return of.read()
 
-    def simulate(self, seeds):
-        """The first seed with a violation, and what it is; None: there is none."""
-        command = [os.path.join(self.build, "tests/simulate/simulate"), "--first", "--seeds", seeds]
+    def simulate(self, first, last):
+        """The seeds with a violation, and what it is."""
+        command = [os.path.join(self.build, "tests/simulate/simulate"), "--seeds", f"{first}..{last}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        found = re.search(r"^seed (\d+): (.*)$", done.stdout, re.MULTILINE)
-        if done.returncode not in (0, 1) or (done.returncode == 1) != (found is not None):
+        found = re.findall(r"^seed (\d+): (.*)$", done.stdout, re.MULTILINE)
+        if done.returncode not in (0, 1) or (done.returncode == 1) != bool(found):
             raise SystemExit(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}")
-        return (int(found.group(1)), found.group(2)) if found else None
+        return [(int(seed), violation) for seed, violation in found]
 
 
 def break_it(tree, fault):
@@ -196,18 +200,16 @@ def break_it(tree, fault):
 
 def find(tree, fault):
     """Is it found, and called what it is? The seed that is named goes first."""
-    found = tree.simulate(f"{fault.seed}..{fault.seed}") or tree.simulate(f"1..{SEEDS}")
-    if found is None:
-        print(f"  NOT FOUND in {SEEDS} seeds")
-        return False
-    seed, violation = found
-    print(f"  seed {seed}: {violation}")
-    if seed != fault.seed:
-        print(f"  not by the seed that is named, {fault.seed}: write down {seed}")
-    if re.search(fault.says, violation) is None:
-        print(f"  which is not what was expected: {fault.says}")
-        return False
-    return True
+    for first, last in [(fault.seed, fault.seed)] + [(seed, seed + 49) for seed in range(1, SEEDS, 50)]:
+        for seed, violation in tree.simulate(first, last):
+            if re.search(fault.says, violation) is None:
+                continue
+            print(f"  seed {seed}: {violation}")
+            if seed != fault.seed:
+                print(f"  not by the seed that is named, {fault.seed}: write down {seed}")
+            return True
+    print(f"  NOT FOUND in {SEEDS} seeds, where it would be called {fault.says}")
+    return False
 
 
 def main():
@@ -216,9 +218,8 @@ def main():
     chosen = [fault for fault in FAULTS if not names or any(name in fault.name for name in names)]
     failed = [] if chosen else ["no fault has that name"]
     for seed in sorted({fault.seed for fault in chosen}):
-        found = tree.simulate(f"{seed}..{seed}")
-        if found is not None:
-            failed.append(f"the sources as they are: seed {seed}: {found[1]}")
+        for _, violation in tree.simulate(seed, seed):
+            failed.append(f"the sources as they are: seed {seed}: {violation}")
     for fault in chosen:
         began = time.monotonic()
         print(fault.name, flush=True)

@@ -74,14 +74,14 @@ static bool read_options(int count, char **words, struct options *options)
 }
 
 /* True: it went well. */
-static bool run(struct cluster *cluster, const struct options *options, uint64_t seed, uint64_t *ret_digest)
+static bool run(struct cluster *clusters[2], const struct options *options, uint64_t seed, uint64_t *ret_digest)
 {
     struct world *world = calloc(1, sizeof *world);
     if (world == NULL)
         abort();
     world->is_verbose = options->is_verbose;
     world->without = options->without;
-    steps_run(world, cluster, seed, options->steps);
+    steps_run(world, clusters[0], clusters[1], seed, options->steps);
     if (world->has_failed)
         printf("seed %" PRIu64 ": %s\n", seed, world->failure);
     bool is_well = !world->has_failed;
@@ -107,13 +107,13 @@ int main(int argc, char **argv)
     /* An error that is no answer (another history) is what was to be provoked. */
     log_configure(options.is_verbose ? LOG_LEVEL_INFO : (enum log_level)(LOG_LEVEL_ERROR + 1), false);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    struct cluster *cluster = cluster_new(yield);
+    struct cluster *clusters[2] = {cluster_new(yield), cluster_new(yield)};
     uint64_t failures = 0, digest = 0;
     for (uint64_t seed = options.from; seed <= options.to && !(options.is_first && failures > 0); seed++) {
         uint64_t first = 0, second = 0;
-        failures += !run(cluster, &options, seed, &first);
+        failures += !run(clusters, &options, seed, &first);
         if (options.is_twice) {
-            (void)run(cluster, &options, seed, &second);
+            (void)run(clusters, &options, seed, &second);
             if (first != second) {
                 printf("seed %" PRIu64 ": two runs differ\n", seed);
                 failures++;
@@ -121,7 +121,8 @@ int main(int argc, char **argv)
         }
         digest = (digest ^ first) * UINT64_C(0x100000001b3);
     }
-    cluster_free(cluster);
+    cluster_free(clusters[0]);
+    cluster_free(clusters[1]);
     printf("seeds %" PRIu64 "..%" PRIu64 ": %" PRIu64 " violations, digest %016" PRIx64 "\n", options.from, options.to,
            failures, digest);
     return failures == 0 ? 0 : 1;

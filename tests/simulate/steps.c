@@ -3,6 +3,8 @@
 
 #include "caches.h"
 #include "calls.h"
+#include "copies.h"
+#include "ending.h"
 #include "facts.h"
 #include "random.h"
 
@@ -42,6 +44,10 @@ enum step_kind {
     STEP_AHEAD,
     STEP_BEHIND,
     STEP_DATABASE_CLOCK,
+    STEP_STOP, /* from here on in wide worlds only */
+    STEP_COPY,
+    STEP_MOVE,
+    STEP_UNHEARD,
     STEP_KINDS
 };
 
@@ -64,7 +70,9 @@ static const struct {
     [STEP_BEHIND] = {"behind", 2, 20},   [STEP_DATABASE_CLOCK] = {"database-clock", 2, 10},
     [STEP_CACHE] = {"cache", 60, 50},    [STEP_CACHED] = {"ask-cache", 40, 100},
     [STEP_SERVE] = {"serve", 20, 95},    [STEP_FLUSH] = {"flush", 4, 50},
-    [STEP_OUTLIVE] = {"outlive", 2, 50},
+    [STEP_OUTLIVE] = {"outlive", 2, 50}, [STEP_STOP] = {"stop", 2, 40},
+    [STEP_COPY] = {"copy", 2, 30},       [STEP_MOVE] = {"move", 2, 30},
+    [STEP_UNHEARD] = {"unheard", 3, 75},
 };
 
 static int any_process(struct world *world)
@@ -138,16 +146,31 @@ static void create(struct world *world)
     begin(world, any_process(world), CALL_CREATE, -1, model->credential_count++);
 }
 
+/* Of those that are suspended, if any is: otherwise their tokens would be idle before they are resumed. */
+static int suspended_credential(const struct world *world)
+{
+    const struct model *model = &world->model;
+    for (int i = 0; i < model->credential_count; i++)
+        for (int j = 0; j < SIM_PROCESSES; j++)
+            if (model->credentials[i].suspended.by[j].is_set)
+                return i;
+    return -1;
+}
+
 static void change(struct world *world)
 {
     static const enum call_kind changes[] = {CALL_END_TOKENS, CALL_GRANT,    CALL_REVOKE_ROLES, CALL_REVOKE_ROLES,
                                              CALL_SET_USER,   CALL_SET_USER, CALL_DELETE_USER,  CALL_DELETE,
-                                             CALL_UNDELETE,   CALL_EXPIRY,   CALL_EXPIRY,       CALL_REGENERATE};
-    enum call_kind kind = changes[random_below(sizeof changes / sizeof changes[0])];
+                                             CALL_UNDELETE,   CALL_EXPIRY,   CALL_EXPIRY,       CALL_REGENERATE,
+                                             CALL_SUSPEND,    CALL_RESUME,   CALL_RESUME};
+    enum { NARROW = 12, WIDE = sizeof changes / sizeof changes[0] };
+    enum call_kind kind = changes[random_below(world->is_wide ? WIDE : NARROW)];
     bool is_of_user = kind == CALL_SET_USER || kind == CALL_DELETE_USER;
     int credential = is_of_user ? -1 : any_credential(world);
     if (credential < 0 && !is_of_user)
         return;
+    if (kind == CALL_RESUME && suspended_credential(world) >= 0)
+        credential = suspended_credential(world);
     struct sim_call *call = call_make(world, any_process(world), kind, -1, credential);
     if (call == NULL)
         return;
@@ -199,8 +222,20 @@ static void pass(struct world *world)
     }
 }
 
+/* Nothing is sooner wrong than what happens when a lease has just run out. */
+static void wait_for_lease(struct world *world)
+{
+    int64_t lease = world->processes[any_process(world)].lease, cache_lease = world->cache_lease;
+    const int64_t waits[] = {lease, lease + cache_lease, cache_lease, lease - lease / 100};
+    advance(world, waits[random_below(4)]);
+}
+
 static void wait_a_little(struct world *world)
 {
+    if (world->is_wide && random_chance(15)) {
+        wait_for_lease(world);
+        return;
+    }
     advance(world, random_chance(70) ? random_between(0, world->lease / 2) : random_between(0, 4 * world->lease));
 }
 
@@ -232,6 +267,13 @@ static void set_database_clock(struct world *world)
     world_set_database_offset(world, was_right ? any_offset() * (random_chance(50) ? 1 : -1) : 0);
 }
 
+/* By another lease, perhaps. */
+static void restart(struct world *world, struct process *process)
+{
+    process->lease = process->leases[world->is_wide ? random_below(2) : 0];
+    (void)!process_start(world, process);
+}
+
 /* Nothing runs for a month, then everything does. */
 static void rest(struct world *world)
 {
@@ -239,7 +281,7 @@ static void rest(struct world *world)
         process_crash(world, &world->processes[i]);
     advance(world, 31 * INT64_C(86400) * CLOCK_SECOND);
     for (int i = 0; i < world->process_count; i++)
-        (void)process_start(world, &world->processes[i]);
+        (void)!process_start(world, &world->processes[i]);
 }
 
 /* Faults of the database */
@@ -293,6 +335,67 @@ static void outlive(struct world *world)
     world_drain(world); /* what has waited for so long fails: the store has a limit */
     if (random_chance(50))
         heal(world);
+}
+
+/* One replica reads the log, and says nothing to the others for so long that they no longer count on it. */
+static void fall_silent(struct world *world)
+{
+    int silent = any_process(world);
+    for (int turn = 0; turn < 5; turn++) {
+        advance(world, 45 * CLOCK_SECOND);
+        for (int i = 0; i < world->process_count; i++) {
+            process_follow(world, &world->processes[i]);
+            if (i != silent)
+                process_round(world, &world->processes[i]);
+        }
+        world_drain(world);
+    }
+}
+
+static void look_everywhere(struct world *world, int token)
+{
+    for (int i = 0; i < world->process_count; i++) {
+        struct sim_call *call = call_make(world, i, CALL_LOOK, token, -1);
+        if (call != NULL)
+            call_begin(call);
+    }
+    for (int i = 0; i < 2 && world->caches != NULL; i++)
+        caches_ask(world->caches, token, any_process(world));
+    world_drain(world);
+}
+
+/* Everybody has just heard all, and knows a token; then it ends, and nobody hears of that until some lease has run out:
+ * the longest of any, or another. */
+static void end_unheard(struct world *world)
+{
+    int token = any_token(world), by = any_process(world);
+    if (token < 0)
+        return;
+    world_drain(world);
+    if (world->process_count > 1 && random_chance(30))
+        fall_silent(world);
+    for (int i = 0; i < world->process_count; i++)
+        process_follow(world, &world->processes[i]);
+    for (int i = 0; i < 3; i++) {
+        look_everywhere(world, token);
+        for (int j = 0; j < 20 && world->caches != NULL; j++)
+            caches_step(world->caches);
+    }
+    if (world->caches != NULL && random_chance(20))
+        caches_cut(world->caches);
+    struct sim_call *call = call_make(world, by, random_chance(50) ? CALL_REVOKE : CALL_END_TOKEN, token, -1);
+    if (call == NULL)
+        return;
+    if (random_chance(60))
+        call_asks_for_all(call);
+    call_begin(call);
+    for (int turn = 0; turn < 3; turn++) {
+        world_drain(world);
+        wait_for_lease(world);
+        caches_serve(&world->processes[by]);
+        world_drain(world);
+        look_everywhere(world, token);
+    }
 }
 
 /* While something else is under way: a question, or the end of an outage. */
@@ -357,7 +460,7 @@ static void take(struct world *world, enum step_kind kind)
         break;
     case STEP_START:
         if (!process->is_up)
-            (void)process_start(world, process);
+            restart(world, process);
         break;
     case STEP_OUTAGE:
         cluster_faults(world->cluster)->writes_fail = true;
@@ -390,6 +493,18 @@ static void take(struct world *world, enum step_kind kind)
     case STEP_SERVE:
         caches_serve(process);
         break;
+    case STEP_UNHEARD:
+        end_unheard(world);
+        break;
+    case STEP_STOP:
+        (void)process_stop(world, process);
+        break;
+    case STEP_COPY:
+        copies_make(world);
+        break;
+    case STEP_MOVE:
+        copies_move(world);
+        break;
     case STEP_REST:
         rest(world);
         break;
@@ -407,139 +522,39 @@ static void take(struct world *world, enum step_kind kind)
     }
 }
 
-/* The end: everything is well again, and everybody knows the same */
-
-static void start_all(struct world *world)
-{
-    heal(world);
-    world_set_database_offset(world, 0);
-    for (int i = 0; i < world->process_count; i++) {
-        world_set_offset(world, &world->processes[i], 0);
-        if (!world->processes[i].is_up && !process_start(world, &world->processes[i]))
-            world_fail(world, "%d cannot be started", i);
-    }
-}
-
-static void settle(struct world *world)
-{
-    world->is_settling = true;
-    world_drain(world);
-    for (int i = 0; i < 30 && world->calls != NULL; i++) { /* until what was to be obeyed everywhere is */
-        world_advance(world, CLOCK_SECOND);
-        for (int p = 0; p < world->process_count; p++)
-            caches_serve(&world->processes[p]);
-        world_drain(world);
-    }
-    world_advance(world, facts_idle_timeout(world) / 20 + 1); /* so that each use is worth a write */
-    for (int t = 0; t < world->model.token_count; t++)
-        for (int i = 0; i < world->process_count && world->model.tokens[t].is_lost; i++)
-            begin(world, i, CALL_USE, t, -1);
-    world_drain(world);
-    for (int turn = 0; turn < 2; turn++)
-        for (int i = 0; i < world->process_count; i++) {
-            process_follow(world, &world->processes[i]);
-            process_round(world, &world->processes[i]);
-            world_drain(world);
-        }
-    world_advance(world, world->lease);
-    for (int i = 0; i < world->process_count; i++)
-        process_follow(world, &world->processes[i]);
-    world_drain(world);
-}
-
-struct asking {
-    int answers[SIM_TOKENS]; /* of the process that was just started: 1 active, 0 not, -1 none */
-    bool is_first;
-};
-
-static void compare(struct sim_call *call)
-{
-    struct asking *asking = call->data;
-    int answer = call->status == STATUS_OK ? call->is_active : -1;
-    if (asking->is_first)
-        asking->answers[call->token] = answer;
-    else if (answer != asking->answers[call->token])
-        world_fail(call->world, "token %d is %s at %d, and a process that has just started says %s", call->token,
-                   answer == 1   ? "active"
-                   : answer == 0 ? "inactive"
-                                 : "unknown",
-                   call->process->index, asking->answers[call->token] == 1 ? "active" : "inactive");
-}
-
-static void ask_all(struct world *world, int process, struct asking *asking)
-{
-    for (int i = 0; i < world->model.token_count; i++) {
-        struct sim_call *call = call_make(world, process, CALL_LOOK, i, -1);
-        if (call == NULL)
-            continue;
-        call->data = asking;
-        call->then = compare;
-        call_begin(call);
-    }
-    world_drain(world);
-}
-
-static void compare_all(struct world *world)
-{
-    struct asking asking = {.is_first = true};
-    int fresh = world->process_count++; /* one more, for the comparison */
-    world->processes[fresh].offset = 0;
-    world->processes[fresh].lease = world->lease;
-    if (!process_start(world, &world->processes[fresh]))
-        world_fail(world, "a new process cannot be started");
-    ask_all(world, fresh, &asking);
-    asking.is_first = false;
-    for (int i = 0; i < fresh; i++)
-        ask_all(world, i, &asking);
-    process_crash(world, &world->processes[fresh]);
-    world->process_count--;
-}
-
-/* Some minutes in which clocks are right and the database is well: tokens that are used live. */
-static void live_on(struct world *world)
-{
-    for (int turn = 0; turn < 24; turn++) {
-        for (int i = 0; i < 3 * world->process_count; i++) {
-            process_round(world, &world->processes[i % world->process_count]);
-            world_drain(world);
-        }
-        world_advance(world, 45 * CLOCK_SECOND);
-        for (int c = 0; c < world->model.credential_count && turn % 5 == 0; c++)
-            if (world->model.credentials[c].is_made)
-                begin(world, any_process(world), CALL_ISSUE, -1, c);
-        for (int t = 0; t < world->model.token_count; t++)
-            begin(world, any_process(world), CALL_USE, t, -1);
-        world_drain(world);
-    }
-}
-
 static void choose(struct world *world, int weights[STEP_KINDS])
 {
     world->is_shared = random_chance(75);
     world->process_count = !world->is_shared ? 1 : random_chance(75) ? 2 : 3;
     world->is_strict = world->is_shared && random_chance(15);
     for (int i = 0; i < PROCESSES_MAX; i++) {
-        world->processes[i].lease = random_chance(80) ? CLOCK_SECOND : random_between(1, 60) * CLOCK_SECOND;
-        if (i < world->process_count && world->processes[i].lease > world->lease)
-            world->lease = world->processes[i].lease;
+        struct process *process = &world->processes[i];
+        for (int j = 0; j < (world->is_wide ? 2 : 1); j++) {
+            process->leases[j] = random_chance(80) ? CLOCK_SECOND : random_between(1, 60) * CLOCK_SECOND;
+            if (i < world->process_count && process->leases[j] > world->lease)
+                world->lease = process->leases[j];
+        }
+        process->lease = process->leases[0];
+        process->is_slow = world->is_wide && random_chance(20);
     }
     world->max_tokens = random_chance(40) ? 1 : 0;
     world->cache_lease = random_chance(50) ? CLOCK_SECOND : random_between(2, 10) * CLOCK_SECOND;
-    for (int i = 0; i < STEP_KINDS; i++)
+    for (int i = 0; i < (world->is_wide ? STEP_KINDS : STEP_STOP); i++)
         weights[i] = random_chance(kinds[i].percent) ? kinds[i].weight * (1 + random_below(3)) : 0;
     for (int i = 0; i < STEP_KINDS; i++)
         if (world->without != NULL && strstr(world->without, kinds[i].name) != NULL)
             weights[i] = 0;
 }
 
-void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int steps)
+void steps_run(struct world *world, struct cluster *cluster, struct cluster *other, uint64_t seed, int steps)
 {
-    int weights[STEP_KINDS], total = 0;
+    int weights[STEP_KINDS] = {0}, total = 0;
     random_seed(seed);
     world->seed = seed;
+    world->is_wide = seed > SIM_NARROW;
     choose(world, weights);
     world->intrude = intrude;
-    world_open(world, cluster);
+    world_open(world, cluster, other);
     if (world->is_shared && random_chance(20))
         cluster_faults(cluster)->unknown_percent = 10;
     for (int i = 0; i < STEP_KINDS; i++)
@@ -547,7 +562,7 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
     if (weights[STEP_CACHE] > 0)
         world->caches = caches_new(world);
     for (int i = 0; i < world->process_count; i++)
-        (void)process_start(world, &world->processes[i]);
+        (void)!process_start(world, &world->processes[i]);
     for (int i = 0; i < 2; i++) {
         create(world);
         world_drain(world);
@@ -560,15 +575,7 @@ void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int 
     }
     world->intrude = NULL;
     if (!world->has_failed)
-        start_all(world);
-    if (!world->has_failed)
-        settle(world);
-    if (!world->has_failed && world->right_since != 0) {
-        live_on(world);
-        settle(world);
-    }
-    if (!world->has_failed)
-        compare_all(world);
+        ending(world);
     world_close(world);
     caches_free(world->caches);
     world->caches = NULL;

@@ -6,6 +6,6 @@
 #include "world.h"
 
 /* A run of `steps` steps and the rest after it; world->has_failed says what came of it. */
-void steps_run(struct world *world, struct cluster *cluster, uint64_t seed, int steps);
+void steps_run(struct world *world, struct cluster *cluster, struct cluster *other, uint64_t seed, int steps);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { GROUP_MAX = 4, BATCH_MAX = 3, NESTED_MAX = 1000 };
 
@@ -13,14 +14,20 @@ struct read {
     struct read *next;
     struct state *state; /* fixed; NULL: not yet */
     int history;         /* in which it was fixed */
-    bool has_run;
+    bool is_running, has_run;
 };
+
+static bool can_go_on(const struct read *read)
+{
+    return read->has_run || (read->state != NULL && !read->is_running);
+}
 
 struct store {
     struct cluster *cluster;
     struct job_list writes, completions;
     struct read *reads;
     bool is_dead;
+    bool reads_apart;
     int nested;
 };
 
@@ -31,6 +38,24 @@ struct store *cluster_connect(struct cluster *cluster)
         abort();
     store->cluster = cluster;
     return store;
+}
+
+/* For a copy, which opens its stores itself. */
+static struct cluster *copied_from, *copied_to;
+
+void cluster_open_for_copy(struct cluster *from, struct cluster *to)
+{
+    copied_from = from;
+    copied_to = to;
+}
+
+enum status store_open(const struct store_options *options, struct store **ret_store, char why[256])
+{
+    bool is_source = strcmp(options->url, CLUSTER_FROM) == 0;
+    (void)why;
+    *ret_store = cluster_connect(is_source ? copied_from : copied_to);
+    (*ret_store)->reads_apart = is_source; /* its one transaction lasts, while others write */
+    return STATUS_OK;
 }
 
 static void append(struct job_list *to, struct job *job)
@@ -163,7 +188,7 @@ static bool fix_some(struct store *store)
     for (struct read *read = store->reads; read != NULL && count > 0; read = read->next) {
         if (read->state != NULL || read->has_run)
             continue;
-        read->state = cluster_fix(store->cluster);
+        read->state = (store->reads_apart ? cluster_fix_apart : cluster_fix)(store->cluster);
         read->history = store->cluster->history;
         has_fixed = true;
         count--;
@@ -177,6 +202,7 @@ static void run_read(struct store *store, struct read *read)
 {
     bool is_wanted = job_is_waited_for(&read->job);
     read->job.waits = NULL;
+    read->is_running = true;
     if (!is_wanted)
         ; /* its status says so */
     else if (read->history == store->cluster->history)
@@ -193,16 +219,16 @@ static bool go_on_with_one(struct store *store)
 {
     int count = 0;
     for (struct read *read = store->reads; read != NULL; read = read->next)
-        count += read->state != NULL || read->has_run;
+        count += can_go_on(read);
     if (count == 0)
         return false;
     struct read **link = &store->reads;
     int chosen = random_below(count);
-    while ((*link)->state == NULL && !(*link)->has_run)
+    while (!can_go_on(*link))
         link = &(*link)->next;
     for (; chosen > 0; chosen--) {
         link = &(*link)->next;
-        while ((*link)->state == NULL && !(*link)->has_run)
+        while (!can_go_on(*link))
             link = &(*link)->next;
     }
     struct read *read = *link;

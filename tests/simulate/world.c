@@ -7,6 +7,7 @@
 
 #include "domain/flush.h"
 #include "memory/token_table.h"
+#include "store/copy.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -17,15 +18,18 @@
 /* Some minutes: what it takes a clock to settle, and the flusher to come round to what is rarely done. */
 #define RECOVERY (CLOCK_SETTLES + 90 * CLOCK_SECOND)
 #define START (INT64_C(1800000000) * CLOCK_SECOND)
+#define CRASH_WAIT (60 * CLOCK_SECOND) /* longer than anything waits for leases */
 enum { DEPTH_MAX = 2, YIELD_PERCENT = 25, INTRUDE_PERCENT = 20 };
 
 static struct world *current; /* the linker's wraps below know no other way to it */
 
-void world_open(struct world *world, struct cluster *cluster)
+void world_open(struct world *world, struct cluster *cluster, struct cluster *other)
 {
     world->cluster = cluster;
+    world->other = other;
     world->time = START;
     cluster_reset(cluster, world->is_shared);
+    cluster_reset(other, world->is_shared);
     world->database_time = START;
     cluster_set_clock(cluster, &world->database_time);
     for (int i = 0; i < PROCESSES_MAX; i++)
@@ -75,9 +79,14 @@ void world_advance(struct world *world, int64_t microseconds)
 {
     world->time += microseconds;
     world->database_time += microseconds;
-    for (int i = 0; i < world->process_count; i++)
-        if (world->processes[i].is_up)
-            clock_advance(world->processes[i].clock, microseconds);
+    for (int i = 0; i < world->process_count; i++) {
+        const struct process *process = &world->processes[i];
+        int64_t missed = process->is_slow ? microseconds / 100 : 0;
+        if (!process->is_up)
+            continue;
+        clock_advance(process->clock, microseconds - missed);
+        clock_step(process->clock, missed); /* somebody sets the wall clock right all the time */
+    }
 }
 
 void world_set_offset(struct world *world, struct process *process, int64_t offset)
@@ -249,12 +258,14 @@ static struct clock *make_clock(struct world *world, int64_t wall)
     return clock;
 }
 
-bool process_start(struct world *world, struct process *process)
+/* As services/local.c does it. */
+static enum status open_domain(struct world *world, struct process *process)
 {
-    static const char *const identities[] = {"simulator", NULL};
-    process->store = cluster_connect(world->cluster);
-    process->clock = make_clock(world, world->time + process->offset);
-    struct domain_options options = {
+    char why[STORE_WHY_MAX] = "";
+    bool was_copy = false;
+    if (world->is_wide)
+        TRY(copy_claim(process->store, &was_copy, why));
+    const struct domain_options options = {
         .store = process->store,
         .clock = process->clock,
         .max_tokens_in_memory = world->max_tokens,
@@ -262,22 +273,39 @@ bool process_start(struct world *world, struct process *process)
         .lease_ms = process->lease / 1000,
         .cache_lease_ms = world->cache_lease / 1000,
         .is_strict = world->is_strict,
+        .begins_history = was_copy,
     };
+    return domain_open(&options, &process->domain);
+}
+
+/* What was the last copy is none any more: nobody would start on it. */
+static void copy_is_outdated(struct world *world)
+{
+    if (world->copied == COPY_LAST)
+        world->copied = COPY_NONE;
+}
+
+enum status process_start(struct world *world, struct process *process)
+{
+    static const char *const identities[] = {"simulator", NULL};
+    process->store = cluster_connect(world->cluster);
+    process->clock = make_clock(world, world->time + process->offset);
     process->started = ++world->order;
-    enum status status = domain_open(&options, &process->domain);
+    enum status status = open_domain(world, process);
     world_say(world, "%d starts: %s", process->index, status_name(status));
     if (status != STATUS_OK) {
         store_close(process->store);
         clock_free(process->clock);
-        return false;
+        return status;
     }
     process->api = api_new(&(struct api_options){
         .domain = process->domain, .introspect_identities = identities, .admin_identities = identities});
     process->is_up = true;
+    copy_is_outdated(world);
     process->incarnation++;
     if (world->right_since != 0) /* it has yet to find out what its clock is worth */
         world->right_since = world->time;
-    return true;
+    return STATUS_OK;
 }
 
 void process_crash(struct world *world, struct process *process)
@@ -289,12 +317,34 @@ void process_crash(struct world *world, struct process *process)
         call->is_dropped |= call->process == process;
     store_crash(process->store);
     process->is_up = false;
-    caches_lose(world, process);
+    caches_lose(world, process, CRASH_WAIT);
     api_free(process->api);
     domain_close(process->domain);
     store_close(process->store);
     clock_free(process->clock);
     model_crash(world, process->index);
+}
+
+bool process_stop(struct world *world, struct process *process)
+{
+    if (!process->is_up)
+        return true;
+    world_drain(world);
+    for (const struct sim_call *call = world->calls; call != NULL; call = call->next)
+        if (call->process == process)
+            return false;
+    world_say(world, "%d stops", process->index);
+    process->is_stopping = true;
+    caches_lose(world, process, 0);
+    api_free(process->api);
+    domain_close(process->domain);
+    while (store_step(process->store))
+        ;
+    process->is_stopping = process->is_up = false;
+    store_close(process->store);
+    clock_free(process->clock);
+    model_crash(world, process->index); /* what it has stored at last, nobody was told */
+    return true;
 }
 
 void process_follow(struct world *world, struct process *process)
@@ -365,6 +415,7 @@ void world_go_back(struct world *world, enum cluster_copy copy)
 {
     world_say(world, "copy %d becomes the database", copy);
     cluster_go_back(world->cluster, copy);
+    copy_is_outdated(world);
     world->order++;
     model_go_back(world, copy);
 }

@@ -13,12 +13,15 @@
 #include "base/clock.h"
 #include "call/call.h"
 
-enum { PROCESSES_MAX = SIM_PROCESSES };
+enum { PROCESSES_MAX = SIM_PROCESSES, SIM_NARROW = 2000 };
 
 struct process {
     int index;
-    int64_t lease; /* its own setting */
+    int64_t lease;     /* its own setting */
+    int64_t leases[2]; /* … now, and after the next restart */
+    bool is_slow;      /* its clocks, by a hundredth (W9) */
     bool is_up;
+    bool is_stopping; /* and takes no more calls */
     int incarnation;
     uint64_t started; /* in the order of all that happens */
     int64_t offset;   /* by which its wall clock is wrong */
@@ -41,13 +44,15 @@ struct world {
     const char *without; /* names of steps that are not taken; NULL: none */
     int process_count;
     bool is_shared, is_strict;
+    bool is_wide;        /* with all that came later: the seeds up to SIM_NARROW keep the world that they had */
     bool is_settling;    /* nobody leaves any more */
     int64_t lease;       /* the longest of any */
     int64_t cache_lease; /* the longest that is granted */
     size_t max_tokens;
     void (*intrude)(struct world *world); /* begins a call while another is held up */
 
-    struct cluster *cluster;
+    struct cluster *cluster, *other;                  /* other: to which it may be copied */
+    enum { COPY_NONE, COPY_FIRST, COPY_LAST } copied; /* last: or so it may be; then nobody has served since */
     struct process processes[PROCESSES_MAX];
     struct sim_call *calls; /* under way */
     struct caches *caches;  /* NULL: the run has none */
@@ -64,12 +69,14 @@ struct world {
     char failure[400];
 };
 
-void world_open(struct world *world, struct cluster *cluster);
+void world_open(struct world *world, struct cluster *cluster, struct cluster *other);
 void world_close(struct world *world);
 
-/* True: it runs now. */
-bool process_start(struct world *world, struct process *process);
+/* STATUS_OK: it runs now. */
+enum status process_start(struct world *world, struct process *process);
 void process_crash(struct world *world, struct process *process);
+/* As an operator stops it. False: somebody waits for it still, and it goes on. */
+bool process_stop(struct world *world, struct process *process);
 
 /* The domain's own threads, one turn of each. */
 void process_follow(struct world *world, struct process *process);

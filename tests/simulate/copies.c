@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "copies.h"
+
+#include "random.h"
+
+#include "store/copy.h"
+
+#define SAID_LATELY (100 * CLOCK_SECOND) /* each says that it is there every ten seconds */
+
+/* What a copy goes by. A process whose last word is older than it ever is would be taken for gone. */
+static bool have_all_said(struct world *world)
+{
+    int64_t up = 0;
+    for (int i = 0; i < world->process_count; i++)
+        up += world->processes[i].is_up;
+    struct store_value since = store_int(world->database_time - SAID_LATELY);
+    return cluster_ask(world->cluster, "SELECT count(*) FROM process WHERE lease > 0 AND seen > $1", &since, 1, 0) >=
+           up;
+}
+
+void copies_make(struct world *world)
+{
+    struct copy_result result;
+    char why[STORE_WHY_MAX] = "";
+    if (!world->is_shared)
+        return;
+    for (int i = 0; i < world->process_count; i++)
+        process_round(world, &world->processes[i]);
+    world_drain(world);
+    if (!have_all_said(world))
+        return;
+    world_say(world, "it is copied");
+    enum status status = cluster_copy(world->cluster, world->other, &result, why);
+    world_say(world, "it was copied: %s%s%s", status_name(status), result.is_source_used ? ", at work" : "", why);
+    if (status == STATUS_FAILED_PRECONDITION)
+        world_fail(world, "it cannot be copied: %s", why);
+    world->copied = status == STATUS_OK && result.is_source_used ? COPY_FIRST : COPY_LAST;
+}
+
+static void stop_all(struct world *world)
+{
+    for (int i = 0; i < world->process_count; i++)
+        if (random_chance(20) || !process_stop(world, &world->processes[i]))
+            process_crash(world, &world->processes[i]);
+}
+
+/* STATUS_FAILED_PRECONDITION: they refuse. */
+static enum status start_all(struct world *world)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < world->process_count && status != STATUS_FAILED_PRECONDITION; i++)
+        status = process_start(world, &world->processes[i]);
+    return status;
+}
+
+void copies_move(struct world *world)
+{
+    if (!world->is_shared)
+        return;
+    stop_all(world);
+    if (random_chance(30)) /* until those that were killed are known to be gone */
+        world_advance(world, COPY_PROCESS_GONE);
+    if (random_chance(70))
+        copies_make(world);
+    if (world->copied != COPY_NONE) {
+        world_say(world, "the copy becomes the database");
+        cluster_swap(world->cluster, world->other);
+        if (start_all(world) != STATUS_FAILED_PRECONDITION) {
+            cluster_reset(world->other, true);
+            world->copied = COPY_NONE;
+            return;
+        }
+        world_say(world, "the copy is refused");
+        cluster_swap(world->cluster, world->other);
+    }
+    (void)!start_all(world);
+}
