@@ -220,14 +220,14 @@ static void check_right(struct watcher *watcher)
 void watcher_serve(struct watcher *watcher)
 {
     const struct call_stream *stream = watcher->call->stream;
-    bool reads = false, checks = false;
+    bool reads = false, checks = false, is_told_all = false;
     pthread_mutex_lock(&watcher->lock);
     bool is_served = watcher->has_begun && !watcher->is_over;
-    while (is_served && stream->has_room(watcher->call) && tell_more(watcher))
-        ;
-    /* W7: behind every event and reset up to where the process was when the ping came in. */
-    if (is_served && watcher->has_ping && watcher->cursor.revision >= watcher->ping_target &&
-        stream->has_room(watcher->call)) {
+    while (is_served && !is_told_all && stream->has_room(watcher->call))
+        is_told_all = !tell_more(watcher);
+    /* W7: behind every event and reset up to where the process was when the ping came in. Not while something is left
+     * to be told, whatever the numbers say: those of another history are others. */
+    if (is_told_all && watcher->has_ping && watcher->cursor.revision >= watcher->ping_target) {
         tell_pong(watcher);
         reads = true;
     }
