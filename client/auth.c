@@ -35,6 +35,7 @@ enum gatehouse_status gatehouse_check(struct gatehouse *gatehouse, struct gateho
     struct gatehouse_call own;
     request.token = (char *)(uintptr_t)check->token;
     request.api = (char *)(uintptr_t)(check->api != NULL ? check->api : "");
+    request.peer = (char *)(uintptr_t)(check->peer != NULL ? check->peer : "");
     request.n_required_roles = check->required_count;
     request.required_roles = (char **)(uintptr_t)check->required_roles;
     check->is_active = check->is_allowed = 0;

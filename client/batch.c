@@ -92,6 +92,7 @@ static Gatehouse__V1__IntrospectRequest alone(const Gatehouse__V1__BatchIntrospe
     request.use_count = entry->use_count;
     request.used_ago = entry->used_ago;
     request.min_position = entry->min_position;
+    request.peer = entry->peer;
     return request;
 }
 

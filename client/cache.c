@@ -67,7 +67,7 @@ static bool has_texts(const Gatehouse__V1__IntrospectRequest *request)
         if (request->required_roles[i] == NULL)
             return false;
     return request->token != NULL && request->api != NULL && request->client_id != NULL &&
-           request->client_secret != NULL;
+           request->client_secret != NULL && request->peer != NULL;
 }
 
 /* Whoever calls by another right than the connection's is judged by the server, and so is what has more to say than
@@ -144,6 +144,17 @@ static struct use_count *ask_first(struct cache *cache, struct entry *entry,
     return gatehouse_uses_add(cache->uses, &entry->uses, request, is_allowed);
 }
 
+/* By the server's own rule. What comes from outside the networks, or from no address, is for the server to refuse. */
+static bool is_within(const struct entry *entry, const char *peer)
+{
+    struct source source = {.kind = SOURCE_ADDRESS};
+    if (*peer == '\0')
+        return true;
+    if (!address_parse_with_port(peer, strlen(peer), &source.address) || entry->has_unknown_network)
+        return false;
+    return source_judge(&entry->sources, &source) == SOURCE_WITHIN;
+}
+
 /* Inside the epoch. A use for which there is no room makes the hit a call. */
 static bool find(struct cache *cache, const struct memory_key *key, const Gatehouse__V1__IntrospectRequest *request,
                  struct hit *ret_hit, bool *ret_is_allowed, bool *ret_must_wake)
@@ -151,6 +162,8 @@ static bool find(struct cache *cache, const struct memory_key *key, const Gateho
     if (!gatehouse_memory_find(cache->memory, key, request->min_position, ret_hit))
         return false;
     struct entry *entry = ret_hit->entry;
+    if (!is_within(entry, request->peer))
+        return false;
     struct use_count *count = gatehouse_uses_find(&entry->uses, request);
     if (count == NULL)
         count = ask_first(cache, entry, request);

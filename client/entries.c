@@ -84,7 +84,20 @@ static void entry_give_back(struct use_counts *uses)
 {
     struct entry *entry = (struct entry *)((char *)uses - offsetof(struct entry, uses));
     gatehouse_answer_release(entry->answer);
+    free(entry->sources.networks);
     gatehouse_pool_give(entry->owner->pool, entry);
+}
+
+static void take_networks(struct entry *entry, const Gatehouse__V1__IntrospectResponse *response)
+{
+    if (response->n_networks == 0)
+        return;
+    entry->sources.networks = must(calloc(response->n_networks, sizeof *entry->sources.networks));
+    for (size_t i = 0; i < response->n_networks; i++)
+        if (network_parse(response->networks[i], &entry->sources.networks[entry->sources.count]))
+            entry->sources.count++;
+        else
+            entry->has_unknown_network = true;
 }
 
 struct entry *gatehouse_entry_new(struct entries *entries, const Gatehouse__V1__IntrospectResponse *response)
@@ -93,6 +106,7 @@ struct entry *gatehouse_entry_new(struct entries *entries, const Gatehouse__V1__
     entry->answer = answer_new(response);
     entry->owner = entries;
     entry->uses.give_back = entry_give_back;
+    take_networks(entry, response);
     strncpy(entry->client_id, response->client_id, sizeof entry->client_id - 1);
     return entry;
 }

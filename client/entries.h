@@ -7,6 +7,7 @@
 #define ENTRIES_H
 
 #include "memory.h"
+#include "rules/source.h"
 #include "uses.h"
 
 #define uthash_fatal(message) abort()
@@ -34,6 +35,8 @@ struct entry {
     char client_id[ENTRY_CLIENT_ID_SIZE];
     int64_t until;
     struct answer *answer;
+    struct source_rule sources; /* from where the token may be used */
+    bool has_unknown_network;   /* one that cannot be read: perhaps of a newer server */
     struct entries *owner;
     struct position position;
     int64_t sent;

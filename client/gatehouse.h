@@ -140,10 +140,12 @@ struct gatehouse_check {
     size_t required_count;
 
     /* Set by the library with GATEHOUSE_OK. */
-    int is_active;         /* is the token live? */
-    int is_allowed;        /* and does it carry every one of the roles? */
-    char client_id[65];    /* the credential that it was issued to; "" of one that is not live */
-    uintptr_t reserved[4]; /* zero */
+    int is_active;      /* is the token live? */
+    int is_allowed;     /* and does it carry every one of the roles? */
+    char client_id[65]; /* the credential that it was issued to; "" of one that is not live */
+
+    const char *peer;      /* set by the caller, too: as of IntrospectRequest; NULL: not known */
+    uintptr_t reserved[3]; /* zero */
 };
 
 /* The answer is in *check. Any other status: nobody could be asked, and it says neither yes nor no; call->message says

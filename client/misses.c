@@ -70,8 +70,8 @@ void gatehouse_misses_learn(struct memory *memory, const struct memory_key *key,
 {
     if (response->active)
         gatehouse_memory_keep(memory, key, response, sent);
-    else
-        gatehouse_memory_remove(memory, key, false);
+    else if (response->refusal == GATEHOUSE__V1__USE_REFUSAL__USE_REFUSAL_UNSPECIFIED)
+        gatehouse_memory_remove(memory, key, false); /* else it lives, and this use of it was refused */
 }
 
 uint64_t gatehouse_misses_batched(const struct misses *misses)
@@ -199,6 +199,7 @@ static void send_batch(struct miss *group)
         entry->n_required_roles = asked->n_required_roles;
         entry->required_roles = asked->required_roles;
         entry->no_touch = asked->no_touch;
+        entry->peer = asked->peer;
         batch->pointers[request.n_requests++] = entry;
         miss->call->is_from_memory = 0;
         miss->sent = gatehouse_cache_clock();

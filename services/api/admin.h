@@ -146,6 +146,9 @@ const char *admin_read_labels(struct admin_call *admin, size_t count, Gatehouse_
 Gatehouse__V1__Credential__LabelsEntry **admin_labels(struct admin_call *admin, const char *labels, size_t *ret_count);
 void admin_tell_labels(struct admin_call *admin, const char *before, const char *after);
 
+/* Fails with OLDER_SERVER where a program serves beside this one that knows neither suspension nor networks. */
+enum status admin_check_programs(struct admin_call *admin);
+
 /* LAST_ADMINISTRATOR, if the work leaves none. */
 enum status admin_keep_administrator(struct admin_call *admin);
 

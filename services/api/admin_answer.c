@@ -95,6 +95,22 @@ static Gatehouse__V1__CredentialStatus status_of(const struct credential *creden
     return GATEHOUSE__V1__CREDENTIAL_STATUS__CREDENTIAL_STATUS_ACTIVE;
 }
 
+static Gatehouse__V1__SourceAddresses *make_addresses(struct admin_call *admin, const struct source_rule *sources)
+{
+    if (sources->count == 0)
+        return NULL;
+    Gatehouse__V1__SourceAddresses *message = arena_new(&admin->arena, Gatehouse__V1__SourceAddresses);
+    gatehouse__v1__source_addresses__init(message);
+    message->n_networks = (size_t)sources->count;
+    message->networks = arena_array(&admin->arena, char *, message->n_networks);
+    for (size_t i = 0; i < message->n_networks; i++) {
+        message->networks[i] = arena_alloc(&admin->arena, NETWORK_TEXT_MAX);
+        network_format(&sources->networks[i], message->networks[i]);
+    }
+    message->observe_only = sources->is_observed;
+    return message;
+}
+
 static void add_roles(struct admin_call *admin, const struct credential *credential, Gatehouse__V1__Credential *message)
 {
     message->n_roles = (size_t)credential->grant_count;
@@ -124,6 +140,8 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     message->contact = arena_text(&admin->arena, credential->contact);
     message->labels = admin_labels(admin, credential->labels, &message->n_labels);
     message->limits = admin_limits(admin, credential);
+    message->addresses = make_addresses(admin, &credential->sources);
+    message->last_use_from = arena_text(&admin->arena, credential->last_from);
     struct settings settings = memory_settings(admin->calling.api->domain->memory);
     if (credential->deleted != 0)
         message->purge_time = admin_time(admin, credential->deleted + settings.deletion_retention);

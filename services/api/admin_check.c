@@ -3,6 +3,7 @@
 #include "api/admin.h"
 #include "contract/json_special.h"
 #include "domain/administrator.h"
+#include "records/process.h"
 #include "records/request.h"
 
 #include <inttypes.h>
@@ -79,6 +80,16 @@ enum status admin_keep_administrator(struct admin_call *admin)
         return call_fail(admin_fails(admin), status, "LAST_ADMINISTRATOR",
                          "after this nobody could get in with the role %s, or not for another day", ROLE_USER_MANAGER);
     return status;
+}
+
+enum status admin_check_programs(struct admin_call *admin)
+{
+    int64_t program = 0;
+    TRY(process_row_oldest(admin->work.tx, &program));
+    if (program < PROCESS_KNOWS_SUSPENSION)
+        return call_fail(admin_fails(admin), STATUS_FAILED_PRECONDITION, "OLDER_SERVER",
+                         "a server of an older version uses the database, which would serve what this refuses");
+    return STATUS_OK;
 }
 
 bool admin_mask_has(const Google__Protobuf__FieldMask *mask, const char *field)

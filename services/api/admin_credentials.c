@@ -3,12 +3,70 @@
 #include "api/admin.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static enum status name_taken(struct admin_call *admin, enum status status)
 {
     if (status == STATUS_ALREADY_EXISTS)
         return call_fail(admin_fails(admin), status, "NAME_TAKEN", "another credential has this name");
     return status;
+}
+
+/* Nobody is to lock himself out by a slip. */
+static enum status check_own_address(struct admin_call *admin, const struct credential *credential)
+{
+    const struct caller *caller = &admin->calling.caller;
+    struct source source = source_of(admin->calling.call->peer);
+    if (!caller->has_token || strcmp(caller->name, credential->client_id) != 0 ||
+        source_judge(&credential->sources, &source) != SOURCE_REFUSED)
+        return STATUS_OK;
+    return call_fail(admin_fails(admin), STATUS_FAILED_PRECONDITION, "OWN_ADDRESS",
+                     "after this you could not call any more: your address is in none of the networks");
+}
+
+static enum status read_network(struct admin_call *admin, const char *text, struct network *ret_network)
+{
+    static const char field[] = "credential.addresses.networks";
+    char meant[NETWORK_TEXT_MAX];
+    switch (network_read(text, ret_network)) {
+    case NETWORK_IS_ONE:
+        break;
+    case NETWORK_HAS_HOST_BITS:
+        network_format(ret_network, meant);
+        return call_fail_field(admin_fails(admin), field, "INVALID_FIELD",
+                               "%s has bits behind its length; the network is %s, the address alone %.*s", text, meant,
+                               (int)strcspn(text, "/"), text);
+    case NETWORK_IS_NONE:
+        return call_fail_field(admin_fails(admin), field, "INVALID_FIELD", "%s is neither a network nor an IP address",
+                               text);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_addresses(struct admin_call *admin, const Gatehouse__V1__SourceAddresses *wanted,
+                                  struct source_rule *ret_sources)
+{
+    *ret_sources = (struct source_rule){.count = 0};
+    if (wanted == NULL)
+        return STATUS_OK;
+    if (wanted->observe_only && wanted->n_networks == 0)
+        return call_fail_field(admin_fails(admin), "credential.addresses.observe_only", "INVALID_FIELD",
+                               "there are no networks to be observed");
+    ret_sources->networks = arena_array(&admin->arena, struct network, wanted->n_networks);
+    for (size_t i = 0; i < wanted->n_networks; i++)
+        TRY(read_network(admin, wanted->networks[i], &ret_sources->networks[i]));
+    ret_sources->count = source_tidy(ret_sources->networks, (int)wanted->n_networks);
+    ret_sources->is_observed = wanted->observe_only;
+    return ret_sources->count == 0 || ret_sources->is_observed ? STATUS_OK : admin_check_programs(admin);
+}
+
+static const char *addresses_text(struct admin_call *admin, const struct source_rule *sources)
+{
+    char networks[SOURCE_TEXT_MAX];
+    source_format(sources, networks);
+    return sources->count == 0
+               ? "anywhere"
+               : arena_format(&admin->arena, "%s%s", networks, sources->is_observed ? " (observed)" : "");
 }
 
 static enum status read_new(struct admin_call *admin, const Gatehouse__V1__CreateCredentialRequest *request,
@@ -26,7 +84,8 @@ static enum status read_new(struct admin_call *admin, const Gatehouse__V1__Creat
     credential->contact = wanted->contact;
     credential->labels = admin_read_labels(admin, wanted->n_labels, wanted->labels);
     TRY(admin_read_limits(admin, wanted->limits, &credential->limits));
-    return admin_check_limits(admin, &credential->limits);
+    TRY(admin_check_limits(admin, &credential->limits));
+    return read_addresses(admin, wanted->addresses, &credential->sources);
 }
 
 enum status create_credential(struct admin_call *admin)
@@ -50,6 +109,7 @@ enum status create_credential(struct admin_call *admin)
     admin_tell_text(admin, "contact", "", credential->contact);
     admin_tell_labels(admin, "", credential->labels);
     admin_tell_limits(admin, &credential->limits_stored, &credential->limits);
+    admin_tell(admin, "addresses", "anywhere", addresses_text(admin, &credential->sources));
     response->credential = admin_credential(admin, credential);
     if (!admin->is_dry) {
         response->secret_key = secret;
@@ -89,10 +149,14 @@ static enum status read_update(struct admin_call *admin, const Gatehouse__V1__Up
         if (wanted->expire_time != NULL && credential->expires == 0) /* 1970 is in the past; 0 would mean never */
             credential->expires = 1;
     }
-    if (!admin_mask_has(request->update_mask, "limits"))
+    if (admin_mask_has(request->update_mask, "limits")) {
+        TRY(admin_read_limits(admin, wanted->limits, &credential->limits));
+        TRY(admin_check_limits(admin, &credential->limits));
+    }
+    if (!admin_mask_has(request->update_mask, "addresses"))
         return STATUS_OK;
-    TRY(admin_read_limits(admin, wanted->limits, &credential->limits));
-    return admin_check_limits(admin, &credential->limits);
+    TRY(read_addresses(admin, wanted->addresses, &credential->sources));
+    return check_own_address(admin, credential);
 }
 
 enum status update_credential(struct admin_call *admin)
@@ -112,6 +176,7 @@ enum status update_credential(struct admin_call *admin)
     admin_tell_text(admin, "contact", before.contact, credential->contact);
     admin_tell_labels(admin, before.labels, credential->labels);
     admin_tell_limits(admin, &before.limits, &credential->limits);
+    admin_tell(admin, "addresses", addresses_text(admin, &before.sources), addresses_text(admin, &credential->sources));
     if (admin->detail[0] != '\0')
         TRY(name_taken(admin, credential_update(&admin->work, credential)));
     TRY(admin_keep_administrator(admin));

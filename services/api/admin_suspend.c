@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CredentialAdmin: suspending a credential, and resuming it. */
 #include "api/admin.h"
-#include "records/process.h"
 
 #include <string.h>
 
@@ -12,16 +11,11 @@ static const char *state_text(const struct credential *credential)
 
 static enum status check_suspension(struct admin_call *admin, const struct credential *credential)
 {
-    int64_t program = 0;
     struct call *call = admin_fails(admin);
     if (strcmp(admin->work.actor, credential->client_id) == 0)
         return call_fail(call, STATUS_FAILED_PRECONDITION, "OWN_CREDENTIAL",
                          "a credential cannot suspend itself; another administrator can");
-    TRY(process_row_oldest(admin->work.tx, &program));
-    if (program < PROCESS_KNOWS_SUSPENSION)
-        return call_fail(call, STATUS_FAILED_PRECONDITION, "OLDER_SERVER",
-                         "a server of an older version uses the database, which would serve what is suspended");
-    return STATUS_OK;
+    return admin_check_programs(admin);
 }
 
 enum status suspend_credential(struct admin_call *admin)

@@ -20,6 +20,7 @@ struct introspect_answer {
     Gatehouse__V1__EntryError error;
     char *missing[REQUIRED_MAX];
     char *roles[ROLES_MAX];
+    char **networks; /* freed when it is sent */
 };
 
 /* What is asked of one token, alone or in a batch. */
@@ -31,6 +32,7 @@ struct asked {
     int32_t use_count;
     const Google__Protobuf__Duration *used_ago;
     const Gatehouse__V1__Position *min_position;
+    const char *peer;
 };
 
 /* The two messages have these fields by the same names. */
@@ -39,7 +41,7 @@ struct asked {
     { \
         (request)->token, (request)->api, (request)->n_required_roles, (request)->required_roles, \
             !(request)->no_touch, (request)->use_count == 0 ? 1 : (request)->use_count, (request)->used_ago, \
-            (request)->min_position \
+            (request)->min_position, (request)->peer \
     }
 
 /* What depends on the settings of the moment, the contract cannot say. */
@@ -53,12 +55,22 @@ static bool is_too_long_ago(struct api *api, const struct asked *asked, struct i
     return question->used_ago > (idle > longest ? idle : longest);
 }
 
+static bool read_peer(const char *peer, struct source *ret_source)
+{
+    ret_source->kind = peer[0] == '\0' ? SOURCE_NOT_TOLD : SOURCE_ADDRESS;
+    return peer[0] == '\0' || address_parse_with_port(peer, strlen(peer), &ret_source->address);
+}
+
 /* false: *ret_violation says why not. */
 static bool read_introspect(struct api *api, const struct asked *asked, struct introspection *question,
                             struct contract_violation *ret_violation)
 {
     if (is_too_long_ago(api, asked, question)) {
         *ret_violation = (struct contract_violation){"used_ago", "used_ago is longer than any idle timeout"};
+        return false;
+    }
+    if (!read_peer(asked->peer, &question->source)) {
+        *ret_violation = (struct contract_violation){"peer", "peer is no IP address, with or without a port"};
         return false;
     }
     for (size_t i = 0; i < asked->required_count; i++) {
@@ -88,12 +100,30 @@ static void list_missing(struct directory *directory, const struct introspection
     answer->message.missing_roles = answer->missing;
 }
 
+/* In one piece of memory; NULL: there are none. */
+static char **list_networks(const struct introspection *introspection)
+{
+    size_t count = (size_t)introspection->network_count;
+    if (count == 0)
+        return NULL;
+    char **networks = must(malloc(count * (sizeof *networks + NETWORK_TEXT_MAX)));
+    char *text = (char *)(networks + count);
+    for (size_t i = 0; i < count; i++, text += NETWORK_TEXT_MAX) {
+        network_format(&introspection->networks[i], text);
+        networks[i] = text;
+    }
+    return networks;
+}
+
 static void make_answer(struct directory *directory, const struct introspection *introspection,
                         const struct asked *asked, struct introspect_answer *answer)
 {
     Gatehouse__V1__IntrospectResponse *message = &answer->message;
     gatehouse__v1__introspect_response__init(message);
+    answer->networks = NULL;
     message->active = introspection->is_active;
+    if (introspection->verdict == SOURCE_REFUSED)
+        message->refusal = GATEHOUSE__V1__USE_REFUSAL__USE_REFUSAL_SOURCE_ADDRESS;
     if (!introspection->is_active)
         return;
     message->allowed = introspection->is_allowed;
@@ -110,6 +140,8 @@ static void make_answer(struct directory *directory, const struct introspection 
     message->valid_for = answer_duration(&answer->valid_for, introspection->valid_for);
     token_key_format(&introspection->key, answer->accessor);
     message->accessor = answer->accessor;
+    message->networks = answer->networks = list_networks(introspection);
+    message->n_networks = answer->networks == NULL ? 0 : (size_t)introspection->network_count;
 }
 
 /* One Introspect, or a batch, on its way. */
@@ -139,6 +171,8 @@ static struct introspecting *introspecting_new(struct api *api)
 
 static void introspecting_free(struct introspecting *introspecting)
 {
+    for (size_t i = 0; i < introspecting->count; i++)
+        introspection_done(&introspecting->questions[i]);
     if (introspecting->questions != &introspecting->single)
         free(introspecting->questions);
     free(introspecting->violations);
@@ -186,12 +220,16 @@ static void answer_batch(struct introspecting *introspecting)
     response.n_responses = count;
     response.responses = messages;
     introspecting->closure(&response.base, introspecting->calling.call);
+    for (size_t i = 0; i < count; i++)
+        free(answers[i].networks);
     free(answers);
 }
 
 static void answer_introspecting(struct introspecting *introspecting)
 {
     struct call *call = introspecting->calling.call;
+    for (size_t i = 0; i < introspecting->count && introspecting->failure == STATUS_OK; i++)
+        source_note_introspection(introspecting->calling.api, call, &introspecting->questions[i]);
     if (introspecting->failure != STATUS_OK) {
         answer_failure(call, (enum status)introspecting->failure);
         introspecting->closure(NULL, call);
@@ -203,6 +241,7 @@ static void answer_introspecting(struct introspecting *introspecting)
         answer.message.n_missing_roles = 0;
         make_answer(introspecting->calling.api->domain->memory->directory, &introspecting->single, &asked, &answer);
         introspecting->closure(&answer.message.base, call);
+        free(answer.networks);
     }
     introspecting_free(introspecting);
 }

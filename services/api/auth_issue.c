@@ -29,6 +29,18 @@ static enum status read_scopes(struct api *api, struct call *call, const Gatehou
     return STATUS_OK;
 }
 
+static void note_source(struct issue_call *issue)
+{
+    const struct client *client = &issue->issuing.client;
+    struct memory *memory = issue->api->domain->memory;
+    if (client->source.kind != SOURCE_ADDRESS)
+        return;
+    source_uses_note(memory->sources, &(struct source_use){.credential_id = client->credential_id,
+                                                           .used = issue->issuing.row.last_used,
+                                                           .address = client->source.address});
+    memory_note_news(memory);
+}
+
 static void answer_issued(struct issue_call *issue)
 {
     Gatehouse__V1__IssueTokenResponse response = GATEHOUSE__V1__ISSUE_TOKEN_RESPONSE__INIT;
@@ -64,6 +76,7 @@ static void finish(struct issue_call *issue, enum status status)
         status = call_fail_retry(call, STATUS_UNAVAILABLE, "CLOCK_OUT_OF_RANGE", CLOCK_RETRY_MS,
                                  "the server's clock is beyond the year 2105, for which there are no tokens");
     if (status == STATUS_OK) {
+        note_source(issue);
         answer_issued(issue);
     } else {
         answer_failure(call, status);

@@ -49,6 +49,8 @@ static void take_roles(struct calling *calling, const char *client_id, const str
 static void take_token(struct calling *calling)
 {
     const struct introspection *introspection = &calling->introspection;
+    calling->caller.is_outside = introspection->verdict == SOURCE_REFUSED;
+    source_note_introspection(calling->api, calling->call, introspection);
     if (introspection->is_active)
         take_roles(calling, introspection->client_id, &introspection->roles);
 }
@@ -153,6 +155,7 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection->is_token = calling->caller.has_token = read_bearer(api, token, &introspection->key);
     introspection->api = call->method;
     introspection->is_own = true;
+    introspection->source = source_of(call->peer);
     introspection->is_use = !calling->is_look;
     introspection->waits = call_waits;
     introspection->waiter = call;
@@ -203,6 +206,8 @@ enum status caller_check(struct api *api, struct call *call, const struct caller
     NULL && grade == GRADE_NONE && caller->may_introspect;
     if (requires == NULL ? caller->is_known : may_introspect || (grade != GRADE_NONE && caller->grade >= grade))
         return STATUS_OK;
+    if (caller->is_outside)
+        return source_fail(call);
     enum status status = caller->is_known ? call_fail(call, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
                                                       "the caller lacks the role %s", requires)
                                           : call_fail(call, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN",
@@ -280,6 +285,18 @@ static enum status refuse_suspended(struct api *api, struct call *call, const ch
     return status;
 }
 
+/* Its secret key is right. */
+static void note_outside(struct api *api, const struct call *call, const struct client *client)
+{
+    source_note_outside(api, call,
+                        &(struct outside){.verdict = client->verdict,
+                                          .credential_id = client->credential_id,
+                                          .client_id = client->client_id,
+                                          .source = &client->source,
+                                          .api = call->method,
+                                          .count = 1});
+}
+
 bool client_is_known(struct api *api, const char *client_id, const char *secret)
 {
     char spelled[CLIENT_ID_TEXT_MAX + 1];
@@ -295,8 +312,12 @@ enum status client_authenticate(struct api *api, struct call *call, const char *
     const struct attempt attempt = {ret_client->client_id, secret, call->peer};
     struct throttle_verdict verdict;
     enum status status = authenticate_client(api->domain->memory, api->domain->clock, &attempt, ret_client, &verdict);
+    if ((status == STATUS_OK || status == STATUS_PERMISSION_DENIED) && ret_client->verdict != SOURCE_WITHIN)
+        note_outside(api, call, ret_client);
     if (status == STATUS_OK)
         return STATUS_OK;
+    if (status == STATUS_PERMISSION_DENIED)
+        return source_fail(call);
     if (status == STATUS_FAILED_PRECONDITION)
         return refuse_suspended(api, call, ret_client->client_id);
     return refuse_client(api, call, ret_client->client_id, &verdict);

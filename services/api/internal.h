@@ -40,6 +40,7 @@ struct caller {
     bool may_introspect;
     enum grade grade; /* in administration */
     bool reads_audit; /* all of it */
+    bool is_outside;  /* its token lives, and may not be used from where it calls; then it is not known */
     bool has_token;   /* a bearer token of the right form came with the call, live or not */
     struct token_key token;
 };
@@ -84,8 +85,9 @@ enum status caller_check_touch(struct api *api, struct call *call, const struct 
  */
 void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_MAX + 1]);
 
-/* Checks client ID and secret key in the same time whether they are right or not. OK: *ret_client says which credential
- * it is, and since when. Fails the call with INVALID_CLIENT or TOO_MANY_FAILURES. */
+/* Checks client ID and secret key in the same time whether they are right or not, and whether they may be used from the
+ * call's peer. OK: *ret_client says which credential it is, and since when. Fails the call with INVALID_CLIENT,
+ * CREDENTIAL_SUSPENDED, SOURCE_ADDRESS_REFUSED or TOO_MANY_FAILURES. */
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
 
@@ -95,6 +97,24 @@ bool client_is_known(struct api *api, const char *client_id, const char *secret)
 /* The same of a caller that shows no token but its own client ID and secret key; what it may, its roles say. */
 enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
                                 const char *secret);
+
+/* source.c */
+
+/* Uses of a credential from outside its networks. */
+struct outside {
+    enum source_verdict verdict;
+    int64_t credential_id;
+    const char *client_id;
+    const struct source *source;
+    const char *api;
+    int64_t count;
+};
+/* Counts them; once an hour for each credential they are told in the log and the audit log. */
+void source_note_outside(struct api *api, const struct call *call, const struct outside *outside);
+/* The same of an introspection that is answered, if it is such a use. */
+void source_note_introspection(struct api *api, const struct call *call, const struct introspection *introspection);
+/* Fails the call: SOURCE_ADDRESS_REFUSED. */
+enum status source_fail(struct call *call);
 
 /* answer.c: a time, or a duration, in microseconds, put into `message`, which is returned. */
 Google__Protobuf__Timestamp *answer_time(Google__Protobuf__Timestamp *message, int64_t time);

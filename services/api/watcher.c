@@ -187,6 +187,9 @@ static void right_known(enum status status, struct calling *calling)
     if (has_ended && caller->is_known)
         watcher_fail(watcher, STATUS_PERMISSION_DENIED, "CALLER_NOT_ALLOWED",
                      "the caller lacks the role " ROLE_RESOURCE_SERVER " now");
+    else if (has_ended && caller->is_outside)
+        watcher_fail(watcher, STATUS_PERMISSION_DENIED, "SOURCE_ADDRESS_REFUSED",
+                     "the caller's credential may not be used from this address now");
     else if (has_ended)
         watcher_fail(watcher, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN", "the caller's token has ended");
     watcher_release(watcher);

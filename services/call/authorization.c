@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "call/authorization.h"
 
+#include "base/address.h"
 #include "call/gateway.h"
 
 #include <ctype.h>
@@ -69,6 +70,16 @@ static void read_http(struct checking *checking, const Envoy__Service__Auth__V3_
     checking->request.api = checking->api;
 }
 
+/* The address of the client, as Envoy sees it; "": it has none. */
+static const char *source_address(const Envoy__Service__Auth__V3__AttributeContext *attributes)
+{
+    struct address address;
+    const Envoy__Service__Auth__V3__AttributeContext__Peer *source = attributes == NULL ? NULL : attributes->source;
+    const Envoy__Config__Core__V3__Address *told = source == NULL ? NULL : source->address;
+    const char *text = told == NULL || told->socket_address == NULL ? "" : told->socket_address->address;
+    return address_parse(text, strlen(text), &address) ? text : "";
+}
+
 /* "work_creator, team_leader" to its roles. An empty one is a role that no token carries. */
 static void read_roles(struct checking *checking, const char *text)
 {
@@ -99,6 +110,7 @@ static enum status read_check(struct checking *checking, const Envoy__Service__A
         read_roles(checking, attributes->context_extensions[i]->value);
         has_roles = true;
     }
+    checking->request.peer = borrow(source_address(attributes));
     read_http(checking, attributes == NULL || attributes->request == NULL ? NULL : attributes->request->http);
     return STATUS_OK;
 }

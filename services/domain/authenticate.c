@@ -31,6 +31,7 @@ static bool is_right(struct directory *directory, const struct attempt *attempt,
     ret_client->expires = facts->expires;
     ret_client->effective = facts->effective;
     ret_client->entry = entry;
+    ret_client->verdict = source_judge(&facts->sources, &ret_client->source);
     return true;
 }
 
@@ -41,6 +42,7 @@ static bool find(const struct memory *memory, struct clock *clock, const struct 
     uint8_t digest[SHA256_BYTES];
     uint64_t turn;
     bool is_found;
+    ret_client->source = source_of(attempt->peer == NULL ? "" : attempt->peer);
     crypto_sha256(attempt->secret, strlen(attempt->secret), digest);
     do {
         turn = directory_begin(memory->directory);
@@ -62,6 +64,8 @@ enum status authenticate_client(const struct memory *memory, struct clock *clock
     if (find(memory, clock, attempt, ret_client)) {
         if (ret_client->is_suspended)
             return STATUS_FAILED_PRECONDITION;
+        if (ret_client->verdict == SOURCE_REFUSED)
+            return STATUS_PERMISSION_DENIED;
         secret_uses_note(memory->secrets, ret_client->secret_id, clock_now(clock));
         return STATUS_OK;
     }

@@ -61,6 +61,8 @@ struct flushing {
     struct flush_batch *batches; /* that are not stored yet; the first of them is under way */
     struct secret_use *secrets;
     size_t secret_count;
+    struct source_use *sources;
+    size_t source_count;
     struct group *group; /* that is told that this process is there; NULL: not now */
     struct group_word word;
     int64_t now;
@@ -103,6 +105,11 @@ static enum status store_rest(struct store_tx *tx, struct flushing *flushing)
 {
     for (size_t i = 0; i < flushing->secret_count; i++)
         TRY(secret_row_store_use(tx, flushing->secrets[i].secret_id, flushing->secrets[i].used));
+    for (size_t i = 0; i < flushing->source_count; i++) {
+        char from[ADDRESS_TEXT_MAX];
+        address_format(&flushing->sources[i].address, from);
+        TRY(credential_row_store_from(tx, flushing->sources[i].credential_id, from));
+    }
     if (flushing->group != NULL)
         TRY(group_say(flushing->group, tx, &flushing->word));
     return floor_raise(tx, clock_settled(flushing->flush->clock));
@@ -123,6 +130,7 @@ static enum status batch_tx(struct store_tx *tx, void *arg)
 static void flushing_free(struct flushing *flushing)
 {
     free(flushing->secrets);
+    free(flushing->sources);
     free(flushing->uses);
     free(flushing->changed);
     free(flushing->unsure);
@@ -176,9 +184,11 @@ static void one_done(struct flushing *flushing)
     pthread_mutex_unlock(&flush->lock);
 }
 
-static void give_back_secrets(struct flushing *flushing)
+static void give_back_rest(struct flushing *flushing)
 {
     struct secret_uses *secrets = flushing->flush->memory->secrets;
+    for (size_t i = 0; i < flushing->source_count; i++)
+        source_uses_note(flushing->flush->memory->sources, &flushing->sources[i]);
     for (size_t i = 0; i < flushing->secret_count; i++)
         secret_uses_note(secrets, flushing->secrets[i].secret_id, flushing->secrets[i].used);
 }
@@ -188,7 +198,7 @@ static void give_back_batch(struct flushing *flushing, struct flush_batch *batch
 {
     struct flush *flush = flushing->flush;
     if (batch->is_first)
-        give_back_secrets(flushing);
+        give_back_rest(flushing);
     batch->is_first = false;
     if (batch->is_doubtful && !flush_batch_is_empty(batch)) {
         pthread_mutex_lock(&flush->lock);
@@ -392,6 +402,7 @@ static void gather_all(struct flush *flush, struct flushing *flushing, bool is_a
     gather_uses(flushing, is_all);
     flush_batch_gather(memory, flushing->now, clock_steady(flush->clock), flush->is_last, &flushing->batches);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
+    flushing->source_count = source_uses_gather(memory->sources, &flushing->sources);
     tell_beyond(flush);
 }
 
@@ -400,7 +411,7 @@ static bool is_empty(const struct flushing *flushing)
     for (const struct flush_batch *batch = flushing->batches; batch != NULL; batch = batch->next)
         if (!flush_batch_is_empty(batch))
             return false;
-    return flushing->use_count == 0 && flushing->secret_count == 0;
+    return flushing->use_count == 0 && flushing->secret_count == 0 && flushing->source_count == 0;
 }
 
 /* In one step, as the others see it: what one has taken is not looked for in vain by the next, unless that one is known

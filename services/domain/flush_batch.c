@@ -95,7 +95,8 @@ enum status flush_batch_store(struct store_tx *tx, const struct flush_batch *bat
         if (!usage_api(usage, delta->api, api))
             return STATUS_INTERNAL; /* the delta holds its name */
         TRY(usage_row_add(tx, delta, api));
-        TRY(credential_row_store_use(tx, delta->credential_id, delta->last_used));
+        if (delta->credential_used != 0)
+            TRY(credential_row_store_use(tx, delta->credential_id, delta->credential_used));
     }
     for (size_t i = 0; i < batch->event_count; i++)
         TRY(audit_row_append(tx, &batch->events[i]));

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -19,6 +20,22 @@ static void copy_text(char *to, size_t size, const char *from)
         to[size - 1] = '\0';
 }
 
+/* In place of those of an earlier look. */
+static void take_networks(struct introspection *answer, const struct source_rule *sources)
+{
+    free(answer->networks);
+    answer->network_count = answer->is_own ? 0 : sources->count;
+    answer->networks = source_copy(sources->networks, answer->network_count);
+}
+
+/* The token lives; this use of it is refused. */
+static void refuse(struct introspection *answer, const struct credential_facts *credential)
+{
+    answer->is_active = answer->must_store = false;
+    answer->credential_id = credential->id;
+    memcpy(answer->client_id, credential->client_id, sizeof answer->client_id);
+}
+
 static void fill_in(struct introspection *answer, const struct token_facts *token,
                     const struct credential_facts *credential, const struct settings *settings)
 {
@@ -31,6 +48,7 @@ static void fill_in(struct introspection *answer, const struct token_facts *toke
     struct role_set held = role_set_and(&answer->required, &answer->roles);
     answer->is_allowed = !answer->requires_unknown && role_set_equal(&held, &answer->required);
     answer->expires = token_expires(token, credential, settings);
+    take_networks(answer, &credential->sources);
 }
 
 /* Decides and fills in. A use moves view->token.last_used. Perhaps more than once: see memory_look. */
@@ -39,8 +57,14 @@ static void decide(const struct introspect *introspect, struct introspection *an
     int64_t now = answer->now;
     struct token_facts *token = &view->token;
     answer->is_active = view->is_known && token_is_active(token, view->credential, view->settings, now);
+    answer->verdict = SOURCE_WITHIN;
     if (!answer->is_active)
         return;
+    answer->verdict = source_judge(&view->credential->sources, &answer->source);
+    if (answer->verdict == SOURCE_REFUSED) {
+        refuse(answer, view->credential);
+        return;
+    }
     const struct settings held = own_settings(&view->credential->limits, view->settings);
     int64_t used = now - answer->used_ago;
     answer->is_idle_over = token_is_over(token, view->credential, view->settings, LIMIT_IDLE_TIMEOUT, used);
@@ -69,6 +93,7 @@ static struct memory_use use_of(const struct introspection *introspection, const
         .used = introspection->now - introspection->used_ago,
         .is_allowed = introspection->is_allowed,
         .count = introspection->use_count,
+        .source = &introspection->source,
     };
 }
 
@@ -86,6 +111,24 @@ static void note_observed(const struct introspect *introspect, const struct intr
         memory_note_observed(introspect->memory, id, LIMIT_IDLE_TIMEOUT, used, 1);
     if (introspection->is_life_over)
         memory_note_observed(introspect->memory, id, LIMIT_TOKEN_LIFE, used, introspection->use_count);
+}
+
+void introspection_done(struct introspection *introspection)
+{
+    free(introspection->networks);
+    introspection->networks = NULL;
+}
+
+/* Counted once, however often it is looked at. */
+static void note_refused(const struct introspect *introspect, struct introspection *introspection)
+{
+    if (!introspection->is_use || introspection->is_counted)
+        return;
+    introspection->is_counted = true;
+    memory_count_refused(introspect->memory, introspection->credential_id, introspection->api,
+                         introspection->now - introspection->used_ago, introspection->use_count);
+    if (!introspection->is_own)
+        memory_note_news(introspect->memory);
 }
 
 /* Counted once, however often it is looked at. False: memory has dropped the token meanwhile, to make room or because
@@ -112,6 +155,7 @@ bool introspect_in_memory(const struct introspect *introspect, struct introspect
 {
     struct memory_view view;
     introspection->is_active = false;
+    introspection->verdict = SOURCE_WITHIN;
     if (!introspection->is_token)
         return true;
     introspection->now = now;
@@ -122,6 +166,10 @@ bool introspect_in_memory(const struct introspect *introspect, struct introspect
     introspection->position = view.position;
     if (!view.is_known)
         return false;
+    if (introspection->verdict == SOURCE_REFUSED) { /* it lives, whatever uses others may have noted */
+        note_refused(introspect, introspection);
+        return true;
+    }
     /* On a store that others write to, a use that they noted may be there and not here yet. */
     if (introspect->follow != NULL && (!introspection->is_active || introspection->must_store))
         return false;
@@ -265,6 +313,7 @@ static void load_done(enum status status, void *arg)
     const struct introspect *introspect = introspection->introspect;
     struct follow *follow = introspect->follow;
     introspection->is_active = false;
+    introspection->verdict = SOURCE_WITHIN;
     /* The load may have taken long: is what memory says still to be believed? */
     bool is_behind =
         follow != NULL && (!follow_has_lease(follow) || (introspection->catch_ups == 0 && is_ahead(introspection)));
@@ -276,6 +325,8 @@ static void load_done(enum status status, void *arg)
         forget(introspection);
     if (status == STATUS_OK && introspection->is_found)
         decide_row(introspection);
+    if (introspection->verdict == SOURCE_REFUSED)
+        note_refused(introspect, introspection);
     if (!introspection->is_active)
         introspection->done(status, introspection);
     else if (introspection->must_store)

@@ -33,11 +33,14 @@ struct introspection {
     int64_t used_ago; /* microseconds */
     struct role_set required;
     bool requires_unknown; /* a required role does not exist: never allowed */
+    struct source source;  /* from where it came */
     store_waits_fn *waits; /* does the asker still wait? See struct store_job */
     const void *waiter;
 
-    /* The answer. If it is not active, nothing else is set. */
+    /* The answer. If it is not active, nothing else is set, but where the token lives and its source is refused, the
+     * verdict, and whose it is. */
     bool is_active;
+    enum source_verdict verdict;
     bool is_allowed;
     int64_t credential_id;
     struct role_set roles;
@@ -46,6 +49,8 @@ struct introspection {
     int64_t idle_timeout;
     struct position position; /* the last change that it certainly takes account of */
     int64_t valid_for;        /* a cache may give the same answer for so long */
+    struct network *networks; /* introspection_done frees them; for caches, so not of the caller's own token */
+    int network_count;
 
     /* While the store is asked. */
     bool is_counted;
@@ -72,6 +77,8 @@ struct introspection {
 
 /* One use, now, that requires no role; is_token, api, is_use are still to be set. */
 void introspection_init(struct introspection *introspection);
+/* Frees what belongs to its answer. */
+void introspection_done(struct introspection *introspection);
 
 /* As of `now`. True: it is answered. False: the token is not in memory, and introspect_in_store must be asked. */
 bool introspect_in_memory(const struct introspect *introspect, struct introspection *introspection, int64_t now);

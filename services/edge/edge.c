@@ -116,9 +116,13 @@ static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1
     }
     if (token == NULL || clock_monotonic() < atomic_load(&edge->untrusted_until))
         return false;
+    struct address address;
+    if (!address_parse(call->peer, strlen(call->peer), &address)) /* what has no address, the server judges */
+        return false;
     Gatehouse__V1__IntrospectRequest caller = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
     caller.token = (char *)(uintptr_t)token;
     caller.api = (char *)(uintptr_t)call->method; /* as the server counts it */
+    caller.peer = (char *)(uintptr_t)call->peer;
     ask(asking_new(edge, call, &request->base, closure), &caller.base, caller_known);
     return true;
 }

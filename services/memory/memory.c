@@ -13,6 +13,7 @@ struct memory *memory_new(size_t max_tokens)
         .usage = usage_new(),
         .audit = audit_queue_new(),
         .secrets = secret_uses_new(),
+        .sources = source_uses_new(),
         .throttle = throttle_new(),
         .observed = observed_new(),
     };
@@ -25,6 +26,7 @@ void memory_free(struct memory *memory)
         return;
     observed_free(memory->observed);
     throttle_free(memory->throttle);
+    source_uses_free(memory->sources);
     secret_uses_free(memory->secrets);
     audit_queue_free(memory->audit);
     usage_free(memory->usage);
@@ -70,6 +72,8 @@ bool memory_look_done(const struct memory *memory, const struct memory_view *vie
 uint32_t memory_count_use(const struct memory *memory, const struct memory_use *use)
 {
     directory_note_use(use->token->credential, use->used);
+    if (use->source->kind == SOURCE_ADDRESS)
+        source_uses_note(memory->sources, &(struct source_use){use->credential_id, use->used, use->source->address});
     return usage_count(memory->usage, use->credential_id, use->api, use->used, use->is_allowed, use->count);
 }
 
@@ -77,6 +81,12 @@ bool memory_note_use(const struct memory *memory, const struct memory_use *use, 
 {
     *ret_api = memory_count_use(memory, use);
     return token_table_touch(memory->tokens, &use->token->key, use->token->last_used, *ret_api);
+}
+
+void memory_count_refused(const struct memory *memory, int64_t credential_id, const char *api, int64_t used,
+                          int64_t count)
+{
+    usage_count_refused(memory->usage, credential_id, api, used, count);
 }
 
 struct settings memory_settings(const struct memory *memory)

@@ -8,6 +8,7 @@
 #include "memory/observed.h"
 #include "memory/ring.h"
 #include "memory/secret_uses.h"
+#include "memory/source_uses.h"
 #include "memory/throttle.h"
 #include "memory/token_table.h"
 #include "memory/usage_counter.h"
@@ -21,6 +22,7 @@ struct memory {
     struct usage *usage;
     struct audit_queue *audit;
     struct secret_uses *secrets;
+    struct source_uses *sources;
     struct throttle *throttle;
     struct observed *observed;
     atomic_bool has_news; /* see memory_note_news */
@@ -79,6 +81,7 @@ struct memory_use {
     int64_t used;
     bool is_allowed;
     int64_t count;
+    const struct source *source;
 };
 /* Notes it everywhere. False: the token table has dropped the token since it was looked at, and does not know of it. */
 bool memory_note_use(const struct memory *memory, const struct memory_use *use, uint32_t *ret_api);
@@ -87,6 +90,11 @@ uint32_t memory_count_use(const struct memory *memory, const struct memory_use *
 
 /* A limit of the credential's own that is only observed would have ended or refused `count` of what was just done. */
 void memory_note_observed(struct memory *memory, int64_t credential_id, enum limit limit, int64_t at, int64_t count);
+
+/* Of a use that was refused, though the token lives: it counts as denied, and as no use of the token or the credential.
+ */
+void memory_count_refused(const struct memory *memory, int64_t credential_id, const char *api, int64_t used,
+                          int64_t count);
 
 /* A copy of the settings that hold now. */
 struct settings memory_settings(const struct memory *memory);

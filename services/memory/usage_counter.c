@@ -35,7 +35,7 @@ struct place {
 struct record {
     uint32_t api;
     int64_t hour;
-    int64_t allowed, denied, first_used, last_used;
+    int64_t allowed, denied, first_used, last_used, credential_used;
     UT_hash_handle hh; /* by the text */
 };
 
@@ -259,8 +259,9 @@ static struct usage_delta take_delta(struct usage *usage, int64_t credential_id,
         .denied = record->denied,
         .first_used = record->first_used,
         .last_used = record->last_used,
+        .credential_used = record->credential_used,
     };
-    record->allowed = record->denied = record->first_used = record->last_used = 0;
+    record->allowed = record->denied = record->first_used = record->last_used = record->credential_used = 0;
     return delta;
 }
 
@@ -293,6 +294,8 @@ static void hold_row(struct usage *usage, struct part *part, const struct usage_
         held->delta.first_used = delta->first_used;
     if (delta->last_used > held->delta.last_used)
         held->delta.last_used = delta->last_used;
+    if (delta->credential_used > held->delta.credential_used)
+        held->delta.credential_used = delta->credential_used;
     release_name(usage, delta->api);
 }
 
@@ -303,8 +306,10 @@ static struct part *lock_part(struct usage *usage, int64_t credential_id)
     return part;
 }
 
-uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api, int64_t now, bool is_allowed,
-                     int64_t count)
+enum outcome { ALLOWED, DENIED, REFUSED };
+
+static uint32_t count_uses(struct usage *usage, int64_t credential_id, const char *api, int64_t now,
+                           enum outcome outcome, int64_t count)
 {
     char normal[API_MAX + 1];
     usage_normalise(api, normal);
@@ -319,14 +324,27 @@ uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api
         hold_row(usage, part, &delta);
     }
     record->hour = hour;
-    *(is_allowed ? &record->allowed : &record->denied) += count;
+    *(outcome == ALLOWED ? &record->allowed : &record->denied) += count;
     if (record->first_used == 0 || now < record->first_used) /* a use that is reported later may be earlier */
         record->first_used = now;
     if (now > record->last_used)
         record->last_used = now;
+    if (outcome != REFUSED && now > record->credential_used)
+        record->credential_used = now;
     uint32_t number = record->api;
     pthread_mutex_unlock(&part->lock);
     return number;
+}
+
+uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api, int64_t now, bool is_allowed,
+                     int64_t count)
+{
+    return count_uses(usage, credential_id, api, now, is_allowed ? ALLOWED : DENIED, count);
+}
+
+void usage_count_refused(struct usage *usage, int64_t credential_id, const char *api, int64_t now, int64_t count)
+{
+    (void)count_uses(usage, credential_id, api, now, REFUSED, count);
 }
 
 static void gather_part(struct usage *usage, struct part *part, int64_t now, struct usage_delta **deltas, size_t *count)

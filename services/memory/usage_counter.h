@@ -26,6 +26,9 @@ void usage_free(struct usage *usage);
 uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api, int64_t now, bool is_allowed,
                      int64_t count);
 
+/* The same of uses that were refused, and are none of the credential: denied. */
+void usage_count_refused(struct usage *usage, int64_t credential_id, const char *api, int64_t now, int64_t count);
+
 /* The text of an API number; 0 is "". False: it was forgotten, and `text` stays as it is. */
 bool usage_api(struct usage *usage, uint32_t number, char text[static API_MAX + 1]);
 

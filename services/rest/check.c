@@ -4,6 +4,7 @@
  * forward auth, and, with the request's path behind it, to Envoy's ext_authz over HTTP; POST /k8s/TokenReview to
  * Kubernetes. Both introspect as the shim's own identity (rest_options.check_identities).
  */
+#include "base/address.h"
 #include "base/utf8.h"
 #include "call/gateway.h"
 #include "form.h"
@@ -79,6 +80,16 @@ static bool read_roles(struct http_request *request, Gatehouse__V1__IntrospectRe
     return true;
 }
 
+/* The client's address: whom the connection comes from, or trusted_proxies name. Where that is none, it is not known.
+ */
+static char *told_peer(const struct exchange *exchange)
+{
+    static char none[] = "";
+    struct address address;
+    const char *peer = exchange->call.peer;
+    return address_parse(peer, strlen(peer), &address) ? (char *)(uintptr_t)peer : none;
+}
+
 static bool start_check(const struct rest_options *options, struct http_request *request)
 {
     const char *token = gateway_token(http_header_copy(request, "Authorization"));
@@ -100,6 +111,7 @@ static bool start_check(const struct rest_options *options, struct http_request 
     }
     message->token = (char *)(uintptr_t)token;
     message->api = called_api(request, appended);
+    message->peer = told_peer(exchange);
     exchange->call.authorization = NULL; /* it is the bearer's, not ours */
     exchange->call.identities = options->check_identities;
     exchange_invoke(exchange, options->auth, "Introspect", &message->base, answer_check);

@@ -22,7 +22,8 @@ struct oauth {
 
 /* What each endpoint knows. What it does not know is ignored, however often it stands (RFC 6749, section 3.2). */
 static const char *const token_names[] = {"grant_type", "client_id", "client_secret", "scope", NULL};
-static const char *const introspect_names[] = {"token", "token_type_hint", "client_id", "client_secret", "api", NULL};
+static const char *const introspect_names[] = {"token", "token_type_hint", "client_id", "client_secret", "api", "peer",
+                                               NULL};
 static const char *const revoke_names[] = {"token", "token_type_hint", "client_id", "client_secret", NULL};
 
 /* Section 2.3.1: credentials must not stand in a URL, where they end in logs; and with them what belongs to them. */
@@ -167,6 +168,8 @@ static void answer_failed(struct exchange *exchange)
     struct http_request *request = exchange->request;
     const struct call_error *error = &exchange->call.error;
     int code = answer_code_of(request, error);
+    if (strcmp(error->reason, "SOURCE_ADDRESS_REFUSED") == 0 && exchange->has_client)
+        code = 400; /* RFC 6749, section 5.2: it has authenticated */
     if (is_refused_bearer(exchange))
         answer_challenge(request, code == 401 ? "invalid_token" : "insufficient_scope");
     else if (exchange->is_sign_in && code == 401)
@@ -382,6 +385,7 @@ static bool start_introspect(const struct rest_options *options, struct http_req
     gatehouse__v1__introspect_request__init(message);
     message->token = (char *)(uintptr_t)token;
     message->api = (char *)(uintptr_t)or_empty(form_get(&oauth->form, "api"));
+    message->peer = (char *)(uintptr_t)or_empty(form_get(&oauth->form, "peer"));
     exchange->used_basic = oauth->used_basic;
     exchange->has_client = oauth->client_secret[0] != '\0' || oauth->used_basic;
     if (exchange->has_client) { /* beside a bearer token a client_id proves nothing */

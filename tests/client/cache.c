@@ -46,6 +46,16 @@ static void check(struct gatehouse *gatehouse, char **words, size_t count)
         printf("another answer without a call\n");
 }
 
+static void check_from(struct gatehouse *gatehouse, const char *peer, const char *token)
+{
+    struct gatehouse_call call = {0};
+    struct gatehouse_check check = {.token = token, .peer = peer};
+    if (gatehouse_check(gatehouse, &check, &call) != GATEHOUSE_OK)
+        print_error(&call);
+    else
+        printf("%s from %s\n", check.is_active ? "active" : "inactive", call.is_from_memory ? "memory" : "the server");
+}
+
 struct stubbed {
     struct gatehouse_call call; /* first */
     pthread_mutex_t lock;
@@ -101,6 +111,7 @@ static void burst(struct gatehouse *gatehouse, int times, char **tokens, size_t 
     sem_t done;
     sem_init(&done, 0, 0);
     request.api = (char *)(uintptr_t)"/burst";
+    request.peer = getenv("BURST_PEER") != NULL ? getenv("BURST_PEER") : request.peer;
     for (size_t i = 0; i < total; i++) {
         all[i].done = &done;
         all[i].call.timeout_ms = i % 3 == 0 && getenv("TIMEOUT_MS") != NULL ? atoi(getenv("TIMEOUT_MS")) / 2 : 0;
@@ -174,9 +185,9 @@ static void print_stats(struct gatehouse *gatehouse)
         (unsigned long long)stats.batched, (long long)stats.pong_age_ms, (long long)stats.lease_ms, stats.is_trusted);
 }
 
-/* cached TOKEN [API [ROLE…]] | look TOKEN | stub TOKEN | after REVISION CHANGE_ID TOKEN | as AUTHORIZATION TOKEN |
- * together TOKEN[/ROLE]… | check TOKEN [API [ROLE…]] | counted N TOKEN | many N TOKEN API | burst N TOKEN… | nothing |
- * stats */
+/* cached TOKEN [API [ROLE…]] | from PEER TOKEN | checkfrom PEER TOKEN | look TOKEN | stub TOKEN | after REVISION
+ * CHANGE_ID TOKEN | as AUTHORIZATION TOKEN | together TOKEN[/ROLE]… | check TOKEN [API [ROLE…]] | counted N TOKEN |
+ * many N TOKEN API | burst N TOKEN… | nothing | stats */
 bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
 {
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -192,6 +203,11 @@ bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
         ask(gatehouse, &request, &call);
     } else if (strcmp(command, "check") == 0 && count > 1) {
         check(gatehouse, words, count);
+    } else if (strcmp(command, "from") == 0 && count == 3) {
+        request.peer = words[1];
+        ask(gatehouse, &request, &call);
+    } else if (strcmp(command, "checkfrom") == 0 && count == 3) {
+        check_from(gatehouse, words[1], words[2]);
     } else if (strcmp(command, "look") == 0 && count == 2) {
         request.no_touch = 1;
         ask(gatehouse, &request, &call);

@@ -150,6 +150,38 @@ class Hits(Case):
             self.assertEqual(driver.stats()["passed"], before + 6)
             self.assertEqual(driver.ask("batch", self.token), "active allowed Acme")
 
+    def bind(self, *networks, observe_only=False):
+        credential = pb.Credential(client_id=self.third_party[0], addresses={"networks": networks, "observe_only": observe_only})
+        return self.manage("UpdateCredential", credential=credential, update_mask={"paths": ["addresses"]})
+
+    def test_networks_are_judged_as_the_server_judges_them(self):
+        inside, outside = ("10.1.2.3", "10.9.9.9:80", "[2001:db8::1]:443", "::ffff:10.0.0.1"), ("192.0.2.1", "2001:db9::1", "9.255.0.1:1")
+        self.bind("10.0.0.0/8", "2001:db8::/32")
+        with self.driver() as driver:
+            self.await_hit(driver, self.token)
+            for ask in ("from", "checkfrom"):
+                for peer in inside:
+                    self.assertRegex(driver.ask(ask, peer, self.token), "^active .*from memory$", peer)
+                for peer in outside:
+                    self.assertEqual(driver.ask(ask, peer, self.token), f"inactive {SERVER}", peer)
+                for peer in ("nonsense", "10.1.2", "10.0.0.1/8"):
+                    self.assertEqual(driver.ask(ask, peer, self.token), "error INVALID_ARGUMENT INVALID_FIELD", peer)
+            self.assertTrue(driver.ask("cached", self.token).endswith(MEMORY))  # a stranger's attempt ends nobody's answer
+            # What is only observed is judged by the server, too: it counts.
+            self.bind("10.0.0.0/8", observe_only=True)
+            self.await_hit(driver, self.token)
+            self.assertEqual(driver.ask("from", "192.0.2.1", self.token), f"active allowed Acme {SERVER}")
+            self.assertEqual(driver.ask("from", "10.1.2.3", self.token), f"active allowed Acme {MEMORY}")
+
+    def test_a_miss_that_waits_for_others_keeps_its_peer(self):
+        self.bind("10.0.0.0/8")
+        free = self.issue(self.client("free"))
+        with self.driver(BURST_PEER="192.0.2.1") as driver:
+            self.await_trust(driver)
+            self.assertEqual(driver.ask("burst", "40", self.token, free), "asked")
+            self.assertEqual(driver.read(), "-+" * 40)
+            self.assertGreater(driver.stats()["batched"], 0)
+
     def test_a_caller_that_may_not_ask_has_no_answer_from_memory(self):
         with self.driver(self.third_party) as driver:
             for _ in range(3):
@@ -240,6 +272,20 @@ class Ends(Case):
                         update_mask={"paths": ["idle_session_timeout"]})
             self.until(lambda: driver.stats(), lambda stats: stats["removed"] == 1, "the event")
             self.await_hit(driver, self.token)
+
+    def test_networks_that_change_are_obeyed_by_the_bound(self):
+        with self.driver() as driver:
+            for networks, says in ((["10.0.0.0/8"], "inactive"), ([], "active"), (["10.0.0.0/8"], "inactive"), (["0.0.0.0/0"], "active")):
+                self.await_hit(driver, self.token)
+                self.manage("UpdateCredential", update_mask={"paths": ["addresses"]},
+                            credential=pb.Credential(client_id=self.third_party[0], addresses={"networks": networks}))
+                acknowledged = boot_time()
+                while True:
+                    begun = boot_time()
+                    said = driver.ask("from", "192.0.2.1", self.token)
+                    if said.startswith(says):
+                        break
+                    self.assertLess(begun, acknowledged + LEASE + (REPLICAS if self.is_replica() else 0), said)
 
     def test_a_credential_that_expires_ends_its_tokens_in_memory(self):
         # The driver's clocks are the daemon's.
