@@ -297,7 +297,7 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)api_throttled(daemon->local.api));
     metrics_put(text, "gatehouse_revision", "gauge", "The last revision this process knows.", "",
                 (double)directory_position(daemon->local.domain->memory->directory).revision);
-    static const char uses[] = "Uses of credentials from outside their networks, refused, or observed where they are not enforced.";
+    static const char uses[] = "Uses of credentials from outside their networks, refused, or only observed.";
     const struct source_uses *sources = daemon->local.domain->memory->sources;
     metrics_put(text, "gatehouse_source_address_total", "counter", uses, "outcome=\"refused\"",
                 (double)source_uses_count(sources, SOURCE_REFUSED));

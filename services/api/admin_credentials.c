@@ -34,11 +34,11 @@ static enum status read_network(struct admin_call *admin, const char *text, stru
     case NETWORK_HAS_HOST_BITS:
         network_format(ret_network, meant);
         return call_fail_field(admin_fails(admin), field, "INVALID_FIELD",
-                               "%s has bits behind its length; the network is %s, the address alone %.*s", text, meant,
-                               (int)strcspn(text, "/"), text);
+                               "%s: %s has bits behind its length; the network is %s, the address alone %.*s", field,
+                               text, meant, (int)strcspn(text, "/"), text);
     case NETWORK_IS_NONE:
-        return call_fail_field(admin_fails(admin), field, "INVALID_FIELD", "%s is neither a network nor an IP address",
-                               text);
+        return call_fail_field(admin_fails(admin), field, "INVALID_FIELD",
+                               "%s: %s is neither a network nor an IP address", field, text);
     }
     return STATUS_OK;
 }
@@ -51,7 +51,7 @@ static enum status read_addresses(struct admin_call *admin, const Gatehouse__V1_
         return STATUS_OK;
     if (wanted->observe_only && wanted->n_networks == 0)
         return call_fail_field(admin_fails(admin), "credential.addresses.observe_only", "INVALID_FIELD",
-                               "there are no networks to be observed");
+                               "credential.addresses.observe_only: there are no networks to be observed");
     ret_sources->networks = arena_array(&admin->arena, struct network, wanted->n_networks);
     for (size_t i = 0; i < wanted->n_networks; i++)
         TRY(read_network(admin, wanted->networks[i], &ret_sources->networks[i]));

@@ -123,7 +123,7 @@ size_t source_uses_gather(struct source_uses *uses, struct source_use **ret_uses
 /* What was told long enough ago need not be known any more. Under the lock. */
 static void forget_told(struct part *part, int64_t steady)
 {
-    struct outsider *outsider, *next;
+    struct outsider *outsider = NULL, *next = NULL;
     HASH_ITER(hh, part->outsiders, outsider, next)
     {
         if (outsider->count > 0 || steady - outsider->told_at < TOLD_EVERY)

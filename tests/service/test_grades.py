@@ -19,7 +19,7 @@ METHODS = {
                      "UpdateRole", "SetUserRoles", "DeleteUser", "UpdateSettings"},
 }
 # The same of the fields of a credential that can be changed.
-FIELDS = {"key_manager": {"expire_time"}, "user_manager": {"name", "owner", "self_rotation", "contact", "labels", "limits"}}
+FIELDS = {"key_manager": {"expire_time"}, "user_manager": {"name", "owner", "self_rotation", "contact", "labels", "addresses", "limits"}}
 FIXED = {"client_id", "etag"}
 DENIED = ("PERMISSION_DENIED", "ADMINISTRATOR_CREDENTIAL", "")
 
