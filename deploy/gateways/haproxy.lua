@@ -12,6 +12,7 @@ local told = {
 
 core.register_action("gatehouse", { "http-req" }, function(txn, role)
   local headers = { ["x-original-method"] = { txn.f:method() }, ["x-original-uri"] = { txn.f:pathq() } }
+  headers["x-forwarded-for"] = { txn.f:src() } -- believed where trusted_proxies names this HAProxy
   local authorization = txn.http:req_get_headers()["authorization"]
   if authorization then
     headers["authorization"] = { authorization[0] }
