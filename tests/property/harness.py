@@ -161,11 +161,12 @@ class Harness:
         got = (message.client_id, message.name, message.owner, sorted(message.effective_roles),
                {g.role: pb.GrantedRoleState.Name(g.state)[len("GRANTED_ROLE_STATE_"):] for g in message.roles},
                micros(message.expire_time) if message.HasField("expire_time") else None,
-               message.HasField("delete_time"), message.HasField("suspend_time"), message.contact, dict(message.labels))
+               message.HasField("delete_time"), message.HasField("suspend_time"), message.contact, dict(message.labels),
+               (tuple(message.addresses.networks), message.addresses.observe_only))
         want = (credential.client_id, credential.name, credential.owner, sorted(model.effective(credential)),
                 {role: model.grant_state(credential, role) for role in credential.grants},
                 credential.expires, credential.deleted is not None, credential.suspended,
-                credential.contact, credential.labels)
+                credential.contact, credential.labels, credential.addresses)
         self.expect(got == want, "a credential is not what the model says", got, want)
         self.expect(list(message.effective_roles) == sorted(message.effective_roles), "effective roles not sorted")
         self.same_status(message, credential, now)

@@ -5,6 +5,7 @@ Nothing in here knows how the daemon does it. A token is alive or dead by itself
 concerned. Times are microseconds. The moment at which the daemon did something is known only as a Span, from before the
 call to after it; so a deadline may be past (True), not past (False), or neither can be said (None).
 """
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 SECOND = 1_000_000
@@ -58,6 +59,13 @@ class Credential:
         self.old_etags = []
         self.self_rotation = False
         self.contact, self.labels = "", {}
+        self.addresses = ((), False)  # networks, observe_only
+
+    def refuses(self, peer):
+        """A use from there? Of no peer nothing can be said."""
+        networks, is_observed = self.addresses
+        return bool(peer and networks and not is_observed
+                    and not any(ip_address(peer) in ip_network(network) for network in networks))
 
     def granted(self):
         return {role for role, is_granted in self.grants.items() if is_granted}
@@ -246,7 +254,7 @@ class Model:
         return self.change_roles(now, change, is_dry)
 
     def update(self, now, credential, fields, is_dry=False):
-        """Name, owner, expires."""
+        """Name, owner, expires, addresses …"""
         was_expired = credential.is_expired(now)
         before = {field: getattr(credential, field) for field in fields}
         roles = self.effective(credential)

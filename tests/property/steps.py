@@ -20,6 +20,13 @@ USERS = [f"user-{i}@example.com" for i in range(6)]
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
+def put_addresses(credential, addresses):
+    """In some order, as somebody may write them."""
+    networks, is_observed = addresses
+    if networks:
+        credential.addresses.CopyFrom(pb.SourceAddresses(networks=reversed(networks), observe_only=is_observed))
+
+
 class CredentialSteps(Harness):
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -64,6 +71,11 @@ class CredentialSteps(Harness):
     def some_labels(self):
         return {key: self.random.choice("ab") for key in ("team", "env", "0") if self.chance(0.4)}
 
+    def some_addresses(self):
+        """Networks in their order and spelling, this host's among them, and whether they are only observed."""
+        networks = self.random.choice([(), ("127.0.0.0/8",), ("10.0.0.0/8", "127.0.0.0/8", "2001:db8::/32")])
+        return networks, bool(networks) and self.chance(0.3)
+
     def step_create(self):
         rng, model = self.random, self.model
         if sum(not c.deleted for c in model.credentials.values()) > 30:
@@ -80,6 +92,8 @@ class CredentialSteps(Harness):
             request_id=f"r{self.made}" if self.chance(0.3) else "", validate_only=is_dry)
         if expires:
             request.credential.expire_time.FromMicroseconds(expires)
+        if self.chance(0.3):
+            put_addresses(request.credential, self.some_addresses())
         self.note(f"create {request}")
         answer = self.admin("CreateCredential", request)
         errors = self.role_errors(roles, True) + [TAKEN] * (taken is not None) + [INVALID] * is_past
@@ -93,6 +107,7 @@ class CredentialSteps(Harness):
                     "a credential that is made has a client ID and a secret key; with validate_only there is neither", message)
         credential.self_rotation = request.credential.self_rotation
         credential.contact, credential.labels = request.credential.contact, dict(request.credential.labels)
+        credential.addresses = tuple(reversed(request.credential.addresses.networks)), request.credential.addresses.observe_only
         if not is_dry:
             self.expect(message.client_id not in model.credentials, "a client ID twice")
             model.credentials[message.client_id] = credential
@@ -195,6 +210,8 @@ class CredentialSteps(Harness):
             fields["contact"] = self.some_contact()
         if self.chance(0.3):
             fields["labels"] = self.some_labels()
+        if self.chance(0.3):
+            fields["addresses"] = self.some_addresses()
         if self.chance(0.4) or not fields:
             fields["expires"] = None if self.chance(0.4) else random_expiry(rng, self.clock.read(), self.chance(0.2))
         request = pb.UpdateCredentialRequest(
@@ -204,6 +221,7 @@ class CredentialSteps(Harness):
             update_mask=FieldMask(paths=[{"expires": "expire_time"}.get(field, field) for field in fields]))
         if fields.get("expires"):
             request.credential.expire_time.FromMicroseconds(fields["expires"])
+        put_addresses(request.credential, fields.get("addresses", ((), False)))
         self.note(f"update {credential.name}: {fields} dry {is_dry} stale {is_stale}")
         answer = self.admin("UpdateCredential", request)
         if not self.found("update", credential, answer) or \

@@ -145,7 +145,8 @@ class Steps(CredentialSteps):
     def question(self):
         """An introspection, and the token that it asks about."""
         token, rng = self.pick_token(), self.random
-        request = auth.IntrospectRequest(token=token.text, api=rng.choice(sorted(APIS)), no_touch=self.chance(0.2))
+        request = auth.IntrospectRequest(token=token.text, api=rng.choice(sorted(APIS)), no_touch=self.chance(0.2),
+                                         peer=rng.choice(["", "", "127.0.0.1", "10.1.2.3", "192.0.2.1", "2001:db8::1"]))
         if self.chance(0.5):
             request.required_roles.extend(rng.sample(sorted(self.model.roles), rng.randrange(1, 3)))
         if self.chance(0.2):
@@ -156,7 +157,13 @@ class Steps(CredentialSteps):
     def same_use(self, token, request, response, now):
         if token is self.token:  # the call itself used it before; after the call is all that can be said
             return
-        state = self.model.is_alive(token, now)
+        state, refuses = self.model.is_alive(token, now), token.credential.refuses(request.peer)
+        self.expect(bool(response.refusal) <= refuses and not (refuses and response.active), "a use from elsewhere", request.peer)
+        if refuses and (response.refusal or state):
+            self.expect(state is not False and response.refusal, "a use of a live token that is refused says so", token.used, now)
+            if not request.no_touch:
+                self.model.count(token, APIS[request.api], False, request.use_count or 1)
+            return
         self.expect(state is None or response.active == state, f"token {token.accessor[:12]} of "
                     f"{token.credential.name} is {response.active}", token.used, now)
         if not response.active:
@@ -175,7 +182,7 @@ class Steps(CredentialSteps):
 
     def step_introspect(self):
         token, request = self.question()
-        self.note(f"introspect {token.accessor[:12]} {request.api!r} no_touch {request.no_touch} "
+        self.note(f"introspect {token.accessor[:12]} {request.api!r} from {request.peer!r} no_touch {request.no_touch} "
                   f"used_ago {request.used_ago.seconds}")
         answer = self.admin("Introspect", request)
         if self.judge("introspect", answer, ()):
