@@ -107,6 +107,7 @@ def put_in(text, replacements):
 
 class Gateways:
     """What holds behind each of them."""
+    tells_client = True  # its address, to Gatehouse
     place = "127.0.0.1:{}"  # how its configuration says where something listens
     # The challenges to no token, to a dead one and to one without the role.
     challenges = ('Bearer realm="gatehouse"', 'Bearer realm="gatehouse", error="invalid_token"',
@@ -135,10 +136,10 @@ class Gateways:
         cls.addClassCleanup(cls.gateway.stop)
         cls.token = cls.daemon.issue(cls.client_id, cls.secret).access_token
 
-    def ask(self, method="GET", path="/cases", token=None, body=None, headers=None):
+    def ask(self, method="GET", path="/cases", token=None, body=None, headers=None, source="127.0.0.1"):
         """(code, headers, body), and whether the backend was reached."""
         before = self.backend.requests
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=30, source_address=(source, 0))
         try:
             connection.request(method, path, body=body, headers={
                 **({"Authorization": "Bearer " + token} if token else {}), **(headers or {})})
@@ -225,6 +226,18 @@ class Gateways:
                                                        client_secret=self.secret))
         code, _, _, reached = self.ask(token=token)
         self.assertEqual((code, reached), (401, False))
+
+    def test_a_credential_that_is_bound_to_networks_is_used_from_there_alone(self):
+        made = self.daemon.create(self.admin, "bound", addresses={"networks": ["127.0.0.1/32", "127.0.0.2/32"]})
+        client_id, forged = made.credential.client_id, {"X-Forwarded-For": "127.0.0.2", "Forwarded": "for=127.0.0.2"}
+        token = self.daemon.issue(client_id, made.secret_key).access_token
+        self.daemon.admin.UpdateCredential(pb.UpdateCredentialRequest(
+            credential={"client_id": client_id, "addresses": {"networks": ["127.0.0.2"]}}, update_mask={"paths": ["addresses"]}),
+            metadata=self.daemon.bearer(self.admin))
+        for source, headers in (("127.0.0.2", {}), ("127.0.0.1", {}), ("127.0.0.1", forged), ("127.0.0.3", forged)):
+            is_within = not self.tells_client or source == "127.0.0.2"
+            code, _, _, reached = self.ask(token=token, source=source, headers=headers)
+            self.assertEqual((code, reached), (200, True) if is_within else (401, False), (source, headers))
 
     def test_without_gatehouse_nobody_gets_in(self):
         self.daemon.stop()

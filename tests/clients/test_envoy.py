@@ -54,6 +54,9 @@ class EnvoyHttp(Envoy):
     """Asks by HTTP, with the request's path behind ours; its own filter looks for the role."""
     challenges = (*Gateways.challenges[:2], None)  # and says no more than 403
 
+    def test_a_credential_that_is_bound_to_networks_is_used_from_there_alone(self):
+        self.skipTest("asked by HTTP, Envoy tells no address but its own")
+
     def assert_counted(self, api, allowed, denied):
         self.assertEqual(self.uses_of(api), (allowed + denied, 0))
 

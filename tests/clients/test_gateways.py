@@ -37,7 +37,7 @@ class NginxEdge(Nginx):
             metadata=cls.daemon.bearer(cls.admin))  # so that a use is reported within 6 seconds
         made = cls.daemon.create(cls.admin, "edge", roles=("resource_server",))
         cls.edge = Daemon({"upstream": f"127.0.0.1:{cls.daemon.grpc_port}", "grpc_address": "", "metrics_address": "127.0.0.1:0",
-                           "upstream_client_id": made.credential.client_id, "http_address": f"unix:{cls.folder}/edge"},
+                           "upstream_client_id": made.credential.client_id, "http_address": f"unix:{cls.folder}/edge", "trusted_proxies": "unix"},
                           init=False, start=False)
         with open(cls.edge.secret_file, "w") as file:
             file.write(made.secret_key)
@@ -122,6 +122,7 @@ class HaproxyTls(Haproxy):
 class Apache(Gateways, TlsTest):
     """Its module introspects, over TLS only, and looks for the role by itself."""
     module = "auth_openidc"
+    tells_client = False  # nor can it
     api = "behind Apache"  # what usage counts
     tls = True
     tls_changes = []

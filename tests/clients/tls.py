@@ -25,7 +25,7 @@ class TlsTest(unittest.TestCase):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="gatehouse-clients-"))
         cls.certificate, cls.key = make_certificate(cls.folder)
         tls = {"http_cert": cls.certificate, "http_key": cls.key} if cls.tls else {}
-        cls.daemon = cls.enterClassContext(Daemon(settings={"http_prefix": "/Auth", **tls}))
+        cls.daemon = cls.enterClassContext(Daemon(settings={"http_prefix": "/Auth", "trusted_proxies": "127.0.0.1", **tls}))
         cls.admin = cls.daemon.admin_token()
         role = pb.Role(role_id="work_reader", name="Work Reader", group="Access Rights")
         cls.daemon.admin.CreateRole(pb.CreateRoleRequest(role=role), metadata=cls.daemon.bearer(cls.admin))
