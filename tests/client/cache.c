@@ -145,6 +145,7 @@ static void ask_together(struct gatehouse *gatehouse, char **tokens, size_t coun
         pointers[i] = &entries[i];
         entries[i].token = strtok_r(tokens[i], "/", &roles[i]);
         entries[i].api = strcmp(tokens[i], "WRONG") == 0 ? long_api : (char *)(uintptr_t)"/together";
+        entries[i].peer = getenv("BURST_PEER") != NULL ? getenv("BURST_PEER") : entries[i].peer;
         entries[i].required_roles = &roles[i];
         entries[i].n_required_roles = *roles[i] != '\0';
         request.n_requests++;

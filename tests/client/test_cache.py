@@ -180,6 +180,9 @@ class Hits(Case):
             self.await_trust(driver)
             self.assertEqual(driver.ask("burst", "40", self.token, free), "asked")
             self.assertEqual(driver.read(), "-+" * 40)
+            self.await_hit(driver, self.token)
+            self.await_hit(driver, free)
+            self.assertEqual(driver.ask("together", self.token, free), f"inactive, active {SERVER}")
             self.assertGreater(driver.stats()["batched"], 0)
 
     def test_a_caller_that_may_not_ask_has_no_answer_from_memory(self):
