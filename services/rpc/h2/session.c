@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/h2/stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,12 +158,24 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+/* nghttp2 ends the connection, for the peer broke HTTP/2's rules: which one is in the GOAWAY. */
+static void note_broken_rule(struct h2_conn *conn, const nghttp2_goaway *last)
+{
+    char why[64];
+    if (conn->is_refused || last->error_code == NGHTTP2_NO_ERROR)
+        return;
+    snprintf(why, sizeof why, "%.*s", (int)last->opaque_data_len, (const char *)last->opaque_data);
+    h2_limits_met(&conn->loop->server->met, RPC_LIMIT_PROTOCOL, conn->peer, why, conn->loop->now);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_conn *conn = user_data;
     uint32_t code = frame->hd.type == NGHTTP2_RST_STREAM ? frame->rst_stream.error_code : NGHTTP2_NO_ERROR;
     if (code != NGHTTP2_NO_ERROR && code != NGHTTP2_REFUSED_STREAM && code != NGHTTP2_CANCEL)
         count_reset(conn); /* the peer made us do it */
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        note_broken_rule(conn, &frame->goaway);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     h2_rate_init(&conn->pings, conn->loop->server->limits->max_pings_per_second, conn->loop->now);

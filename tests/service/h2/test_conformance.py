@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What RFC 9113 and RFC 7541 demand of a server, with h2spec's list as the model: each wrong frame and what it must be answered.
 A stream's error may end the whole connection (RFC 9113, 5.4.2), but not the other way round, and never with another code."""
+import re
 import unittest
 
 import frames
@@ -183,6 +184,13 @@ class Streams(Case):
         for sent in (data(1, b"x"), reset(1), window_update(1, 100), frame(CONTINUATION, END_HEADERS, 1, b"")):
             with self.subTest(kind=sent[3]):
                 self.ends("PROTOCOL_ERROR", sent)
+
+    def test_the_log_says_which_rule_was_broken(self):
+        self.ends("PROTOCOL_ERROR", reset(1))
+        said = re.findall('event=grpc_limit limit=protocol peer=127.0.0.1 why="([^"]*)"', self.daemon.log_text())
+        self.assertTrue(said)  # of a burst, the first
+        for why in said:
+            self.assertRegex(why, r"^[\w ]+: [\w ]+")
 
     def test_a_client_has_no_even_streams(self):
         self.ends("PROTOCOL_ERROR", call(2, HEALTH_CHECK, message()))

@@ -100,6 +100,9 @@ class Real(Case):
 
     def never_reconnected(self):
         """It has become ready once, and stayed it."""
+        if "RST_STREAM: stream in idle" in self.daemon.log_text():
+            self.skipTest("gRPC's client has reset a stream that it never began (grpc/grpc#19655), as it does where the machine is"
+                          " slow: RFC 9113 5.1 has the connection ended")
         self.assertEqual(self.states.count(grpc.ChannelConnectivity.READY), 1, self.states)
         self.assertEqual(self.states[-1], grpc.ChannelConnectivity.READY)
 
