@@ -127,7 +127,10 @@ test("a key is not let go before both parts were copied; a command that asks for
   await dialog(page).getByText("Copied", { exact: true }).first().waitFor();
   assert.ok(await button("Done").isDisabled(), "the client ID is not copied");
   await button("Copy as curl").click();
-  const command = await page.evaluate(() => navigator.clipboard.readText());
+  const command = await until("the command", async () => {
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    return text.startsWith("curl ") && text;
+  });
   assert.match(
     command,
     new RegExp(`^curl ${daemon.url}OAuth/Token -d grant_type=client_credentials .*client_secret=${secret}$`),
