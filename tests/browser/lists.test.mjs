@@ -118,7 +118,9 @@ test("how many rows a page has is chosen, and kept in the address; a file has al
   assert.ok((await page.evaluate(() => location.hash)).includes("size=50"));
   await page.getByLabel("Rows a page").selectOption("25 rows");
   await until("a page", async () => (await rows.count()) === 25);
-  await page.getByRole("link", { name: "@ann" }).waitFor(); // the owner has a column
+  await page.getByText("Owner: @ann").waitFor();
+  await page.setViewportSize({ width: 1440, height: 900 }); // where there is room, the owner has a column
+  await page.getByRole("link", { name: "@ann" }).waitFor();
 
   const download = page.waitForEvent("download");
   await button("Download CSV").click();

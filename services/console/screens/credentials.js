@@ -54,10 +54,15 @@ const columns = [
         { class: "name" },
         h("a", { href: link(["credentials", row.clientId]), onClick: () => (left.clientId = row.clientId) }, row.name),
         h("span", { class: "mono faint" }, row.clientId),
+        row.owner && h("span", { class: "owner-line hint" }, `Owner: ${row.owner}`),
       ),
   },
   { title: "Roles", cell: (row) => h(RoleChips, { roles: row.roles ?? [], most: 3 }) },
-  { title: "Owner", cell: (row) => (row.owner ? h("a", { href: link(["users", row.owner]) }, row.owner) : "–") },
+  {
+    title: "Owner",
+    kind: "owner",
+    cell: (row) => (row.owner ? h("a", { href: link(["users", row.owner]) }, row.owner) : "–"),
+  },
   { title: "Expires", sort: "expire_time", cell: (row) => h(Expiry, { at: row.expireTime }) },
   { title: "Status", cell: (row) => h(StatusBadge, { credential: row }) },
   {
