@@ -304,6 +304,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     admin->request = request;
     admin->closure = closure;
     admin->work = domain_work(api->domain, &admin->arena, NULL);
+    admin->calling.is_read = admin->contract->is_read;
     caller_resolve(&admin->calling, api, closure_data, caller_known);
 }
 

@@ -155,6 +155,7 @@ void caller_resolve(struct calling *calling, struct api *api, struct call *call,
     introspection->is_token = calling->caller.has_token = read_bearer(api, token, &introspection->key);
     introspection->api = call->method;
     introspection->is_own = true;
+    introspection->is_quiet = calling->is_read;
     introspection->source = source_of(call->peer);
     introspection->is_use = !calling->is_look;
     introspection->waits = call_waits;

@@ -51,6 +51,7 @@ typedef void caller_done_fn(enum status status, struct calling *calling);
 /* Finding out who calls: from memory at once, or through the store. */
 struct calling {
     bool is_look; /* set by whoever asks: it is no use of the caller's token */
+    bool is_read; /* likewise: an administrator's, which writes nothing, nor makes the next one write down this one */
     struct api *api;
     struct call *call;
     struct caller caller;

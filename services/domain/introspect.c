@@ -127,7 +127,7 @@ static void note_refused(const struct introspect *introspect, struct introspecti
     introspection->is_counted = true;
     memory_count_refused(introspect->memory, introspection->credential_id, introspection->api,
                          introspection->now - introspection->used_ago, introspection->use_count);
-    if (!introspection->is_own)
+    if (!introspection->is_quiet)
         memory_note_news(introspect->memory);
 }
 
@@ -146,7 +146,7 @@ static bool note_use(const struct introspect *introspect, struct introspection *
         note_observed(introspect, introspection);
     }
     introspection->is_counted = true;
-    if (!introspection->is_own)
+    if (!introspection->is_quiet)
         memory_note_news(introspect->memory);
     return is_noted;
 }
@@ -255,7 +255,7 @@ static void keep(struct introspection *introspection, struct token_facts *token)
     }
     uint32_t api = introspection->is_use ? introspection->api_number : 0;
     bool is_kept = token_table_put(introspect->memory->tokens, token, introspection->generation, api);
-    if (introspection->is_use && !introspection->is_own)
+    if (introspection->is_use && !introspection->is_quiet)
         memory_note_news(introspect->memory);
     if (is_kept)
         introspection->done(STATUS_OK, introspection);

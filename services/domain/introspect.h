@@ -27,8 +27,9 @@ struct introspection {
     bool is_token; /* the text was a token's form; false: it is inactive, without any look-up */
     struct token_key key;
     const char *api;
-    bool is_own; /* the caller's own token, by which it calls us: its use is stored when all are */
-    bool is_use; /* it slides the idle timeout and is counted */
+    bool is_own;   /* the caller's own token, by which it calls us */
+    bool is_quiet; /* its use is stored when all are: no read waits for that */
+    bool is_use;   /* it slides the idle timeout and is counted */
     int64_t use_count;
     int64_t used_ago; /* microseconds */
     struct role_set required;

@@ -231,5 +231,21 @@ class Edges(unittest.TestCase):
             self.assertEqual([credential.name for credential in listed], [name])
 
 
+
+class Uses(unittest.TestCase):
+    def test_a_callers_own_use_is_told_at_once(self):
+        """Of what it called, however long until uses are stored by themselves."""
+        with Daemon({**OFF, "flush_interval_ms": "60000"}) as daemon:
+            admin = daemon.admin_token()
+            made = daemon.create(admin, "one that leaves")
+            token = daemon.issue(made.credential.client_id, made.secret_key).access_token
+            ask = pb.QueryUsageRequest(client_id=made.credential.client_id, include_internal=True)
+            uses = lambda: [(row.api, row.allowed) for row in daemon.admin.QueryUsage(
+                ask, metadata=daemon.bearer(admin), timeout=DEADLINE).rows]
+            self.assertEqual(uses(), [])
+            daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token), metadata=daemon.bearer(token), timeout=DEADLINE)
+            self.assertEqual(uses(), [("/gatehouse.v1.AuthService/Revoke", 1)])
+
+
 if __name__ == "__main__":
     unittest.main()
