@@ -124,7 +124,7 @@ FAULTS = [
           [("services/api/watch_begin.c",
             "current_wait(watcher->watch->api, false, answer_ping, watcher)", "true")]),
     # Of worlds that came later, with seeds beyond 2000.
-    Fault("a copy that was made while daemons were at work is started on", 2317, r"\bactive",
+    Fault("a copy that was made while daemons were at work is started on", 2732, r"\bactive",
           [("services/store/copy.c", "    if (identity.mark_len == 0)\n        return STATUS_OK;\n    snprintf(",
             "    return STATUS_OK;\n    snprintf(")]),
 ]
