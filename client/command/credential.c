@@ -7,6 +7,7 @@
 #include "confirm.h"
 #include "connection.h"
 #include "labels.h"
+#include "networks.h"
 #include "object.h"
 #include "own_limits.h"
 #include "pages.h"
@@ -56,8 +57,8 @@ static const struct view list_view = {
         {"LAST USE", "lastUseTime", column_last_use, COLUMN_IF_FITS},
         {"OWNER", "owner", NULL, COLUMN_TRUNCATE | COLUMN_IF_ANY | COLUMN_IF_FITS},
         {"CONTACT", "contact", NULL, COLUMN_IF_WIDE}, {"LABELS", "labels", labels_format, COLUMN_IF_WIDE},
-        {"CREATED", "createTime", column_time, COLUMN_IF_WIDE}, {"CREATED BY", "createdBy", NULL, COLUMN_IF_WIDE},
-        {"CHANGED", "updateTime", column_time, COLUMN_IF_WIDE}),
+        {"LAST USED FROM", "lastUseFrom", NULL, COLUMN_IF_WIDE}, {"CREATED", "createTime", column_time, COLUMN_IF_WIDE},
+        {"CREATED BY", "createdBy", NULL, COLUMN_IF_WIDE}, {"CHANGED", "updateTime", column_time, COLUMN_IF_WIDE}),
     .value_keys = KEYS("clientId"),
 };
 
@@ -84,7 +85,8 @@ static const struct view detail_view = {
                        {"Effective roles", "effectiveRoles", NULL, 0}, {"Contact", "contact", NULL, 0},
                        {"Labels", "labels", labels_format, 0}, {"Suspended", "suspendTime", column_time, COLUMN_IF_ANY},
                        {"Suspended if unused", "unusedSuspendTime", column_time, COLUMN_IF_ANY},
-                       {"Last use", "lastUseTime", column_last_use, 0}, {"Created", "createTime", column_time, 0},
+                       {"Last use", "lastUseTime", column_last_use, 0}, {"Last used from", "lastUseFrom", NULL, 0},
+                       {"Networks", "addresses", networks_format, 0}, {"Created", "createTime", column_time, 0},
                        {"Created by", "createdBy", NULL, 0}, {"Changed", "updateTime", column_time, 0},
                        {"Deleted", "deleteTime", column_time, 0}, {"Purged", "purgeTime", column_time, 0},
                        {"Self-rotation", "selfRotation", NULL, 0},
@@ -194,7 +196,9 @@ enum exit_code credential_create(struct context *context)
     message_set_string(&credential.owner, option_value(arguments, OPTION_OWNER));
     message_set_string(&credential.contact, option_value(arguments, OPTION_CONTACT));
     struct own_limits_words limits;
-    if (!take_self_rotation(context, &credential) || !own_limits_take(context, &limits, &credential.limits))
+    NETWORKS_DONE struct networks networks = {0};
+    if (!take_self_rotation(context, &credential) || !own_limits_take(context, &limits, &credential.limits) ||
+        !networks_take(context, &networks, &credential))
         return EXIT_USAGE;
     LABELS_DONE struct labels labels = {0};
     labels_take(context, &labels, &credential);
@@ -323,8 +327,13 @@ enum exit_code credential_update(struct context *context)
     static const struct {
         enum option_id option;
         char *field;
-    } fields[] = {{OPTION_NAME, "name"},       {OPTION_EXPIRES, "expire_time"},         {OPTION_OWNER, "owner"},
-                  {OPTION_CONTACT, "contact"}, {OPTION_SELF_ROTATION, "self_rotation"}, {OPTION_LIMITS, "limits"}};
+    } fields[] = {{OPTION_NAME, "name"},
+                  {OPTION_EXPIRES, "expire_time"},
+                  {OPTION_OWNER, "owner"},
+                  {OPTION_CONTACT, "contact"},
+                  {OPTION_SELF_ROTATION, "self_rotation"},
+                  {OPTION_LIMITS, "limits"},
+                  {OPTION_FROM_NETWORK, "addresses"}};
     struct own_limits_words limits;
     char *paths[sizeof fields / sizeof fields[0] + 1];
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -333,6 +342,9 @@ enum exit_code credential_update(struct context *context)
     }
     if (labels_are_given(context))
         paths[mask.n_paths++] = "labels";
+    NETWORKS_DONE struct networks networks = {0};
+    if (!networks_take(context, &networks, &credential))
+        return EXIT_USAGE;
     if (mask.n_paths == 0)
         return report_usage(context, "nothing to change; `gatehouse credential update --help` shows what can be");
     if (!take_expiry(context, NULL, &expiry, &credential.expire_time) || !take_self_rotation(context, &credential) ||

@@ -54,6 +54,10 @@ enum completion {
     X(LIMITS, "limits", 0, "LIMITS", COMPLETE_NOTHING, \
       "Its own limits, in place of the settings: idle_timeout=5m, max_token_life=8h, max_tokens=10, " \
       "max_tokens_per_hour=60, by commas, each with :observe to count only; or none") \
+    X(FROM_NETWORK, "from-network", 0, "NETWORKS", COMPLETE_NOTHING, \
+      "From where it may be used: networks and addresses, separated by commas, or anywhere") \
+    X(OBSERVE_NETWORKS, "observe-networks", 0, NULL, COMPLETE_NOTHING, \
+      "Refuse nothing from elsewhere, but count and tell it") \
     X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
     X(CONTACT, "contact", 0, "TEXT", COMPLETE_NOTHING, "Whom to ask about it; \"\" for nobody") \
     X(LABEL, "label", 0, "KEY=VALUE", COMPLETE_NOTHING, \

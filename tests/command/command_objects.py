@@ -214,6 +214,20 @@ class Credentials(Case):
         self.assertFalse(self.is_active(token))
         self.assertTrue(self.is_active(self.token(client_id, secret)[1]))
 
+    def test_networks_are_set_observed_shown_and_taken_away(self):
+        name, client_id, secret = self.create("--from-network", "127.0.0.0/8, 2001:db8::/32", "--observe-networks")
+        self.token(client_id, secret)
+        self.assertRegex(self.ok("credential", "get", name), r"Last used from +127\.0\.0\.1\nNetworks +127\.0\.0\.0/8, 2001:db8::/32 \(observed\)\n")
+        self.ok("credential", "update", name, "--from-network", "192.0.2.0/24", "--yes")
+        self.assertRegex(self.ok("credential", "get", name), r"Networks +192\.0\.2\.0/24\n")
+        self.assertIn("127.0.0.1", self.ok("credential", "list", "-o", "wide", "--name", name))
+        self.assertIn("SOURCE_ADDRESS_REFUSED", self.fails(REFUSED, "token", "issue", "--client-id", client_id, "--client-secret-file", secret))
+        self.assertIn("the network is 10.0.0.0/8", self.fails(REFUSED, "credential", "update", name, "--from-network", "10.0.0.1/8", "--yes"))
+        self.assertIn("--from-network", self.fails(USAGE, "credential", "update", name, "--from-network", ",", "--yes"))
+        self.assertIn("--from-network", self.fails(USAGE, "credential", "update", name, "--observe-networks", "--yes"))
+        self.ok("credential", "update", name, "--from-network", "anywhere", "--yes")
+        self.assertNotIn("addresses", self.read("credential", "get", name)["credential"])
+
     def test_what_is_unused_is_suspended_when_it_is_set(self):
         for value, shown in (("90d", "7776000s"), ("off", None)):
             self.ok("settings", "set", "suspend_unused_after=" + value, "--yes")
