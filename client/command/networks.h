@@ -8,11 +8,14 @@
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <jansson.h>
 
+/* What one `networks_take` needs for as long as the credential borrows it. */
 struct networks {
     Gatehouse__V1__SourceAddresses message;
     struct words words;
 };
 #define NETWORKS_DONE __attribute__((cleanup(networks_done)))
+
+/* Gives the words back. The credential must not be used any more. */
 void networks_done(struct networks *networks);
 
 /* What the options say, into the credential, which borrows it. False: reported. */
