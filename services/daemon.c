@@ -106,7 +106,7 @@ static void add_replica(struct follow *follow, struct metrics_text *text)
                 "cause=\"cut\"", (double)resets.cut);
     metrics_put(text, "gatehouse_group_lease_seconds", "gauge",
                 "The longest lease of any process of this store: the bound of the group.", "",
-                (double)group_lease(follow_group(follow)) / 1e6);
+                (double)group_leases(follow_group(follow)).own / 1e6);
     metrics_put(text, "gatehouse_replica_age_seconds", "gauge", "Since the change log was read last.", "",
                 (double)follow_age(follow) / 1e6);
 }

@@ -17,7 +17,7 @@ struct everywhere {
     everywhere_done_fn *done;
     void *arg;
     /* What the database says. */
-    int64_t lease, cache_lease;
+    struct process_leases leases;
     struct position there;
 };
 
@@ -32,12 +32,21 @@ static enum status look_tx(struct store_tx *tx, void *arg)
 {
     struct everywhere *everywhere = arg;
     everywhere->there = everywhere->position;
-    TRY(process_row_longest(tx, &everywhere->lease));
-    TRY(process_row_longest_cache(tx, &everywhere->cache_lease));
+    TRY(process_row_longest(tx, &everywhere->leases));
     return change_log_find(tx, &everywhere->there);
 }
 
 static void look(struct watch_wait *wait);
+
+/* Until then somebody may go by what was true before the change. A row that a failover has lost is of one that serves.
+ */
+static int64_t due_at(const struct everywhere *everywhere)
+{
+    struct process_leases heard = group_leases(follow_group(everywhere->api->domain->follow)),
+                          there = everywhere->leases;
+    return everywhere->begun + (there.own > heard.own ? there.own : heard.own) +
+           (there.cache > heard.cache ? there.cache : heard.cache);
+}
 
 /* E2: who has begun to serve meanwhile, by a longer lease, is waited for as well; so the last look is behind all of
  * them. */
@@ -46,7 +55,7 @@ static void looked(enum status status, void *arg)
     struct everywhere *everywhere = arg;
     bool is_lost =
         status == STATUS_NOT_FOUND || (status == STATUS_OK && !position_equal(everywhere->there, everywhere->position));
-    int64_t due = everywhere->begun + everywhere->lease + everywhere->cache_lease;
+    int64_t due = due_at(everywhere);
     if (is_lost || status != STATUS_OK) {
         finish(everywhere, is_lost ? STATUS_ABORTED : STATUS_UNAVAILABLE);
     } else if (clock_steady(everywhere->api->domain->clock) < due) {

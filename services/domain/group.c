@@ -21,12 +21,14 @@ struct group {
     char host[HOST_MAX];
     struct process_row self; /* what never changes of it */
     pthread_mutex_t lock;
-    int64_t read;         /* the others' changes, last; clock_steady */
-    int64_t revision;     /* and up to this one */
-    int64_t said;         /* the last time that the others know of; clock_steady */
-    int64_t first;        /* id of any, the least */
-    int64_t longest;      /* lease of any */
-    int64_t longest_seen; /* when it was as long as that; clock_steady */
+    int64_t read;     /* the others' changes, last; clock_steady */
+    int64_t revision; /* and up to this one */
+    int64_t said;     /* the last time that the others know of; clock_steady */
+    int64_t first;    /* id of any, the least */
+    struct longest {
+        int64_t lease;
+        int64_t seen; /* when it was as long as that; clock_steady */
+    } longest_own, longest_cache;
 };
 
 struct group *group_new(struct clock *clock, const struct group_self *self)
@@ -37,7 +39,8 @@ struct group *group_new(struct clock *clock, const struct group_self *self)
     group->self.beat = BEAT + self->interval;
     utf8_copy(group->host, sizeof group->host, self->host == NULL ? "" : self->host);
     group->self.host = group->host;
-    group->longest = self->lease;
+    group->longest_own.lease = self->lease;
+    group->longest_cache.lease = self->cache_lease;
     group->said = -GONE;
     crypto_random(&group->self.id, sizeof group->self.id);
     pthread_mutex_init(&group->lock, NULL);
@@ -91,10 +94,10 @@ void group_has_read(struct group *group, int64_t asked, int64_t revision)
     pthread_mutex_unlock(&group->lock);
 }
 
-int64_t group_lease(struct group *group)
+struct process_leases group_leases(struct group *group)
 {
     pthread_mutex_lock(&group->lock);
-    int64_t longest = group->longest;
+    struct process_leases longest = {group->longest_own.lease, group->longest_cache.lease};
     pthread_mutex_unlock(&group->lock);
     return longest;
 }
@@ -122,6 +125,13 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
     return process_row_first(tx, row.seen, &ret_word->first);
 }
 
+/* One that has left the table may have done so by a database's clock that jumped, or in a failover. */
+static void note_longest(struct longest *longest, int64_t lease, int64_t now)
+{
+    if (lease >= longest->lease || now - longest->seen >= GONE)
+        *longest = (struct longest){lease, now};
+}
+
 void group_said(struct group *group, const struct group_word *word)
 {
     int64_t now = clock_steady(group->clock);
@@ -129,11 +139,8 @@ void group_said(struct group *group, const struct group_word *word)
     if (word->asked > group->said)
         group->said = word->asked;
     group->first = word->first;
-    /* One that has left the table may have done so by a database's clock that jumped. */
-    if (word->longest >= group->longest || now - group->longest_seen >= GONE) {
-        group->longest = word->longest;
-        group->longest_seen = now;
-    }
+    note_longest(&group->longest_own, word->longest.own, now);
+    note_longest(&group->longest_cache, word->longest.cache, now);
     pthread_mutex_unlock(&group->lock);
 }
 

@@ -12,7 +12,7 @@
 #define DOMAIN_GROUP_H
 
 #include "base/clock.h"
-#include "store/store.h"
+#include "records/process.h"
 
 struct group;
 
@@ -33,9 +33,9 @@ bool group_is_due(struct group *group);
 
 /* In a write transaction: says it, and reads what the others have said. After the commit, group_said. */
 struct group_word {
-    int64_t asked;   /* clock_steady */
-    int64_t longest; /* lease of any */
-    int64_t first;   /* id of any, the least */
+    int64_t asked; /* clock_steady */
+    int64_t first; /* id of any, the least */
+    struct process_leases longest;
 };
 /* In the table `process`: that this process is there, and its lease. *ret_word: what it said, for group_said. */
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word);
@@ -60,7 +60,8 @@ enum status group_time(const struct group *group, struct store_tx *tx, int64_t *
 /* The others' changes up to this revision were read, by a look that began at `asked` (clock_steady). */
 void group_has_read(struct group *group, int64_t asked, int64_t revision);
 
-/* The longest lease of any process, in microseconds. */
-int64_t group_lease(struct group *group);
+/* The longest leases of any process: as the table said last, and not less than it said in the three minutes before, so
+ * that a failover or a backup that has lost a row shortens none. */
+struct process_leases group_leases(struct group *group);
 
 #endif

@@ -21,14 +21,15 @@ enum status process_row_expire(struct store_tx *tx, int64_t before)
     return store_send(tx, "DELETE FROM process WHERE seen < $1", store_int(before));
 }
 
-enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease)
+static enum status read_leases(const struct store_row *row, void *arg)
 {
-    return store_run(tx, "SELECT max(lease) FROM process", store_read_int, ret_lease);
+    *(struct process_leases *)arg = (struct process_leases){store_row_int(row, 0), store_row_int(row, 1)};
+    return STATUS_OK;
 }
 
-enum status process_row_longest_cache(struct store_tx *tx, int64_t *ret_lease)
+enum status process_row_longest(struct store_tx *tx, struct process_leases *ret_leases)
 {
-    return store_run(tx, "SELECT max(cache_lease) FROM process", store_read_int, ret_lease);
+    return store_run(tx, "SELECT max(lease), max(cache_lease) FROM process", read_leases, ret_leases);
 }
 
 enum status process_row_first(struct store_tx *tx, int64_t now, int64_t *ret_id)

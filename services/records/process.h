@@ -28,11 +28,9 @@ enum status process_row_say(struct store_tx *tx, const struct process_row *row);
 /* Removes those that were seen last before `before`. */
 enum status process_row_expire(struct store_tx *tx, int64_t before);
 
-/* The longest lease of those that are there. */
-enum status process_row_longest(struct store_tx *tx, int64_t *ret_lease);
-
-/* Of caches that any may have told: those that serve no more are among them, for the longest lease and longer. */
-enum status process_row_longest_cache(struct store_tx *tx, int64_t *ret_lease);
+/* The longest leases of those that are there: their own; and of caches that any may have told, those that serve no more
+ * among them, for the longest lease and longer. */
+enum status process_row_longest(struct store_tx *tx, struct process_leases *ret_leases);
 
 /* Three beats without a word: another one does what it did for all. */
 enum { PROCESS_BEATS_MISSED = 3 };

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`everywhere`: the answer comes when every cache has obeyed, or can no longer answer from memory; and not before."""
 import contextlib
+import signal
 import threading
 import unittest
+import urllib.request
 
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 
@@ -37,6 +39,10 @@ class Cache(threading.Thread):
 
 def took(answer):
     return answer.everywhere_after.seconds + answer.everywhere_after.nanos / 1e9
+
+
+def metrics(daemon):
+    return urllib.request.urlopen(f"http://127.0.0.1:{daemon.metrics_port}/metrics", timeout=DEADLINE).read().decode()
 
 
 class Thread(threading.Thread):
@@ -189,6 +195,23 @@ class Several(unittest.TestCase):
             self.assertGreaterEqual(end(), 0.7 + 3)
             other.stop()
             self.assertGreaterEqual(end(), 0.5 + 3)
+
+    def test_a_lease_that_a_failover_has_lost_is_waited_for(self):
+        with Replicas(2, {"http_address": "127.0.0.1:0", "lease_ms": "500", "metrics_address": "127.0.0.1:0"}) as replicas:
+            one, other = replicas.daemons
+            admin = one.admin_token()
+            made = one.create(admin, "client")
+            issued = one.issue(made.credential.client_id, made.secret_key)
+            other.stop()
+            other.settings.update(lease_ms="3000", cache_lease_ms="4000")
+            other.start()
+            eventually(lambda: "\ngatehouse_group_lease_seconds 3\n" in metrics(one))
+            other.process.send_signal(signal.SIGSTOP)  # it would say at its next word that it is there
+            replicas.sql("DELETE FROM process WHERE lease = 3000000")  # as a restored backup would not have it
+            ended = one.admin.EndToken(pb.EndTokenRequest(accessor=issued.accessor, everywhere=True),
+                                       metadata=Daemon.bearer(admin), timeout=DEADLINE)
+            other.process.send_signal(signal.SIGCONT)
+            self.assertGreaterEqual(took(ended), 3 + 4)
 
     def test_a_change_that_is_lost_meanwhile_is_told(self):
         with contextlib.ExitStack() as stack:
