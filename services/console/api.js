@@ -54,8 +54,8 @@ const words = {
   CREDENTIAL_DELETED: "This credential was deleted in the meantime.",
   CREDENTIAL_SUSPENDED: "This credential is suspended. Another administrator can resume it.",
   OWN_CREDENTIAL: "You are signed in with this credential. Another administrator can suspend it.",
-  OLDER_SERVER:
-    "A server of an older version still runs, which knows nothing of suspension. Try again when it is upgraded.",
+  OWN_ADDRESS: "You are signed in with this credential, from an address that is not in these networks.",
+  OLDER_SERVER: "A server of an older version still runs, which knows nothing of this. Try again when it is upgraded.",
   NOT_DELETED: "This credential is not deleted.",
   SIGN_ON_ENDED: "Your sign-on has ended.",
   ROLE_EXISTS: "There is a role with this ID already.",
@@ -78,7 +78,7 @@ function readError(code, body) {
     reason ||= detail.reason ?? "";
     for (const violation of detail.fieldViolations ?? [])
       fields[nameOf(violation.field)] = sentence(
-        `${violation.description ?? ""}`.replace(violation.field + " ", "it "),
+        `${violation.description ?? ""}`.replace(violation.field + " ", "it ").replace(violation.field + ": ", ""),
       );
   }
   if (reason === "NAME_TAKEN") fields.name = words.NAME_TAKEN;

@@ -75,6 +75,15 @@ export function span(value) {
   return parts.join(" ") || "0 seconds";
 }
 
+/** An amount and the largest unit that leaves no rest; nothing for 0. @param {number} value @returns {[string, string]} */
+export function split(value) {
+  const unit = [86_400, 3600, 60].find((size) => value > 0 && value % size === 0) ?? 60;
+  return [value > 0 ? String(value / unit) : "", String(unit)];
+}
+
+/** Of an amount in a form; nothing if that is empty. @param {string} text @param {string | number} unit */
+export const duration = (text, unit) => (text.trim() ? `${Math.round(Number(text) * Number(unit))}s` : undefined);
+
 /** For <input type="datetime-local">, in the reader's zone or in UTC. @param {Date} date @param {boolean} isUtc */
 export function toInput(date, isUtc) {
   const shifted = isUtc ? date : new Date(date.getTime() - date.getTimezoneOffset() * 60_000);

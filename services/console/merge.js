@@ -3,11 +3,12 @@
 /** @typedef {import("./types.js").Credential} Credential */
 
 import { linesOf } from "./labels.js";
+import { limitFormOf, limitText, networkFormOf, networkText } from "./limits.js";
 
-/** What of a credential can be edited. @typedef {{ name: string, owner: string, expireTime: string, contact: string, labels: string, roles: string[] }} Draft */
-/** @typedef {"name" | "owner" | "expireTime" | "contact" | "labels"} Field */
+/** What of a credential can be edited. @typedef {{ name: string, owner: string, expireTime: string, contact: string, labels: string, limits: string, addresses: string, roles: string[] }} Draft */
+/** @typedef {"name" | "owner" | "expireTime" | "contact" | "labels" | "limits" | "addresses"} Field */
 /** @type {Field[]} */
-export const draftFields = ["name", "owner", "expireTime", "contact", "labels"];
+export const draftFields = ["name", "owner", "expireTime", "contact", "labels", "limits", "addresses"];
 
 /** The roles that a credential was granted and not revoked from it. @param {Credential} credential */
 export const grantedRoles = (credential) =>
@@ -23,6 +24,8 @@ export const draftOf = (credential) => ({
   expireTime: credential.expireTime ?? "",
   contact: credential.contact ?? "",
   labels: linesOf(credential.labels),
+  limits: limitText(limitFormOf(credential.limits)),
+  addresses: networkText(networkFormOf(credential.addresses)),
   roles: grantedRoles(credential),
 });
 
@@ -40,6 +43,8 @@ export function changesOf(from, to) {
     expireTime: !isSameTime(from.expireTime, to.expireTime),
     contact: from.contact !== to.contact,
     labels: from.labels !== to.labels,
+    limits: from.limits !== to.limits,
+    addresses: from.addresses !== to.addresses,
     added: to.roles.filter((role) => !from.roles.includes(role)),
     removed: from.roles.filter((role) => !to.roles.includes(role)),
   };
@@ -103,6 +108,8 @@ export function merge(before, theirs, mine, choice) {
     expireTime: pick("expireTime"),
     contact: pick("contact"),
     labels: pick("labels"),
+    limits: pick("limits"),
+    addresses: pick("addresses"),
     roles: [...roles].sort(),
   };
 }

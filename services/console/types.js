@@ -17,6 +17,18 @@
  * @property {string} [expireTime]
  * @property {string} [lastUseTime]
  *
+ * @typedef {object} Limits
+ * @property {string} [idleTimeout]
+ * @property {string} [maxTokenLife]
+ * @property {number} [maxTokens]
+ * @property {number} [maxTokensPerHour]
+ * @property {string[]} [observeOnly]
+ * @property {{ limit: string, count: string, firstTime: string, lastTime: string }[]} [observed]
+ *
+ * @typedef {object} Addresses
+ * @property {string[]} [networks]
+ * @property {boolean} [observeOnly]
+ *
  * @typedef {object} Credential
  * @property {string} clientId
  * @property {string} name
@@ -37,6 +49,9 @@
  * @property {boolean} [selfRotation]
  * @property {string} [contact]
  * @property {Record<string, string>} [labels]
+ * @property {Limits} [limits]
+ * @property {Addresses} [addresses]
+ * @property {string} [lastUseFrom]
  * @property {string} etag
  *
  * @typedef {object} Role

@@ -102,6 +102,78 @@ test("two administrators who change labels and contact are brought together", as
   assert.deepEqual([contact, labels], ["Ben", { team: "mine" }]);
 });
 
+test("limits and networks are entered, observed, shown and changed", async () => {
+  const { clientId, secretKey } = await daemon.create("Bounded");
+  await visit(page, `credentials/${clientId}`);
+  await page.getByText("As the settings say").waitFor();
+  await page.getByText("From anywhere").waitFor();
+  await button("Edit").click();
+  const networks = dialog(page).getByLabel("Networks (optional)");
+  await dialog(page).getByLabel("Idle timeout", { exact: true }).fill("x");
+  await dialog(page).getByLabel("Live tokens", { exact: true }).fill("1.5");
+  await button("Save").click();
+  await dialog(page).getByText("Enter a whole number from 1, or leave it empty.").waitFor();
+  await dialog(page).getByText("Enter a number, or leave it empty.").waitFor();
+  await dialog(page).getByLabel("Idle timeout", { exact: true }).fill("0.5");
+  await dialog(page).getByLabel("Live tokens", { exact: true }).fill("1");
+  await button("Save").click();
+  await dialog(page).getByText("It must be from 60 to 2592000 seconds").waitFor();
+  await dialog(page).getByLabel("Idle timeout", { exact: true }).fill("2");
+  await dialog(page).getByLabel("Idle timeout, unit").selectOption("hours");
+  await dialog(page).getByLabel("Observe only: Live tokens").check();
+  await networks.fill("10.0.0.1/8");
+  await button("Save").click();
+  await dialog(page).getByText("the network is 10.0.0.0/8").waitFor();
+  await networks.fill("192.0.2.1\n10.0.0.0/8\n");
+  await dialog(page).getByLabel("Observe only: Networks").check();
+  await expectAccessible(page, "limits and networks");
+  await button("Save").click();
+  await dialog(page).waitFor({ state: "detached" });
+  await page.getByText("Idle timeout: 2 hours").waitFor();
+  await page.getByText("Would have refused nothing yet.").waitFor();
+  const { limits, addresses } = await get(clientId);
+  assert.deepEqual(limits, { idleTimeout: "7200s", maxTokens: 1, observeOnly: ["LIMIT_MAX_TOKENS"] });
+  assert.deepEqual(addresses, { networks: ["10.0.0.0/8", "192.0.2.1"], observeOnly: true });
+  const change = page
+    .getByRole("table", { name: "Events" })
+    .getByRole("row")
+    .filter({ hasText: "limits.idle_timeout" });
+  await change.first().waitFor();
+  assert.deepEqual(await change.first().locator("ins").allInnerTexts(), [
+    "7200 s",
+    "1, observed only",
+    "10.0.0.0/8 192.0.2.1 (observed)",
+  ]);
+
+  for (let i = 0; i < 2; i++) assert.equal((await daemon.issue(clientId, secretKey)).code, 200);
+  await until("a count", async () => (await get(clientId)).limits.observed && (await get(clientId)).lastUseFrom);
+  await visit(page, "credentials");
+  await visit(page, `credentials/${clientId}`);
+  await page.getByText("Would have refused 1 token, the last").waitFor();
+  await page.getByText("127.0.0.1", { exact: true }).first().waitFor();
+
+  await button("Edit").click();
+  await networks.fill("");
+  await dialog(page).getByLabel("Idle timeout", { exact: true }).fill("");
+  await dialog(page).getByLabel("Live tokens", { exact: true }).fill("5");
+  await daemon.call("PATCH", `v1/credentials/${clientId}`, {
+    credential: { limits: { maxTokens: 7 }, addresses: { networks: ["127.0.0.0/8"] } },
+    updateMask: "limits,addresses",
+  });
+  await button("Save").click();
+  const both = page.getByRole("dialog", { name: "Changed by somebody else" });
+  await both.getByRole("group", { name: "Limits" }).getByText("Live tokens: 7 tokens").waitFor();
+  await both.getByRole("group", { name: "Limits" }).getByLabel("Yours").check();
+  await both.getByRole("group", { name: "Networks" }).getByLabel("Theirs").check();
+  await button("Continue").click();
+  assert.equal(await networks.inputValue(), "127.0.0.0/8");
+  await button("Save").click();
+  await dialog(page).waitFor({ state: "detached" });
+  const after = await get(clientId);
+  assert.deepEqual(after.limits, { maxTokens: 5, observeOnly: ["LIMIT_MAX_TOKENS"] });
+  assert.deepEqual(after.addresses, { networks: ["127.0.0.0/8"] });
+});
+
 test("how many rows a page has is chosen, and kept in the address; a file has all pages, and no formula", async () => {
   for (let i = 0; i < 28; i++) await daemon.create(`Sized ${String(i).padStart(2, "0")}`);
   await daemon.create("=Sized", ["team_leader"], {

@@ -13,9 +13,14 @@ const before = {
   expireTime: "2027-01-01T10:00:30Z",
   contact: "Ann",
   labels: "env=prod\nteam=a",
+  limits: "",
+  addresses: "",
   roles: ["a", "b"],
 };
 const { linesOf, readLines } = await import(pathToFileURL(`${process.env.CONSOLE_SOURCES}/labels.js`));
+const { checkLimits, limitFormOf, limitText, limitWords, networkFormOf, networkText, parsed } = await import(
+  pathToFileURL(`${process.env.CONSOLE_SOURCES}/limits.js`)
+);
 
 test("what only one of the two changed is kept from both", () => {
   const merged = merge(before, { ...before, name: "Theirs" }, { ...before, owner: "mine" }, {});
@@ -56,6 +61,38 @@ test("labels are written as lines, and read from them", () => {
   assert.match(readLines("team").wrong, /team/);
   assert.match(readLines("=x").wrong, /=x/);
   assert.match(readLines("a=1\na=2").wrong, /twice/);
+});
+
+test("limits and networks come back from a form as they were, without what was observed", () => {
+  const limits = { idleTimeout: "5400s", maxTokenLife: "61s", maxTokens: 3, observeOnly: ["LIMIT_MAX_TOKENS"] };
+  const observed = [{ limit: "LIMIT_MAX_TOKENS", count: "4" }];
+  const addresses = { networks: ["10.0.0.0/8", "2001:db8::/32"], observeOnly: true };
+  const draft = draftOf({ name: "A", limits: { ...limits, observed }, addresses });
+  assert.deepEqual([parsed(draft.limits), parsed(draft.addresses)], [limits, addresses]);
+  assert.equal(limitText(limitFormOf(parsed(draft.limits))), draft.limits);
+  assert.deepEqual(draftOf({ name: "A" }).limits + draftOf({ name: "A" }).addresses, "");
+  assert.deepEqual(
+    limitWords({ ...limits, observed }).map(({ text, refused }) => [text, refused]),
+    [
+      ["Idle timeout: 1 hour 30 minutes", "0 uses"],
+      ["Max token life: 1 minute 1 second", "0 uses"],
+      ["Live tokens: 3 tokens, observed only", "4 tokens"],
+    ],
+  );
+  assert.equal(networkText({ ...networkFormOf(addresses), text: " 10.0.0.0/8 \n\n2001:db8::/32\n" }), draft.addresses);
+  assert.equal(networkText({ text: " \n", isObserved: true }), "");
+});
+
+test("an amount that is none is told, and is a change", () => {
+  const form = limitFormOf(undefined);
+  assert.deepEqual(checkLimits(form), {});
+  for (const amount of ["x", "-1", "1e3", "Infinity"]) {
+    const wrong = { ...form, idleTimeout: { ...form.idleTimeout, amount } };
+    assert.deepEqual(Object.keys(checkLimits(wrong)), ["idle_timeout"]);
+    assert.notEqual(limitText(wrong), "");
+  }
+  for (const amount of ["0", "1.5", "99999999999"])
+    assert.ok(checkLimits({ ...form, maxTokens: { ...form.maxTokens, amount } }).max_tokens);
 });
 
 test("roles granted and revoked by the two add up", () => {

@@ -3,6 +3,7 @@
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { local, utc } from "../format.js";
+import { limitWords, networkWords, parsed } from "../limits.js";
 import { roleName, useLoad } from "../load.js";
 import { compare, draftOf } from "../merge.js";
 import { quoted, withQuery } from "../api.js";
@@ -10,12 +11,29 @@ import { Actor, Button, Time } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 /** @typedef {import("../merge.js").Difference} Difference */
 
-const titles = { name: "Name", owner: "Owner", expireTime: "Expiry date", contact: "Contact", labels: "Labels" };
+const titles = {
+  name: "Name",
+  owner: "Owner",
+  expireTime: "Expiry date",
+  contact: "Contact",
+  labels: "Labels",
+  limits: "Limits",
+  addresses: "Networks",
+};
+
+/** @param {Difference["field"]} field @param {string} value */
+function inWords(field, value) {
+  if (field === "limits")
+    return limitWords(parsed(value) ?? {})
+      .map(({ text }) => text)
+      .join("\n");
+  return field === "addresses" ? networkWords(parsed(value) ?? {}).join("\n") : value;
+}
 
 /** @param {{ field: Difference["field"], value: string }} props */
 function Value({ field, value }) {
   if (field === "expireTime") return h("span", { title: value && utc(value) }, value ? local(value) : "Never expires");
-  return h("span", { class: "lines" }, value || "(none)");
+  return h("span", { class: "lines" }, inWords(field, value) || "(none)");
 }
 
 /** @typedef {Partial<Record<Difference["field"], "mine" | "theirs">>} Choices */

@@ -5,6 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 import { ApiError, newRequestId } from "../api.js";
 import { toInput } from "../format.js";
 import { readLines } from "../labels.js";
+import { limitFormOf, limitText, networkFormOf, networkText, parsed } from "../limits.js";
 import { catalogue, useWork } from "../load.js";
 import { Button, FormError } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
@@ -21,6 +22,8 @@ const empty = () => ({
   owner: "",
   contact: "",
   labels: "",
+  limits: limitFormOf(undefined),
+  networks: networkFormOf(undefined),
   expiry: { text: toInput(new Date(Date.now() + 90 * 86_400_000), false), isUtc: false, isNever: false },
   roles: new Set(),
 });
@@ -38,6 +41,8 @@ export function CreateDialog({ onClose, onCreated }) {
       expireTime: expiryTime(form.expiry) || undefined,
       contact: form.contact.trim(),
       labels: readLines(form.labels).labels,
+      limits: parsed(limitText(form.limits)),
+      addresses: parsed(networkText(form.networks)),
     },
     roles: [...form.roles],
   };
@@ -59,7 +64,9 @@ export function CreateDialog({ onClose, onCreated }) {
     onClose,
     isWide: true,
     onSubmit: submit,
-    isDirty: form.name + form.owner + form.contact + form.labels !== "" || form.roles.size > 0,
+    isDirty:
+      form.name + form.owner + form.contact + form.labels + limitText(form.limits) + form.networks.text !== "" ||
+      form.roles.size > 0,
     footer: [
       h(Button, { key: "cancel", onClick: onClose }, "Cancel"),
       h(Button, { key: "do", kind: "primary", type: "submit", isBusy }, "Generate key"),

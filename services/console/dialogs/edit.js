@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { ApiError } from "../api.js";
 import { saidSaved } from "../format.js";
 import { linesOf, readLines } from "../labels.js";
+import { limitFormOf, limitText, networkFormOf, networkText, parsed } from "../limits.js";
 import { asApiError, catalogue, useWork } from "../load.js";
 import { changesOf, draftFields, draftOf, grantedRoles, isChanged, merge } from "../merge.js";
 import { Actor, Button, FormError, Time } from "../parts/basic.js";
@@ -54,6 +55,8 @@ async function send(credential, draft, how, onStep) {
             expireTime: draft.expireTime || undefined,
             contact: draft.contact,
             labels: readLines(draft.labels).labels,
+            limits: parsed(draft.limits),
+            addresses: parsed(draft.addresses),
             etag,
           },
         },
@@ -72,16 +75,20 @@ const formOf = (credential) => ({
   owner: credential.owner ?? "",
   contact: credential.contact ?? "",
   labels: linesOf(credential.labels),
+  limits: limitFormOf(credential.limits),
+  networks: networkFormOf(credential.addresses),
   expiry: expiryOf(credential.expireTime),
   roles: new Set(grantedRoles(credential)),
 });
 
 /** @param {import("./fields.js").Form} form @returns {Draft} */
-const draftOfForm = ({ name, owner, contact, labels, expiry, roles }) => ({
+const draftOfForm = ({ name, owner, contact, labels, limits, networks, expiry, roles }) => ({
   name: name.trim(),
   owner,
   contact: contact.trim(),
   labels: linesOf(readLines(labels).labels),
+  limits: limitText(limits),
+  addresses: networkText(networks),
   expireTime: expiryTime(expiry) ?? "",
   roles: [...roles].sort(),
 });
@@ -131,7 +138,13 @@ function useEdit({ credential, onClose, onSaved }) {
     if (!theirs) return;
     const merged = merge(draftOf(base), draftOf(theirs), draft, choice);
     setBase(theirs);
-    change({ ...merged, expiry: expiryOf(merged.expireTime || undefined), roles: new Set(merged.roles) });
+    change({
+      ...merged,
+      limits: limitFormOf(parsed(merged.limits)),
+      networks: networkFormOf(parsed(merged.addresses)),
+      expiry: expiryOf(merged.expireTime || undefined),
+      roles: new Set(merged.roles),
+    });
     setTheirs(undefined);
     onSaved();
   }

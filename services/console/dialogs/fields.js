@@ -4,19 +4,21 @@ import { h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { plural } from "../format.js";
 import { readLines } from "../labels.js";
+import { checkLimits } from "../limits.js";
 import { useLoad } from "../load.js";
 import { Button } from "../parts/basic.js";
 import { ExpiryField, expiryTime, RolePicker, TextField } from "../parts/field.js";
 import { call, may } from "../session.js";
 import { tokensEnded } from "./impact.js";
+import { LimitFields, NetworkFields } from "./limits.js";
 /** @typedef {import("preact").ComponentChildren} Children */
 
-/** As it is being filled in. @typedef {{ name: string, owner: string, contact: string, labels: string, expiry: import("../parts/field.js").Expiry, roles: Set<string> }} Form */
+/** As it is being filled in. @typedef {{ name: string, owner: string, contact: string, labels: string, limits: import("../limits.js").Amounts, networks: import("../limits.js").Sources, expiry: import("../parts/field.js").Expiry, roles: Set<string> }} Form */
 
 /** What is wrong before the API is asked; it says the same otherwise. @param {Form} form @param {boolean} needsRole */
 export function checkForm(form, needsRole) {
   /** @type {Record<string, string>} */
-  const fields = {};
+  const fields = checkLimits(form.limits);
   if (!form.name.trim()) fields.name = "Enter a name.";
   if (expiryTime(form.expiry) === null) fields.expire_time = "Enter a date and time, or choose Never expires.";
   const { wrong } = readLines(form.labels);
@@ -106,6 +108,8 @@ export function CredentialFields({ form, onChange, wrong, roles, note, isGone })
       isGone,
     }),
     h(ContactFields, { key: "contact", form, onChange, wrong }),
+    h(LimitFields, { key: "limits", form, onChange, wrong }),
+    h(NetworkFields, { key: "networks", form, onChange, wrong }),
   ];
 }
 

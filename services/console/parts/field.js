@@ -80,12 +80,56 @@ export function SelectField({ value, onChange, options, ...field }) {
   });
 }
 
-/** @param {{ label: string, value: boolean, onChange: (value: boolean) => void }} props */
-export const CheckField = ({ label, value, onChange }) =>
+const units = /** @type {[string, string][]} */ ([
+  ["60", "minutes"],
+  ["3600", "hours"],
+  ["86400", "days"],
+]);
+
+/**
+ * A number with its unit.
+ * @param {{ kind?: string, label: string, hint: string, error?: string, value: string, onInput: (value: string) => void, unit: string,
+ *   onUnit?: (unit: string) => void }} props
+ */
+export function AmountField({ kind, label, hint, error, value, onInput, unit, onUnit }) {
+  return h(Field, {
+    kind,
+    label,
+    hint,
+    error,
+    children: (attributes) =>
+      h(
+        "div",
+        { class: "row amount" },
+        h("input", {
+          ...attributes,
+          inputMode: "decimal",
+          value,
+          autoComplete: "off",
+          onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+        }),
+        onUnit
+          ? h(
+              "select",
+              {
+                "aria-label": `${label}, unit`,
+                value: unit,
+                onChange: (/** @type {Event} */ event) =>
+                  onUnit(/** @type {HTMLSelectElement} */ (event.currentTarget).value),
+              },
+              units.map(([key, text]) => h("option", { key, value: key }, text)),
+            )
+          : h("span", { class: "unit" }, unit),
+      ),
+  });
+}
+
+/** @param {{ label: Children, value: boolean, isDisabled?: boolean, onChange: (value: boolean) => void }} props */
+export const CheckField = ({ label, value, isDisabled, onChange }) =>
   h(
     "label",
     { class: "check" },
-    h("input", { type: "checkbox", checked: value, onChange: () => onChange(!value) }),
+    h("input", { type: "checkbox", checked: value, disabled: isDisabled, onChange: () => onChange(!value) }),
     label,
   );
 

@@ -8,6 +8,7 @@ import { EditDialog, RoleNote } from "../dialogs/edit.js";
 import { ConfirmDialog } from "../dialogs/impact.js";
 import { RegenerateDialog } from "../dialogs/regenerate.js";
 import { everywhere } from "../format.js";
+import { limitWords, networkWords } from "../limits.js";
 import { catalogue, noteNames, roleName, useLoad, useWork } from "../load.js";
 import { usePages } from "../pages.js";
 import {
@@ -254,6 +255,31 @@ function Labels({ labels }) {
   );
 }
 
+/** Its own, each with what it would have refused where it is only observed. @param {{ limits: import("../types.js").Limits }} props */
+function Limits({ limits }) {
+  const words = limitWords(limits);
+  if (words.length === 0) return h("span", { class: "faint" }, "As the settings say");
+  return h(
+    "ul",
+    { class: "plain-list" },
+    words.map(({ key, text, isObserved, refused, seen }) =>
+      h(
+        "li",
+        { key },
+        text,
+        isObserved &&
+          h(
+            "div",
+            { class: "hint" },
+            seen
+              ? [`Would have refused ${refused}, the last `, h(Time, { at: seen.lastTime, isRelative: true }), "."]
+              : "Would have refused nothing yet.",
+          ),
+      ),
+    ),
+  );
+}
+
 /** @param {{ credential: Credential, onChange: () => void }} props */
 function FactsCard({ credential, onChange }) {
   return h(
@@ -276,10 +302,20 @@ function FactsCard({ credential, onChange }) {
       h("dd", null, credential.contact ? h("bdi", null, credential.contact) : h("span", { class: "faint" }, "None")),
       h("dt", null, "Labels"),
       h("dd", null, h(Labels, { labels: credential.labels ?? {} })),
+      h("dt", null, "Limits"),
+      h("dd", null, h(Limits, { limits: credential.limits ?? {} })),
+      h("dt", null, "Networks"),
+      h(
+        "dd",
+        { class: "lines" },
+        networkWords(credential.addresses ?? {}).join("\n") || h("span", { class: "faint" }, "From anywhere"),
+      ),
       h("dt", null, "Rotates its own key"),
       h("dd", null, h(SelfRotation, { credential, onChange })),
       h("dt", null, "Last used"),
       h("dd", null, h(Time, { at: credential.lastUseTime, none: "Never", isRelative: true })),
+      h("dt", null, "Last used from"),
+      h("dd", null, credential.lastUseFrom || h("span", { class: "faint" }, "Not known")),
       h("dt", null, "Created"),
       h("dd", null, h(Time, { at: credential.createTime }), " by ", h(Actor, { id: credential.createdBy })),
     ),

@@ -6,29 +6,17 @@ import { ApiError } from "../api.js";
 import { SaveButton } from "../dialogs/fields.js";
 import { ImpactNotice, tokensEnded } from "../dialogs/impact.js";
 import { RolesCard } from "../dialogs/role.js";
-import { saidSaved, seconds, span } from "../format.js";
+import { duration, saidSaved, seconds, span, split } from "../format.js";
 import { asApiError, useLoad, useWork } from "../load.js";
 import { Button, Card, Failed, FormError, Heading, Notice } from "../parts/basic.js";
 import { useFirstWrong, useHold } from "../parts/dialog.js";
-import { Field } from "../parts/field.js";
+import { AmountField } from "../parts/field.js";
 import { Skeleton } from "../parts/table.js";
 import { say } from "../parts/toast.js";
 import { useStay } from "../router.js";
 import { call, may, setIdleSeconds } from "../session.js";
 /** @typedef {import("../types.js").Settings} Settings */
 /** @typedef {{ idle: string, idleUnit: string, life: string, lifeUnit: string, tokens: string, deletion: string, usage: string, audit: string, unused: string }} Form */
-
-const units = /** @type {[string, string][]} */ ([
-  ["60", "minutes"],
-  ["3600", "hours"],
-  ["86400", "days"],
-]);
-
-/** The largest unit that leaves no rest. @param {number} value @returns {[string, string]} */
-function split(value) {
-  const unit = [86_400, 3600, 60].find((size) => value > 0 && value % size === 0) ?? 60;
-  return [value > 0 ? String(value / unit) : "", String(unit)];
-}
 
 /** @param {Settings} settings @returns {Form} */
 function formOf(settings) {
@@ -46,9 +34,6 @@ function formOf(settings) {
     unused: settings.suspendUnusedAfter ? String(seconds(settings.suspendUnusedAfter) / 86_400) : "",
   };
 }
-
-/** @param {string} text @param {string | number} unit */
-const duration = (text, unit) => (text.trim() ? `${Math.round(Number(text) * Number(unit))}s` : undefined);
 
 /** @param {Form} form @param {string} etag */
 function settingsOf(form, etag) {
@@ -78,43 +63,6 @@ function check(form) {
   if (form.audit.trim() && !isNumber(form.audit)) fields.audit_retention = "Enter a number, or leave it empty.";
   if (form.unused.trim() && !isNumber(form.unused)) fields.suspend_unused_after = "Enter a number, or leave it empty.";
   return fields;
-}
-
-/**
- * @param {{ label: string, hint: string, error?: string, value: string, onInput: (value: string) => void, unit: string,
- *   onUnit?: (unit: string) => void }} props
- */
-function Amount({ label, hint, error, value, onInput, unit, onUnit }) {
-  return h(Field, {
-    kind: "setting",
-    label,
-    hint,
-    error,
-    children: (attributes) =>
-      h(
-        "div",
-        { class: "row amount" },
-        h("input", {
-          ...attributes,
-          inputMode: "decimal",
-          value,
-          autoComplete: "off",
-          onInput: (/** @type {Event} */ event) => onInput(/** @type {HTMLInputElement} */ (event.currentTarget).value),
-        }),
-        onUnit
-          ? h(
-              "select",
-              {
-                "aria-label": `${label}, unit`,
-                value: unit,
-                onChange: (/** @type {Event} */ event) =>
-                  onUnit(/** @type {HTMLSelectElement} */ (event.currentTarget).value),
-              },
-              units.map(([key, text]) => h("option", { key, value: key }, text)),
-            )
-          : h("span", { class: "unit" }, unit),
-      ),
-  });
 }
 
 export function SettingsScreen() {
@@ -258,8 +206,9 @@ function SettingsForm(props) {
       h(FormError, { error }),
       isStale && h(StaleSettings, { mine: form, theirs: settings, onChoose: (chosen) => begin(settings, chosen) }),
       amounts.map(({ name, unit, field, label, hint }) =>
-        h(Amount, {
+        h(AmountField, {
           key: name,
+          kind: "setting",
           label,
           hint,
           value: form[name],

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits of a credential's own, and from where it may be used: in the form of a credential.
+import { h } from "preact";
+import { limitRows } from "../limits.js";
+import { AmountField, CheckField, TextField } from "../parts/field.js";
+/** @typedef {import("../limits.js").Key} Key */
+/** @typedef {{ form: import("./fields.js").Form, onChange: (form: import("./fields.js").Form) => void, wrong: Record<string, string> }} Props */
+
+/** @type {Record<Key, string>} */
+const hints = {
+  idleTimeout: "A token that is not used for this long expires.",
+  maxTokenLife: "Used or not.",
+  maxTokens: "One more is refused.",
+  maxTokensPerHour: "Issued; for this there is no setting for all.",
+};
+
+/** @param {{ of: string, value: boolean, isDisabled: boolean, onChange: (value: boolean) => void }} props */
+const ObserveField = ({ of, ...field }) =>
+  h(CheckField, { ...field, label: ["Observe only", h("span", { key: "of", class: "hidden" }, `: ${of}`)] });
+
+/** @param {Props} props */
+export const LimitFields = ({ form, onChange, wrong }) =>
+  h(
+    "fieldset",
+    { class: "plain" },
+    h("legend", null, "Limits of its own (optional)"),
+    h("p", { class: "hint" }, "In place of the settings. What is only observed is counted, and nothing is refused."),
+    h(
+      "div",
+      { class: "two" },
+      limitRows.map(({ key, field, title }) => {
+        const limit = form.limits[key];
+        /** @param {Partial<typeof limit>} part */
+        const change = (part) => onChange({ ...form, limits: { ...form.limits, [key]: { ...limit, ...part } } });
+        return h(
+          "div",
+          { key },
+          h(AmountField, {
+            label: title,
+            hint: hints[key],
+            value: limit.amount,
+            onInput: (amount) => change({ amount }),
+            error: wrong[field],
+            ...(limit.unit
+              ? { unit: limit.unit, onUnit: (/** @type {string} */ unit) => change({ unit }) }
+              : { unit: "at most" }),
+          }),
+          h(ObserveField, {
+            of: title,
+            value: limit.isObserved,
+            isDisabled: !limit.amount.trim(),
+            onChange: (isObserved) => change({ isObserved }),
+          }),
+        );
+      }),
+    ),
+  );
+
+/** @param {Props} props */
+export const NetworkFields = ({ form, onChange, wrong }) =>
+  h(
+    "div",
+    null,
+    h(TextField, {
+      label: "Networks (optional)",
+      value: form.networks.text,
+      onInput: (text) => onChange({ ...form, networks: { ...form.networks, text } }),
+      isLong: true,
+      isMono: true,
+      placeholder: "10.0.0.0/8",
+      error: wrong.networks ?? wrong.observe_only,
+      hint: "From where it may be used: networks and addresses, one a line, at most 64. Empty: from anywhere.",
+    }),
+    h(ObserveField, {
+      of: "Networks",
+      value: form.networks.isObserved,
+      isDisabled: !form.networks.text.trim(),
+      onChange: (isObserved) => onChange({ ...form, networks: { ...form.networks, isObserved } }),
+    }),
+  );
