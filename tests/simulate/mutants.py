@@ -5,7 +5,8 @@ and has each fault found by it: `mutants.py SOURCE WORK [NAME...]` (WORK: a fold
 
 A fault is a few exact texts of the sources and what stood there, or might have stood there, before it was repaired. One
 whose text is gone fails: follow the code that moved, the fault is still worth being found. Each names a seed that found
-it; where a change elsewhere has moved the seeds, SEEDS are searched, and it says which seed to write down here.
+it; where a change elsewhere has moved the seeds, those of its kind of world are searched (SIM_WIDE of world.h), and it
+says which seed to write down here.
 
 The exit status is 1 where a fault is not found, and where the sources as they are do not pass the same seeds."""
 import dataclasses
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 
-SEEDS = 4000
+MIXED, DENSE = range(1, 4001), range(4001, 5001)
 PARTS = ("CMakeLists.txt", "proto", "client", "services", "tests", "deploy")
 LEFT_OUT = {"node_modules", "build", "__pycache__"}
 
@@ -28,6 +29,7 @@ class Fault:
     seed: int
     says: str  # the violation, a regular expression
     edits: list  # of (file, text, what comes in its place)
+    seeds: range = MIXED  # where it is looked for
 
 
 NOT_SPARED = "    if (used > facts.last_used)\n        facts.last_used = used;\n"  # because memory knows of a later use
@@ -123,10 +125,45 @@ FAULTS = [
     Fault("W7: a replica does not look before its pong", 40, "in cache",
           [("services/api/watch_begin.c",
             "current_wait(watcher->watch->api, false, answer_ping, watcher)", "true")]),
-    # Of worlds that came later, with seeds beyond 2000.
+    # Of worlds that came later (SIM_NARROW of world.h).
     Fault("a copy that was made while daemons were at work is started on", 2732, r"\bactive",
           [("services/store/copy.c", "    if (identity.mark_len == 0)\n        return STATUS_OK;\n    snprintf(",
             "    return STATUS_OK;\n    snprintf(")]),
+    # Of dense ones.
+    Fault("another replica does not take in a suspension", 4001, r"\bactive",
+          [("services/domain/news.c", "    if (status == STATUS_OK)\n        add_facts(news, credential);",
+            "    if (status == STATUS_OK && credential->suspended == 0)\n        add_facts(news, credential);")], DENSE),
+    Fault("caches are not told of a suspension", 4005, "in cache",
+          [("services/memory/change.c", "        event.kind = RING_CREDENTIAL;\n        memcpy(event.client_id, change->facts",
+            "        event.kind = RING_CREDENTIAL;\n        if (change->facts->suspended != 0)\n            break;\n"
+            "        memcpy(event.client_id, change->facts")], DENSE),
+    Fault("a suspension that is over has ended nothing", 4001, r"\bactive",
+          [("services/domain/credential.c",
+            "    TRY(move_epoch(work, credential, state_of(work, credential) == CREDENTIAL_LIVE));\n    credential->suspended",
+            "    credential->suspended"),
+           ("services/domain/credential.c",
+            "    TRY(move_epoch(work, credential, false)); /* whatever an older program may have issued meanwhile */\n",
+            "")], DENSE),
+    Fault("E1: who waits for all waits for no stream", 4005, "everywhere",
+          [("services/api/watch.c", "        if (is_behind)\n            return false;", "        (void)is_behind;")], DENSE),
+    Fault("E1: a stream that has ended had no lease", 4217, "everywhere",
+          [("services/api/watch.c", "watch->lapsed + watch->lease > wait->begun || ", "")], DENSE),
+    Fault("E2: a replica waits for its own lease in place of the group's longest", 4009, "everywhere",
+          [("services/domain/group.c", "{group->longest_own.lease, group->longest_cache.lease}",
+            "{group->self.leases.own, group->longest_cache.lease}"),
+           ("services/api/everywhere.c", "(there.own > heard.own ? there.own : heard.own)", "heard.own")], DENSE),
+    Fault("E2: a replica does not wait for the leases of caches", 4006, "everywhere",
+          [("services/api/everywhere.c", " +\n           (there.cache > heard.cache ? there.cache : heard.cache);",
+            ";")], DENSE),
+    Fault("W9: a replica counts all of its lease", 4088, r"\bactive",
+          [("services/domain/follow.c",
+            "< follow->options.self.lease / 64 * 63)", "< follow->options.self.lease)")], DENSE),
+    Fault("W9: a cache counts all of its lease", 4004, "in cache",
+          [("client/memory.c", "sent + lease / 64 * 63;", "sent + lease;")], DENSE),
+    Fault("W9: who is no longer counted goes by its lease", 4009, r"\bactive",
+          [("services/domain/group.c", "    return said_ago(group) < TRUSTED;", "    return true;")], DENSE),
+    Fault("W9: the lease of one that has gone is forgotten at once", 4360, r"\bactive",
+          [("services/domain/group.c", "#define GONE COPY_PROCESS_GONE", "#define GONE BEAT")], DENSE),
 ]
 
 
@@ -198,9 +235,13 @@ def break_it(tree, fault):
     return before, True
 
 
+def parts(seeds, count):
+    return [seeds[at:at + count] for at in range(0, len(seeds), count)]
+
+
 def find(tree, fault):
     """Is it found, and called what it is? The seed that is named goes first."""
-    for first, last in [(fault.seed, fault.seed)] + [(seed, seed + 49) for seed in range(1, SEEDS, 50)]:
+    for first, last in [(fault.seed, fault.seed)] + [(part[0], part[-1]) for part in parts(fault.seeds, 50)]:
         for seed, violation in tree.simulate(first, last):
             if re.search(fault.says, violation) is None:
                 continue
@@ -208,7 +249,7 @@ def find(tree, fault):
             if seed != fault.seed:
                 print(f"  not by the seed that is named, {fault.seed}: write down {seed}")
             return True
-    print(f"  NOT FOUND in {SEEDS} seeds, where it would be called {fault.says}")
+    print(f"  NOT FOUND in the seeds {fault.seeds[0]} to {fault.seeds[-1]}, where it would be called {fault.says}")
     return False
 
 

@@ -7,11 +7,11 @@
 #include "ending.h"
 #include "facts.h"
 #include "random.h"
+#include "unheard.h"
 
 #include <string.h>
 
 #define MINUTE (60 * CLOCK_SECOND)
-#define WRONG_MAX (500 * CLOCK_SECOND) /* a clock is wrong for so long: less than it takes to be believed */
 
 /* Which steps a run takes, and how often. Every run leaves out some: what is rare elsewhere is frequent there. */
 enum step_kind {
@@ -73,6 +73,13 @@ static const struct {
     [STEP_OUTLIVE] = {"outlive", 2, 50}, [STEP_STOP] = {"stop", 2, 40},
     [STEP_COPY] = {"copy", 2, 30},       [STEP_MOVE] = {"move", 2, 30},
     [STEP_UNHEARD] = {"unheard", 3, 75},
+};
+
+/* In a dense world: little else than what it is there for. */
+static const int dense_weights[STEP_KINDS] = {
+    [STEP_ISSUE] = 10, [STEP_USE] = 10,   [STEP_LOOK] = 5,    [STEP_CHANGE] = 3, [STEP_SOME] = 10, [STEP_DRAIN] = 5,
+    [STEP_FOLLOW] = 5, [STEP_ROUND] = 10, [STEP_WAIT] = 10,   [STEP_PASS] = 3,   [STEP_CRASH] = 1, [STEP_START] = 4,
+    [STEP_HEAL] = 2,   [STEP_CACHE] = 20, [STEP_CACHED] = 10, [STEP_SERVE] = 10, [STEP_STOP] = 1,  [STEP_UNHEARD] = 60,
 };
 
 static int any_process(struct world *world)
@@ -192,18 +199,6 @@ static void settings(struct world *world)
 
 /* Time */
 
-static void advance(struct world *world, int64_t microseconds)
-{
-    for (int i = 0; i < world->process_count; i++) {
-        struct process *process = &world->processes[i];
-        if (process->offset != 0 && world->time + microseconds - process->wrong_since > WRONG_MAX)
-            world_set_offset(world, process, 0);
-    }
-    if (world->database_offset != 0 && world->time + microseconds - world->database_wrong_since > WRONG_MAX)
-        world_set_database_offset(world, 0);
-    world_advance(world, microseconds);
-}
-
 /* Minutes: with or without the processes' threads at work. */
 static void pass(struct world *world)
 {
@@ -211,7 +206,7 @@ static void pass(struct world *world)
     bool is_awake = random_chance(70);
     int64_t part = random_between(CLOCK_SECOND, 4 * MINUTE);
     for (int i = 0; i < parts; i++) {
-        advance(world, part);
+        world_pass(world, part);
         if (!is_awake)
             continue;
         for (int p = 0; p < world->process_count; p++) {
@@ -222,21 +217,13 @@ static void pass(struct world *world)
     }
 }
 
-/* Nothing is sooner wrong than what happens when a lease has just run out. */
-static void wait_for_lease(struct world *world)
-{
-    int64_t lease = world->processes[any_process(world)].lease, cache_lease = world->cache_lease;
-    const int64_t waits[] = {lease, lease + cache_lease, cache_lease, lease - lease / 100};
-    advance(world, waits[random_below(4)]);
-}
-
 static void wait_a_little(struct world *world)
 {
     if (world->is_wide && random_chance(15)) {
-        wait_for_lease(world);
+        unheard_wait(world);
         return;
     }
-    advance(world, random_chance(70) ? random_between(0, world->lease / 2) : random_between(0, 4 * world->lease));
+    world_pass(world, random_chance(70) ? random_between(0, world->lease / 2) : random_between(0, 4 * world->lease));
 }
 
 static int64_t any_offset(void)
@@ -279,7 +266,7 @@ static void rest(struct world *world)
 {
     for (int i = 0; i < world->process_count; i++)
         process_crash(world, &world->processes[i]);
-    advance(world, 31 * INT64_C(86400) * CLOCK_SECOND);
+    world_pass(world, 31 * INT64_C(86400) * CLOCK_SECOND);
     for (int i = 0; i < world->process_count; i++)
         (void)!process_start(world, &world->processes[i]);
 }
@@ -323,7 +310,7 @@ static void outlive(struct world *world)
     cluster_faults(world->cluster)->writes_fail = true;
     world_say(world, "the database takes no writes for long");
     for (int turn = 0; turn < 10; turn++) {
-        advance(world, part);
+        world_pass(world, part);
         for (int i = 0; i < 6; i++)
             question(world, CALL_USE);
         for (int i = 0; i < world->process_count && random_chance(40); i++)
@@ -337,65 +324,17 @@ static void outlive(struct world *world)
         heal(world);
 }
 
-/* One replica reads the log, and says nothing to the others for so long that they no longer count on it. */
-static void fall_silent(struct world *world)
-{
-    int silent = any_process(world);
-    for (int turn = 0; turn < 5; turn++) {
-        advance(world, 45 * CLOCK_SECOND);
-        for (int i = 0; i < world->process_count; i++) {
-            process_follow(world, &world->processes[i]);
-            if (i != silent)
-                process_round(world, &world->processes[i]);
-        }
-        world_drain(world);
-    }
-}
-
-static void look_everywhere(struct world *world, int token)
-{
-    for (int i = 0; i < world->process_count; i++) {
-        struct sim_call *call = call_make(world, i, CALL_LOOK, token, -1);
-        if (call != NULL)
-            call_begin(call);
-    }
-    for (int i = 0; i < 2 && world->caches != NULL; i++)
-        caches_ask(world->caches, token, any_process(world));
-    world_drain(world);
-}
-
-/* Everybody has just heard all, and knows a token; then it ends, and nobody hears of that until some lease has run out:
- * the longest of any, or another. */
+/* Of a token that was just issued, mostly: it lives. */
 static void end_unheard(struct world *world)
 {
-    int token = any_token(world), by = any_process(world);
-    if (token < 0)
-        return;
     world_drain(world);
-    if (world->process_count > 1 && random_chance(30))
-        fall_silent(world);
-    for (int i = 0; i < world->process_count; i++)
-        process_follow(world, &world->processes[i]);
-    for (int i = 0; i < 3; i++) {
-        look_everywhere(world, token);
-        for (int j = 0; j < 20 && world->caches != NULL; j++)
-            caches_step(world->caches);
-    }
-    if (world->caches != NULL && random_chance(20))
-        caches_cut(world->caches);
-    struct sim_call *call = call_make(world, by, random_chance(50) ? CALL_REVOKE : CALL_END_TOKEN, token, -1);
-    if (call == NULL)
-        return;
-    if (random_chance(60))
-        call_asks_for_all(call);
-    call_begin(call);
-    for (int turn = 0; turn < 3; turn++) {
-        world_drain(world);
-        wait_for_lease(world);
-        caches_serve(&world->processes[by]);
-        world_drain(world);
-        look_everywhere(world, token);
-    }
+    if (random_chance(30))
+        unheard_silence(world);
+    issue(world);
+    world_drain(world);
+    int token = random_chance(70) ? world->model.token_count - 1 : any_token(world);
+    if (token >= 0)
+        unheard_end(world, token);
 }
 
 /* While something else is under way: a question, or the end of an outage. */
@@ -522,6 +461,14 @@ static void take(struct world *world, enum step_kind kind)
     }
 }
 
+static int choose_weight(const struct world *world, enum step_kind kind)
+{
+    bool is_in_all = kinds[kind].percent == 100 || kind == STEP_UNHEARD;
+    if (world->is_dense)
+        return dense_weights[kind] * (is_in_all ? 1 + random_below(2) : random_below(3));
+    return random_chance(kinds[kind].percent) ? kinds[kind].weight * (1 + random_below(3)) : 0;
+}
+
 static void choose(struct world *world, int weights[STEP_KINDS])
 {
     world->is_shared = random_chance(75);
@@ -530,17 +477,18 @@ static void choose(struct world *world, int weights[STEP_KINDS])
     for (int i = 0; i < PROCESSES_MAX; i++) {
         struct process *process = &world->processes[i];
         for (int j = 0; j < (world->is_wide ? 2 : 1); j++) {
-            process->leases[j] = random_chance(80) ? CLOCK_SECOND : random_between(1, 60) * CLOCK_SECOND;
+            process->leases[j] =
+                random_chance(world->is_dense ? 50 : 80) ? CLOCK_SECOND : random_between(1, 60) * CLOCK_SECOND;
             if (i < world->process_count && process->leases[j] > world->lease)
                 world->lease = process->leases[j];
         }
         process->lease = process->leases[0];
-        process->is_slow = world->is_wide && random_chance(20);
+        process->is_slow = world->is_wide && random_chance(world->is_dense ? 50 : 20);
     }
-    world->max_tokens = random_chance(40) ? 1 : 0;
+    world->max_tokens = random_chance(world->is_dense ? 10 : 40) ? 1 : 0;
     world->cache_lease = random_chance(50) ? CLOCK_SECOND : random_between(2, 10) * CLOCK_SECOND;
     for (int i = 0; i < (world->is_wide ? STEP_KINDS : STEP_STOP); i++)
-        weights[i] = random_chance(kinds[i].percent) ? kinds[i].weight * (1 + random_below(3)) : 0;
+        weights[i] = choose_weight(world, (enum step_kind)i);
     for (int i = 0; i < STEP_KINDS; i++)
         if (world->without != NULL && strstr(world->without, kinds[i].name) != NULL)
             weights[i] = 0;
@@ -552,6 +500,9 @@ void steps_run(struct world *world, struct cluster *cluster, struct cluster *oth
     random_seed(seed);
     world->seed = seed;
     world->is_wide = seed > SIM_NARROW;
+    world->is_dense = seed > SIM_WIDE;
+    if (world->is_dense)
+        steps /= 4; /* most of them are long */
     choose(world, weights);
     world->intrude = intrude;
     world_open(world, cluster, other);

@@ -18,6 +18,7 @@
 /* Some minutes: what it takes a clock to settle, and the flusher to come round to what is rarely done. */
 #define RECOVERY (CLOCK_SETTLES + 90 * CLOCK_SECOND)
 #define START (INT64_C(1800000000) * CLOCK_SECOND)
+#define WRONG_MAX (500 * CLOCK_SECOND) /* a clock is wrong for so long: less than it takes to be believed */
 #define CRASH_WAIT (60 * CLOCK_SECOND) /* longer than anything waits for leases */
 enum { DEPTH_MAX = 2, YIELD_PERCENT = 25, INTRUDE_PERCENT = 20 };
 
@@ -112,6 +113,18 @@ void world_set_database_offset(struct world *world, int64_t offset)
     world->database_time += offset - world->database_offset;
     world->database_offset = offset;
     world_say(world, "the database's clock is off by %lld s", (long long)(offset / CLOCK_SECOND));
+}
+
+void world_pass(struct world *world, int64_t microseconds)
+{
+    for (int i = 0; i < world->process_count; i++) {
+        struct process *process = &world->processes[i];
+        if (process->offset != 0 && world->time + microseconds - process->wrong_since > WRONG_MAX)
+            world_set_offset(world, process, 0);
+    }
+    if (world->database_offset != 0 && world->time + microseconds - world->database_wrong_since > WRONG_MAX)
+        world_set_database_offset(world, 0);
+    world_advance(world, microseconds);
 }
 
 /* What happens */

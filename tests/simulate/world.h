@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "call/call.h"
 
-enum { PROCESSES_MAX = SIM_PROCESSES, SIM_NARROW = 2000 };
+enum { PROCESSES_MAX = SIM_PROCESSES, SIM_NARROW = 2000, SIM_WIDE = 4000 };
 
 struct process {
     int index;
@@ -45,6 +45,7 @@ struct world {
     int process_count;
     bool is_shared, is_strict;
     bool is_wide;        /* with all that came later: the seeds up to SIM_NARROW keep the world that they had */
+    bool is_dense;       /* beyond SIM_WIDE: mostly ends that nobody hears of (unheard.h) */
     bool is_settling;    /* nobody leaves any more */
     int64_t lease;       /* the longest of any */
     int64_t cache_lease; /* the longest that is granted */
@@ -88,6 +89,8 @@ void process_flush(struct world *world, struct process *process);
 bool world_is_right(const struct world *world);
 
 void world_advance(struct world *world, int64_t microseconds);
+/* … and a clock that would have been wrong for too long then, was put right before. */
+void world_pass(struct world *world, int64_t microseconds);
 void world_set_database_offset(struct world *world, int64_t offset);
 void world_set_offset(struct world *world, struct process *process, int64_t offset);
 
