@@ -123,6 +123,7 @@ static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1
     caller.token = (char *)(uintptr_t)token;
     caller.api = (char *)(uintptr_t)call->method; /* as the server counts it */
     caller.peer = (char *)(uintptr_t)call->peer;
+    upstream_watch(edge->through, call);
     ask(asking_new(edge, call, &request->base, closure), &caller.base, caller_known);
     return true;
 }

@@ -145,6 +145,12 @@ static void on_cancel(struct call *call)
     pthread_mutex_unlock(&upstream->lock);
 }
 
+void upstream_watch(ProtobufCService *service, struct call *call)
+{
+    call->handler_data = service;
+    call->on_cancel = on_cancel;
+}
+
 /* A closure, on the connection's thread; it owns the passage. */
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
@@ -167,10 +173,8 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     *passage = (struct passage){.remote = upstream_call(call), .upstream = upstream, .call = call, .closure = closure};
     passage->remote.authorization = is_sendable(upstream_bearer(call)) ? call->authorization : nobody;
     passage->remote.peer = call->peer[0] == '\0' ? NULL : call->peer;
-    if (&service->descriptor->methods[method] != upstream->revoke) { /* that is carried out for who has left, too */
-        call->handler_data = upstream;
-        call->on_cancel = on_cancel;
-    }
+    if (call->on_cancel == NULL && &service->descriptor->methods[method] != upstream->revoke)
+        upstream_watch(service, call);
     enter(passage);
     upstream->remote->invoke(upstream->remote, method, request, answered, &passage->remote);
 }

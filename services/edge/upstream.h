@@ -22,6 +22,10 @@
 ProtobufCService *upstream_new(ProtobufCService *remote, const struct peer_trust *trust);
 void upstream_free(ProtobufCService *service);
 
+/* When the caller hangs up, what is under way for it at the server is cancelled. By a handler before it returns, if it
+ * may give the call to the service later: all others the service watches itself, but Revoke, which is carried out. */
+void upstream_watch(ProtobufCService *service, struct call *call);
+
 /* What the call to the server has of the caller's: the time that is left, request id and trace. By the connection's own
  * right, until its authorization is set. It borrows from `call`. */
 struct gatehouse_call upstream_call(const struct call *call);

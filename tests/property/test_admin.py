@@ -23,10 +23,11 @@ def in_future(**delta):
 
 
 class Callers(AdminTest):
-    EXAMPLES = {name[:-len("Request")]: {} for name in dir(pb) if name.endswith("Request")}
+    EXAMPLES = {name[:-len("Request")]: {} for name in dir(pb) if name.endswith("Request")
+                and name != "GetCallerRequest"}  # whoever is known may ask that
 
     def test_every_method_refuses_who_is_unknown_or_lacks_user_manager(self):
-        self.assertEqual(len(self.EXAMPLES), 27)
+        self.assertEqual(len(self.EXAMPLES), 28)
         credential, secret = self.create("no administrator", ("resource_server", "work_creator"))
         token = self.issue(credential, secret).access_token
         for method in self.EXAMPLES:
