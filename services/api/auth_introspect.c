@@ -163,7 +163,7 @@ static struct introspecting *introspecting_new(struct api *api)
     struct introspecting *introspecting = atomic_exchange(&api->spare, NULL);
     if (introspecting == NULL)
         introspecting = must(malloc(sizeof *introspecting));
-    introspecting->calling.is_look = false;
+    introspecting->calling.is_look = introspecting->calling.is_read = false;
     introspecting->failure = STATUS_OK;
     introspecting->violations = NULL;
     return introspecting; /* the rest is set in auth_introspect, or before it is read */
