@@ -77,9 +77,10 @@ static const struct {
 
 /* In a dense world: little else than what it is there for. */
 static const int dense_weights[STEP_KINDS] = {
-    [STEP_ISSUE] = 10, [STEP_USE] = 10,   [STEP_LOOK] = 5,    [STEP_CHANGE] = 3, [STEP_SOME] = 10, [STEP_DRAIN] = 5,
-    [STEP_FOLLOW] = 5, [STEP_ROUND] = 10, [STEP_WAIT] = 10,   [STEP_PASS] = 3,   [STEP_CRASH] = 1, [STEP_START] = 4,
-    [STEP_HEAL] = 2,   [STEP_CACHE] = 20, [STEP_CACHED] = 10, [STEP_SERVE] = 10, [STEP_STOP] = 1,  [STEP_UNHEARD] = 60,
+    [STEP_ISSUE] = 10, [STEP_USE] = 10,   [STEP_LOOK] = 5,   [STEP_CHANGE] = 3, [STEP_SOME] = 10,
+    [STEP_DRAIN] = 5,  [STEP_FOLLOW] = 5, [STEP_ROUND] = 10, [STEP_WAIT] = 10,  [STEP_PASS] = 3,
+    [STEP_CRASH] = 1,  [STEP_START] = 4,  [STEP_HEAL] = 2,   [STEP_CACHE] = 20, [STEP_CACHED] = 10,
+    [STEP_SERVE] = 10, [STEP_STOP] = 1,   [STEP_COPY] = 3,   [STEP_MOVE] = 3,   [STEP_UNHEARD] = 60,
 };
 
 static int any_process(struct world *world)
