@@ -164,7 +164,7 @@ FAULTS = [
           [("client/memory.c", "sent + lease / 64 * 63;", "sent + lease;")], DENSE),
     Fault("W9: who is no longer counted goes by its lease", 4007, r"\bactive",
           [("services/domain/group.c", "    return said_ago(group) < TRUSTED;", "    return true;")], DENSE),
-    Fault("W9: the lease of one that has gone is forgotten at once", 4360, r"\bactive",
+    Fault("W9: the lease of one that has gone is forgotten at once", 4196, r"\bactive",
           [("services/domain/group.c", "#define GONE COPY_PROCESS_GONE", "#define GONE BEAT")], DENSE),
 ]
 
