@@ -84,7 +84,7 @@ static void check_clock(struct doctor *doctor, const Google__Protobuf__Timestamp
         return;
     double told = (double)server->seconds + (double)server->nanos / 1e9;
     double behind = told < time_of(sent) ? told - time_of(sent) : told > time_of(came) ? told - time_of(came) : 0;
-    bool is_fine = fabs(behind) < CLOCKS_MAY_DIFFER_S;
+    bool is_fine = fabs(behind) < (double)CLOCKS_MAY_DIFFER_S;
     doctor_say(doctor, is_fine ? FINDING_OK : FINDING_WARN, "clock",
                is_fine ? NULL : "One of the two is wrong: ends of tokens and certificates go by them (NTP).",
                "this machine's is %.1f s %s the server's", fabs(behind), behind > 0 ? "behind" : "ahead of");
