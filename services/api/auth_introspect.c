@@ -207,7 +207,7 @@ static void answer_batch(struct introspecting *introspecting)
     Gatehouse__V1__BatchIntrospectResponse response = GATEHOUSE__V1__BATCH_INTROSPECT_RESPONSE__INIT;
     struct directory *directory = introspecting->calling.api->domain->memory->directory;
     size_t count = introspecting->count;
-    struct introspect_answer *answers = must(calloc(count, sizeof *answers));
+    struct introspect_answer *answers = must(calloc(count + 1, sizeof *answers));
     Gatehouse__V1__IntrospectResponse *messages[BATCH_MAX];
     for (size_t i = 0; i < count; i++) {
         struct asked asked = asked_at(introspecting, i);

@@ -70,9 +70,11 @@ bool source_parse(const char *text, struct network networks[static SOURCE_NETWOR
     int count = 0;
     if (memccpy(copy, text, '\0', sizeof copy) == NULL)
         return false;
-    while (*copy != '\0' && rest != NULL)
-        if (count == SOURCE_NETWORKS_MAX || !network_parse(strsep(&rest, " "), &networks[count++]))
+    while (*copy != '\0' && rest != NULL) {
+        if (count == SOURCE_NETWORKS_MAX || !network_parse(strsep(&rest, " "), &networks[count]))
             return false;
+        count++;
+    }
     *ret_count = source_tidy(networks, count);
     return true;
 }
