@@ -122,8 +122,9 @@ void network_format(const struct network *network, char text[static NETWORK_TEXT
 {
     static_assert(NETWORK_TEXT_MAX >= ADDRESS_TEXT_MAX && NETWORK_TEXT_MAX >= INET6_ADDRSTRLEN + sizeof "/128");
     address_format(&network->base, text);
+    size_t len = strlen(text);
     if (network->bits < 128)
-        sprintf(text + strlen(text), "/%u", network->bits - (network_is_v4(network) ? 96 : 0));
+        snprintf(text + len, NETWORK_TEXT_MAX - len, "/%u", network->bits - (network_is_v4(network) ? 96 : 0));
 }
 
 bool network_has(const struct network *network, const struct address *address)
