@@ -4,7 +4,8 @@
  *
  *     cache ADDRESS ACCESS_TOKEN TOKENS COUNT THREADS SECONDS ENTRIES
  *
- * With ENTRIES it warms the cache before each round, and each answer must come from memory. A round for each line of
+ * With ENTRIES it warms the cache before each round, and each answer must come from memory: a round in which one did
+ * not (the machine stood still for longer than the lease) is done again, some times. A round for each line of
  * the standard input: "check", "stub", "introspect", "look" (a stub, without a use), or "limit", which is what no cache
  * can be faster than: one keyed hash, and one cache line that may be anywhere. Answers: calls, the threads' seconds of
  * CPU, seconds.
@@ -22,17 +23,19 @@
 #include <string.h>
 #include <time.h>
 
-enum { TEXT_SIZE = 64, LINE_SIZE = 64, THREADS_MAX = 64, UNDER_WAY = 512, BETWEEN_CLOCKS = 64 };
+enum { TEXT_SIZE = 64, LINE_SIZE = 64, THREADS_MAX = 64, UNDER_WAY = 512, BETWEEN_CLOCKS = 64, TRIES = 10 };
 
 struct bench {
     struct gatehouse *gatehouse;
     char (*tokens)[TEXT_SIZE];
     size_t count;
     bool has_cache;
-    char (*lines)[LINE_SIZE]; /* a power of two of them */
+    atomic_bool was_server_asked; /* in this round */
+    char (*lines)[LINE_SIZE];     /* a power of two of them */
     size_t line_count;
     double seconds;
     char kind[16];
+    char said[96];
 };
 
 struct worker {
@@ -150,7 +153,8 @@ static void ask(struct bench *bench, const char *token)
         request.no_touch = bench->kind[0] == 'l';
         gatehouse__v1__auth_service__introspect(gatehouse_auth_service(bench->gatehouse), &request, on_stub, &call);
     }
-    must(!bench->has_cache || call.is_from_memory, "the server was asked", &call);
+    if (bench->has_cache && !call.is_from_memory)
+        atomic_store_explicit(&bench->was_server_asked, true, memory_order_relaxed);
 }
 
 static void reach_the_limit(struct bench *bench, const char *token)
@@ -177,6 +181,7 @@ static void *work(void *data)
 
 static void run_round(struct bench *bench, struct worker *workers, int threads)
 {
+    atomic_store(&bench->was_server_asked, false);
     double begin = clock_of(CLOCK_MONOTONIC), cpu = 0;
     long calls = 0;
     for (int i = 0; i < threads; i++) {
@@ -189,8 +194,22 @@ static void run_round(struct bench *bench, struct worker *workers, int threads)
         calls += workers[i].calls;
         cpu += workers[i].cpu;
     }
-    printf("%ld %.6f %.6f\n", calls, cpu, clock_of(CLOCK_MONOTONIC) - begin);
-    fflush(stdout);
+    snprintf(bench->said, sizeof bench->said, "%ld %.6f %.6f", calls, cpu, clock_of(CLOCK_MONOTONIC) - begin);
+}
+
+static void answer_a_line(struct bench *bench, struct worker *workers, int threads)
+{
+    for (int i = 0; i < TRIES; i++) {
+        warm(bench);
+        run_round(bench, workers, threads);
+        if (!bench->was_server_asked) {
+            puts(bench->said);
+            fflush(stdout);
+            return;
+        }
+    }
+    fputs("cache: the server was asked\n", stderr);
+    exit(1);
 }
 
 int main(int argc, char **argv)
@@ -212,10 +231,8 @@ int main(int argc, char **argv)
     warm(&bench);
     printf("warm %.3f\n", clock_of(CLOCK_MONOTONIC) - begin);
     fflush(stdout);
-    while (scanf("%15s", bench.kind) == 1) {
-        warm(&bench);
-        run_round(&bench, workers, atoi(argv[5]));
-    }
+    while (scanf("%15s", bench.kind) == 1)
+        answer_a_line(&bench, workers, atoi(argv[5]));
     gatehouse_close(bench.gatehouse);
     free(bench.tokens);
     return 0;

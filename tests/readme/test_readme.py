@@ -195,7 +195,7 @@ class Commands(unittest.TestCase):
         usage = f"eval \"$(deploy/quickstart --env)\"; {os.environ['GATEHOUSE_COMMAND']} usage -o json"
         wait_for("the uses are stored", lambda: "GET /api/cases" in run(["bash", "-c", usage], cwd=self.checkout)[1])
         said = self.shell("A tour")
-        for wanted in (r"Acme billing .* GET /api/cases +1 ", r"Roles +service_agent, work_creator", r"RegenerateSecret .* OK ",
+        for wanted in (r"Acme billing .* GET /api/cases +1 ", r"Roles +service_agent, work_creator", r"ResumeCredential .* OK ",
                        r"(?m)^Intact +yes$", r"(?m)^Nothing was changed\.$", r'"name": ?"Acme billing"'):
             self.assertRegex(said, wanted)
         with open(self.checkout + "/build/acme.secret") as first, open(self.checkout + "/build/acme.new") as second:
