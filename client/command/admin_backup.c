@@ -21,7 +21,7 @@ static bool show_bytes(void *arg, int64_t done, int64_t total)
     return progress_show(arg, NULL, done_text, total_text, total == 0 ? 0 : (int)(done * 100 / total));
 }
 
-enum exit_code admin_backup(struct context *context)
+enum exit_code run_admin_backup(struct context *context)
 {
     static const char scheme[] = "sqlite:";
     const char *from = option_value(&context->arguments, OPTION_FROM);

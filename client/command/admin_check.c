@@ -18,7 +18,7 @@ static bool goes_on(void *arg)
     return progress_show(arg, NULL, "reading", "all of it", 0);
 }
 
-enum exit_code admin_check(struct context *context)
+enum exit_code run_admin_check(struct context *context)
 {
     static const char scheme[] = "sqlite:";
     const char *store = context->arguments.rest[0];

@@ -103,7 +103,7 @@ static bool take_time(struct context *context, const struct looking *looking, in
     return false;
 }
 
-enum exit_code admin_clock(struct context *context)
+enum exit_code run_admin_clock(struct context *context)
 {
     char why[256] = "";
     struct store *store = NULL;

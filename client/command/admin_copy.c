@@ -46,7 +46,7 @@ static void print_tables(struct context *context, const struct copy_result *resu
     list_end(&list, "");
 }
 
-enum exit_code admin_copy(struct context *context)
+enum exit_code run_admin_copy(struct context *context)
 {
     struct progress progress;
     struct copy_result result;

@@ -73,7 +73,7 @@ static char *list_filter(struct context *context)
     return filter == NULL ? text_copy("") : filter;
 }
 
-enum exit_code audit_list(struct context *context)
+enum exit_code run_audit_list(struct context *context)
 {
     Gatehouse__V1__ListAuditEventsRequest request = GATEHOUSE__V1__LIST_AUDIT_EVENTS_REQUEST__INIT;
     struct pages pages = {.method = "ListAuditEvents",
@@ -119,7 +119,7 @@ static Gatehouse__V1__VerifyAuditLogResponse *verify_all(struct context *context
     }
 }
 
-enum exit_code audit_verify(struct context *context)
+enum exit_code run_audit_verify(struct context *context)
 {
     MESSAGE_FREE Gatehouse__V1__VerifyAuditLogResponse *response = verify_all(context);
     if (response == NULL)

@@ -251,7 +251,7 @@ static const char zsh_end[] =
     "}\n"
     "if [[ $funcstack[1] == _gatehouse ]]; then _gatehouse \"$@\"; else compdef _gatehouse gatehouse; fi\n";
 
-enum exit_code completion_print(struct context *context)
+enum exit_code run_completion_print(struct context *context)
 {
     const char *shell = context->arguments.rest[0];
     bool is_bash = strcmp(shell, "bash") == 0;

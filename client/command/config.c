@@ -113,7 +113,7 @@ static bool read_context(struct config *config, const struct arguments *argument
     return false;
 }
 
-bool config_load(struct config *config, const struct arguments *arguments, bool is_lenient)
+bool config_gather(struct config *config, const struct arguments *arguments, bool is_lenient)
 {
 #define CONFIG_OPTION(id, option, variable, other) \
     set(&config->id, option_value(arguments, option), SOURCE_OPTION); \

@@ -51,7 +51,7 @@ bool config_is_context_name(const char *name);
 /* From options, the environment, a context, the configuration file. A context that is current and not there is an
  * error, unless is_lenient: then it is left out. Secrets are taken out of the environment. False: the file does not
  * make sense; that was reported. */
-[[nodiscard]] bool config_load(struct config *config, const struct arguments *arguments, bool is_lenient);
+[[nodiscard]] bool config_gather(struct config *config, const struct arguments *arguments, bool is_lenient);
 void config_done(struct config *config);
 
 #endif

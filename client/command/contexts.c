@@ -62,7 +62,7 @@ static void save_setting(FILE *out, const char *name, const struct setting *sett
     print_setting(out, name, path == NULL ? setting->value : path);
 }
 
-enum exit_code context_save(struct context *context)
+enum exit_code run_context_save(struct context *context)
 {
     const struct config *config = &context->config;
     TEXT_FREE char *path = path_of(context, context->arguments.rest[0]);
@@ -83,7 +83,7 @@ enum exit_code context_save(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code context_use(struct context *context)
+enum exit_code run_context_use(struct context *context)
 {
     const char *name = context->arguments.rest[0];
     TEXT_FREE char *path = path_of(context, name);
@@ -95,7 +95,7 @@ enum exit_code context_use(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code context_delete(struct context *context)
+enum exit_code run_context_delete(struct context *context)
 {
     const char *name = context->arguments.rest[0];
     TEXT_FREE char *path = path_of(context, name);
@@ -134,7 +134,7 @@ static json_t *read_context(struct context *context, const char *name)
     return object;
 }
 
-enum exit_code context_show(struct context *context)
+enum exit_code run_context_show(struct context *context)
 {
     const struct view view = {
         .columns = COLUMNS({"Name", "name", NULL, 0}, {"Current", "current", column_if_true, 0},
@@ -162,7 +162,7 @@ static int is_context(const struct dirent *entry)
     return config_is_context_name(entry->d_name);
 }
 
-enum exit_code context_list(struct context *context)
+enum exit_code run_context_list(struct context *context)
 {
     struct list list;
     struct dirent **entries = NULL;

@@ -182,7 +182,7 @@ static enum exit_code create(struct context *context, const Gatehouse__V1__Creat
     return credential_print_secret(context, file, response, &created_view);
 }
 
-enum exit_code credential_create(struct context *context)
+enum exit_code run_credential_create(struct context *context)
 {
     struct arguments *arguments = &context->arguments;
     Gatehouse__V1__Credential credential = GATEHOUSE__V1__CREDENTIAL__INIT;
@@ -267,7 +267,7 @@ static char *list_filter(struct context *context)
     return filter == NULL ? text_copy("") : filter;
 }
 
-enum exit_code credential_list(struct context *context)
+enum exit_code run_credential_list(struct context *context)
 {
     Gatehouse__V1__ListCredentialsRequest request = GATEHOUSE__V1__LIST_CREDENTIALS_REQUEST__INIT;
     struct pages pages = {.method = "ListCredentials",
@@ -284,7 +284,7 @@ enum exit_code credential_list(struct context *context)
     return pages_print(context, &pages);
 }
 
-enum exit_code credential_get(struct context *context)
+enum exit_code run_credential_get(struct context *context)
 {
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__GetCredentialRequest request = GATEHOUSE__V1__GET_CREDENTIAL_REQUEST__INIT;
@@ -302,7 +302,7 @@ enum exit_code credential_get(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code credential_undelete(struct context *context)
+enum exit_code run_credential_undelete(struct context *context)
 {
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__UndeleteCredentialRequest request = GATEHOUSE__V1__UNDELETE_CREDENTIAL_REQUEST__INIT;
@@ -316,7 +316,7 @@ enum exit_code credential_undelete(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code credential_update(struct context *context)
+enum exit_code run_credential_update(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     TARGET_DONE struct target target = {0};
@@ -373,7 +373,7 @@ enum exit_code credential_update(struct context *context)
                                                 .view = &credential_view});
 }
 
-enum exit_code credential_delete(struct context *context)
+enum exit_code run_credential_delete(struct context *context)
 {
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__DeleteCredentialRequest request = GATEHOUSE__V1__DELETE_CREDENTIAL_REQUEST__INIT;

@@ -77,7 +77,7 @@ static enum exit_code print(struct doctor *doctor)
     return EXIT_DONE;
 }
 
-enum exit_code doctor_run(struct context *context)
+enum exit_code run_doctor(struct context *context)
 {
     struct doctor doctor = {.context = context,
                             .address = context->config.address.value == NULL ? "127.0.0.1:50051"

@@ -4,7 +4,7 @@
 #include "connection.h"
 #include "credential.h"
 
-enum exit_code credential_grant(struct context *context)
+enum exit_code run_credential_grant(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     TARGET_DONE struct target target = {0};
@@ -25,7 +25,7 @@ enum exit_code credential_grant(struct context *context)
                                                 .view = &credential_view});
 }
 
-enum exit_code credential_revoke(struct context *context)
+enum exit_code run_credential_revoke(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     TARGET_DONE struct target target = {0};

@@ -86,7 +86,7 @@ static bool end_kept(struct context *context)
     return is_ended;
 }
 
-enum exit_code login_run(struct context *context)
+enum exit_code run_login(struct context *context)
 {
     const struct view view = {
         .columns = COLUMNS({"Logged in as", "clientId", NULL, 0}, {"At", "address", NULL, 0},
@@ -119,7 +119,7 @@ enum exit_code login_run(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code logout_run(struct context *context)
+enum exit_code run_logout(struct context *context)
 {
     if (context->config.client_id.value == NULL)
         return report_usage(context, "of whom? --client-id, or a context, says it");

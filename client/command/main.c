@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     options_parse_command(context.command, argc - first - used + 1, argv + first + used - 1, &context.arguments);
 
     enum exit_code code = EXIT_USAGE;
-    if (config_load(&context.config, &context.arguments, strncmp(context.command->name, "context ", 8) == 0) &&
+    if (config_gather(&context.config, &context.arguments, strncmp(context.command->name, "context ", 8) == 0) &&
         take_format(&context))
         code = run_command(&context);
     connection_close(&context);

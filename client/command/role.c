@@ -20,7 +20,7 @@ static const struct view role_view = {
     .value_keys = KEYS("roleId"),
 };
 
-enum exit_code role_list(struct context *context)
+enum exit_code run_role_list(struct context *context)
 {
     Gatehouse__V1__ListRolesRequest request = GATEHOUSE__V1__LIST_ROLES_REQUEST__INIT;
     request.show_retired = option_value(&context->arguments, OPTION_RETIRED) != NULL;
@@ -46,7 +46,7 @@ static void take_fields(const struct arguments *arguments, Gatehouse__V1__Role *
     message_set_string(&role->etag, option_value(arguments, OPTION_ETAG));
 }
 
-enum exit_code role_create(struct context *context)
+enum exit_code run_role_create(struct context *context)
 {
     Gatehouse__V1__Role role = GATEHOUSE__V1__ROLE__INIT;
     Gatehouse__V1__CreateRoleRequest request = GATEHOUSE__V1__CREATE_ROLE_REQUEST__INIT;
@@ -59,7 +59,7 @@ enum exit_code role_create(struct context *context)
     return print(context, response);
 }
 
-enum exit_code role_update(struct context *context)
+enum exit_code run_role_update(struct context *context)
 {
     static const struct {
         enum option_id option;
@@ -83,7 +83,7 @@ enum exit_code role_update(struct context *context)
     return print(context, response);
 }
 
-enum exit_code role_retire(struct context *context)
+enum exit_code run_role_retire(struct context *context)
 {
     char field[] = "retired";
     char *path = field;

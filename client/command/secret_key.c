@@ -36,7 +36,7 @@ static enum exit_code regenerate(struct context *context, const Gatehouse__V1__R
     return code;
 }
 
-enum exit_code secret_regenerate(struct context *context)
+enum exit_code run_secret_regenerate(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     const char *overlap_given = option_value(arguments, OPTION_OVERLAP);
@@ -94,7 +94,7 @@ static enum exit_code rotate(struct context *context, const Gatehouse__V1__Regen
     return code;
 }
 
-enum exit_code secret_rotate(struct context *context)
+enum exit_code run_secret_rotate(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     const char *overlap_text = option_value(arguments, OPTION_OVERLAP);
@@ -154,7 +154,7 @@ static bool take_secret(struct context *context, const char *client_id, const ch
     return *ret_id != 0;
 }
 
-enum exit_code secret_end(struct context *context)
+enum exit_code run_secret_end(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     TARGET_DONE struct target target = {0};

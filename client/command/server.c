@@ -59,7 +59,7 @@ static void put_credential(json_t *object, const caller_answer *caller)
     }
 }
 
-enum exit_code whoami_run(struct context *context)
+enum exit_code run_whoami(struct context *context)
 {
     const struct view view = {
         .columns = COLUMNS({"Caller", "caller", NULL, 0}, {"Client ID", "clientId", NULL, 0},
@@ -129,7 +129,7 @@ static void put_clock(json_t *object, const server_status *server)
     put_text(object, "clock", text);
 }
 
-enum exit_code status_run(struct context *context)
+enum exit_code run_status(struct context *context)
 {
     const struct view view = {
         .columns =

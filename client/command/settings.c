@@ -76,7 +76,7 @@ static enum exit_code report_name(struct context *context, const char *word)
     return report_usage(context, "\"%s\": no such setting; there are %s", word, names);
 }
 
-enum exit_code settings_get(struct context *context)
+enum exit_code run_settings_get(struct context *context)
 {
     const char *name = context->arguments.rest_count == 0 ? NULL : context->arguments.rest[0];
     const ProtobufCFieldDescriptor *field = name == NULL ? NULL : find_setting(name, strlen(name));
@@ -174,7 +174,7 @@ static enum exit_code set(struct context *context, struct draft *draft)
     return code;
 }
 
-enum exit_code settings_set(struct context *context)
+enum exit_code run_settings_set(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     struct draft draft = {.settings = GATEHOUSE__V1__SETTINGS__INIT};

@@ -4,7 +4,7 @@
 #include "connection.h"
 #include "credential.h"
 
-enum exit_code credential_suspend(struct context *context)
+enum exit_code run_credential_suspend(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     TARGET_DONE struct target target = {0};
@@ -23,7 +23,7 @@ enum exit_code credential_suspend(struct context *context)
                                                 .view = &credential_view});
 }
 
-enum exit_code credential_resume(struct context *context)
+enum exit_code run_credential_resume(struct context *context)
 {
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__ResumeCredentialRequest request = GATEHOUSE__V1__RESUME_CREDENTIAL_REQUEST__INIT;

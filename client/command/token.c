@@ -57,7 +57,7 @@ static const struct view impact_view = {
     .value_keys = KEYS("tokensEnded"),
 };
 
-enum exit_code token_issue(struct context *context)
+enum exit_code run_token_issue(struct context *context)
 {
     Gatehouse__V1__IssueTokenRequest request = GATEHOUSE__V1__ISSUE_TOKEN_REQUEST__INIT;
     struct gatehouse_call call = {0};
@@ -84,7 +84,7 @@ static char *read_asked_token(struct context *context)
     return secret_read(context, path == NULL ? "-" : path, SECRET_READ_MAX, "token");
 }
 
-enum exit_code token_introspect(struct context *context)
+enum exit_code run_token_introspect(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -136,7 +136,7 @@ static void *revoke(struct context *context, Gatehouse__V1__RevokeRequest *reque
     return NULL;
 }
 
-enum exit_code token_revoke(struct context *context)
+enum exit_code run_token_revoke(struct context *context)
 {
     const struct view view = {.columns = COLUMNS({"Revoked", "revoked", NULL, 0}), .value_keys = KEYS("revoked")};
     Gatehouse__V1__RevokeRequest request = GATEHOUSE__V1__REVOKE_REQUEST__INIT;
@@ -159,7 +159,7 @@ enum exit_code token_revoke(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code token_list(struct context *context)
+enum exit_code run_token_list(struct context *context)
 {
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__ListTokensRequest request = GATEHOUSE__V1__LIST_TOKENS_REQUEST__INIT;
@@ -175,7 +175,7 @@ enum exit_code token_list(struct context *context)
     return pages_print(context, &pages);
 }
 
-enum exit_code token_end(struct context *context)
+enum exit_code run_token_end(struct context *context)
 {
     Gatehouse__V1__EndTokenRequest request = GATEHOUSE__V1__END_TOKEN_REQUEST__INIT;
     request.accessor = context->arguments.rest[0];
@@ -187,7 +187,7 @@ enum exit_code token_end(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code token_end_all(struct context *context)
+enum exit_code run_token_end_all(struct context *context)
 {
     TARGET_DONE struct target target = {0};
     Gatehouse__V1__EndTokensRequest request = GATEHOUSE__V1__END_TOKENS_REQUEST__INIT;

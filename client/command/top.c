@@ -211,7 +211,7 @@ static bool take_interval(struct context *context, int64_t *ret_ms)
     return true;
 }
 
-enum exit_code top_run(struct context *context)
+enum exit_code run_top(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     const char *credential = option_value(arguments, OPTION_CREDENTIAL);

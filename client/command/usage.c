@@ -124,7 +124,7 @@ static bool take_grouping(struct context *context, struct grouping *grouping)
     return true;
 }
 
-enum exit_code usage_query(struct context *context)
+enum exit_code run_usage_query(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     const char *credential = option_value(arguments, OPTION_CREDENTIAL);

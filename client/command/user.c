@@ -29,7 +29,7 @@ static const struct view changed_view = {
     .value_keys = KEYS("tokensEnded"),
 };
 
-enum exit_code user_list(struct context *context)
+enum exit_code run_user_list(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     Gatehouse__V1__ListUsersRequest request = GATEHOUSE__V1__LIST_USERS_REQUEST__INIT;
@@ -45,7 +45,7 @@ enum exit_code user_list(struct context *context)
     return pages_print(context, &pages);
 }
 
-enum exit_code user_get(struct context *context)
+enum exit_code run_user_get(struct context *context)
 {
     Gatehouse__V1__GetUserRequest request = GATEHOUSE__V1__GET_USER_REQUEST__INIT;
     request.user = context->arguments.rest[0];
@@ -56,7 +56,7 @@ enum exit_code user_get(struct context *context)
     return EXIT_DONE;
 }
 
-enum exit_code user_set_roles(struct context *context)
+enum exit_code run_user_set_roles(struct context *context)
 {
     const struct arguments *arguments = &context->arguments;
     bool is_none = option_value(arguments, OPTION_NONE) != NULL;
@@ -77,7 +77,7 @@ enum exit_code user_set_roles(struct context *context)
                                                 .view = &changed_view});
 }
 
-enum exit_code user_delete(struct context *context)
+enum exit_code run_user_delete(struct context *context)
 {
     Gatehouse__V1__DeleteUserRequest request = GATEHOUSE__V1__DELETE_USER_REQUEST__INIT;
     request.user = context->arguments.rest[0];

@@ -308,8 +308,8 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     caller_resolve(&admin->calling, api, closure_data, caller_known);
 }
 
-void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
-                  void *closure_data)
+void api_admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                      ProtobufCClosure closure, void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, admin));
     call_watch(closure_data);
@@ -327,8 +327,8 @@ static void nothing(ProtobufCService *service)
 struct api *api_new(const struct api_options *options)
 {
     struct api *api = must(calloc(1, sizeof *api));
-    api->auth = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, auth_invoke, nothing};
-    api->admin = (ProtobufCService){&gatehouse__v1__credential_admin__descriptor, admin_invoke, nothing};
+    api->auth = (ProtobufCService){&gatehouse__v1__auth_service__descriptor, api_auth_invoke, nothing};
+    api->admin = (ProtobufCService){&gatehouse__v1__credential_admin__descriptor, api_admin_invoke, nothing};
     authorization_init(&api->authorization, &api->auth, options->gateway_identities);
     api->domain = options->domain;
     api->introspect_identities = options->introspect_identities;

@@ -59,8 +59,8 @@ static bool is_of_unknown_client(struct api *api, unsigned method, const Protobu
     return client_id[0] != '\0' && !client_is_known(api, client_id, secret);
 }
 
-void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
-                 void *closure_data)
+void api_auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                     ProtobufCClosure closure, void *closure_data)
 {
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
     if (method == METHOD_ISSUE_TOKEN)

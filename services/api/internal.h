@@ -165,9 +165,9 @@ enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1_
                         ProtobufCClosure closure);
 
 /* auth_service.c, admin.c: the `invoke` of their services. */
-void auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
-                 void *closure_data);
-void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request, ProtobufCClosure closure,
-                  void *closure_data);
+void api_auth_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                     ProtobufCClosure closure, void *closure_data);
+void api_admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                      ProtobufCClosure closure, void *closure_data);
 
 #endif

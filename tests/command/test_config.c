@@ -48,24 +48,24 @@ static void an_option_comes_before_the_environment_and_that_before_the_file(void
     struct arguments none = {0}, some = arguments_with(OPTION_ADDRESS, "option:1");
     struct config config = {0};
     write_config("address = \"file:3\"\n");
-    assert_true(config_load(&config, &none, false));
+    assert_true(config_gather(&config, &none, false));
     assert_string_equal(config.address.value, "file:3");
     config_done(&config);
 
     config = (struct config){0};
     setenv("GATEHOUSE_GRPC", "grpc:2", 1);
-    assert_true(config_load(&config, &none, false));
+    assert_true(config_gather(&config, &none, false));
     assert_string_equal(config.address.value, "grpc:2");
     config_done(&config);
 
     config = (struct config){0};
     setenv("GATEHOUSE_ADDRESS", "environment:2", 1);
-    assert_true(config_load(&config, &none, false));
+    assert_true(config_gather(&config, &none, false));
     assert_string_equal(config.address.value, "environment:2");
     config_done(&config);
 
     config = (struct config){0};
-    assert_true(config_load(&config, &some, false));
+    assert_true(config_gather(&config, &some, false));
     assert_string_equal(config.address.value, "option:1");
     assert_int_equal(config.address.source, SOURCE_OPTION);
     config_done(&config);
@@ -75,9 +75,9 @@ static void no_file_is_fine_and_a_named_one_must_be_there(void **)
 {
     struct arguments none = {0}, named = arguments_with(OPTION_CONFIG, "config_test/none");
     struct config config = {0};
-    assert_true(config_load(&config, &none, false));
+    assert_true(config_gather(&config, &none, false));
     assert_null(config.address.value);
-    assert_false(config_load(&config, &named, false));
+    assert_false(config_gather(&config, &named, false));
     config_done(&config);
 }
 
@@ -90,7 +90,7 @@ static void a_file_that_makes_no_sense_is_refused(void **)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct config config = {0};
         write_config(texts[i]);
-        assert_false(config_load(&config, &none, false));
+        assert_false(config_gather(&config, &none, false));
         config_done(&config);
     }
 }
@@ -102,7 +102,7 @@ static void secrets_leave_the_environment(void **)
     setenv("GATEHOUSE_CLIENT_SECRET", "secret", 1);
     setenv("GATEHOUSE_TOKEN", "token", 1);
     const char *place = getenv("GATEHOUSE_CLIENT_SECRET");
-    assert_true(config_load(&config, &none, false));
+    assert_true(config_gather(&config, &none, false));
     assert_string_equal(config.client_secret.value, "secret");
     assert_string_equal(config.token.value, "token");
     assert_null(getenv("GATEHOUSE_CLIENT_SECRET"));

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions in headers that no comment tells of. One comment may tell of several that stand together, without a blank line; one
 before a struct tells of the function right behind it, too. And static functions of the folders below that others call back, of which no line
-says who calls them: except those whose name says it (services/README.md, and CALLED). Prints them."""
+says who calls them: except those whose name says it (services/README.md, and CALLED). And names that two functions have, anywhere: who looks for one should
+not find the other. Prints them."""
 import re
 import subprocess
 import sys
+
+places = {}  # of each function in a header: the headers
 
 PROTOTYPE = re.compile(r"(?!typedef|static|return)[a-zA-Z_\[][\w \[\]*]*?[* \]](\w+)\(")
 
@@ -26,13 +29,14 @@ def look(path):
         elif (match := PROTOTYPE.match(line)) and not line.startswith("#"):
             while not re.search(r";\s*(/\*.*)?$", lines[at]):
                 at += 1
+            places.setdefault(match[1], set()).add(path)
             # A runtime's own functions are told of by whoever made them.
             if not is_told and "/*" not in " ".join(lines[begin:at + 1]) and not match[1].startswith("__"):
                 yield f"{path}:{begin + 1}: {match[1]} has no contract"
         at += 1
 
 
-FOLDERS = "base", "call", "domain", "memory", "records", "rules"
+FOLDERS = "base", "call", "domain", "edge", "memory", "records", "rules"
 CALLED = re.compile(r"\w+_tx|\w+_done|compare(_\w+)?")  # store_fn, store_done_fn, for qsort and bsearch; in records, read_…: store_row_fn
 STATIC = re.compile(r"static (?:\[\[\w+\]\] )?(?:inline )?(?:const )?(?:enum \w+|struct \w+|\w+)[ *]+(\w+)\(")
 
@@ -56,5 +60,7 @@ files = subprocess.run(["git", "ls-files", "services/*.h", "client/*.h"], check=
 sources = subprocess.run(["git", "ls-files", *(f"services/{folder}/*.c" for folder in FOLDERS)], check=True, capture_output=True,
                          text=True).stdout.split()
 found = [line for path in files for line in look(path)] + [line for path in sources for line in look_at_callbacks(path)]
+found += [f"{name} is the name of two functions: {', '.join(sorted(where))}"
+          for name, where in sorted(places.items()) if len(where) > 1 and not name.startswith("__")]
 print(*found, sep="\n", end="")
 sys.exit(bool(found))
