@@ -112,6 +112,8 @@ Google__Protobuf__Timestamp *admin_time(struct admin_call *admin, int64_t time);
 Google__Protobuf__Duration *admin_duration(struct admin_call *admin, int64_t microseconds);
 /* A credential as the API shows it, in the answer's memory. */
 Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const struct credential *credential);
+/* The same, but only what concerns its holder, and nothing of those who administer. */
+Gatehouse__V1__Credential *admin_credential_own(struct admin_call *admin, const struct credential *credential);
 /* Limits of a credential's own (admin_limits.c): from a request (INVALID_FIELD), into an answer (NULL: it has none),
  * into the audit log as admin_tell does; and may there be any (OLDER_SERVER)? */
 enum status admin_read_limits(struct admin_call *admin, const Gatehouse__V1__CredentialLimits *message,

@@ -156,6 +156,21 @@ Gatehouse__V1__Credential *admin_credential(struct admin_call *admin, const stru
     return message;
 }
 
+Gatehouse__V1__Credential *admin_credential_own(struct admin_call *admin, const struct credential *credential)
+{
+    const Gatehouse__V1__Credential *all = admin_credential(admin, credential);
+    Gatehouse__V1__Credential *own = arena_new(&admin->arena, Gatehouse__V1__Credential);
+    gatehouse__v1__credential__init(own);
+    own->client_id = all->client_id;
+    own->name = all->name;
+    own->owner = all->owner;
+    own->expire_time = all->expire_time;
+    own->n_effective_roles = all->n_effective_roles;
+    own->effective_roles = all->effective_roles;
+    own->status = all->status;
+    return own;
+}
+
 Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct usage_total *total)
 {
     Gatehouse__V1__UsageRow *row = arena_new(&admin->arena, Gatehouse__V1__UsageRow);

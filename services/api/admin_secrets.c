@@ -44,23 +44,16 @@ static void keep_used(const struct admin_call *admin, struct credential *credent
     credential->secrets[1] = unused;
 }
 
-/* The holder learns of its credential what concerns it, and nothing of those who administer. */
+/* The holder also learns of its keys, and the etag to go on with. */
 static Gatehouse__V1__Credential *show(struct admin_call *admin, const struct credential *credential)
 {
-    Gatehouse__V1__Credential *message = admin_credential(admin, credential);
+    Gatehouse__V1__Credential *all = admin_credential(admin, credential);
     if (!admin->is_own)
-        return message;
-    Gatehouse__V1__Credential *own = arena_new(&admin->arena, Gatehouse__V1__Credential);
-    gatehouse__v1__credential__init(own);
-    own->client_id = message->client_id;
-    own->name = message->name;
-    own->expire_time = message->expire_time;
-    own->n_effective_roles = message->n_effective_roles;
-    own->effective_roles = message->effective_roles;
-    own->n_secrets = message->n_secrets;
-    own->secrets = message->secrets;
-    own->status = message->status;
-    own->etag = message->etag;
+        return all;
+    Gatehouse__V1__Credential *own = admin_credential_own(admin, credential);
+    own->n_secrets = all->n_secrets;
+    own->secrets = all->secrets;
+    own->etag = all->etag;
     return own;
 }
 
