@@ -96,8 +96,16 @@ class Runbook(unittest.TestCase):
         self.wait(lambda: "Third party" in self.run_block("GatehouseSlowIssue"))
         self.wait(lambda: made.credential.client_id in self.run_block("GatehouseWrongSecrets"))
         self.assertIn("Nothing was changed", self.run_block("GatehouseTokenTableFull"))
+        self.assertEqual(self.bind_and_use_elsewhere(daemon, made)[0], "PERMISSION_DENIED")
+        self.wait(lambda: made.credential.client_id in self.run_block("GatehouseSourceRefused"))
         self.run_block("GatehouseThrottled")
         self.assertFalse(daemon.introspect(daemon.admin_token(), token).active)
+
+    def bind_and_use_elsewhere(self, daemon, made):
+        bound = pb.Credential(client_id=made.credential.client_id, addresses={"networks": ["192.0.2.0/24"]})
+        update = pb.UpdateCredentialRequest(credential=bound, update_mask={"paths": ["addresses"]})
+        daemon.admin.UpdateCredential(update, metadata=daemon.bearer(daemon.admin_token()), timeout=DEADLINE)
+        return error_of(lambda: daemon.issue(made.credential.client_id, made.secret_key))
 
     def test_an_edge_whose_credential_lacks_the_role(self):
         daemon = self.start()

@@ -313,7 +313,7 @@ class Figures(unittest.TestCase):
 
 # A function, roles, OAuth's words.
 NOT_SETTINGS = {"token_is_active", "work_creator", "resource_server", "user_manager", "key_manager", "expires_in", "client_secret_expires_at",
-                "credential_expires_at", "self_rotation", "observe_only", "last_use_from", "unauthorized_client", "gatehouse_source_address_total", "invalid_request", "client_id",
+                "credential_expires_at", "self_rotation", "observe_only", "last_use_from", "unauthorized_client", "gatehouse_source_address_total", "gatehouse_limits_observed_total", "invalid_request", "client_id",
                 "another_history", "tokens_missing", "usage_lost", "http_user_refused", "gatehouse_http_users_refused_total"}  # events
 
 if __name__ == "__main__":
