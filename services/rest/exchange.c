@@ -84,7 +84,12 @@ static void answered(const ProtobufCMessage *response, void *closure_data)
         (void)!call_fail(&exchange->call, STATUS_INTERNAL, "INTERNAL", "an internal error");
     exchange->answer(exchange, response);
     note(exchange);
-    http_reply(exchange->request); /* the exchange is gone with it */
+    exchange_then_fn *then = exchange->then;
+    exchange->then = NULL;
+    if (then != NULL)
+        then(exchange);
+    else
+        http_reply(exchange->request); /* the exchange is gone with it */
 }
 
 void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const char *method,
@@ -97,6 +102,8 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
     char *path = arena_alloc(&exchange->request->arena, strlen(descriptor->name) + strlen(method) + 3);
     stpcpy(stpcpy(stpcpy(stpcpy(path, "/"), descriptor->name), "/"), method);
     exchange->call.method = path;
+    exchange->call.on_cancel = NULL; /* of a call before this one */
+    exchange->call.handler_data = NULL;
     exchange->answer = answer;
     exchange->request->data = exchange; /* it is logged as a call */
     service->invoke(service, (unsigned)(found - descriptor->methods), message, answered, &exchange->call);

@@ -17,16 +17,21 @@ struct exchange;
 /* Fills request->answer. response: NULL where the call failed (exchange->call.error says how). On any thread. */
 typedef void exchange_answer_fn(struct exchange *exchange, const ProtobufCMessage *response);
 
+/* Makes one more call, when the answer is filled and before it is sent (exchange_invoke, whose answer may leave it). */
+typedef void exchange_then_fn(struct exchange *exchange);
+
 struct exchange {
     struct call call; /* first: it is the closure_data */
     const struct rest_options *options;
     struct http_request *request;
     exchange_answer_fn *answer;
-    bool has_client;      /* the caller showed client ID and secret key, not a bearer token */
-    bool used_basic;      /* for the challenge of a 401 */
-    bool is_sign_in;      /* the token that is issued is the console's: for its cookie, not for its page */
-    const char *if_match; /* the entity tag that the request is conditional on, "*" for any; NULL: it is not */
-    void *data;           /* the route's own, in the request's arena */
+    exchange_then_fn *then; /* NULL: the answer is sent at once */
+    bool has_client;        /* the caller showed client ID and secret key, not a bearer token */
+    bool used_basic;        /* for the challenge of a 401 */
+    bool is_sign_in;        /* the token that is issued is the console's: for its cookie, not for its page */
+    const char *if_match;   /* the entity tag that the request is conditional on, "*" for any; NULL: it is not */
+    const char *replaced;   /* at a sign-in: the token that was in the cookie; NULL: there was none */
+    void *data;             /* the route's own, in the request's arena */
 };
 
 /* In the request's arena; passes on Authorization, traceparent, x-request-id. */

@@ -18,7 +18,7 @@ route_fn session_handle;
 void session_identify(struct exchange *exchange);
 /* Logs and counts it if somebody names a person who may not. */
 void session_check(const struct rest_options *options, struct http_request *request);
-/* Puts a new token into the cookie. Returns the client ID in its one spelling. */
+/* Puts a new token into the cookie, and has the one end that was in it. Returns the client ID in its one spelling. */
 const char *session_keep(struct exchange *exchange, const char *client_id, const char *token);
 /* check.c */
 route_fn check_bearer, token_review;

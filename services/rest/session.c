@@ -92,6 +92,28 @@ static bool read_cookie(const struct exchange *exchange, struct session *ret_ses
     return true;
 }
 
+/* The sign-in is done, whether or not this succeeds: it is logged as any call, and what stays ends when it is idle. */
+static void ignore_answer(struct exchange *exchange, const ProtobufCMessage *message)
+{
+    (void)exchange;
+    (void)message;
+}
+
+static void end_token(struct exchange *exchange, const char *token, exchange_answer_fn *answer)
+{
+    struct arena *arena = &exchange->request->arena;
+    Gatehouse__V1__RevokeRequest *message = arena_new(arena, Gatehouse__V1__RevokeRequest);
+    gatehouse__v1__revoke_request__init(message);
+    message->token = (char *)(uintptr_t)token;
+    exchange->call.authorization = arena_format(arena, "Bearer %s", token);
+    exchange_invoke(exchange, exchange->options->auth, "Revoke", &message->base, answer);
+}
+
+static void end_replaced(struct exchange *exchange)
+{
+    end_token(exchange, exchange->replaced, ignore_answer);
+}
+
 const char *session_keep(struct exchange *exchange, const char *client_id, const char *token)
 {
     struct arena *arena = &exchange->request->arena;
@@ -99,6 +121,8 @@ const char *session_keep(struct exchange *exchange, const char *client_id, const
     for (char *c = spelled; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
     set_cookie(exchange, arena_format(arena, "%s.%s", spelled, token), "");
+    if (exchange->replaced != NULL)
+        exchange->then = end_replaced;
     return spelled;
 }
 
@@ -217,17 +241,20 @@ static void answer_signed_out(struct exchange *exchange, const ProtobufCMessage 
 static void sign_out(struct exchange *exchange)
 {
     struct session session;
-    struct arena *arena = &exchange->request->arena;
-    if (!find_session(exchange, &session) || session.user != NULL) {
-        answer_empty(exchange->request, 204);
-        http_reply(exchange->request);
+    if (find_session(exchange, &session) && session.user == NULL) {
+        end_token(exchange, session.token, answer_signed_out);
         return;
     }
-    Gatehouse__V1__RevokeRequest *message = arena_new(arena, Gatehouse__V1__RevokeRequest);
-    gatehouse__v1__revoke_request__init(message);
-    message->token = (char *)(uintptr_t)session.token;
-    exchange->call.authorization = arena_format(arena, "Bearer %s", session.token);
-    exchange_invoke(exchange, exchange->options->auth, "Revoke", &message->base, answer_signed_out);
+    answer_empty(exchange->request, 204);
+    http_reply(exchange->request);
+}
+
+/* Nobody could end the token any more whose cookie is overwritten, whoever signed in by it. */
+static void sign_in(struct exchange *exchange)
+{
+    struct session session;
+    exchange->replaced = read_cookie(exchange, &session) ? session.token : NULL;
+    oauth_sign_in(exchange);
 }
 
 void session_handle(const struct rest_options *options, struct http_request *request)
@@ -246,7 +273,7 @@ void session_handle(const struct rest_options *options, struct http_request *req
         answer_oauth_error(request, 403, "access_denied", "the sign-on proxy in front says who is signed in");
         http_reply(request);
     } else if (is_post) {
-        oauth_sign_in(exchange);
+        sign_in(exchange);
     } else if (is_delete) {
         sign_out(exchange);
     } else {

@@ -133,6 +133,25 @@ class Session(SessionTest):
         self.assertEqual(200, self.read(other).code)
         self.assertEqual(204, self.ask("DELETE", "/console/session", headers=OWN).code)
 
+    def test_a_sign_in_over_anothers_cookie_ends_the_token_that_was_in_it(self):
+        other = self.daemon.create(self.daemon.admin_token(), "Another", ("user_manager",))
+        other = (other.credential.client_id, other.secret_key)
+        first, apart = self.cookie(), self.cookie()
+
+        def over(cookie, **arguments):
+            return self.sign_in({**OWN, "Cookie": cookie}, **arguments)
+
+        self.assertEqual(401, over(first, client=(other[0], "gate_sk_wrong")).code)
+        self.assertEqual(400, over(first, scope="team_leader").code)
+        self.assertEqual(403, self.sign_in({**OWN, "Sec-Fetch-Site": "cross-site", "Cookie": first}).code)
+        self.assertEqual(200, self.read(first).code)
+        second = self.cookie_of(over(first, client=other))[0]
+        self.assertEqual([401, 200], [self.read(cookie).code for cookie in (first, second)])
+        third = self.cookie_of(over(first))[0]  # what was in it has ended before
+        self.assertEqual([200, 200], [self.read(cookie).code for cookie in (second, third)])
+        fourth = self.cookie_of(over(third + "; " + second))[0]  # which of the two was ours?
+        self.assertEqual([200] * 4, [self.read(cookie).code for cookie in (second, third, fourth, apart)])
+
     def test_nobody_is_signed_in_from_elsewhere(self):
         for headers in ({}, {"X-Gatehouse-Console": "1"}, {"X-Gatehouse-Console": "1", "Origin": CORS},
                         {"X-Gatehouse-Console": "1", "Sec-Fetch-Site": "same-site"}):
