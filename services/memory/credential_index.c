@@ -90,14 +90,19 @@ static void put(const struct credential_index *index, struct credential_slots *s
     slots->used++;
 }
 
+static bool has_room(const struct credential_slots *slots, size_t count)
+{
+    return count * 4 <= slots->size * 3;
+}
+
 /* Without the graves; at most half full. */
-void credential_index_make_room(struct credential_index *index, struct epoch_bin *bin)
+void credential_index_make_room(struct credential_index *index, size_t count, struct epoch_bin *bin)
 {
     struct credential_slots *before = atomic_load(&index->slots);
     size_t size = SLOTS_MIN, at = 0;
-    if ((before->used + 1) * 4 <= before->size * 3)
+    if (has_room(before, before->used + 1) && has_room(before, count))
         return;
-    while (size < 2 * (index->live + 1))
+    while (size < 2 * (index->live + 1) || size < 2 * count)
         size *= 2;
     struct credential_slots *slots = slots_new(size);
     struct credential_entry *entry;
@@ -109,7 +114,7 @@ void credential_index_make_room(struct credential_index *index, struct epoch_bin
 
 void credential_index_add(struct credential_index *index, struct credential_entry *entry, struct epoch_bin *bin)
 {
-    credential_index_make_room(index, bin);
+    credential_index_make_room(index, 0, bin);
     put(index, atomic_load(&index->slots), entry);
     index->live++;
 }

@@ -41,8 +41,8 @@ struct credential_entry *credential_index_find_id(const struct credential_index 
 struct credential_entry *credential_index_find_client(const struct credential_index *index, const char *client_id);
 
 /* By one writer at a time. None of the same key may be there. The table that a larger one replaces goes to the bin; to
- * make room takes its time now and then, and may be done before. */
-void credential_index_make_room(struct credential_index *index, struct epoch_bin *bin);
+ * make room takes its time now and then, and may be done before: for one more, and for `count` in all. */
+void credential_index_make_room(struct credential_index *index, size_t count, struct epoch_bin *bin);
 void credential_index_add(struct credential_index *index, struct credential_entry *entry, struct epoch_bin *bin);
 void credential_index_remove(struct credential_index *index, struct credential_entry *entry);
 

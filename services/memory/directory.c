@@ -348,12 +348,18 @@ static struct credential_entry *find_same(struct directory *directory, const str
     return NULL;
 }
 
+/* Before anybody is kept waiting. */
+static void make_room(struct directory *directory, size_t count)
+{
+    credential_index_make_room(&directory->by_id, count, &directory->bin);
+    credential_index_make_room(&directory->by_client_id, count, &directory->bin);
+}
+
 void directory_put_credential(struct directory *directory, struct credential_facts *facts)
 {
     struct packed_facts *packed = packed_facts_new(facts);
     directory_lock(directory);
-    credential_index_make_room(&directory->by_id, &directory->bin);
-    credential_index_make_room(&directory->by_client_id, &directory->bin);
+    make_room(directory, 0);
     write_begin(directory);
     struct credential_entry *present = find_same(directory, facts);
     if (present == NULL) {
@@ -445,6 +451,7 @@ void directory_replace(struct directory *directory, const struct directory_conte
     for (size_t i = 0; i < content->facts_count; i++)
         packed[i] = packed_facts_new(content->facts[i]);
     directory_lock(directory);
+    make_room(directory, content->facts_count);
     write_begin(directory); /* all at once: what was before and what is now do not go together */
     atomic_store(&directory->least_idle, INT64_MAX);
     atomic_store(&directory->most_idle, 0);

@@ -2,6 +2,7 @@
 /* What memory knows, read by threads that take no lock while another one changes it. */
 #include "base/must.h"
 #include "fixture.h"
+#include "memory/credential_index.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -323,6 +324,29 @@ static void a_credential_takes_250_bytes_beside_its_name(void **state)
     directory_free(directory);
 }
 
+/* Else the start with many would hash each of them again at every doubling, while everybody waits. */
+static void what_room_was_made_for_needs_no_larger_table(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    static struct credential_entry entries[COUNT];
+    struct epoch_bin bin = {0};
+    struct credential_index index;
+    credential_index_init(&index, false);
+    credential_index_make_room(&index, COUNT, &bin);
+    const struct credential_slots *slots = atomic_load(&index.slots);
+    for (int i = 0; i < COUNT; i++) {
+        entries[i].id = i + 1;
+        credential_index_add(&index, &entries[i], &bin);
+    }
+    assert_ptr_equal(atomic_load(&index.slots), slots);
+    for (int i = 0; i < COUNT; i++)
+        assert_ptr_equal(credential_index_find_id(&index, i + 1), &entries[i]);
+    assert_int_equal(index.live, COUNT);
+    credential_index_done(&index);
+    epoch_empty(&bin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +354,7 @@ int main(void)
         cmocka_unit_test(what_is_read_without_a_lock_is_of_one_moment_and_never_of_one_before_an_acknowledgement),
         cmocka_unit_test(a_reader_that_is_held_up_is_told_and_has_what_it_found_until_its_end),
         cmocka_unit_test(what_is_there_is_found_while_the_table_grows_and_shrinks),
+        cmocka_unit_test(what_room_was_made_for_needs_no_larger_table),
         cmocka_unit_test(introspections_of_different_tokens_have_no_lock_in_common),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
