@@ -173,7 +173,7 @@ static void client_sent_fin(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (conn->current != NULL)
-        atomic_store(&conn->current->is_gone, true);
+        request_gone(conn->current);
 }
 
 /* evhttp gives no way to refuse a connection before it has one, and none to see its socket: so it is made here, blind,
@@ -366,7 +366,7 @@ static void look_for_resets(struct conn_queue *handled)
     {
         struct pollfd fd = {.fd = bufferevent_getfd(conn->bev)};
         if (conn->current != NULL && poll(&fd, 1, 0) == 1 && (fd.revents & (POLLERR | POLLHUP)) != 0)
-            atomic_store(&conn->current->is_gone, true);
+            request_gone(conn->current);
     }
 }
 

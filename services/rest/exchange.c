@@ -51,6 +51,7 @@ struct exchange *exchange_new(const struct rest_options *options, struct http_re
     struct exchange *exchange = arena_alloc(&request->arena, sizeof *exchange);
     exchange->options = options;
     exchange->request = request;
+    pthread_mutex_init(&exchange->lock, NULL);
     exchange->call.authorization = http_header_copy(request, "Authorization");
     if (is_traceparent(http_header(request, "traceparent")))
         exchange->call.traceparent = http_header_copy(request, "traceparent");
@@ -77,9 +78,23 @@ static void note(struct exchange *exchange)
               "microseconds", log_number(duration).text, "traceparent", call->traceparent, NULL);
 }
 
+/* An on_gone. What a handler put into the call it did on this thread, before it returned; once the call is answered,
+ * the next one's handler may be at it on another. */
+static void on_gone(struct http_request *request)
+{
+    struct exchange *exchange = request->data;
+    pthread_mutex_lock(&exchange->lock);
+    if (!exchange->is_answered && exchange->call.on_cancel != NULL)
+        exchange->call.on_cancel(&exchange->call);
+    pthread_mutex_unlock(&exchange->lock);
+}
+
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
     struct exchange *exchange = closure_data;
+    pthread_mutex_lock(&exchange->lock);
+    exchange->is_answered = true;
+    pthread_mutex_unlock(&exchange->lock);
     if (response == NULL && exchange->call.error.status == STATUS_OK)
         (void)!call_fail(&exchange->call, STATUS_INTERNAL, "INTERNAL", "an internal error");
     exchange->answer(exchange, response);
@@ -105,7 +120,10 @@ void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const
     exchange->call.on_cancel = NULL; /* of a call before this one */
     exchange->call.handler_data = NULL;
     exchange->answer = answer;
-    exchange->request->data = exchange; /* it is logged as a call */
+    if (exchange->request->data == NULL) {
+        exchange->request->data = exchange; /* it is logged as a call */
+        exchange->request->on_gone = on_gone;
+    }
     service->invoke(service, (unsigned)(found - descriptor->methods), message, answered, &exchange->call);
 }
 

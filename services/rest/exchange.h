@@ -11,6 +11,7 @@
 #include "rest.h"
 
 #include <jansson.h>
+#include <pthread.h>
 
 struct exchange;
 
@@ -25,6 +26,8 @@ struct exchange {
     const struct rest_options *options;
     struct http_request *request;
     exchange_answer_fn *answer;
+    pthread_mutex_t lock;   /* of is_answered, and of telling the call that its caller has hung up */
+    bool is_answered;       /* the first call; those that follow it run to their end */
     exchange_then_fn *then; /* NULL: the answer is sent at once */
     bool has_client;        /* the caller showed client ID and secret key, not a bearer token */
     bool used_basic;        /* for the challenge of a 401 */
@@ -37,7 +40,8 @@ struct exchange {
 /* In the request's arena; passes on Authorization, traceparent, x-request-id. */
 struct exchange *exchange_new(const struct rest_options *options, struct http_request *request);
 
-/* Calls a method by its name. The message lives in the request's arena. */
+/* Calls a method by its name. The message lives in the request's arena. The first
+ * time only within handle() of http.h. */
 void exchange_invoke(struct exchange *exchange, ProtobufCService *service, const char *method,
                      const ProtobufCMessage *message, exchange_answer_fn *answer);
 

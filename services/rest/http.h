@@ -49,6 +49,9 @@ struct http_request {
     struct http_answer answer;
     const char *route; /* set by the handler, a constant: for the log and metrics */
     void *data;        /* the handler's own */
+    /* Set within handle(), or NULL. Called once, on the loop or where the server is freed: the client has hung up, or
+     * had an answer in the handler's place. http_reply must be called all the same, and may have been by then. */
+    void (*on_gone)(struct http_request *request);
     struct http_parked *parked;
 };
 
@@ -101,7 +104,7 @@ void http_answer_header(struct http_request *request, const char *name, const ch
 /* Sends request->answer. From any thread, once; the request is gone with it. */
 void http_reply(struct http_request *request);
 
-/* Has the client hung up? From any thread. */
+/* Has the client hung up, or had an answer in the handler's place? From any thread. */
 bool http_is_gone(const struct http_request *request);
 
 /* "Not Found"; for a code that it does not know "Error". */

@@ -128,6 +128,7 @@ void request_handle(struct evhttp_request *req, void *loop); /* evhttp's gencb *
 void request_send_answered(struct loop *loop);
 void request_abandon(struct http_parked *parked, int code); /* answers in the handler's place */
 void request_lose(struct http_parked *parked);              /* its connection is going */
+void request_gone(struct http_parked *parked); /* nobody will read its answer; may be told more than once */
 void request_free_spare(struct loop *loop);
 
 #endif

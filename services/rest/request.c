@@ -233,18 +233,24 @@ static void send_answer(struct http_parked *parked, const struct http_answer *an
         write_at_once(conn->bev);
 }
 
+void request_gone(struct http_parked *parked)
+{
+    if (!atomic_exchange(&parked->is_gone, true) && parked->request.on_gone != NULL)
+        parked->request.on_gone(&parked->request);
+}
+
 void request_abandon(struct http_parked *parked, int code)
 {
     static const char body[] = "{\"error\":\"server_error\",\"error_description\":\"no answer in time\"}";
     struct http_answer answer = {
         .code = code, .content_type = "application/json", .body = body, .body_len = sizeof body - 1};
-    atomic_store(&parked->is_gone, true);
+    request_gone(parked);
     send_answer(parked, &answer, "handler late");
 }
 
 void request_lose(struct http_parked *parked)
 {
-    atomic_store(&parked->is_gone, true);
+    request_gone(parked);
     /* Where evhttp has let go of the request it is ours to free, else the connection takes it with it. */
     if (evhttp_request_get_connection(parked->req) == NULL)
         evhttp_request_free(parked->req);

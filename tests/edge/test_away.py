@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """An edge whose server stops, dies, comes back as another, or whose own right ends: never an active beyond the lease."""
+import contextlib
 import os
 import queue
 import shutil
 import signal
+import socket
+import struct
 import threading
 import unittest
 from concurrent import futures
@@ -256,6 +259,32 @@ class HungUp(unittest.TestCase):
             self.assertFalse(second.done())
             self.assertTrue(server.left.empty())
             server.over.set()  # else the edge waits for its calls
+
+    def test_the_server_hears_of_an_http_caller_that_hangs_up(self):
+        forms = {"IssueToken": "POST /OAuth/Token grant_type=client_credentials&client_id=a&client_secret=b",
+                 "QueryUsage": "GET /v1/usage ", "Revoke": "POST /OAuth/Revoke token=x"}
+        with Listening() as server, make_edge(server, None) as edge, contextlib.ExitStack() as open_ones:
+            edge.start()
+
+            def ask(name):
+                caller = open_ones.enter_context(socket.create_connection(("127.0.0.1", edge.http_port), DEADLINE))
+                method, path, form = forms[name].split(" ")
+                shown = "" if name == "IssueToken" else "Authorization: Bearer x\r\n"
+                caller.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{shown}Content-Length: {len(form)}\r\n"
+                               f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}".encode())
+                self.assertEqual(server.came.get(timeout=DEADLINE), name)
+                return caller
+
+            revoking, stays, issuing, usage = map(ask, ("Revoke", "QueryUsage", "IssueToken", "QueryUsage"))
+            revoking.close()
+            issuing.close()
+            self.assertEqual(server.left.get(timeout=DEADLINE), "IssueToken")
+            usage.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            usage.close()
+            self.assertEqual(server.left.get(timeout=DEADLINE), "QueryUsage")  # and not the revocation
+            self.assertTrue(server.left.empty())
+            server.over.set()
+            self.assertIn(b" 503 ", stays.recv(100))
 
 
 if __name__ == "__main__":
