@@ -91,6 +91,19 @@ class Case(unittest.TestCase):
     def await_trust(self, driver):
         self.until(lambda: driver.stats()["trusted"], bool, "trust")
 
+    def burst(self, driver, *words, is_stopped_meanwhile=False, is_stopped=False):
+        """What is said of each; none is answered while the server is stopped."""
+        if is_stopped or is_stopped_meanwhile:
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.daemon.process.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            self.assertEqual(driver.ask("burst", *words), "asked")
+            if is_stopped:
+                return driver.read()
+        finally:
+            self.daemon.process.send_signal(signal.SIGCONT)
+        return driver.read()
+
     def assert_obeyed(self, driver, token, acknowledged):
         """From the lease's end on, that of a replica and its own, no call that begins is told active; ordinarily it is much
         sooner."""
@@ -178,8 +191,7 @@ class Hits(Case):
         free = self.issue(self.client("free"))
         with self.driver(BURST_PEER="192.0.2.1") as driver:
             self.await_trust(driver)
-            self.assertEqual(driver.ask("burst", "40", self.token, free), "asked")
-            self.assertEqual(driver.read(), "-+" * 40)
+            self.assertEqual(self.burst(driver, "40", self.token, free, is_stopped_meanwhile=True), "-+" * 40)
             self.await_hit(driver, self.token)
             self.await_hit(driver, free)
             self.assertEqual(driver.ask("together", self.token, free), f"inactive, active {SERVER}")
@@ -304,6 +316,38 @@ class Ends(Case):
                 self.assertTrue(driver.ask("cached", token).startswith("active"))
             self.daemon.pass_time(65)
             self.await_trust(driver)
+            self.assertEqual(driver.ask("cached", token), f"inactive {SERVER}")
+
+    def limit(self, **seconds):
+        limits = {name: {"seconds": value} for name, value in seconds.items()}
+        self.manage("UpdateCredential", credential=pb.Credential(client_id=self.third_party[0], limits=limits),
+                    update_mask={"paths": ["limits"]})
+
+    def test_limits_of_a_credentials_own_hold_in_memory(self):
+        clock = {"LD_PRELOAD": os.environ["CLOCKSHIFT"], "CLOCKSHIFT_FILE": self.daemon.folder + "/clock"}
+        with self.driver(**clock) as driver:
+            def after(seconds, token):
+                self.daemon.pass_time(seconds)
+                self.await_trust(driver)
+                self.until(lambda: driver.stats()["unreported"], lambda count: count == 0, "a report")
+                return driver.ask("cached", token)
+
+            self.limit(max_token_life=600, idle_timeout=300)
+            token = self.issue()
+            self.await_hit(driver, token)
+            for _ in range(4):
+                self.assertTrue(after(140, token).startswith("active"))  # it is in use
+            self.assertEqual(after(50, token), f"inactive {SERVER}")
+            token = self.issue()
+            self.await_hit(driver, token)
+            self.assertEqual(after(305, token), f"inactive {SERVER}")
+            token = self.issue()
+            self.await_hit(driver, token)
+            self.assertTrue(after(120, token).startswith("active"))
+            self.limit(max_token_life=60)
+            self.assert_obeyed(driver, token, boot_time())
+            self.limit()  # which brings nothing back
+            self.await_hit(driver, self.issue())
             self.assertEqual(driver.ask("cached", token), f"inactive {SERVER}")
 
     def test_any_number_of_threads_never_gets_a_wrong_answer_while_their_caller_is_ended(self):
@@ -475,19 +519,6 @@ class Away(Case):
 
 
 class Misses(Case):
-    def burst(self, driver, *words, is_stopped_meanwhile=False, is_stopped=False):
-        """What is said of each; none is answered while the server is stopped."""
-        if is_stopped or is_stopped_meanwhile:
-            self.daemon.process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self.daemon.process.pid, os.WSTOPPED | os.WNOWAIT)
-        try:
-            self.assertEqual(driver.ask("burst", *words), "asked")
-            if is_stopped:
-                return driver.read()
-        finally:
-            self.daemon.process.send_signal(signal.SIGCONT)
-        return driver.read()
-
     def test_many_at_once_go_together_and_each_has_its_own_answer(self):
         tokens = [self.issue() for _ in range(10)]
         self.revoke(tokens[3])
