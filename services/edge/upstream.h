@@ -5,7 +5,7 @@
  *
  * The caller's bearer token is passed on as it is, and its address. A call without one speaks for nobody: neither the
  * connection's own token nor its certificate stands behind it. When a caller hangs up, its call is cancelled at the
- * server, too, where the transport tells of that (gRPC's does); Revoke is carried out all the same.
+ * server, too; Revoke is carried out all the same.
  */
 #ifndef EDGE_UPSTREAM_H
 #define EDGE_UPSTREAM_H
