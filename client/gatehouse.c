@@ -190,6 +190,25 @@ static void cancel(struct invocation *invocation)
         grpc_call_cancel(invocation->call, NULL);
 }
 
+/* Likewise. */
+static void cancel_all(struct gatehouse *gatehouse)
+{
+    for (struct invocation *one = gatehouse->running.first; one != NULL; one = one->next)
+        cancel(one);
+    for (struct invocation *one = gatehouse->sleeping.first; one != NULL; one = one->next)
+        cancel(one);
+    gatehouse_wake(gatehouse);
+}
+
+void gatehouse_cancel_all(struct gatehouse *gatehouse)
+{
+    if (gatehouse_process_is_forked())
+        return;
+    pthread_mutex_lock(&gatehouse->lock);
+    cancel_all(gatehouse);
+    pthread_mutex_unlock(&gatehouse->lock);
+}
+
 void gatehouse_close(struct gatehouse *gatehouse)
 {
     if (gatehouse == NULL || gatehouse_process_is_forked())
@@ -201,11 +220,7 @@ void gatehouse_close(struct gatehouse *gatehouse)
     gatehouse_cache_close(gatehouse->cache);
     pthread_mutex_lock(&gatehouse->lock);
     gatehouse->is_closing = true;
-    for (struct invocation *one = gatehouse->running.first; one != NULL; one = one->next)
-        cancel(one);
-    for (struct invocation *one = gatehouse->sleeping.first; one != NULL; one = one->next)
-        cancel(one);
-    gatehouse_wake(gatehouse);
+    cancel_all(gatehouse);
     while (gatehouse->active > 0)
         pthread_cond_wait(&gatehouse->changed, &gatehouse->lock);
     pthread_mutex_unlock(&gatehouse->lock);

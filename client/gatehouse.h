@@ -193,6 +193,10 @@ void gatehouse_field_mask_init(Google__Protobuf__FieldMask *mask);
  * introspection that the cache asks together with others is answered with them. */
 void gatehouse_call_cancel(struct gatehouse_call *call);
 
+/* The same for all calls of a connection that are under way, also the cache's own. The connection stays open, and what
+ * is called later is sent. */
+void gatehouse_cancel_all(struct gatehouse *gatehouse);
+
 /* The cache (options.cache_entries). Introspections are answered from this process's memory while that is certainly
  * current, and a token that ends is forgotten at once: the server tells it by AuthService.Watch, on a TCP connection of
  * its own. A change that the server has acknowledged is obeyed here at the latest `lease_ms` (of replicas) and

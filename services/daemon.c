@@ -479,6 +479,8 @@ void daemon_stop(struct daemon *daemon)
 {
     pthread_t stopping;
     daemon_begin_stop(daemon);
+    if (daemon->is_edge)
+        remote_begin_stop(&daemon->remote, daemon->config.grace_ms);
     bool is_beside =
         daemon->rpc != NULL && daemon->rest != NULL && pthread_create(&stopping, NULL, stop_rpc, daemon) == 0;
     if (daemon->rest != NULL)

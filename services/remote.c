@@ -9,6 +9,7 @@
 #include "local.h"
 #include "rest/tls.h"
 
+#include <errno.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 
 enum { CALL_MS = 10000, CALLS_LAST_MS = 12000 };
+#define CUT_EVERY (CLOCK_SECOND / 4)
 #define ASK_WHY_AFTER (5 * CLOCK_SECOND)
 #define ASK_WHY_AGAIN (60 * CLOCK_SECOND)
 
@@ -146,8 +148,50 @@ bool remote_start(struct remote *remote, const struct config *config)
     return true;
 }
 
+static void cancel_all(const struct remote_link *link)
+{
+    if (link->connection != NULL)
+        gatehouse_cancel_all(link->connection);
+}
+
+/* Again and again: a call may begin after the first time, by itself (an Introspect whose caller is not known) or on a
+ * connection that its port is about to end. */
+static void *cut(void *arg)
+{
+    struct remote *remote = arg;
+    int64_t next = remote->cut_from;
+    for (;; next += CUT_EVERY) {
+        struct timespec until = {.tv_sec = next / CLOCK_SECOND, .tv_nsec = next % CLOCK_SECOND * 1000};
+        int result;
+        while ((result = sem_clockwait(&remote->drained, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR)
+            ;
+        if (result == 0)
+            return NULL;
+        cancel_all(&remote->former);
+        cancel_all(&remote->now);
+    }
+}
+
+void remote_begin_stop(struct remote *remote, int64_t grace_ms)
+{
+    remote->cut_from = clock_monotonic() + grace_ms * 1000;
+    sem_init(&remote->drained, 0, 0);
+    remote->is_cutting = pthread_create(&remote->cutter, NULL, cut, remote) == 0;
+}
+
+static void end_cutting(struct remote *remote)
+{
+    if (!remote->is_cutting)
+        return;
+    sem_post(&remote->drained);
+    pthread_join(remote->cutter, NULL);
+    sem_destroy(&remote->drained);
+    remote->is_cutting = false;
+}
+
 void remote_stop(struct remote *remote)
 {
+    end_cutting(remote);
     atomic_store(&remote->connection, NULL);
     link_close(&remote->former);
     link_close(&remote->now);

@@ -10,6 +10,8 @@
 #include "config.h"
 
 #include <gatehouse.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -38,10 +40,19 @@ struct remote {
     bool was_trusted;
     int64_t untrusted_since, asked_why;
     _Atomic bool is_asking;
+
+    pthread_t cutter; /* between remote_begin_stop and remote_stop */
+    bool is_cutting;
+    int64_t cut_from; /* by CLOCK_MONOTONIC */
+    sem_t drained;    /* posted: the cutter ends */
 };
 
 /* False: the log says why. */
 bool remote_start(struct remote *remote, const struct config *config);
+/* Of a stop, before the ports' drain: whatever is under way to the server after grace_ms is cancelled, until
+ * remote_stop. Nobody waits for the answer by then, and a server that hangs would keep this process for as long as its
+ * callers' deadlines last. */
+void remote_begin_stop(struct remote *remote, int64_t grace_ms);
 /* Reports the uses that the server does not know yet, for a second at most. Also one that was never begun. */
 void remote_stop(struct remote *remote);
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """An edge whose server stops, dies, comes back as another, or whose own right ends: never an active beyond the lease."""
-import contextlib
 import os
 import queue
 import shutil
@@ -231,6 +230,11 @@ class Listening(credential_admin_pb2_grpc.CredentialAdminServicer, auth_pb2_grpc
         self.over.wait()
         context.abort(grpc.StatusCode.UNAVAILABLE, "over")
 
+    def Introspect(self, request, context):
+        if request.token == "?":  # the edge's own question, why nobody lets it watch
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "nobody")
+        self.hold("Introspect", context)
+
     def QueryUsage(self, request, context):
         self.hold("QueryUsage", context)
 
@@ -260,22 +264,23 @@ class HungUp(unittest.TestCase):
             self.assertTrue(server.left.empty())
             server.over.set()  # else the edge waits for its calls
 
-    def test_the_server_hears_of_an_http_caller_that_hangs_up(self):
+    def ask(self, server, edge, name):
+        """Over HTTP, until the server has it."""
         forms = {"IssueToken": "POST /OAuth/Token grant_type=client_credentials&client_id=a&client_secret=b",
                  "QueryUsage": "GET /v1/usage ", "Revoke": "POST /OAuth/Revoke token=x"}
-        with Listening() as server, make_edge(server, None) as edge, contextlib.ExitStack() as open_ones:
+        caller = self.enterContext(socket.create_connection(("127.0.0.1", edge.http_port), DEADLINE))
+        method, path, form = forms[name].split(" ")
+        shown = "" if name == "IssueToken" else "Authorization: Bearer x\r\n"
+        caller.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{shown}Content-Length: {len(form)}\r\n"
+                       f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}".encode())
+        self.assertEqual(server.came.get(timeout=DEADLINE), name)
+        return caller
+
+    def test_the_server_hears_of_an_http_caller_that_hangs_up(self):
+        with Listening() as server, make_edge(server, None) as edge:
             edge.start()
-
-            def ask(name):
-                caller = open_ones.enter_context(socket.create_connection(("127.0.0.1", edge.http_port), DEADLINE))
-                method, path, form = forms[name].split(" ")
-                shown = "" if name == "IssueToken" else "Authorization: Bearer x\r\n"
-                caller.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{shown}Content-Length: {len(form)}\r\n"
-                               f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}".encode())
-                self.assertEqual(server.came.get(timeout=DEADLINE), name)
-                return caller
-
-            revoking, stays, issuing, usage = map(ask, ("Revoke", "QueryUsage", "IssueToken", "QueryUsage"))
+            revoking, stays, issuing, usage = [self.ask(server, edge, name)
+                                               for name in ("Revoke", "QueryUsage", "IssueToken", "QueryUsage")]
             revoking.close()
             issuing.close()
             self.assertEqual(server.left.get(timeout=DEADLINE), "IssueToken")
@@ -285,6 +290,17 @@ class HungUp(unittest.TestCase):
             self.assertTrue(server.left.empty())
             server.over.set()
             self.assertIn(b" 503 ", stays.recv(100))
+
+    def test_an_edge_that_is_told_to_stop_waits_for_no_server_that_hangs(self):
+        with Listening() as server, make_edge(server, None, grace_ms="500") as edge:
+            edge.start()
+            arguments = {"metadata": Daemon.bearer("x"), "timeout": 10 * DEADLINE}
+            revoking = edge.auth.Revoke.future(auth.RevokeRequest(token="x"), **arguments)
+            asking = edge.auth.Introspect.future(auth.IntrospectRequest(token="x"), **arguments)
+            self.assertEqual(sorted(server.came.get(timeout=DEADLINE) for _ in range(2)), ["Introspect", "Revoke"])
+            self.ask(server, edge, "Revoke")
+            self.assertEqual(edge.stop(DEADLINE), 0)
+            self.assertEqual([call.code() for call in (revoking, asking)], [grpc.StatusCode.UNAVAILABLE] * 2)
 
 
 if __name__ == "__main__":
