@@ -11,13 +11,10 @@
 
 struct credential_facts *credential_facts_new(const struct credential *credential)
 {
-    struct credential_facts *facts = credential_facts_make();
+    struct credential_facts *facts = credential_facts_make(
+        &(struct credential_texts){credential->name, credential->owner, credential->contact, credential->labels});
     facts->id = credential->id;
     memcpy(facts->client_id, credential->client_id, sizeof facts->client_id);
-    facts->name = must_copy(credential->name);
-    facts->owner = must_copy(credential->owner);
-    facts->contact = must_copy(credential->contact);
-    facts->labels = must_copy(credential->labels);
     facts->expires = credential->expires;
     facts->deleted = credential->deleted;
     facts->suspended = credential->suspended;
@@ -49,7 +46,8 @@ struct loading {
 static enum status read_facts(const struct store_row *row, void *arg)
 {
     struct loading *loading = arg;
-    struct credential_facts *facts = credential_facts_make();
+    struct credential_facts *facts = credential_facts_make(&(struct credential_texts){
+        store_row_text(row, 2), store_row_text(row, 3), store_row_text(row, 12), store_row_text(row, 13)});
     if (loading->count == loading->size) {
         loading->size = loading->size == 0 ? 256 : loading->size * 2;
         loading->facts = must(realloc(loading->facts, loading->size * sizeof *loading->facts));
@@ -57,16 +55,12 @@ static enum status read_facts(const struct store_row *row, void *arg)
     loading->facts[loading->count++] = facts;
     facts->id = store_row_int(row, 0);
     snprintf(facts->client_id, sizeof facts->client_id, "%s", store_row_text(row, 1));
-    facts->name = must_copy(store_row_text(row, 2));
-    facts->owner = must_copy(store_row_text(row, 3));
     facts->expires = store_row_int(row, 4);
     facts->deleted = store_row_int(row, 5);
     facts->epoch = store_row_int(row, 6);
     facts->version = store_row_int(row, 7);
     facts->last_used = store_row_int(row, 8);
     facts->suspended = store_row_int(row, 9);
-    facts->contact = must_copy(store_row_text(row, 12));
-    facts->labels = must_copy(store_row_text(row, 13));
     facts->sources.is_observed = store_row_int(row, 11) != 0;
     struct network networks[SOURCE_NETWORKS_MAX];
     if (!source_parse(store_row_text(row, 10), networks, &facts->sources.count))

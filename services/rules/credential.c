@@ -7,21 +7,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With its NUL. */
+static size_t size_of(const char *text)
+{
+    return text == NULL ? 1 : strlen(text) + 1;
+}
+
+/* A copy at *end, which is behind it afterwards. */
+static char *append(char **end, const char *text)
+{
+    char *copy = *end;
+    *end = stpcpy(copy, text == NULL ? "" : text) + 1;
+    return copy;
+}
+
+struct credential_facts *credential_facts_make(const struct credential_texts *texts)
+{
+    size_t size = size_of(texts->name) + size_of(texts->owner) + size_of(texts->contact) + size_of(texts->labels);
+    struct credential_facts *facts = must(calloc(1, sizeof *facts + size));
+    char *end = (char *)(facts + 1);
+    facts->name = append(&end, texts->name);
+    facts->owner = append(&end, texts->owner);
+    facts->contact = append(&end, texts->contact);
+    facts->labels = append(&end, texts->labels);
+    return facts;
+}
+
 void credential_facts_free(struct credential_facts *facts)
 {
     if (facts == NULL)
         return;
-    free(facts->name);
-    free(facts->owner);
     free(facts->sources.networks);
-    free(facts->contact);
-    free(facts->labels);
     free(facts);
-}
-
-struct credential_facts *credential_facts_make(void)
-{
-    return must(calloc(1, sizeof(struct credential_facts)));
 }
 
 enum credential_state credential_state(int64_t deleted, int64_t suspended, int64_t expires, int64_t now)

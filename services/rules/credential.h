@@ -46,10 +46,15 @@ struct credential_facts {
     struct secret_facts secrets[SECRETS_MAX];
 };
 
-/* An empty one, to be filled; its texts and networks are to be malloc'ed. */
-struct credential_facts *credential_facts_make(void);
+struct credential_texts {
+    const char *name, *owner, *contact, *labels; /* NULL is as "" */
+};
 
-/* Frees such a one with them. NULL is fine. */
+/* One that has copies of these texts, in one piece of memory with it, and is empty but for them: to be filled. Its
+ * networks are to be malloc'ed. */
+struct credential_facts *credential_facts_make(const struct credential_texts *texts);
+
+/* Frees such a one with its networks. NULL is fine. */
 void credential_facts_free(struct credential_facts *facts);
 
 enum credential_state { CREDENTIAL_LIVE, CREDENTIAL_EXPIRED, CREDENTIAL_DELETED, CREDENTIAL_SUSPENDED };

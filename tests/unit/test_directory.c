@@ -12,15 +12,11 @@ enum { READERS = 2, CHANGES = 20000, TOKENS = 32, LOCKS_MAX = 16 };
 
 static struct credential_facts *make_facts(int64_t id, int64_t version, bool is_deleted)
 {
-    struct credential_facts *facts = must(calloc(1, sizeof *facts));
     char text[32];
+    snprintf(text, sizeof text, "version %" PRId64, version);
+    struct credential_facts *facts = credential_facts_make(&(struct credential_texts){text, "", text, ""});
     facts->id = id;
     snprintf(facts->client_id, sizeof facts->client_id, "client %" PRId64, id);
-    snprintf(text, sizeof text, "version %" PRId64, version);
-    facts->name = must_copy(text);
-    facts->owner = must_copy("");
-    facts->contact = must_copy(text);
-    facts->labels = must_copy("");
     facts->epoch = 1;
     facts->version = version;
     facts->deleted = is_deleted ? 1 : 0;
