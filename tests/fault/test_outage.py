@@ -125,14 +125,38 @@ class Outage:
         self.assertEqual(self.used.ask(revoked).count(True), 0, "revoked, and active after a restart")
 
 
+@contextlib.contextmanager
+def locked(path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+class Killed(unittest.TestCase):
+    """The daemon ends before it could store anything: the uses are lost (.github/SECURITY.md), and nothing else is."""
+
+    def test_tokens_are_idle_by_what_was_stored_and_what_had_ended_stays_so(self):
+        daemon = self.enterContext(Daemon(SETTINGS, clock=True))
+        path = daemon.folder + "/gatehouse.db"
+        used = InUse(daemon, path, 100)
+        revoked = used.tokens.pop()
+        daemon.auth.Revoke(auth.RevokeRequest(token=revoked), metadata=Daemon.bearer(revoked), timeout=60)
+        with locked(path):
+            used.use_for(minutes=3)
+            used.fail_to_flush()
+            daemon.kill()
+        daemon.start()
+        used.caller = daemon.admin_token()
+        self.assertEqual(used.ask([*used.tokens, revoked], api="GET /").count(True), 0)
+        fresh = daemon.issue(used.client.credential.client_id, used.client.secret_key).access_token
+        self.assertEqual(used.ask([fresh], api="GET /"), [True])
+
+
 class Locked(Outage, unittest.TestCase):
-    @contextlib.contextmanager
     def outage(self):
-        other = sqlite3.connect(self.folder + "/g.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-        other.close()
+        return locked(self.folder + "/g.db")
 
 
 @unittest.skipIf(os.geteuid() != 0, "mounting a small disk needs root")
