@@ -174,7 +174,8 @@ static void *cut(void *arg)
 
 void remote_begin_stop(struct remote *remote, int64_t grace_ms)
 {
-    remote->cut_from = clock_monotonic() + grace_ms * 1000;
+    /* The ports come first: they say UNAVAILABLE, which may be tried elsewhere. */
+    remote->cut_from = clock_monotonic() + grace_ms * 1000 + CUT_EVERY;
     sem_init(&remote->drained, 0, 0);
     remote->is_cutting = pthread_create(&remote->cutter, NULL, cut, remote) == 0;
 }

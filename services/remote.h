@@ -49,7 +49,7 @@ struct remote {
 
 /* False: the log says why. */
 bool remote_start(struct remote *remote, const struct config *config);
-/* Of a stop, before the ports' drain: whatever is under way to the server after grace_ms is cancelled, until
+/* Of a stop, before the ports' drain: whatever is under way to the server soon after grace_ms is cancelled, until
  * remote_stop. Nobody waits for the answer by then, and a server that hangs would keep this process for as long as its
  * callers' deadlines last. */
 void remote_begin_stop(struct remote *remote, int64_t grace_ms);

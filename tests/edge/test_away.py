@@ -300,7 +300,8 @@ class HungUp(unittest.TestCase):
             self.assertEqual(sorted(server.came.get(timeout=DEADLINE) for _ in range(2)), ["Introspect", "Revoke"])
             self.ask(server, edge, "Revoke")
             self.assertEqual(edge.stop(DEADLINE), 0)
-            self.assertEqual([call.code() for call in (revoking, asking)], [grpc.StatusCode.UNAVAILABLE] * 2)
+            for call in revoking, asking:  # by the port, or where that came late by the call to the server
+                self.assertIn(call.code(), (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED))
 
 
 if __name__ == "__main__":
