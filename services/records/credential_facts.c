@@ -40,6 +40,7 @@ struct loading {
     struct credential_facts **facts;
     size_t count, size;
     size_t at;
+    int64_t now;
     struct role_set *owner_has;
 };
 
@@ -94,19 +95,41 @@ static enum status read_owner_role(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
+/* As credential.c has them: those that live first, and of these the newest. */
+static bool comes_before(const struct secret_facts *secret, const struct secret_facts *other, int64_t now)
+{
+    bool has_ended = secret_has_ended(secret->ends, now);
+    return has_ended != secret_has_ended(other->ends, now) ? !has_ended : secret->id > other->id;
+}
+
+/* In its place, if it is among the first SECRETS_MAX. Here, not in SQL: a sort for each credential costs more. */
+static void put_secret(struct credential_facts *facts, const struct secret_facts *secret, int64_t now)
+{
+    int at = facts->secret_count;
+    while (at > 0 && comes_before(secret, &facts->secrets[at - 1], now))
+        at--;
+    if (at == SECRETS_MAX)
+        return;
+    if (facts->secret_count < SECRETS_MAX)
+        facts->secret_count++;
+    for (int i = facts->secret_count - 1; i > at; i--)
+        facts->secrets[i] = facts->secrets[i - 1];
+    facts->secrets[at] = *secret;
+}
+
 static enum status read_secret(const struct store_row *row, void *arg)
 {
-    struct credential_facts *facts = find_next(arg, store_row_int(row, 0));
+    struct loading *loading = arg;
+    struct credential_facts *facts = find_next(loading, store_row_int(row, 0));
     size_t len = 0;
     const void *digest = store_row_blob(row, 2, &len);
-    if (facts == NULL || facts->secret_count == SECRETS_MAX) /* see credential.c */
+    if (facts == NULL)
         return STATUS_OK;
     if (len != SHA256_BYTES)
         return STATUS_INTERNAL;
-    struct secret_facts *secret = &facts->secrets[facts->secret_count++];
-    secret->id = store_row_int(row, 1);
-    memcpy(secret->digest, digest, SHA256_BYTES);
-    secret->ends = store_row_int(row, 3);
+    struct secret_facts secret = {.id = store_row_int(row, 1), .ends = store_row_int(row, 3)};
+    memcpy(secret.digest, digest, SHA256_BYTES);
+    put_secret(facts, &secret, loading->now);
     return STATUS_OK;
 }
 
@@ -118,7 +141,7 @@ static void add_limit(int64_t credential_id, enum limit limit, const struct own_
         facts->limits.of[limit] = *own;
 }
 
-static enum status load(struct store_tx *tx, int64_t now, struct loading *loading)
+static enum status load(struct store_tx *tx, struct loading *loading)
 {
     TRY(store_run(tx,
                   "SELECT id, client_id, name, owner, expires, deleted, epoch, version, last_used, suspended,"
@@ -130,8 +153,8 @@ static enum status load(struct store_tx *tx, int64_t now, struct loading *loadin
     loading->at = 0;
     TRY(store_run(tx,
                   "SELECT credential, id, digest, ends FROM secret WHERE ends <> 1 /* SECRET_ENDS_NOW */"
-                  " ORDER BY credential, (ends = 0 OR ends > $1) DESC, id DESC",
-                  read_secret, loading, store_int(now)));
+                  " ORDER BY credential",
+                  read_secret, loading));
     loading->at = 0;
     TRY(limit_row_list(tx, add_limit, loading));
     loading->at = 0;
@@ -145,8 +168,8 @@ static enum status load(struct store_tx *tx, int64_t now, struct loading *loadin
 enum status credential_facts_load_all(struct store_tx *tx, int64_t now, struct credential_facts ***ret_facts,
                                       size_t *ret_count)
 {
-    struct loading loading = {0};
-    enum status status = load(tx, now, &loading);
+    struct loading loading = {.now = now};
+    enum status status = load(tx, &loading);
     for (size_t i = 0; i < loading.count && status == STATUS_OK; i++) {
         struct credential_facts *facts = loading.facts[i];
         facts->effective = credential_effective(&facts->granted, facts->owner, &loading.owner_has[i]);

@@ -456,6 +456,20 @@ static void what_ended_this_second_does_not_keep_the_domain_from_opening(void **
     fixture_close(&fixture);
 }
 
+/* Newer keys than the one that lives, which have ended, or will: more than there is room for. */
+static enum status add_keys(struct work *work, int64_t credential_id)
+{
+    enum { KEYS = 3, APART = 1000000 };
+    for (int i = 1; i <= KEYS; i++)
+        TRY(store_run(work->tx,
+                      "INSERT INTO secret (id, credential, digest, hint, created, ends, last_used)"
+                      " SELECT id + $1, credential, digest, hint, created, $2, 0 FROM secret"
+                      " WHERE credential = $3 AND id < $4",
+                      NULL, NULL, store_int(i * APART), store_int(work->now + (i == 2 ? 2 : 1) * MINUTE),
+                      store_int(credential_id), store_int(APART)));
+    return STATUS_OK;
+}
+
 /* Owners, revoked roles, several keys, deleted ones. */
 static enum status make_various(struct work *work, void *arg)
 {
@@ -479,6 +493,8 @@ static enum status make_various(struct work *work, void *arg)
             TRY(credential_change_roles(work, credential, &none, &some));
         if (i % 7 < 3)
             TRY(credential_regenerate(work, credential, i % 7 * MINUTE, secret));
+        if (i % 4 == 1)
+            TRY(add_keys(work, credential->id));
         if (i % 11 == 0)
             TRY(credential_delete(work, credential));
     }
