@@ -25,8 +25,9 @@ static nghttp2_nv once(const char *name, const char *value, size_t len)
 static void fill_error(const struct h2_stream *stream, struct call_error *error)
 {
     const struct h2_refusal *refusal = stream->refusal;
-    *error = stream->shared.base.error;
-    if (refusal != NULL) {
+    if (refusal == NULL) {
+        *error = stream->shared.base.error;
+    } else { /* the handler may be at its own on another thread */
         *error = (struct call_error){.status = refusal->status};
         snprintf(error->reason, sizeof error->reason, "%s", refusal->reason);
         snprintf(error->message, sizeof error->message, "%s", refusal->message);
