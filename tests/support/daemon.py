@@ -86,7 +86,7 @@ class Daemon:
         return subprocess.run(self.arguments() + list(arguments), capture_output=True, text=True, check=check,
                               env=self.environment, timeout=60)
 
-    def start(self, timeout=30):
+    def start(self, timeout=2 * DEADLINE):
         log = open(self.log_path, "ab")
         begin = os.path.getsize(self.log_path)
         # stdout is not ours to give away: CTest waits for whoever holds it.
