@@ -145,14 +145,15 @@ static struct use_count *ask_first(struct cache *cache, struct entry *entry,
 }
 
 /* By the server's own rule. What comes from outside the networks, or from no address, is for the server to refuse. */
-static bool is_within(const struct entry *entry, const char *peer)
+static bool is_within(const struct entry *entry, const char *peer, struct source *ret_source)
 {
-    struct source source = {.kind = SOURCE_ADDRESS};
+    ret_source->kind = SOURCE_NOT_TOLD;
     if (*peer == '\0')
         return true;
-    if (!address_parse_with_port(peer, strlen(peer), &source.address) || entry->has_unknown_network)
+    ret_source->kind = SOURCE_ADDRESS;
+    if (!address_parse_with_port(peer, strlen(peer), &ret_source->address) || entry->has_unknown_network)
         return false;
-    return source_judge(&entry->sources, &source) == SOURCE_WITHIN;
+    return source_judge(&entry->sources, ret_source) == SOURCE_WITHIN;
 }
 
 /* Inside the epoch. A use for which there is no room makes the hit a call. */
@@ -162,14 +163,15 @@ static bool find(struct cache *cache, const struct memory_key *key, const Gateho
     if (!gatehouse_memory_find(cache->memory, key, request->min_position, ret_hit))
         return false;
     struct entry *entry = ret_hit->entry;
-    if (!is_within(entry, request->peer))
+    struct source peer;
+    if (!is_within(entry, request->peer, &peer))
         return false;
     struct use_count *count = gatehouse_uses_find(&entry->uses, request);
     if (count == NULL)
         count = ask_first(cache, entry, request);
+    const struct use_now use = {request->token, &peer, ret_hit->now};
     *ret_must_wake = false;
-    if (count == NULL ||
-        (!request->no_touch && !gatehouse_uses_note(cache->uses, count, request->token, ret_hit->now, ret_must_wake)))
+    if (count == NULL || (!request->no_touch && !gatehouse_uses_note(cache->uses, count, &use, ret_must_wake)))
         return false;
     if (request->no_touch)
         tally_add(&cache->looks, 1);
@@ -350,6 +352,7 @@ struct report {
     size_t count;
     Gatehouse__V1__BatchIntrospectEntry entries[USES_REPORT_MAX], *pointers[USES_REPORT_MAX];
     Google__Protobuf__Duration ago[USES_REPORT_MAX];
+    char peers[USES_REPORT_MAX][ADDRESS_TEXT_MAX];
 };
 
 /* `used_ago` by the age when it is sent. One that is older than the idle timeout slides nothing, and counts all the
@@ -369,7 +372,18 @@ static void write_entry(struct report *report, const struct use *use, size_t i)
     entry->required_roles = use->required;
     entry->use_count = (int32_t)use->count;
     entry->used_ago = &report->ago[i];
+    if (use->peer.kind == SOURCE_ADDRESS) {
+        address_format(&use->peer.address, report->peers[i]);
+        entry->peer = report->peers[i];
+    }
     report->pointers[i] = entry;
+}
+
+/* Refused where its networks were changed meanwhile: counted as that. */
+static bool is_taken(const Gatehouse__V1__IntrospectResponse *response)
+{
+    return response != NULL && response->error == NULL &&
+           (response->active || response->refusal != GATEHOUSE__V1__USE_REFUSAL__USE_REFUSAL_UNSPECIFIED);
 }
 
 /* The answers are as good as any others: they move `until`, which no hit does. Returns how many uses were not taken. */
@@ -380,7 +394,7 @@ static uint64_t learn_all(struct report *report, const Gatehouse__V1__BatchIntro
     size_t count = response != NULL ? response->n_responses : 0;
     for (size_t i = 0; use != NULL; i++, use = use->next) {
         const Gatehouse__V1__IntrospectResponse *one = i < count ? response->responses[i] : NULL;
-        if (one == NULL || one->error != NULL || !one->active)
+        if (!is_taken(one))
             lost += use->count;
         if (one == NULL || one->error != NULL)
             continue;

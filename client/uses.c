@@ -130,6 +130,59 @@ static void question_release(struct uses *uses, struct question *question)
     question_free(question);
 }
 
+/* From where */
+
+enum { PEER_NONE, PEER_IS_WRITTEN, PEER_KNOWN }; /* peer_state */
+
+static bool is_peer(const struct use_count *count, const uint64_t halves[static 2])
+{
+    return atomic_load_explicit(&count->peer_state, memory_order_acquire) == PEER_KNOWN &&
+           atomic_load_explicit(&count->peer[0], memory_order_relaxed) == halves[0] &&
+           atomic_load_explicit(&count->peer[1], memory_order_relaxed) == halves[1];
+}
+
+/* Nobody else writes or takes it until peer_unlock. false: somebody does already, or there is none. */
+static bool peer_lock(struct use_count *count, bool may_be_none)
+{
+    uint8_t state = atomic_load_explicit(&count->peer_state, memory_order_relaxed);
+    return (state == PEER_KNOWN || (state == PEER_NONE && may_be_none)) &&
+           atomic_compare_exchange_strong_explicit(&count->peer_state, &state, PEER_IS_WRITTEN, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static void peer_unlock(struct use_count *count, uint8_t state)
+{
+    atomic_store_explicit(&count->peer_state, state, memory_order_release);
+}
+
+static void note_peer(struct use_count *count, const struct source *source)
+{
+    uint64_t halves[2];
+    static_assert(sizeof halves == sizeof source->address, "an address has two halves");
+    if (source->kind != SOURCE_ADDRESS)
+        return;
+    memcpy(halves, &source->address, sizeof halves);
+    if (is_peer(count, halves) || !peer_lock(count, true))
+        return;
+    atomic_store_explicit(&count->peer[0], halves[0], memory_order_relaxed);
+    atomic_store_explicit(&count->peer[1], halves[1], memory_order_relaxed);
+    peer_unlock(count, PEER_KNOWN);
+}
+
+/* One that is being written is that of a use that is not counted yet: it is for the next report. */
+static struct source take_peer(struct use_count *count)
+{
+    struct source source = {.kind = SOURCE_NOT_TOLD};
+    if (!peer_lock(count, false))
+        return source;
+    const uint64_t halves[2] = {atomic_load_explicit(&count->peer[0], memory_order_relaxed),
+                                atomic_load_explicit(&count->peer[1], memory_order_relaxed)};
+    peer_unlock(count, PEER_NONE);
+    source.kind = SOURCE_ADDRESS;
+    memcpy(&source.address, halves, sizeof source.address);
+    return source;
+}
+
 /* Counts */
 
 struct use_count *gatehouse_uses_find(struct use_counts *counts, const Gatehouse__V1__IntrospectRequest *request)
@@ -211,9 +264,9 @@ static bool enqueue(struct uses *uses, struct use_count *count, const char *toke
     return must_wake;
 }
 
-bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const char *token, int64_t now,
-                         bool *ret_must_wake)
+bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const struct use_now *use, bool *ret_must_wake)
 {
+    int64_t now = use->now;
     *ret_must_wake = false;
     if (atomic_load_explicit(&count->count, memory_order_relaxed) == 0 &&
         atomic_load_explicit(&uses->waiting, memory_order_relaxed) >= uses->max)
@@ -222,10 +275,11 @@ bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const char 
     while (last < now &&
            !atomic_compare_exchange_weak_explicit(&count->last, &last, now, memory_order_relaxed, memory_order_relaxed))
         ;
+    note_peer(count, use->peer);
     tally_add(&uses->noted, 1);
     /* Whoever takes the count has the last use with it. Who finds none waits for nobody else: it was taken. */
     if (atomic_fetch_add_explicit(&count->count, 1, memory_order_acq_rel) == 0)
-        *ret_must_wake = enqueue(uses, count, token, now);
+        *ret_must_wake = enqueue(uses, count, use->token, now);
     return true;
 }
 
@@ -264,7 +318,7 @@ static void use_free(struct use *use)
     free(use);
 }
 
-static struct use *use_new(const struct use_count *count, uint64_t uses)
+static struct use *use_new(const struct use_count *count, const struct source *peer, uint64_t uses)
 {
     const struct question *question = count->question;
     struct use *use = must(calloc(1, sizeof *use));
@@ -276,6 +330,7 @@ static struct use *use_new(const struct use_count *count, uint64_t uses)
     use->last = count->last;
     use->idle_timeout = count->counts->idle_timeout;
     use->count = uses;
+    use->peer = *peer;
     return use;
 }
 
@@ -289,9 +344,10 @@ static void put_back(struct uses *uses, struct use *use)
 static void drain(struct uses *uses, struct use_count *count)
 {
     uint64_t left = atomic_exchange_explicit(&count->count, 0, memory_order_acq_rel);
+    const struct source peer = take_peer(count);
     for (uses->waiting--; left > 0; uses->waiting++) { /* more than a report may say are several */
         uint64_t part = left < USES_COUNT_MAX ? left : USES_COUNT_MAX;
-        put_back(uses, use_new(count, part));
+        put_back(uses, use_new(count, &peer, part));
         left -= part;
     }
     explicit_bzero(count->token, strlen(count->token));

@@ -7,6 +7,7 @@
 #define USES_H
 
 #include "gatehouse.h"
+#include "rules/source.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,9 +22,11 @@ struct question;
 struct use_count {
     struct question *_Atomic question; /* NULL: of none yet. What follows is good once it is set */
     _Atomic int64_t last;
-    _Atomic uint32_t count; /* not reported */
-    bool is_allowed;        /* does the token carry what the question requires? */
+    _Atomic uint32_t count;     /* not reported */
+    bool is_allowed;            /* does the token carry what the question requires? */
+    _Atomic uint8_t peer_state; /* one thread at a time changes peer; the others leave it, for theirs was no later */
     struct use_count *_Atomic next;
+    _Atomic uint64_t peer[2]; /* the address of the last use that told one and is not reported, in halves */
     /* Under the lock. */
     struct use_counts *counts;
     struct use_count *next_due;
@@ -46,7 +49,8 @@ struct use {
     size_t required_count;
     char **required;
     int64_t last, idle_timeout;
-    uint64_t count; /* at most USES_COUNT_MAX */
+    uint64_t count;     /* at most USES_COUNT_MAX */
+    struct source peer; /* of the last of them that told one */
     struct use *next;
 };
 
@@ -64,10 +68,15 @@ struct use_count *gatehouse_uses_find(struct use_counts *counts, const Gatehouse
 /* The question is new: it is legal, and this is its answer. NULL: there is no room, the server must be asked. */
 struct use_count *gatehouse_uses_add(struct uses *uses, struct use_counts *counts,
                                      const Gatehouse__V1__IntrospectRequest *request, bool is_allowed);
+/* A use: of which token, from where, and when that is. */
+struct use_now {
+    const char *token;
+    const struct source *peer;
+    int64_t now;
+};
 /* The token is used now. No lock but for the first time since a report. false: there is no room. *ret_must_wake: the
  * thread that reports sleeps for too long. */
-bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const char *token, int64_t now,
-                         bool *ret_must_wake);
+bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const struct use_now *use, bool *ret_must_wake);
 /* Nobody else can have them any more: given back, at once or when what is counted has been taken. */
 void gatehouse_uses_leave(struct uses *uses, struct use_counts *counts);
 

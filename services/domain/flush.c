@@ -108,7 +108,8 @@ static enum status store_rest(struct store_tx *tx, struct flushing *flushing)
     for (size_t i = 0; i < flushing->source_count; i++) {
         char from[ADDRESS_TEXT_MAX];
         address_format(&flushing->sources[i].address, from);
-        TRY(credential_row_store_from(tx, flushing->sources[i].credential_id, from));
+        TRY(credential_row_store_from(tx, flushing->sources[i].credential_id, from,
+                                      flushing->sources[i].used + SOURCE_USES_KNOWN_FOR));
     }
     if (flushing->group != NULL)
         TRY(group_say(flushing->group, tx, &flushing->word));
@@ -402,7 +403,7 @@ static void gather_all(struct flush *flush, struct flushing *flushing, bool is_a
     gather_uses(flushing, is_all);
     flush_batch_gather(memory, flushing->now, clock_steady(flush->clock), flush->is_last, &flushing->batches);
     flushing->secret_count = secret_uses_gather(memory->secrets, &flushing->secrets);
-    flushing->source_count = source_uses_gather(memory->sources, &flushing->sources);
+    flushing->source_count = source_uses_gather(memory->sources, flushing->now, &flushing->sources);
     tell_beyond(flush);
 }
 

@@ -21,6 +21,7 @@ struct edge {
     ProtobufCService *through; /* by the caller's */
     struct contract *contract;
     const char *const *identities;
+    const struct peer_trust *trust;
     unsigned introspect, watch;      /* AuthService's methods */
     _Atomic int64_t untrusted_until; /* by clock_monotonic: memory was found not to be trusted */
 };
@@ -117,6 +118,7 @@ static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1
     if (token == NULL || clock_monotonic() < atomic_load(&edge->untrusted_until))
         return false;
     struct address address;
+    peer_resolve(edge->trust, call);
     if (!address_parse(call->peer, strlen(call->peer), &address)) /* what has no address, the server judges */
         return false;
     Gatehouse__V1__IntrospectRequest caller = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
@@ -165,6 +167,7 @@ struct edge *edge_new(struct gatehouse *connection, const char *const *identitie
     edge->through = upstream_new(edge->memory, trust);
     edge->contract = contract_new(edge->service.descriptor);
     edge->identities = identities;
+    edge->trust = trust;
     edge->introspect = find_method("Introspect");
     edge->watch = find_method("Watch");
     return edge;

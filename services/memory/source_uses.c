@@ -14,6 +14,7 @@ enum { PARTS = 16, VERDICTS = SOURCE_REFUSED + 1 };
 
 struct entry {
     struct source_use use;
+    bool is_gathered;  /* and kept so that an earlier use is known to be that */
     UT_hash_handle hh; /* by the credential */
 };
 
@@ -89,20 +90,31 @@ void source_uses_note(struct source_uses *uses, const struct source_use *use)
         HASH_ADD(hh, part->entries, use.credential_id, sizeof use->credential_id, entry);
     } else if (entry->use.used <= use->used) {
         entry->use = *use;
+        entry->is_gathered = false;
     }
     pthread_mutex_unlock(&part->lock);
 }
 
-static size_t gather_part(struct part *part, struct source_use *taken, size_t most)
+/* Of a clock that was ahead nothing is kept: it would hide what comes after it. */
+static bool is_worth_keeping(const struct entry *entry, int64_t now)
 {
-    struct entry *entry, *next;
+    return entry->use.used <= now && now - entry->use.used < SOURCE_USES_KNOWN_FOR;
+}
+
+static size_t gather_part(struct part *part, int64_t now, struct source_use *taken, size_t most)
+{
+    struct entry *entry = NULL, *next = NULL;
     size_t count = 0;
     pthread_mutex_lock(&part->lock);
     HASH_ITER(hh, part->entries, entry, next)
     {
-        if (count == most)
-            break;
-        taken[count++] = entry->use;
+        if (!entry->is_gathered && count == most)
+            continue;
+        if (!entry->is_gathered)
+            taken[count++] = entry->use;
+        entry->is_gathered = true;
+        if (is_worth_keeping(entry, now))
+            continue;
         HASH_DEL(part->entries, entry);
         free(entry);
     }
@@ -110,13 +122,13 @@ static size_t gather_part(struct part *part, struct source_use *taken, size_t mo
     return count;
 }
 
-size_t source_uses_gather(struct source_uses *uses, struct source_use **ret_uses)
+size_t source_uses_gather(struct source_uses *uses, int64_t now, struct source_use **ret_uses)
 {
     enum { OF_A_PART = SOURCE_USES_AT_ONCE / PARTS };
     size_t count = 0;
     *ret_uses = must(calloc(SOURCE_USES_AT_ONCE, sizeof **ret_uses));
     for (int i = 0; i < PARTS; i++)
-        count += gather_part(&uses->parts[i], *ret_uses + count, OF_A_PART);
+        count += gather_part(&uses->parts[i], now, *ret_uses + count, OF_A_PART);
     return count;
 }
 

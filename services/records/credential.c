@@ -294,12 +294,15 @@ enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t us
     return store_send_by(tx, sql, NULL, store_int(used), store_int(id));
 }
 
-enum status credential_row_store_from(struct store_tx *tx, int64_t id, const char *from)
+enum status credential_row_store_from(struct store_tx *tx, int64_t id, const char *from, int64_t latest)
 {
-    const char *sql = STORE_SQL_BY(tx, "UPDATE credential SET last_from = $1 WHERE id = $2 AND last_from <> $1",
+    const char *sql = STORE_SQL_BY(tx,
+                                   "UPDATE credential SET last_from = $1 WHERE id = $2 AND last_from <> $1"
+                                   " AND last_used <= $3",
                                    "UPDATE credential SET last_from = $1 WHERE id = (SELECT id FROM credential"
-                                   " WHERE id = $2 AND last_from <> $1 FOR NO KEY UPDATE SKIP LOCKED)");
-    return store_send_by(tx, sql, NULL, store_text(from), store_int(id));
+                                   " WHERE id = $2 AND last_from <> $1 AND last_used <= $3"
+                                   " FOR NO KEY UPDATE SKIP LOCKED)");
+    return store_send_by(tx, sql, NULL, store_text(from), store_int(id), store_int(latest));
 }
 
 enum status credential_row_remove(struct store_tx *tx, int64_t id)

@@ -108,8 +108,8 @@ enum status credential_row_save(struct store_tx *tx, const struct credential *cr
 /* It was used, unless another process is changing it now. */
 enum status credential_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
 
-/* From there, the same way. */
-enum status credential_row_store_from(struct store_tx *tx, int64_t id, const char *from);
+/* From there, the same way, unless it was used after `latest`: then perhaps from elsewhere. */
+enum status credential_row_store_from(struct store_tx *tx, int64_t id, const char *from, int64_t latest);
 
 /* With its roles, limits and secret keys; its usage stays. */
 enum status credential_row_remove(struct store_tx *tx, int64_t id);

@@ -186,7 +186,7 @@ static void print_stats(struct gatehouse *gatehouse)
         (unsigned long long)stats.batched, (long long)stats.pong_age_ms, (long long)stats.lease_ms, stats.is_trusted);
 }
 
-/* cached TOKEN [API [ROLE…]] | from PEER TOKEN | checkfrom PEER TOKEN | look TOKEN | stub TOKEN | after REVISION
+/* cached TOKEN [API [ROLE…]] | from PEER TOKEN [API] | checkfrom PEER TOKEN | look TOKEN | stub TOKEN | after REVISION
  * CHANGE_ID TOKEN | as AUTHORIZATION TOKEN | together TOKEN[/ROLE]… | check TOKEN [API [ROLE…]] | counted N TOKEN |
  * many N TOKEN API | burst N TOKEN… | nothing | stats */
 bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
@@ -204,8 +204,10 @@ bool obey_cache(struct gatehouse *gatehouse, char **words, size_t count)
         ask(gatehouse, &request, &call);
     } else if (strcmp(command, "check") == 0 && count > 1) {
         check(gatehouse, words, count);
-    } else if (strcmp(command, "from") == 0 && count == 3) {
+    } else if (strcmp(command, "from") == 0 && count > 2) {
         request.peer = words[1];
+        request.token = words[2];
+        request.api = count > 3 ? words[3] : request.api;
         ask(gatehouse, &request, &call);
     } else if (strcmp(command, "checkfrom") == 0 && count == 3) {
         check_from(gatehouse, words[1], words[2]);

@@ -85,6 +85,10 @@ class Case(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{what or ''} never, but {said}")
         return said
 
+    def bind(self, *networks, observe_only=False):
+        credential = pb.Credential(client_id=self.third_party[0], addresses={"networks": networks, "observe_only": observe_only})
+        return self.manage("UpdateCredential", credential=credential, update_mask={"paths": ["addresses"]})
+
     def await_hit(self, driver, token):
         return self.until(lambda: driver.ask("cached", token), lambda said: said.endswith(MEMORY), "a hit")
 
@@ -162,10 +166,6 @@ class Hits(Case):
             self.assertRegex(driver.ask("nothing"), "^(error|inactive)")
             self.assertEqual(driver.stats()["passed"], before + 6)
             self.assertEqual(driver.ask("batch", self.token), "active allowed Acme")
-
-    def bind(self, *networks, observe_only=False):
-        credential = pb.Credential(client_id=self.third_party[0], addresses={"networks": networks, "observe_only": observe_only})
-        return self.manage("UpdateCredential", credential=credential, update_mask={"paths": ["addresses"]})
 
     def test_networks_are_judged_as_the_server_judges_them(self):
         inside, outside = ("10.1.2.3", "10.9.9.9:80", "[2001:db8::1]:443", "::ffff:10.0.0.1"), ("192.0.2.1", "2001:db9::1", "9.255.0.1:1")
@@ -696,6 +696,45 @@ class Uses(Case):
         self.assertEqual((counted["/many"], counted["/denied"]), ((1000, 0), (0, 7)))
         self.assertEqual([counted[name] for name in counted if name.startswith("/of/")], [(1, 0)] * 250)
         self.assertEqual(sum(allowed + denied for allowed, denied in counted.values()), before["hits"] + before["misses"] + 1257)
+
+    def last_from(self):
+        return self.manage("GetCredential", client_id=self.third_party[0]).credential.last_use_from
+
+    def test_from_where_a_token_was_used_last_is_told_by_the_report(self):
+        def used_elsewhere_meanwhile(driver):
+            self.ask_memory(driver, "from", "192.0.2.4", self.token)
+            request = auth.IntrospectRequest(token=self.token, peer="192.0.2.5")
+            self.daemon.auth.Introspect(request, metadata=Daemon.bearer(self.admin_server()), timeout=DEADLINE)
+            self.assertEqual(self.last_from(), "192.0.2.5")  # stored
+        for told, use in (
+                ("192.0.2.1", lambda driver: [self.ask_memory(driver, "from", peer, self.token) for peer in ("192.0.2.3", "192.0.2.1:80")]),
+                ("2001:db8::1", lambda driver: self.ask_memory(driver, "checkfrom", "2001:DB8:0::1", self.token)),
+                ("2001:db8::1", lambda driver: self.ask_memory(driver, "cached", self.token)),  # none is told: as before
+                ("192.0.2.5", used_elsewhere_meanwhile)):
+            with self.driver() as driver:
+                use(driver)
+            self.assertEqual(self.last_from(), told)
+
+    def ask_memory(self, driver, *words):
+        self.until(lambda: driver.ask(*words), lambda said: said.endswith(MEMORY), "a hit")
+
+    def test_a_use_from_networks_that_were_left_meanwhile_counts_as_denied_and_is_not_lost(self):
+        self.bind("10.0.0.0/8")
+        with self.driver(**self.clock) as driver:
+            self.ask_memory(driver, "from", "10.1.2.3", self.token, "/left")
+            self.daemon.pass_time(11)
+            self.until(lambda: driver.stats()["unreported"], lambda count: count == 0, "a report")
+            self.ask_memory(driver, "cached", self.token, "/left")
+            before, _ = self.counted()["/left"]
+            self.assertTrue(driver.ask("from", "10.1.2.4", self.token, "/left").endswith(MEMORY))
+            self.bind("192.0.2.0/24")
+            self.daemon.pass_time(11)
+            self.until(lambda: driver.stats()["unreported"], lambda count: count == 0, "a report")
+            self.assertEqual(driver.stats()["lost"], 0)
+        allowed, denied = self.counted()["/left"]
+        self.assertEqual(allowed, before)
+        self.assertGreater(denied, 0)
+        self.assertEqual(self.last_from(), "10.1.2.3")
 
     def test_uses_outlast_a_server_that_is_away(self):
         with self.driver(TIMEOUT_MS="200") as driver:

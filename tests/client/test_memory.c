@@ -375,14 +375,26 @@ static void note_given_back(struct use_counts *counts)
     given_back++;
 }
 
+static bool use_from(struct uses *uses, struct use_counts *counts, const char *api, const struct source *peer)
+{
+    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    bool must_wake;
+    request.api = (char *)(uintptr_t)api;
+    struct use_count *count = gatehouse_uses_find(counts, &request);
+    if (count == NULL)
+        count = gatehouse_uses_add(uses, counts, &request, true);
+    return count != NULL && gatehouse_uses_note(uses, count, &(struct use_now){"a", peer, now}, &must_wake);
+}
+
 static bool use(struct uses *uses, struct use_counts *counts, const char *token, const char *api, bool *must_wake)
 {
+    const struct source nowhere = {.kind = SOURCE_NOT_TOLD};
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
     request.api = (char *)(uintptr_t)api;
     struct use_count *count = gatehouse_uses_find(counts, &request);
     if (count == NULL)
         count = gatehouse_uses_add(uses, counts, &request, true);
-    return count != NULL && gatehouse_uses_note(uses, count, token, now, must_wake);
+    return count != NULL && gatehouse_uses_note(uses, count, &(struct use_now){token, &nowhere, now}, must_wake);
 }
 
 static uint64_t unreported(struct uses *uses)
@@ -431,6 +443,46 @@ static void uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last(v
     gatehouse_uses_done(uses, taken, 0);
     assert_int_equal(unreported(uses), 0);
     assert_null(gatehouse_uses_take(uses, INT64_MAX - 1));
+    gatehouse_uses_leave(uses, &counts);
+    gatehouse_uses_free(uses);
+}
+
+/* Of a report with one use. */
+static void assert_reported_from(struct uses *uses, uint64_t count, const struct source *peer)
+{
+    gatehouse_uses_flush(uses);
+    struct use *taken = gatehouse_uses_take(uses, now);
+    assert_non_null(taken);
+    assert_null(taken->next);
+    assert_int_equal(taken->count, count);
+    assert_int_equal(taken->peer.kind, peer->kind);
+    if (peer->kind == SOURCE_ADDRESS)
+        assert_memory_equal(&taken->peer.address, &peer->address, sizeof peer->address);
+    gatehouse_uses_done(uses, taken, 0);
+}
+
+static void a_report_says_the_last_peer_that_was_told_since_the_one_before(void **state)
+{
+    (void)state;
+    struct uses *uses = gatehouse_uses_new(100);
+    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
+    const struct source nowhere = {.kind = SOURCE_NOT_TOLD}, here = source_of("192.0.2.1"),
+                        there = source_of("2001:db8::1"), zero = source_of("::");
+    now = 1000 * MEMORY_SECOND;
+    assert_true(use_from(uses, &counts, "x", &here) && use_from(uses, &counts, "x", &there));
+    assert_true(use_from(uses, &counts, "x", &nowhere) && use_from(uses, &counts, "x", &there));
+    assert_reported_from(uses, 4, &there);
+    assert_true(use_from(uses, &counts, "x", &nowhere));
+    assert_reported_from(uses, 1, &nowhere);
+    assert_true(use_from(uses, &counts, "x", &zero));
+    assert_reported_from(uses, 1, &zero);
+    assert_true(use_from(uses, &counts, "x", &here) && use_from(uses, &counts, "y", &there));
+    gatehouse_uses_flush(uses);
+    struct use *taken = gatehouse_uses_take(uses, now);
+    for (const struct use *each = taken; each != NULL; each = each->next) /* each question its own */
+        assert_memory_equal(&each->peer.address, strcmp(each->api, "x") == 0 ? &here.address : &there.address,
+                            sizeof here.address);
+    gatehouse_uses_done(uses, taken, 0);
     gatehouse_uses_leave(uses, &counts);
     gatehouse_uses_free(uses);
 }
@@ -536,6 +588,7 @@ struct reading {
     struct uses *uses;
     atomic_bool is_over;
     _Atomic uint64_t noted;
+    _Atomic unsigned char readers;
 };
 
 static void *read_and_note(void *data)
@@ -543,6 +596,8 @@ static void *read_and_note(void *data)
     struct reading *reading = data;
     struct memory_key key = gatehouse_memory_key(reading->memory, "a");
     Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
+    struct source peer = {.kind = SOURCE_ADDRESS};
+    memset(&peer.address, atomic_fetch_add(&reading->readers, 1) + 1, sizeof peer.address);
     while (!atomic_load(&reading->is_over)) {
         struct hit hit;
         bool must_wake;
@@ -551,7 +606,8 @@ static void *read_and_note(void *data)
             struct use_count *count = gatehouse_uses_find(&hit.entry->uses, &request);
             if (count == NULL)
                 count = gatehouse_uses_add(reading->uses, &hit.entry->uses, &request, true);
-            if (count != NULL && gatehouse_uses_note(reading->uses, count, "a", hit.now, &must_wake))
+            if (count != NULL &&
+                gatehouse_uses_note(reading->uses, count, &(struct use_now){"a", &peer, hit.now}, &must_wake))
                 atomic_fetch_add(&reading->noted, 1);
         }
         epoch_leave();
@@ -565,6 +621,9 @@ static uint64_t report_all(struct uses *uses)
     struct use *taken;
     gatehouse_uses_flush(uses);
     while ((taken = gatehouse_uses_take(uses, now)) != NULL) {
+        for (const struct use *each = taken; each != NULL; each = each->next) /* no address is put together of two */
+            for (size_t i = 1; each->peer.kind == SOURCE_ADDRESS && i < sizeof each->peer.address; i++)
+                assert_int_equal(each->peer.address.bytes[i], each->peer.address.bytes[0]);
         reported += sum(taken);
         gatehouse_uses_done(uses, taken, 0);
     }
@@ -621,6 +680,7 @@ int main(void)
         cmocka_unit_test(there_are_no_hits_until_the_stream_has_reached_what_this_connection_has_changed),
         cmocka_unit_test(entries_are_bounded_and_what_is_asked_for_stays),
         cmocka_unit_test(uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last),
+        cmocka_unit_test(a_report_says_the_last_peer_that_was_told_since_the_one_before),
         cmocka_unit_test(uses_are_bounded_and_a_half_full_table_is_reported_at_once),
         cmocka_unit_test(a_report_says_a_million_of_one_use_at_most),
         cmocka_unit_test(what_was_counted_for_an_answer_that_is_gone_is_reported),

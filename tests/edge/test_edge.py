@@ -6,7 +6,7 @@ import os
 import unittest
 
 from daemon import error_of
-from edges import Case, DEADLINE, auth, bearer, boot_time, make_edge, pb, review
+from edges import Case, DEADLINE, Daemon, auth, bearer, boot_time, make_edge, pb, review
 from google.protobuf import json_format
 from test_envoy import check, question
 
@@ -102,6 +102,24 @@ class Memory(Case):
                     credential={"client_id": self.server[0], "addresses": {"networks": ["192.0.2.0/24"]}})
         self.assertEqual(error_of(lambda: self.introspect(self.token))[:2], ("PERMISSION_DENIED", "SOURCE_ADDRESS_REFUSED"))
 
+    def last_from(self, client):
+        return self.manage(self.daemon, "GetCredential", client_id=client[0]).credential.last_use_from
+
+    def test_from_where_a_token_was_used_last_is_told_by_the_report(self):
+        asks = {"127.0.0.1": lambda: self.http("/OAuth/Check", headers=bearer(self.token)),
+                "2001:db8::1": lambda: self.introspect(self.token, peer="[2001:db8::1]:443")}
+        for ask in asks.values():
+            self.await_hit(ask)
+        self.introspect(self.token, self.daemon, peer="192.0.2.9")
+        self.assertEqual(self.last_from(self.third_party), "192.0.2.9")
+        hits, asked = self.hits(), self.asked()
+        for ask in asks.values():
+            ask()
+        self.assertEqual((self.hits(), self.asked()), (hits + 3, asked))
+        self.assertEqual(self.edge.stop(), 0)
+        self.assertEqual(self.last_from(self.third_party), "2001:db8::1")
+        self.assertEqual(self.last_from(self.server), "127.0.0.1")  # whose token asked the edge
+
     def test_watch_is_refused(self):
         call = self.edge.auth.Watch(iter([auth.WatchRequest(begin={})]), metadata=(("authorization", "Bearer " + self.caller),))
         self.assertEqual(error_of(lambda: next(call))[:2], ("UNIMPLEMENTED", "NOT_AT_EDGE"))
@@ -177,6 +195,23 @@ class Memory(Case):
         self.assertEqual(self.counted()["GET /x"], (asked.count(()), 5))
         after = self.manage(self.daemon, "ListTokens", client_id=self.third_party[0]).tokens[0].last_use_time
         self.assertGreater(after.ToMicroseconds(), before.ToMicroseconds())
+
+
+class BehindAProxy(Case):
+    settings = edge_settings = {"trusted_proxies": "127.0.0.1"}
+
+    def ask(self, peer):
+        metadata = (*Daemon.bearer(self.caller), ("x-gatehouse-peer", peer))
+        return self.edge.auth.Introspect(auth.IntrospectRequest(token=self.token), metadata=metadata, timeout=DEADLINE)
+
+    def test_the_callers_address_is_what_the_proxy_tells(self):
+        self.manage(self.daemon, "UpdateCredential", update_mask={"paths": ["addresses"]}, everywhere=True,
+                    credential={"client_id": self.server[0], "addresses": {"networks": ["192.0.2.0/24"]}})
+        self.await_hit(lambda: self.ask("192.0.2.7"))
+        self.assertEqual(error_of(lambda: self.ask("198.51.100.1"))[:2], ("PERMISSION_DENIED", "SOURCE_ADDRESS_REFUSED"))
+        self.assertEqual(self.edge.stop(), 0)
+        told = self.manage(self.daemon, "GetCredential", client_id=self.server[0]).credential.last_use_from
+        self.assertEqual(told, "192.0.2.7")
 
 
 class Own(Case):
