@@ -53,7 +53,7 @@ void h2_conn_settle(struct h2_conn *conn)
         return;
     bool reads = h2_conn_may_read(conn);
     ask_epoll(conn, (reads ? EPOLLIN : 0U) | (conn->pending_len > 0 ? EPOLLOUT : 0U));
-    if (reads && conn->ssl != NULL && SSL_has_pending(conn->ssl)) /* of which epoll knows nothing */
+    if (reads && h2_socket_has_input(conn))
         read_later(conn);
 }
 
@@ -354,7 +354,7 @@ static void read_open(struct h2_conn *conn)
         conn->pinged_at = 0;
         bool is_well = h2_session_feed(conn, loop->input, (size_t)len);
         crypto_wipe(loop->input, (size_t)len);
-        if (!is_well || (conn->ssl == NULL && len < H2_INPUT))
+        if (!is_well || (len < H2_INPUT && !h2_socket_has_input(conn)))
             return;
     }
 }

@@ -105,6 +105,8 @@ void h2_conn_on_timer(struct h2_timer *timer);
 enum { H2_AGAIN = -1, H2_LOST = -2 };
 ssize_t h2_socket_read(struct h2_conn *conn, uint8_t *bytes, size_t room);
 ssize_t h2_socket_write(struct h2_conn *conn, const uint8_t *bytes, size_t len);
+/* Has TLS taken something from the socket, of which epoll knows nothing, and may give it now? */
+bool h2_socket_has_input(const struct h2_conn *conn);
 /* A step. 1: done; else H2_AGAIN, with *ret_events, or H2_LOST, and it was told. */
 int h2_socket_handshake(struct h2_conn *conn, uint32_t *ret_events);
 

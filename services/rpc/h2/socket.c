@@ -41,6 +41,12 @@ ssize_t h2_socket_write(struct h2_conn *conn, const uint8_t *bytes, size_t len)
     return errno == EAGAIN || errno == EINTR ? H2_AGAIN : H2_LOST;
 }
 
+bool h2_socket_has_input(const struct h2_conn *conn)
+{
+    /* Of a part of a record, the rest comes by the socket. */
+    return conn->ssl != NULL && SSL_has_pending(conn->ssl) && !SSL_want_read(conn->ssl);
+}
+
 static void tell_refused(struct h2_conn *conn, bool has_hung_up, const char *why)
 {
     struct h2_loop *loop = conn->loop;

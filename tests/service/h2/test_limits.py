@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The limits of the gRPC port, where more than one connection or more than one call has to do with them."""
 import contextlib
+import glob
+import os
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -17,9 +20,29 @@ SERVING = [b"\x08\x01"]
 LIST_SERVICES = b"\x3a\x01*"
 
 
+def all_sleep(pid):
+    """Do all its threads, at this moment?"""
+    states = set()
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError), open(path) as file:
+            states.add(file.read().rpartition(")")[2].split()[0])
+    return states == {"S"}
+
+
 class Case(unittest.TestCase):
     def serve(self, **settings):
         self.daemon = self.enterContext(serve(settings))
+
+    def serve_tls(self, **settings):
+        def certificate(folder):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"],
+                           cwd=folder, check=True, capture_output=True)
+            self.tls = ssl.create_default_context(cafile=folder + "/cert.pem")
+            self.tls.set_alpn_protocols(["h2"])
+            return {"grpc_cert": folder + "/cert.pem", "grpc_key": folder + "/key.pem", **settings}
+
+        self.daemon = self.enterContext(serve(certificate))
 
     def peer(self, first=(), **more):
         return self.enterContext(Peer(self.daemon.grpc_port, first, **more))
@@ -36,20 +59,27 @@ class Case(unittest.TestCase):
 
 class Time(Case):
     def test_a_handshake_that_takes_too_long_is_closed(self):
-        with contextlib.ExitStack() as stack:
-            def certificate(folder):
-                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                                "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True)
-                return {"grpc_cert": folder + "/cert.pem", "grpc_key": folder + "/key.pem", "grpc_handshake_timeout_ms": 1000}
+        self.serve_tls(grpc_handshake_timeout_ms=1000)
+        for first in (b"", b"\x16\x03\x01\x02\x00\x01"):
+            with socket.create_connection(("127.0.0.1", self.daemon.grpc_port), TIMEOUT) as plain:
+                plain.sendall(first)
+                with contextlib.suppress(ConnectionResetError):
+                    while plain.recv(4096):
+                        pass
+        self.told("handshake")
 
-            self.daemon = stack.enter_context(serve(certificate))
-            for first in (b"", b"\x16\x03\x01\x02\x00\x01"):
-                with socket.create_connection(("127.0.0.1", self.daemon.grpc_port), TIMEOUT) as plain:
-                    plain.sendall(first)
-                    with contextlib.suppress(ConnectionResetError):
-                        while plain.recv(4096):
-                            pass
-            self.told("handshake")
+    def test_while_the_rest_of_a_tls_record_does_not_come_the_server_sleeps(self):
+        self.serve_tls(grpc_threads=1)
+        peer = self.peer(tls=self.tls)
+        with socket.socket(fileno=os.dup(peer.socket.fileno())) as below:
+            for part in (b"\x17\x03\x03\x00\x40", b"part"):
+                below.sendall(part)
+                self.serves(self.peer(tls=self.tls))  # by then it has read the part
+                end = time.monotonic() + TIMEOUT
+                looks = 10
+                while looks > 0:
+                    looks -= all_sleep(self.daemon.process.pid)
+                    self.assertLess(time.monotonic(), end)
 
     def test_an_answer_that_waits_for_the_connections_window_is_given_up(self):
         self.serve(grpc_answer_timeout_ms=1000)
