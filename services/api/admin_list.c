@@ -5,6 +5,7 @@
  */
 #include "api/admin.h"
 #include "base/utf8.h"
+#include "records/credential_place.h"
 #include "rules/label.h"
 
 #include <inttypes.h>
@@ -185,8 +186,8 @@ static enum status walk(struct listing *listing, const struct place *after)
             from = (struct credential_place){after->name, after->value, after->id};
         arena_done(&chunk->arena);
         *chunk = (struct chunk){0};
-        status = credential_row_walk(listing->admin->work.tx, listing->order, listing->is_descending,
-                                     after == NULL ? NULL : &from, limit, keep, chunk);
+        status = credential_place_walk(listing->admin->work.tx, listing->order, listing->is_descending,
+                                       after == NULL ? NULL : &from, limit, keep, chunk);
         for (size_t j = 0; j < chunk->count; j++)
             take(listing, &chunk->places[j]);
         is_end = chunk->count < (size_t)limit || listing->is_past || (listing->has_more && !listing->counts);
@@ -218,10 +219,9 @@ static enum status pick(struct listing *listing, const char *client_id, const ch
     char spelled[CLIENT_ID_TEXT_MAX + 1] = "";
     if (client_id != NULL && strlen(client_id) <= CLIENT_ID_TEXT_MAX)
         client_id_spell(client_id, spelled);
-    enum status status =
-        client_id != NULL
-            ? credential_row_place(listing->admin->work.tx, listing->order, spelled, keep, &chunk)
-            : credential_row_places_of_owner(listing->admin->work.tx, listing->order, owner, keep, &chunk);
+    enum status status = client_id != NULL
+                             ? credential_place_of(listing->admin->work.tx, listing->order, spelled, keep, &chunk)
+                             : credential_place_of_owner(listing->admin->work.tx, listing->order, owner, keep, &chunk);
     if (chunk.count > 0)
         qsort_r(chunk.places, chunk.count, sizeof *chunk.places, compare, listing);
     for (size_t i = 0; i < chunk.count; i++)
@@ -273,21 +273,25 @@ static struct place read_cursor(char *cursor)
     return place;
 }
 
+struct filling {
+    struct admin_call *admin;
+    Gatehouse__V1__ListCredentialsResponse *response;
+};
+
+/* A credential_each_fn. */
+static enum status add_credential(struct credential *credential, void *arg)
+{
+    const struct filling *filling = arg;
+    filling->response->credentials[filling->response->n_credentials++] = admin_credential(filling->admin, credential);
+    return STATUS_OK;
+}
+
 static enum status fill(struct listing *listing, Gatehouse__V1__ListCredentialsResponse *response)
 {
     struct admin_call *admin = listing->admin;
+    struct filling filling = {admin, response};
     response->credentials = arena_array(&admin->arena, Gatehouse__V1__Credential *, listing->size);
-    for (size_t i = 0; i < listing->count; i++) {
-        struct arena arena = {0};
-        struct credential *credential = NULL;
-        enum status status =
-            credential_row_load_id(admin->work.tx, &arena, listing->ids[i], admin->work.now, &credential);
-        if (status == STATUS_OK)
-            response->credentials[response->n_credentials++] = admin_credential(admin, credential);
-        arena_done(&arena);
-        TRY(status);
-    }
-    return STATUS_OK;
+    return credential_row_each(admin->work.tx, listing->ids, listing->count, admin->work.now, add_credential, &filling);
 }
 
 /* What is active has not expired; expires< says before when it does. True: the walk begins behind *ret_place. */

@@ -90,34 +90,21 @@ enum status delete_user(struct admin_call *admin)
     return admin_impact(admin, 0, &response->impact);
 }
 
-struct user_listing {
-    const char *ids[1001]; /* a page and one more */
-    size_t count;
-    struct arena *arena;
-};
-
-static enum status add_user(const struct user *user, void *arg)
-{
-    struct user_listing *listing = arg;
-    listing->ids[listing->count++] = arena_text(listing->arena, user->id);
-    return STATUS_OK;
-}
-
-static enum status read_user_filter(struct admin_call *admin, const char *text, const char **ret_text, int *ret_role)
+static enum status read_user_filter(struct admin_call *admin, const char *text, struct user_query *ret_query)
 {
     static const char *const allowed[] = {"user:", "role=", NULL};
     struct filter filter;
     TRY(filter_parse(admin_fails(admin), &admin->arena, text, allowed, &filter));
-    *ret_text = "";
-    *ret_role = -1;
+    ret_query->text = "";
+    ret_query->role = -1;
     for (size_t i = 0; i < filter.count; i++) {
         if (filter.terms[i].op == ':') {
-            *ret_text = filter.terms[i].value;
+            ret_query->text = filter.terms[i].value;
             continue;
         }
-        *ret_role = directory_role_number(admin->calling.api->domain->memory->directory, filter.terms[i].value);
-        if (*ret_role < 0)
-            *ret_role = ROLES_MAX; /* no such role: nobody has it */
+        ret_query->role = directory_role_number(admin->calling.api->domain->memory->directory, filter.terms[i].value);
+        if (ret_query->role < 0)
+            ret_query->role = ROLES_MAX; /* no such role: nobody has it */
     }
     return STATUS_OK;
 }
@@ -126,23 +113,20 @@ enum status list_users(struct admin_call *admin)
 {
     const Gatehouse__V1__ListUsersRequest *request = (const void *)admin->request;
     RESPOND(Gatehouse__V1__ListUsersResponse, gatehouse__v1__list_users_response__init);
-    const char *cursor = NULL, *text = NULL;
-    int size = 0, role = -1;
-    struct user_listing *listing = arena_new(&admin->arena, struct user_listing);
-    listing->arena = &admin->arena;
-    size = page_size(request->page_size);
-    TRY(read_user_filter(admin, request->filter, &text, &role));
-    TRY(page_read(admin, request->page_token, request->filter, &cursor));
-    TRY(user_row_list(admin->work.tx, cursor, text, role, size + 1, add_user, listing));
-    if (cursor[0] == '\0')
-        TRY(user_row_count(admin->work.tx, text, role, &response->total_size));
-    response->users = arena_array(&admin->arena, Gatehouse__V1__User *, (size_t)size);
-    for (size_t i = 0; i < listing->count && i < (size_t)size; i++) {
-        struct user user;
-        TRY(user_row_load(admin->work.tx, listing->ids[i], &user));
-        response->users[response->n_users++] = make_user(admin, &user);
+    struct user_query query;
+    struct user *users = NULL;
+    size_t size = (size_t)page_size(request->page_size), found = 0;
+    TRY(read_user_filter(admin, request->filter, &query));
+    TRY(page_read(admin, request->page_token, request->filter, &query.after));
+    TRY(user_row_list(admin->work.tx, &admin->arena, &query, (int)size + 1, &users, &found));
+    if (query.after[0] == '\0')
+        TRY(user_row_count(admin->work.tx, &query, &response->total_size));
+    response->users = arena_array(&admin->arena, Gatehouse__V1__User *, size);
+    while (response->n_users < found && response->n_users < size) {
+        size_t i = response->n_users++;
+        response->users[i] = make_user(admin, &users[i]);
     }
-    if (listing->count > (size_t)size)
-        response->next_page_token = page_make(admin, request->filter, listing->ids[size - 1]);
+    if (found > size)
+        response->next_page_token = page_make(admin, request->filter, users[size - 1].id);
     return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include "domain/administrator.h"
 #include "records/counter.h"
 #include "records/credential_facts.h"
+#include "records/secret.h"
 #include "records/token.h"
 
 #include <stdio.h>

@@ -6,6 +6,7 @@
 #include "domain/flush_batch.h"
 #include "memory/change.h"
 #include "records/credential.h"
+#include "records/secret.h"
 #include "records/token.h"
 #include "store/floor.h"
 

@@ -11,6 +11,7 @@
 #include "records/credential.h"
 #include "records/limit.h"
 #include "records/request.h"
+#include "records/secret.h"
 #include "records/setting.h"
 #include "records/token.h"
 #include "records/usage.h"

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/credential.h"
 
+#include "records/list.h"
 #include "records/token_count.h"
 #include "records/user.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+/* Credentials that are being loaded, and then their parts. */
 struct loading {
     struct arena *arena;
-    struct credential *credential;
     int64_t now;
+    struct credential **credentials; /* by id, when their parts are loaded; there is room for all that are asked for */
+    size_t count;
 };
 
 static enum status read_sources(const struct store_row *row, struct arena *arena, struct source_rule *sources)
@@ -49,45 +53,111 @@ static enum status read_credential(const struct store_row *row, void *arg)
     credential->last_from = arena_text(loading->arena, store_row_text(row, 17));
     credential->contact = arena_text(loading->arena, store_row_text(row, 20));
     credential->labels = arena_text(loading->arena, store_row_text(row, 21));
-    loading->credential = credential;
+    loading->credentials[loading->count++] = credential;
     return read_sources(row, loading->arena, &credential->sources);
+}
+
+static int compare_ids(const void *id, const void *credential)
+{
+    int64_t left = *(const int64_t *)id, right = (*(struct credential *const *)credential)->id;
+    return (left > right) - (left < right);
+}
+
+static int compare_credentials(const void *a, const void *b)
+{
+    return compare_ids(&(*(struct credential *const *)a)->id, b);
+}
+
+/* NULL: it is not among them. */
+static struct credential *find(const struct loading *loading, int64_t id)
+{
+    struct credential **found =
+        bsearch(&id, loading->credentials, loading->count, sizeof *loading->credentials, compare_ids);
+    return found == NULL ? NULL : *found;
+}
+
+/* Of the rows of a part the first column is the credential's id. */
+static struct credential *find_of(const struct loading *loading, const struct store_row *row)
+{
+    return find(loading, store_row_int(row, 0));
 }
 
 static enum status read_grant(const struct store_row *row, void *arg)
 {
-    struct loading *loading = arg;
-    struct credential *credential = loading->credential;
-    if (credential->grant_count == ROLES_MAX)
+    const struct loading *loading = arg;
+    struct credential *credential = find_of(loading, row);
+    if (credential == NULL || credential->grant_count == ROLES_MAX)
         return STATUS_INTERNAL;
     struct credential_grant *grant = &credential->grants[credential->grant_count++];
-    grant->role = (int)store_row_int(row, 0);
-    grant->granted = store_row_int(row, 1);
-    grant->granted_by = arena_text(loading->arena, store_row_text(row, 2));
-    grant->revoked = store_row_int(row, 3);
-    grant->revoked_by = arena_text(loading->arena, store_row_text(row, 4));
+    grant->role = (int)store_row_int(row, 1);
+    grant->granted = store_row_int(row, 2);
+    grant->granted_by = arena_text(loading->arena, store_row_text(row, 3));
+    grant->revoked = store_row_int(row, 4);
+    grant->revoked_by = arena_text(loading->arena, store_row_text(row, 5));
     if (grant->revoked == 0)
         role_set_add(&credential->granted, grant->role);
     return STATUS_OK;
 }
 
+/* In its place, if it is among the first SECRETS_MAX: what comes after these has ended. */
+static void put_secret(struct credential *credential, const struct credential_secret *secret, int64_t now)
+{
+    int at = credential->secret_count;
+    while (at > 0 && secret_comes_before(secret->id, secret->ends, credential->secrets[at - 1].id,
+                                         credential->secrets[at - 1].ends, now))
+        at--;
+    if (at == SECRETS_MAX)
+        return;
+    if (credential->secret_count < SECRETS_MAX)
+        credential->secret_count++;
+    for (int i = credential->secret_count - 1; i > at; i--)
+        credential->secrets[i] = credential->secrets[i - 1];
+    credential->secrets[at] = *secret;
+}
+
 static enum status read_secret(const struct store_row *row, void *arg)
 {
-    struct loading *loading = arg;
-    struct credential *credential = loading->credential;
+    const struct loading *loading = arg;
+    struct credential *credential = find_of(loading, row);
     size_t len = 0;
-    const void *digest = store_row_blob(row, 1, &len);
-    if (credential->secret_count == SECRETS_MAX) /* the live and newest come first: this one has ended */
-        return STATUS_OK;
-    if (len != SHA256_BYTES)
+    const void *digest = store_row_blob(row, 2, &len);
+    if (credential == NULL || len != SHA256_BYTES)
         return STATUS_INTERNAL;
-    struct credential_secret *secret = &credential->secrets[credential->secret_count++];
-    secret->id = store_row_int(row, 0);
-    memcpy(secret->digest, digest, SHA256_BYTES);
-    snprintf(secret->hint, sizeof secret->hint, "%s", store_row_text(row, 2));
-    secret->created = store_row_int(row, 3);
-    secret->ends = store_row_int(row, 4);
-    secret->last_used = store_row_int(row, 5);
+    struct credential_secret secret = {.id = store_row_int(row, 1),
+                                       .created = store_row_int(row, 4),
+                                       .ends = store_row_int(row, 5),
+                                       .last_used = store_row_int(row, 6)};
+    memcpy(secret.digest, digest, SHA256_BYTES);
+    snprintf(secret.hint, sizeof secret.hint, "%s", store_row_text(row, 3));
+    put_secret(credential, &secret, loading->now);
     return STATUS_OK;
+}
+
+/* A limit_each_fn. */
+static void add_limit(const struct limit_row *row, void *arg)
+{
+    struct credential *credential = find(arg, row->credential_id);
+    if (credential == NULL)
+        return;
+    credential->limits.of[row->limit] = credential->limits_stored.of[row->limit] = row->own;
+    credential->limits_seen[row->limit] = row->seen;
+}
+
+static enum status read_owner_role(const struct store_row *row, void *arg)
+{
+    struct credential *credential = find_of(arg, row);
+    int role = (int)store_row_int(row, 1);
+    int64_t revoked = store_row_int(row, 2);
+    if (credential == NULL)
+        return STATUS_INTERNAL;
+    role_set_add(revoked == 0 ? &credential->owner_has : &credential->owner_had, role);
+    credential->owner_revoked[role] = revoked;
+    return STATUS_OK;
+}
+
+static void carry(struct credential *credential)
+{
+    credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
 }
 
 enum status credential_row_load_owner(struct store_tx *tx, struct credential *credential)
@@ -96,28 +166,41 @@ enum status credential_row_load_owner(struct store_tx *tx, struct credential *cr
     if (credential->owner[0] != '\0')
         TRY(user_row_load_roles(tx, credential->owner, &credential->owner_has, &credential->owner_had,
                                 credential->owner_revoked));
-    credential->effective = credential_effective(&credential->granted, credential->owner, &credential->owner_has);
+    carry(credential);
     return STATUS_OK;
 }
 
-static enum status load_parts(struct store_tx *tx, struct loading *loading, struct credential **ret_credential)
+/* What other tables have of those that were found: a statement for each table, however many these are. */
+static enum status load_parts(struct store_tx *tx, struct loading *loading)
 {
-    struct credential *credential = loading->credential;
-    if (credential == NULL)
-        return STATUS_NOT_FOUND;
-    TRY(store_run(tx,
-                  "SELECT role, granted, granted_by, revoked, revoked_by FROM credential_role WHERE credential = $1"
-                  " ORDER BY role",
-                  read_grant, loading, store_int(credential->id)));
-    TRY(store_run(tx,
-                  "SELECT id, digest, hint, created, ends, last_used FROM secret"
-                  " WHERE credential = $1 AND ends <> 1 /* SECRET_ENDS_NOW */"
-                  " ORDER BY (ends = 0 OR ends > $2) DESC, id DESC",
-                  read_secret, loading, store_int(credential->id), store_int(loading->now)));
-    TRY(limit_row_load(tx, credential->id, &credential->limits, credential->limits_seen));
-    credential->limits_stored = credential->limits;
-    TRY(credential_row_load_owner(tx, credential));
-    *ret_credential = credential;
+    if (loading->count == 0)
+        return STATUS_OK;
+    qsort(loading->credentials, loading->count, sizeof *loading->credentials, compare_credentials);
+    int64_t *ids = arena_array(loading->arena, int64_t, loading->count);
+    for (size_t i = 0; i < loading->count; i++)
+        ids[i] = loading->credentials[i]->id;
+    struct store_value list = list_of_ids(tx, loading->arena, ids, loading->count);
+    TRY(store_run_by(tx,
+                     LIST_SQL_IDS(tx,
+                                  "SELECT credential, role, granted, granted_by, revoked, revoked_by"
+                                  " FROM credential_role WHERE credential",
+                                  "$1", ""),
+                     read_grant, loading, list));
+    TRY(store_run_by(tx,
+                     LIST_SQL_IDS(tx,
+                                  "SELECT credential, id, digest, hint, created, ends, last_used FROM secret"
+                                  " WHERE ends <> 1 /* SECRET_ENDS_NOW */ AND credential",
+                                  "$1", ""),
+                     read_secret, loading, list));
+    TRY(limit_row_load(tx, list, add_limit, loading));
+    TRY(store_run_by(tx,
+                     LIST_SQL_IDS(tx,
+                                  "SELECT c.id, u.role, u.revoked FROM credential c"
+                                  " JOIN user_role u ON u.user_id = c.owner WHERE c.id",
+                                  "$1", ""),
+                     read_owner_role, loading, list));
+    for (size_t i = 0; i < loading->count; i++)
+        carry(loading->credentials[i]);
     return STATUS_OK;
 }
 
@@ -125,126 +208,70 @@ static enum status load_parts(struct store_tx *tx, struct loading *loading, stru
     "id, client_id, name, owner, created, updated, expires, deleted, epoch, version, last_used, created_by, " \
     "announce, self_rotation, suspended, resumed, warned, last_from, networks, networks_observed, contact, labels"
 
+/* By a statement that says which one. */
+static enum status load_one(struct store_tx *tx, struct arena *arena, int64_t now, const char *sql,
+                            struct store_value which, struct credential **ret_credential)
+{
+    struct credential *credential = NULL;
+    struct loading loading = {.arena = arena, .now = now, .credentials = &credential};
+    TRY(store_run_by(tx, sql, read_credential, &loading, which));
+    TRY(load_parts(tx, &loading));
+    if (loading.count == 0)
+        return STATUS_NOT_FOUND;
+    *ret_credential = credential;
+    return STATUS_OK;
+}
+
 enum status credential_row_load(struct store_tx *tx, struct arena *arena, const char *client_id, int64_t now,
                                 struct credential **ret_credential)
 {
-    struct loading loading = {.arena = arena, .now = now};
-    TRY(store_run(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE client_id = $1", read_credential, &loading,
-                  store_text(client_id)));
-    return load_parts(tx, &loading, ret_credential);
+    return load_one(tx, arena, now, STORE_SQL("SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE client_id = $1"),
+                    store_text(client_id), ret_credential);
 }
 
 enum status credential_row_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
                                    struct credential **ret_credential)
 {
-    struct loading loading = {.arena = arena, .now = now};
-    TRY(store_run(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id = $1", read_credential, &loading,
-                  store_int(id)));
-    return load_parts(tx, &loading, ret_credential);
+    return load_one(tx, arena, now, STORE_SQL("SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id = $1"),
+                    store_int(id), ret_credential);
 }
 
-/* Lists */
+/* At most so many are in memory at a time, each with room for all roles. */
+enum { AT_ONCE = 250 };
 
-struct walk {
-    credential_place_fn *each;
-    void *arg;
-    bool is_by_name;
-    int count;
-};
-
-static enum status read_place(const struct store_row *row, void *arg)
+static enum status load_some(struct store_tx *tx, struct loading *loading, const int64_t *ids, size_t count)
 {
-    struct walk *walk = arg;
-    struct credential_place place = {.name = "", .id = store_row_int(row, 0)};
-    walk->count++;
-    if (walk->is_by_name)
-        place.name = store_row_text(row, 1);
-    else
-        place.value = store_row_int(row, 1);
-    return walk->each(&place, walk->arg);
+    loading->credentials = arena_array(loading->arena, struct credential *, count);
+    TRY(store_run_by(tx, LIST_SQL_IDS(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id", "$1", ""),
+                     read_credential, loading, list_of_ids(tx, loading->arena, ids, count)));
+    return load_parts(tx, loading);
 }
 
-/* In the order of `key`, of which there is an index; `value` is that of a place. Those that have the same value come
- * first, by a statement of their own: SQLite does not go by both columns of an index for (a, b) > (c, d). */
-#define WALK_ONE_WAY(key, value, more, order) \
-    do { \
-        if (after == NULL) \
-            return store_run(tx, "SELECT id, " key " FROM credential ORDER BY " key order ", id" order " LIMIT $1", \
-                             read_place, walk, store_int(limit)); \
-        TRY(store_run(tx, \
-                      "SELECT id, " key " FROM credential WHERE " key " = $1 AND id" more "$2" \
-                      " ORDER BY id" order " LIMIT $3", \
-                      read_place, walk, value, store_int(after->id), store_int(limit))); \
-        return store_run(tx, \
-                         "SELECT id, " key " FROM credential WHERE " key more "$1" \
-                         " ORDER BY " key order ", id" order " LIMIT $2", \
-                         read_place, walk, value, store_int(limit - walk->count)); \
-    } while (false)
-#define WALK(walk_name, key, value) \
-    static enum status walk_name(struct store_tx *tx, bool is_descending, const struct credential_place *after, \
-                                 int limit, struct walk *walk) \
-    { \
-        if (is_descending) \
-            WALK_ONE_WAY(key, value, " < ", " DESC"); \
-        WALK_ONE_WAY(key, value, " > ", ""); \
+static enum status pass(const struct loading *loading, const int64_t *ids, size_t count, credential_each_fn *each,
+                        void *arg)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct credential *credential = find(loading, ids[i]);
+        if (credential != NULL)
+            TRY(each(credential, arg));
     }
-WALK(walk_by_name, "lower(name)", store_text(after->name))
-WALK(walk_by_creation, "created", store_int(after->value))
-WALK(walk_by_expiry, "(CASE WHEN expires = 0 THEN 9223372036854775807 ELSE expires END)", store_int(after->value))
-WALK(walk_by_use, "last_used", store_int(after->value))
+    return STATUS_OK;
+}
 
-enum status credential_row_walk(struct store_tx *tx, enum credential_order order, bool is_descending,
-                                const struct credential_place *after, int limit, credential_place_fn *each, void *arg)
+enum status credential_row_each(struct store_tx *tx, const int64_t *ids, size_t count, int64_t now,
+                                credential_each_fn *each, void *arg)
 {
-    struct walk walk = {each, arg, order == CREDENTIAL_BY_NAME, 0};
-    switch (order) {
-    case CREDENTIAL_BY_NAME:
-        return walk_by_name(tx, is_descending, after, limit, &walk);
-    case CREDENTIAL_BY_CREATION:
-        return walk_by_creation(tx, is_descending, after, limit, &walk);
-    case CREDENTIAL_BY_EXPIRY:
-        return walk_by_expiry(tx, is_descending, after, limit, &walk);
-    case CREDENTIAL_BY_USE:
-        return walk_by_use(tx, is_descending, after, limit, &walk);
+    enum status status = STATUS_OK;
+    for (size_t at = 0; status == STATUS_OK && at < count; at += AT_ONCE) {
+        size_t some = count - at < AT_ONCE ? count - at : AT_ONCE;
+        struct arena arena = {0};
+        struct loading loading = {.arena = &arena, .now = now};
+        status = load_some(tx, &loading, &ids[at], some);
+        if (status == STATUS_OK)
+            status = pass(&loading, &ids[at], some, each, arg);
+        arena_done(&arena);
     }
-    return STATUS_INTERNAL;
-}
-
-/* A place, with the values of all orders. */
-#define PLACE_COLUMNS \
-    "id, lower(name), created, (CASE WHEN expires = 0 THEN 9223372036854775807 ELSE expires END), last_used"
-
-struct picking {
-    enum credential_order order;
-    credential_place_fn *each;
-    void *arg;
-};
-
-static enum status read_picked(const struct store_row *row, void *arg)
-{
-    const struct picking *picking = arg;
-    struct credential_place place = {.name = "", .id = store_row_int(row, 0)};
-    if (picking->order == CREDENTIAL_BY_NAME)
-        place.name = store_row_text(row, 1);
-    else
-        place.value = store_row_int(row, 1 + (int)picking->order);
-    return picking->each(&place, picking->arg);
-}
-
-enum status credential_row_place(struct store_tx *tx, enum credential_order order, const char *client_id,
-                                 credential_place_fn *each, void *arg)
-{
-    struct picking picking = {order, each, arg};
-    return store_run(tx, "SELECT " PLACE_COLUMNS " FROM credential WHERE client_id = $1", read_picked, &picking,
-                     store_text(client_id));
-}
-
-enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_order order, const char *owner,
-                                           credential_place_fn *each, void *arg)
-{
-    struct picking picking = {order, each, arg};
-    return store_run(tx, "SELECT " PLACE_COLUMNS " FROM credential WHERE owner = $1", read_picked, &picking,
-                     store_text(owner));
+    return status;
 }
 
 static struct store_value owner_value(const struct credential *credential)
@@ -434,50 +461,5 @@ enum status credential_role_is_held(struct store_tx *tx, int role, int64_t at, i
                   " ORDER BY r.credential LIMIT 1",
                   store_read_int, &held, store_int(role), store_int(except), store_int(at)));
     *ret_held = held != 0;
-    return STATUS_OK;
-}
-
-/* Its secret keys */
-
-enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret)
-{
-    return store_run(tx,
-                     "INSERT INTO secret (id, credential, digest, hint, created, ends, last_used)"
-                     " VALUES ($1, $2, $3, $4, $5, 0, 0)",
-                     NULL, NULL, store_int(secret->id), store_int(credential_id),
-                     store_blob(secret->digest, SHA256_BYTES), store_text(secret->hint), store_int(secret->created));
-}
-
-enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends, int64_t announce)
-{
-    return store_run(tx, "UPDATE secret SET ends = $1, announce = $2 WHERE id = $3", NULL, NULL, store_int(ends),
-                     store_int(announce), store_int(id));
-}
-
-enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used)
-{
-    return store_send(tx, "UPDATE secret SET last_used = $1 WHERE id = $2 AND last_used < $1", store_int(used),
-                      store_int(id));
-}
-
-enum status secret_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed)
-{
-    const char *sql = STORE_SQL_BY(tx,
-                                   "DELETE FROM secret WHERE id IN"
-                                   " (SELECT id FROM secret WHERE ends <> 0 AND ends <= $1 ORDER BY ends LIMIT $2)",
-                                   "DELETE FROM secret WHERE ctid = ANY (ARRAY"
-                                   " (SELECT ctid FROM secret WHERE ends <> 0 AND ends <= $1 ORDER BY ends LIMIT $2))");
-    TRY(store_run_by(tx, sql, NULL, NULL, store_int(until), store_int(limit)));
-    return store_changes(tx, ret_removed);
-}
-
-enum status secret_row_mend(struct store_tx *tx, int64_t latest, int64_t now, int limit, int64_t *cursor)
-{
-    int64_t last = 0;
-    TRY(store_run(tx, "SELECT max(id) FROM (SELECT id FROM secret WHERE id > $1 ORDER BY id LIMIT $2) AS page",
-                  store_read_int, &last, store_int(*cursor), store_int(limit)));
-    TRY(store_run(tx, "UPDATE secret SET last_used = $1 WHERE id > $2 AND id <= $3 AND last_used > $4", NULL, NULL,
-                  store_int(now), store_int(*cursor), store_int(last), store_int(latest)));
-    *cursor = last;
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables `credential`, `credential_role` and `secret`: who has which secret keys and roles, until when. */
+/* The tables `credential` and `credential_role`, and with them what other tables have of a credential: who has which
+ * secret keys, roles and limits, until when. */
 #ifndef RECORDS_CREDENTIAL_H
 #define RECORDS_CREDENTIAL_H
 
@@ -50,7 +51,7 @@ struct credential {
     const char *created_by;
     struct own_limits limits, limits_stored; /* as they are to be; as the store has them */
     struct limit_seen limits_seen[LIMITS];
-    struct credential_grant grants[ROLES_MAX]; /* by role number */
+    struct credential_grant grants[ROLES_MAX]; /* in no order */
     int grant_count;
     /* The live ones first, and the newest first of these. One whose time is up may be here still: a clock that was
      * ahead and is put right must find it again. */
@@ -69,35 +70,15 @@ enum status credential_row_load(struct store_tx *tx, struct arena *arena, const 
 enum status credential_row_load_id(struct store_tx *tx, struct arena *arena, int64_t id, int64_t now,
                                    struct credential **ret_credential);
 
+/* Each of these that is there, in their order; an id that is there twice, twice. It lives until `each` returns, which
+ * may run statements; another status than OK of `each` is the last, and what is returned. However many they are, it is
+ * five statements for each 250. */
+typedef enum status credential_each_fn(struct credential *credential, void *arg);
+enum status credential_row_each(struct store_tx *tx, const int64_t *ids, size_t count, int64_t now,
+                                credential_each_fn *each, void *arg);
+
 /* What its owner has and had, and so what it carries; anew when its owner has changed. */
 enum status credential_row_load_owner(struct store_tx *tx, struct credential *credential);
-
-/* The orders of a list. Where the values are equal, by id. */
-enum credential_order {
-    CREDENTIAL_BY_NAME, /* in small letters of ASCII */
-    CREDENTIAL_BY_CREATION,
-    CREDENTIAL_BY_EXPIRY, /* what never expires comes last, as INT64_MAX */
-    CREDENTIAL_BY_USE,
-};
-
-/* A place in a list. */
-struct credential_place {
-    const char *name; /* of CREDENTIAL_BY_NAME; */
-    int64_t value;    /* of the others */
-    int64_t id;
-};
-
-/* The next `limit` ones, deleted ones too, after this place (NULL: from the beginning). A place lives until `each`
- * returns. */
-typedef enum status credential_place_fn(const struct credential_place *place, void *arg);
-enum status credential_row_walk(struct store_tx *tx, enum credential_order order, bool is_descending,
-                                const struct credential_place *after, int limit, credential_place_fn *each, void *arg);
-
-/* The places of the one with this client ID, and of all of an owner, in no order. */
-enum status credential_row_place(struct store_tx *tx, enum credential_order order, const char *client_id,
-                                 credential_place_fn *each, void *arg);
-enum status credential_row_places_of_owner(struct store_tx *tx, enum credential_order order, const char *owner,
-                                           credential_place_fn *each, void *arg);
 
 /* A new one, with its limits. ALREADY_EXISTS: the name is taken. */
 enum status credential_row_insert(struct store_tx *tx, const struct credential *credential);
@@ -141,17 +122,5 @@ enum status credential_row_warn(struct store_tx *tx, int64_t id, int64_t warned)
  * 0: there are no more. */
 enum status credential_row_unused(struct store_tx *tx, int64_t since, int limit, int64_t *cursor, int64_t *ids,
                                   int *ret_count);
-
-/* A new secret key. `ends` and `used` move a known one. */
-enum status secret_row_insert(struct store_tx *tx, int64_t credential_id, const struct credential_secret *secret);
-enum status secret_row_end(struct store_tx *tx, int64_t id, int64_t ends, int64_t announce);
-enum status secret_row_store_use(struct store_tx *tx, int64_t id, int64_t used);
-
-/* Removes those that ended at `until` or before, at most `limit`. */
-enum status secret_row_expire(struct store_tx *tx, int64_t until, int limit, int64_t *ret_removed);
-
-/* As credential_row_mend does, of the `limit` next ones after *cursor, which is moved to the last of them; 0: that were
- * all. */
-enum status secret_row_mend(struct store_tx *tx, int64_t latest, int64_t now, int limit, int64_t *cursor);
 
 #endif

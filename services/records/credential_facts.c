@@ -95,18 +95,12 @@ static enum status read_owner_role(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-/* As credential.c has them: those that live first, and of these the newest. */
-static bool comes_before(const struct secret_facts *secret, const struct secret_facts *other, int64_t now)
-{
-    bool has_ended = secret_has_ended(secret->ends, now);
-    return has_ended != secret_has_ended(other->ends, now) ? !has_ended : secret->id > other->id;
-}
-
 /* In its place, if it is among the first SECRETS_MAX. Here, not in SQL: a sort for each credential costs more. */
 static void put_secret(struct credential_facts *facts, const struct secret_facts *secret, int64_t now)
 {
     int at = facts->secret_count;
-    while (at > 0 && comes_before(secret, &facts->secrets[at - 1], now))
+    while (at > 0 &&
+           secret_comes_before(secret->id, secret->ends, facts->secrets[at - 1].id, facts->secrets[at - 1].ends, now))
         at--;
     if (at == SECRETS_MAX)
         return;
@@ -134,11 +128,11 @@ static enum status read_secret(const struct store_row *row, void *arg)
 }
 
 /* A limit_each_fn. */
-static void add_limit(int64_t credential_id, enum limit limit, const struct own_limit *own, void *arg)
+static void add_limit(const struct limit_row *row, void *arg)
 {
-    struct credential_facts *facts = find_next(arg, credential_id);
+    struct credential_facts *facts = find_next(arg, row->credential_id);
     if (facts != NULL)
-        facts->limits.of[limit] = *own;
+        facts->limits.of[row->limit] = row->own;
 }
 
 static enum status load(struct store_tx *tx, struct loading *loading)

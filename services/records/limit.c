@@ -1,48 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/limit.h"
 
+#include "records/list.h"
+
 #include <stdio.h>
 #include <string.h>
 
-/* kind, value, observed, floor, floor_set, from `column` on. False: a later program's. */
-static bool read_limit(const struct store_row *row, int column, enum limit *ret_limit, struct own_limit *ret_own)
-{
-    int64_t kind = store_row_int(row, column);
-    *ret_limit = (enum limit)kind;
-    *ret_own = (struct own_limit){.value = store_row_int(row, column + 1),
-                                  .is_observed = store_row_int(row, column + 2) != 0,
-                                  .floor = store_row_int(row, column + 3),
-                                  .floor_set = store_row_int(row, column + 4)};
-    return kind >= 0 && kind < LIMITS;
-}
+#define LIMIT_COLUMNS "credential, kind, value, observed, floor, floor_set, seen, first_seen, last_seen"
 
-struct loading {
-    struct own_limits *limits;
-    struct limit_seen *seen;
+struct listing {
+    limit_each_fn *each;
+    void *arg;
 };
 
-static enum status read_one(const struct store_row *row, void *arg)
+static enum status read_limit(const struct store_row *row, void *arg)
 {
-    const struct loading *loading = arg;
-    enum limit limit;
-    struct own_limit own;
-    if (!read_limit(row, 0, &limit, &own))
+    const struct listing *listing = arg;
+    int64_t kind = store_row_int(row, 1);
+    if (kind < 0 || kind >= LIMITS) /* a later program's */
         return STATUS_OK;
-    loading->limits->of[limit] = own;
-    loading->seen[limit] = (struct limit_seen){store_row_int(row, 5), store_row_int(row, 6), store_row_int(row, 7)};
+    const struct limit_row limit = {
+        .credential_id = store_row_int(row, 0),
+        .limit = (enum limit)kind,
+        .own = {.value = store_row_int(row, 2),
+                .is_observed = store_row_int(row, 3) != 0,
+                .floor = store_row_int(row, 4),
+                .floor_set = store_row_int(row, 5)},
+        .seen = {store_row_int(row, 6), store_row_int(row, 7), store_row_int(row, 8)},
+    };
+    listing->each(&limit, listing->arg);
     return STATUS_OK;
 }
 
-enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits,
-                           struct limit_seen ret_seen[static LIMITS])
+enum status limit_row_load(struct store_tx *tx, struct store_value ids, limit_each_fn *each, void *arg)
 {
-    struct loading loading = {ret_limits, ret_seen};
-    *ret_limits = (struct own_limits){0};
-    memset(ret_seen, 0, LIMITS * sizeof *ret_seen);
-    return store_run(tx,
-                     "SELECT kind, value, observed, floor, floor_set, seen, first_seen, last_seen FROM credential_limit"
-                     " WHERE credential = $1",
-                     read_one, &loading, store_int(credential_id));
+    struct listing listing = {each, arg};
+    return store_run_by(tx,
+                        LIST_SQL_IDS(tx, "SELECT " LIMIT_COLUMNS " FROM credential_limit WHERE credential", "$1", ""),
+                        read_limit, &listing, ids);
+}
+
+enum status limit_row_list(struct store_tx *tx, limit_each_fn *each, void *arg)
+{
+    struct listing listing = {each, arg};
+    return store_run(tx, "SELECT " LIMIT_COLUMNS " FROM credential_limit ORDER BY credential", read_limit, &listing);
 }
 
 enum status limit_row_add_seen(struct store_tx *tx, int64_t credential_id, enum limit limit,
@@ -113,30 +114,6 @@ enum status limit_row_save(struct store_tx *tx, int64_t credential_id, const str
 enum status limit_row_remove(struct store_tx *tx, int64_t credential_id)
 {
     return store_run(tx, "DELETE FROM credential_limit WHERE credential = $1", NULL, NULL, store_int(credential_id));
-}
-
-struct listing {
-    limit_each_fn *each;
-    void *arg;
-};
-
-static enum status read_listed(const struct store_row *row, void *arg)
-{
-    const struct listing *listing = arg;
-    enum limit limit;
-    struct own_limit own;
-    if (read_limit(row, 1, &limit, &own))
-        listing->each(store_row_int(row, 0), limit, &own, listing->arg);
-    return STATUS_OK;
-}
-
-enum status limit_row_list(struct store_tx *tx, limit_each_fn *each, void *arg)
-{
-    struct listing listing = {each, arg};
-    return store_run(tx,
-                     "SELECT credential, kind, value, observed, floor, floor_set FROM credential_limit"
-                     " ORDER BY credential",
-                     read_listed, &listing);
 }
 
 struct floored {

@@ -11,9 +11,19 @@ struct limit_seen {
     int64_t count, first, last; /* times; 0: never */
 };
 
-/* Those of one credential; none where it has none. */
-enum status limit_row_load(struct store_tx *tx, int64_t credential_id, struct own_limits *ret_limits,
-                           struct limit_seen ret_seen[static LIMITS]);
+struct limit_row {
+    int64_t credential_id;
+    enum limit limit;
+    struct own_limit own;
+    struct limit_seen seen;
+};
+typedef void limit_each_fn(const struct limit_row *row, void *arg);
+
+/* Those of these credentials, in no order; `ids` is from list_of_ids. */
+enum status limit_row_load(struct store_tx *tx, struct store_value ids, limit_each_fn *each, void *arg);
+
+/* Those of all credentials, by credential. */
+enum status limit_row_list(struct store_tx *tx, limit_each_fn *each, void *arg);
 
 /* What has changed of them; what was seen of those that have is forgotten. */
 enum status limit_row_save(struct store_tx *tx, int64_t credential_id, const struct own_limits *before,
@@ -33,10 +43,6 @@ enum status limit_row_tell(struct store_tx *tx, int64_t credential_id, enum limi
 
 /* Of a credential that is purged. */
 enum status limit_row_remove(struct store_tx *tx, int64_t credential_id);
-
-/* Those of all credentials, by credential. */
-typedef void limit_each_fn(int64_t credential_id, enum limit limit, const struct own_limit *own, void *arg);
-enum status limit_row_list(struct store_tx *tx, limit_each_fn *each, void *arg);
 
 /* Credentials that have a floor that was set later than `latest`; at most `limit`. */
 enum status limit_row_floored(struct store_tx *tx, int64_t latest, int limit, int64_t *ids, int *ret_count);

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/usage.h"
 
-#include "base/must.h"
+#include "records/list.h"
 #include "records/pattern.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, const char *api)
 {
@@ -77,37 +73,24 @@ static enum status read_total(const struct store_row *row, void *arg)
     " WHEN $10 = 2 THEN -sum(denied) WHEN $10 = 3 THEN -max(last_used) ELSE 0 END," \
     " g_start, g_credential, g_api LIMIT $11 OFFSET $12"
 
-/* The ids as the database reads a list from a text. malloc'd. */
-static char *list_text(struct store_tx *tx, const struct usage_query *query)
-{
-    bool is_sqlite = store_dialect(tx) == STORE_SQLITE;
-    char *text = NULL;
-    size_t size;
-    FILE *stream = must(open_memstream(&text, &size));
-    for (size_t i = 0; i < query->credential_count; i++)
-        fprintf(stream, "%c%" PRId64, i > 0 ? ',' : is_sqlite ? '[' : '{', query->credentials[i]);
-    fputc(is_sqlite ? ']' : '}', stream);
-    fclose(stream);
-    return must(text);
-}
-
 enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg)
 {
     struct querying querying = {each, arg};
     char pattern[2 * PATTERN_TEXT_MAX + 3];
-    const char *sql = query->credential_count == 0 ? STORE_SQL(TOTALS("$9 = 0"))
-                      : query->credential_count == 1
-                          ? STORE_SQL(TOTALS("credential = $9"))
-                          : STORE_SQL_BY(tx, TOTALS("credential IN (SELECT value FROM json_each($9))"),
-                                         TOTALS("credential = ANY (CAST($9 AS BIGINT[]))"));
-    char *list = query->credential_count > 1 ? list_text(tx, query) : NULL;
+    const char *sql = query->credential_count == 0   ? STORE_SQL(TOTALS("$9 = 0"))
+                      : query->credential_count == 1 ? STORE_SQL(TOTALS("credential = $9"))
+                                                     : STORE_SQL_BY(tx, TOTALS("credential" LIST_SQLITE("$9")),
+                                                                    TOTALS("credential" LIST_POSTGRES_IDS("$9")));
+    struct arena arena = {0};
+    struct store_value ids = query->credential_count > 1
+                                 ? list_of_ids(tx, &arena, query->credentials, query->credential_count)
+                                 : store_int(query->credential_count == 1 ? query->credentials[0] : 0);
     pattern_make(query->contains, pattern);
     enum status status = store_run_by(
         tx, sql, read_total, &querying, store_int(query->by_credential), store_int(query->by_api),
         store_int(query->period == 0 ? INT64_MAX : query->period), store_text(query->api), store_int(query->start),
-        store_int(query->end), store_text(pattern), store_int(query->has_internal || query->api[0] != '\0'),
-        list != NULL ? store_text(list) : store_int(query->credential_count == 1 ? query->credentials[0] : 0),
+        store_int(query->end), store_text(pattern), store_int(query->has_internal || query->api[0] != '\0'), ids,
         store_int(query->order), store_int(query->limit), store_int(query->offset));
-    free(list);
+    arena_done(&arena);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef RECORDS_USER_H
 #define RECORDS_USER_H
 
+#include "base/arena.h"
 #include "rules/role.h"
 #include "store/store.h"
 
@@ -31,10 +32,15 @@ enum status user_row_load_any(struct store_tx *tx, const char *id, struct user *
 enum status user_row_save(struct store_tx *tx, const struct user *user, int64_t now);
 enum status user_row_save_role(struct store_tx *tx, const char *id, int role, bool has, int64_t now);
 
-/* By id, those after `after`, whose id contains `text` ("": all) and who have role number `role` (-1: any). */
-typedef enum status user_each_fn(const struct user *user, void *arg);
-enum status user_row_list(struct store_tx *tx, const char *after, const char *text, int role, int limit,
-                          user_each_fn *each, void *arg);
-enum status user_row_count(struct store_tx *tx, const char *text, int role, int64_t *ret_count);
+/* Those after the id `after`, whose id contains `text` ("": all) and who have role number `role` (-1: any). */
+struct user_query {
+    const char *after, *text;
+    int role;
+};
+/* The first `limit` of them, by id, in the arena: in three statements, however many these are. */
+enum status user_row_list(struct store_tx *tx, struct arena *arena, const struct user_query *query, int limit,
+                          struct user **ret_users, size_t *ret_count);
+/* How many there are, whatever they come after. */
+enum status user_row_count(struct store_tx *tx, const struct user_query *query, int64_t *ret_count);
 
 #endif

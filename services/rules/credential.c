@@ -55,6 +55,12 @@ bool secret_has_ended(int64_t ends, int64_t now)
     return ends != 0 && ends <= now;
 }
 
+bool secret_comes_before(int64_t id, int64_t ends, int64_t other_id, int64_t other_ends, int64_t now)
+{
+    bool has_ended = secret_has_ended(ends, now);
+    return has_ended != secret_has_ended(other_ends, now) ? !has_ended : id > other_id;
+}
+
 static const int announced_days[] = {30, 7, 1};
 enum { ANNOUNCEMENTS = sizeof announced_days / sizeof announced_days[0] };
 #define DAY (INT64_C(86400) * 1000000)

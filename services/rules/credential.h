@@ -67,6 +67,9 @@ enum credential_state credential_state(int64_t deleted, int64_t suspended, int64
 enum { SECRET_ENDS_NOW = 1 };
 bool secret_has_ended(int64_t ends, int64_t now);
 
+/* The order of a credential's secret keys: those that work first, and of these, and of the others, the newest. */
+bool secret_comes_before(int64_t id, int64_t ends, int64_t other_id, int64_t other_ends, int64_t now);
+
 /* Until when somebody can get in with it, who has its secret keys (`ends` of each): INT64_MAX: for good; 0: not now. */
 int64_t credential_usable_until(enum credential_state state, int64_t expires, const int64_t *ends, int count,
                                 int64_t now);

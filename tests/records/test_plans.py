@@ -34,7 +34,7 @@ ALLOWED = [
     ("SELECT credential, role FROM credential_role WHERE revoked = 0 ORDER BY credential", "the same, their roles"),
     ("SELECT credential, id, digest, ends FROM secret WHERE ends <> 1", "the same, their secret keys"),
     ("SELECT c.id, u.role FROM credential c JOIN user_role", "the same, their owners' roles"),
-    ("SELECT credential, kind, value, observed, floor, floor_set FROM credential_limit ORDER BY credential", "the same, their limits"),
+    ("FROM credential_limit ORDER BY credential", "the same, their limits"),
     # copies
     (r"^SELECT count\(\*\) FROM \w+$", "a copy counts its rows"),
     (r"^SELECT [a-z_, ]+ FROM \w+ ORDER BY [a-z_, ]+ LIMIT 1000$", "a copy's first page, in the order of the key"),
@@ -47,14 +47,13 @@ ALLOWED = [
     ("AND $9 = 0) AS rows", "groups the rows of the hours that are asked for"),
     ("SELECT count(*), count(DISTINCT t.credential) FROM token", "counts what stricter limits end, among all tokens"),
     ("FROM (SELECT credential AS id FROM credential_limit", "the same, of the credentials that have limits of their own"),
+    (" GROUP BY owner", "counts the credentials of the users of a page"),
     ("SELECT DISTINCT t.credential FROM token", "whose tokens those are, for a preview"),
     ("WHERE c.owner = $1 AND r.revoked = 0 ORDER BY c.id", "the roles of one owner's credentials"),
     # the first or the last of an order
     (r"^SELECT id, .* FROM credential ORDER BY .*, id( DESC)? LIMIT \$1$", "a list's first page, along an index"),
     ("SELECT revision, change_id FROM change_log ORDER BY revision DESC LIMIT 1", "the last one"),
     ("DELETE FROM change_log WHERE revision < (SELECT", "the oldest ones, up to a limit"),
-    ("FROM secret WHERE credential = $1 AND ends <> 1", "the secret keys of one credential: the live ones, and those"
-     " that ended lately"),
 ]
 
 ROWS = {

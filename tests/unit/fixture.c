@@ -8,6 +8,9 @@
 static const char *url_of(const char *file)
 {
     static char url[160];
+    const char *given = getenv("GATEHOUSE_TEST_STORE");
+    if (given != NULL && given[0] != '\0')
+        return given;
     snprintf(url, sizeof url, "sqlite:%s", test_path(file));
     return url;
 }
@@ -23,7 +26,8 @@ void fixture_open(struct fixture *fixture, const char *file, const struct driver
     char why[STORE_WHY_MAX] = "";
     struct store_options options = {.url = url_of(file), .schema = &records_schema, .create = true};
     *fixture = (struct fixture){.clock = clock_new_manual(START)};
-    enum status status = store_open_driver(driver == NULL ? &sqlite_driver : driver, &options, &fixture->store, why);
+    enum status status = driver == NULL ? store_open(&options, &fixture->store, why)
+                                        : store_open_driver(driver, &options, &fixture->store, why);
     if (status != STATUS_OK)
         fail_msg("%s", why);
     open_domain(fixture);

@@ -24,7 +24,8 @@ struct fixture {
     struct arena arena;
 };
 
-/* driver NULL: sqlite_driver. Every file name is used once. */
+/* Every file name is used once. driver NULL: that of the URL; GATEHOUSE_TEST_STORE names a database in the file's
+ * stead, which is opened once. */
 void fixture_open(struct fixture *fixture, const char *file, const struct driver *driver);
 void fixture_close(struct fixture *fixture);
 

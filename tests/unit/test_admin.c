@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What CredentialAdmin asks of the store: on which connection, and how much. The driver between counts. */
-#include "fixture.h"
-
-#include "api/api.h"
-#include "call/call.h"
-
-#include <gatehouse/v1/credential_admin.pb-c.h>
+#include "asking.h"
 
 static struct {
     atomic_int usage_by_writer, usage_by_others, tokens_by_writer, commits, rows;
@@ -132,66 +127,12 @@ static struct driver watched_driver(void)
     return driver;
 }
 
-/* Calls */
-
 static struct fixture fixture;
 static struct api *api;
 
-struct asking {
-    struct call call; /* first */
-    struct api *api;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_done;
-    const ProtobufCMessageDescriptor *type;
-    ProtobufCMessage *answer;
-};
-
-static void answered(const ProtobufCMessage *message, void *closure_data)
-{
-    struct asking *asking = closure_data;
-    pthread_mutex_lock(&asking->lock);
-    if (message != NULL) {
-        size_t size = protobuf_c_message_get_packed_size(message);
-        uint8_t *bytes = malloc(size + 1);
-        protobuf_c_message_pack(message, bytes);
-        asking->answer = protobuf_c_message_unpack(message->descriptor, NULL, size, bytes);
-        free(bytes);
-    }
-    asking->is_done = true;
-    pthread_cond_signal(&asking->changed);
-    pthread_mutex_unlock(&asking->lock);
-}
-
-static const char *const identities[] = {"root", NULL};
-
-/* NULL: it failed, like this. The caller frees. */
 static void *ask(const char *method, const void *request, const char *authorization)
 {
-    ProtobufCService *service = api_credential_admin(api);
-    struct asking asking = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    asking.call = (struct call){.method = method,
-                                .peer = "",
-                                .identities = authorization == NULL ? identities : &identities[1],
-                                .authorization = authorization,
-                                .deadline = INT64_MAX};
-    const ProtobufCMethodDescriptor *found =
-        protobuf_c_service_descriptor_get_method_by_name(service->descriptor, method);
-    assert_non_null(found);
-    service->invoke(service, (unsigned)(found - service->descriptor->methods), request, answered, &asking);
-    pthread_mutex_lock(&asking.lock);
-    while (!asking.is_done)
-        pthread_cond_wait(&asking.changed, &asking.lock);
-    pthread_mutex_unlock(&asking.lock);
-    if (asking.answer == NULL)
-        print_message("%s: %s\n", method, asking.call.error.message);
-    return asking.answer;
-}
-
-static void release(void *answer)
-{
-    assert_non_null(answer);
-    protobuf_c_message_free_unpacked(answer, NULL);
+    return ask_admin(api, method, request, authorization);
 }
 
 static void open_it(const char *file)
@@ -199,8 +140,7 @@ static void open_it(const char *file)
     static struct driver driver;
     driver = watched_driver();
     fixture_open(&fixture, file, &driver);
-    const struct api_options options = {.domain = fixture.domain, .admin_identities = identities};
-    api = api_new(&options);
+    api = api_of(&fixture);
     memset(&counted, 0, sizeof counted);
 }
 

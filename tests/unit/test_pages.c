@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A page of a list costs the same number of statements however much is on it: each is a round trip to PostgreSQL. Holds
+ * for any backend: GATEHOUSE_TEST_STORE names another one. */
+#include "asking.h"
+
+enum { CREDENTIALS = 60, OWNERS = 56, FEW = 5, MANY = 50 };
+
+static struct fixture fixture;
+static struct api *api;
+static atomic_int statements;
+
+/* What the linker puts in the place of store_run_n. */
+enum status __real_store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
+                               store_row_fn *each, void *arg);
+enum status __wrap_store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
+                               store_row_fn *each, void *arg);
+enum status __wrap_store_run_n(struct store_tx *tx, const char *sql, const struct store_value *values, size_t count,
+                               store_row_fn *each, void *arg)
+{
+    atomic_fetch_add(&statements, 1);
+    return __real_store_run_n(tx, sql, values, count, each, arg);
+}
+
+/* An id that means something to JSON and to PostgreSQL's arrays, if nobody takes care. */
+static char *owner_name(int number)
+{
+    static const char *const ends[] = {"", "\"", "\\", "{,}", "[null]", "'", " NULL", "\xc3\xa9"};
+    return arena_format(&fixture.arena, "owner %02d%s", number, ends[number % 8]);
+}
+
+static void set_roles(int owner)
+{
+    Gatehouse__V1__SetUserRolesRequest request = GATEHOUSE__V1__SET_USER_ROLES_REQUEST__INIT;
+    char *roles[] = {(char[]){"work_creator"}, (char[]){"work_assigner"}};
+    request.user = owner_name(owner);
+    request.roles = roles;
+    request.n_roles = 1 + (size_t)(owner % 2);
+    release(ask_admin(api, "SetUserRoles", &request, NULL));
+}
+
+static void own(const struct credential *owned, int owner)
+{
+    Gatehouse__V1__UpdateCredentialRequest request = GATEHOUSE__V1__UPDATE_CREDENTIAL_REQUEST__INIT;
+    Gatehouse__V1__Credential credential = GATEHOUSE__V1__CREDENTIAL__INIT;
+    Gatehouse__V1__CredentialLimits limits = GATEHOUSE__V1__CREDENTIAL_LIMITS__INIT;
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    char *paths[] = {(char[]){"owner"}, (char[]){"limits"}};
+    mask.paths = paths;
+    mask.n_paths = 2;
+    limits.max_tokens = 10 + owner;
+    credential.client_id = (char *)(uintptr_t)owned->client_id;
+    credential.owner = owner_name(owner);
+    credential.limits = &limits;
+    request.credential = &credential;
+    request.update_mask = &mask;
+    release(ask_admin(api, "UpdateCredential", &request, NULL));
+}
+
+/* The first OWNERS have an owner and a limit each. */
+static int fill(void **state)
+{
+    (void)state;
+    fixture_open(&fixture, "pages.db", NULL);
+    api = api_of(&fixture);
+    for (int i = 0; i < CREDENTIALS; i++) {
+        struct credential *credential = make_credential(&fixture, arena_format(&fixture.arena, "name %02d", i),
+                                                        i % 3 == 0 ? "work_assigner" : "work_creator");
+        if (i < OWNERS) {
+            set_roles(i);
+            own(credential, i);
+        }
+    }
+    return 0;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    api_free(api);
+    fixture_close(&fixture);
+    return 0;
+}
+
+static Gatehouse__V1__ListCredentialsResponse *list_credentials_of(int size)
+{
+    Gatehouse__V1__ListCredentialsRequest request = GATEHOUSE__V1__LIST_CREDENTIALS_REQUEST__INIT;
+    request.page_size = size;
+    atomic_store(&statements, 0);
+    return ask_admin(api, "ListCredentials", &request, NULL);
+}
+
+static int credentials_cost(int size)
+{
+    Gatehouse__V1__ListCredentialsResponse *response = list_credentials_of(size);
+    int cost = atomic_load(&statements);
+    assert_int_equal(response->n_credentials, size);
+    release(response);
+    return cost;
+}
+
+static void a_page_of_credentials_is_a_few_statements(void **state)
+{
+    (void)state;
+    credentials_cost(FEW); /* what other work has left behind is heard of once */
+    int few = credentials_cost(FEW);
+    assert_in_range(few, 1, 12);
+    assert_int_equal(credentials_cost(MANY), few);
+}
+
+static int users_cost(int size)
+{
+    Gatehouse__V1__ListUsersRequest request = GATEHOUSE__V1__LIST_USERS_REQUEST__INIT;
+    request.page_size = size;
+    atomic_store(&statements, 0);
+    Gatehouse__V1__ListUsersResponse *response = ask_admin(api, "ListUsers", &request, NULL);
+    int cost = atomic_load(&statements);
+    assert_int_equal(response->n_users, size);
+    release(response);
+    return cost;
+}
+
+static void a_page_of_users_is_a_few_statements(void **state)
+{
+    (void)state;
+    users_cost(FEW);
+    int few = users_cost(FEW);
+    assert_in_range(few, 1, 12);
+    assert_int_equal(users_cost(MANY), few);
+}
+
+/* What is loaded together belongs to whom it is said to belong to. */
+static void each_on_a_page_has_what_is_its_own(void **state)
+{
+    (void)state;
+    Gatehouse__V1__ListCredentialsResponse *page = list_credentials_of(CREDENTIALS);
+    assert_int_equal(page->n_credentials, CREDENTIALS);
+    for (int i = 0; i < CREDENTIALS; i++) {
+        const Gatehouse__V1__Credential *listed = page->credentials[i];
+        const char *role = i % 3 == 0 ? "work_assigner" : "work_creator";
+        bool is_owned = i < OWNERS, is_effective = !is_owned || i % 3 != 0 || i % 2 == 1;
+        assert_string_equal(listed->name, arena_format(&fixture.arena, "name %02d", i));
+        assert_string_equal(listed->owner, is_owned ? owner_name(i) : "");
+        assert_int_equal(listed->n_roles, 1);
+        assert_string_equal(listed->roles[0]->role, role);
+        assert_int_equal(listed->n_effective_roles, is_effective);
+        assert_int_equal(listed->n_secrets, 1);
+        assert_int_equal(listed->limits == NULL ? 0 : listed->limits->max_tokens, is_owned ? 10 + i : 0);
+        Gatehouse__V1__GetCredentialRequest request = GATEHOUSE__V1__GET_CREDENTIAL_REQUEST__INIT;
+        request.client_id = listed->client_id;
+        Gatehouse__V1__GetCredentialResponse *alone = ask_admin(api, "GetCredential", &request, NULL);
+        assert_int_equal(alone->credential->secrets[0]->secret_id, listed->secrets[0]->secret_id);
+        assert_string_equal(alone->credential->etag, listed->etag);
+        release(alone);
+    }
+    release(page);
+}
+
+static void each_user_has_what_is_its_own(void **state)
+{
+    (void)state;
+    Gatehouse__V1__ListUsersRequest request = GATEHOUSE__V1__LIST_USERS_REQUEST__INIT;
+    request.page_size = 1000;
+    Gatehouse__V1__ListUsersResponse *page = ask_admin(api, "ListUsers", &request, NULL);
+    assert_int_equal(page->n_users, OWNERS);
+    for (int i = 0; i < OWNERS; i++) {
+        assert_string_equal(page->users[i]->user, owner_name(i));
+        assert_int_equal(page->users[i]->n_roles, 1 + i % 2);
+        assert_int_equal(page->users[i]->credential_count, 1);
+    }
+    release(page);
+    request.filter = (char[]){"user:\"no such\""};
+    page = ask_admin(api, "ListUsers", &request, NULL);
+    assert_int_equal(page->n_users, 0);
+    release(page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_page_of_credentials_is_a_few_statements),
+        cmocka_unit_test(a_page_of_users_is_a_few_statements),
+        cmocka_unit_test(each_on_a_page_has_what_is_its_own),
+        cmocka_unit_test(each_user_has_what_is_its_own),
+    };
+    return cmocka_run_group_tests_name("pages", tests, fill, leave);
+}
