@@ -39,9 +39,10 @@ static void judge(struct issuing *issuing, int64_t live)
 static enum status count_exactly(struct store_tx *tx, struct issuing *issuing)
 {
     const struct token_row *row = &issuing->row;
-    int64_t live = 0;
-    TRY(token_row_count_up_to(tx, row->credential_id, row->epoch, &issuing->limits,
-                              most_of(issuing->max_tokens, issuing->observed_tokens), &live));
+    int64_t live = 0, most = most_of(issuing->max_tokens, issuing->observed_tokens);
+    TRY(token_row_count_up_to(tx, row->credential_id, row->epoch, &issuing->limits, most + 1, &live));
+    if (live > most) /* by how many is not known, and so not what is left when some end */
+        live = TOKEN_COUNT_MANY;
     judge(issuing, live);
     const struct token_count_row count = {.credential_id = row->credential_id,
                                           .epoch = row->epoch,

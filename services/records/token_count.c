@@ -41,8 +41,9 @@ enum status token_count_row_save_turn(struct store_tx *tx, int64_t credential_id
 enum status token_count_row_add(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t change)
 {
     return store_send(tx,
-                      "UPDATE token_count SET live = live + $1 WHERE credential = $2 AND epoch = $3 AND live + $1 >= 0",
-                      store_int(change), store_int(credential_id), store_int(epoch));
+                      "UPDATE token_count SET live = live + $1, counted = CASE WHEN live >= $2 THEN 0 ELSE counted END"
+                      " WHERE credential = $3 AND epoch = $4 AND live + $1 >= 0",
+                      store_int(change), store_int(TOKEN_COUNT_MANY), store_int(credential_id), store_int(epoch));
 }
 
 enum status token_count_row_remove(struct store_tx *tx, int64_t credential_id)

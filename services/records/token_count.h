@@ -7,6 +7,9 @@
 
 #include "store/store.h"
 
+/* More than any limit, and not counted further: when one of them ends, they are counted again. */
+#define TOKEN_COUNT_MANY INT64_C(1000000000)
+
 struct token_count_row {
     int64_t credential_id;
     int64_t epoch;   /* of the tokens that were counted */

@@ -200,6 +200,16 @@ class Tokens(Case):
         self.refused(free, self.FULL)
         self.issue(self.make("looser", max_tokens=2), 2)
 
+    def test_a_limit_below_what_is_live_lets_none_in_until_there_is_room(self):
+        pair = self.make("lowered")
+        tokens = self.issue(pair, 5)
+        self.limit(pair[0], max_tokens=2)
+        for token in tokens[:4]:
+            self.refused(pair, self.FULL)
+            self.revoke(token)
+        self.issue(pair)
+        self.refused(pair, self.FULL)
+
     def test_tokens_an_hour_whatever_becomes_of_them(self):
         pair = self.make("hourly", max_tokens_per_hour=3)
         for token in self.issue(pair, 3):
