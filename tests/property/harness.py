@@ -11,7 +11,7 @@ import grpc
 from daemon import Daemon
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 from google.rpc import error_details_pb2, status_pb2
-from model import HOUR, MINUTE, SECOND, Credential, Model, Secret, Span, Token
+from model import HOUR, LIMITS, MINUTE, SECOND, Credential, Limits, Model, Secret, Span, Token
 
 OK = ("OK", "")
 NO_CREDENTIAL = ("NOT_FOUND", "NO_SUCH_CREDENTIAL")
@@ -47,6 +47,13 @@ def outcome_of(error):
 
 def micros(timestamp):
     return timestamp.seconds * SECOND + timestamp.nanos // 1000
+
+
+def limits_of(message):
+    """What the contract's CredentialLimits says."""
+    names = dict(enumerate(LIMITS, 1))
+    return Limits(micros(message.idle_timeout), micros(message.max_token_life), message.max_tokens, message.max_tokens_per_hour,
+                  frozenset(names[number] for number in message.observe_only))
 
 
 def is_within(value, bounds):
@@ -162,11 +169,11 @@ class Harness:
                {g.role: pb.GrantedRoleState.Name(g.state)[len("GRANTED_ROLE_STATE_"):] for g in message.roles},
                micros(message.expire_time) if message.HasField("expire_time") else None,
                message.HasField("delete_time"), message.HasField("suspend_time"), message.contact, dict(message.labels),
-               (tuple(message.addresses.networks), message.addresses.observe_only))
+               (tuple(message.addresses.networks), message.addresses.observe_only), limits_of(message.limits))
         want = (credential.client_id, credential.name, credential.owner, sorted(model.effective(credential)),
                 {role: model.grant_state(credential, role) for role in credential.grants},
                 credential.expires, credential.deleted is not None, credential.suspended,
-                credential.contact, credential.labels, credential.addresses)
+                credential.contact, credential.labels, credential.addresses, credential.limits)
         self.expect(got == want, "a credential is not what the model says", got, want)
         self.expect(list(message.effective_roles) == sorted(message.effective_roles), "effective roles not sorted")
         self.same_status(message, credential, now)
@@ -186,6 +193,15 @@ class Harness:
         else:
             want = {True: {"EXPIRED"}, False: {"ACTIVE"}, None: {"EXPIRED", "ACTIVE"}}[is_expired]
             self.expect(status in want, "status of a credential", status, want)
+
+    def same_observed(self, message, credential):
+        """What is answered of it is not older than the question."""
+        got = {LIMITS[each.limit - 1]: each.count for each in message.limits.observed}
+        self.expect(set(got) <= set(credential.limits.observed), "what is not observed is counted", got)
+        for name in credential.limits.observed:
+            seen = credential.seen.get(name, [0, 0])
+            self.counts[f"observed {name}"] += got.get(name, 0)
+            self.expect(is_within(got.get(name, 0), seen), f"what {name} would have ended or refused", got, seen)
 
     def same_secrets(self, message, credential, now):
         ids = [secret.secret_id for secret in message.secrets]
@@ -232,7 +248,7 @@ class Harness:
         got = (response.client_id, response.credential_name, response.owner, list(response.roles), response.accessor,
                response.idle_timeout.seconds)
         want = (credential.client_id, credential.name, credential.owner, sorted(token.roles), token.accessor,
-                self.model.settings.idle // SECOND)
+                credential.limits.held(self.model.settings).idle // SECOND)
         self.expect(got == want, "an active token is not what the model says", got, want)
         self.expect(token.roles <= self.model.effective(credential), "a token carries a role that was revoked",
                     token.roles, self.model.effective(credential))
@@ -289,9 +305,8 @@ class Harness:
             if credential is None or credential.is_due or credential is self.administrator:
                 continue
             allowed, denied = rows.get((client_id, api), [0, 0])
-            most = want[0] + want[2]
-            is_so = want[0] <= allowed <= most and denied == want[1] if is_exact else \
-                allowed <= most and denied <= want[1]
+            most, most_denied = want[0] + want[2], want[1] + want[3]
+            is_so = want[0] * is_exact <= allowed <= most and want[1] * is_exact <= denied <= most_denied
             self.expect(is_so, f"uses of {api} by {credential.name}", [allowed, denied], want)
         known = {key for key in rows if key[0] in self.model.credentials and key[0] != self.administrator.client_id}
         self.expect(known <= set(self.model.usage), "uses that nobody made", known - set(self.model.usage))

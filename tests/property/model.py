@@ -12,6 +12,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+HOST = "127.0.0.1"  # from where everything is called
 
 BUILT_IN = ("service_agent", "self_service_user", "work_creator", "work_assigner", "team_leader", "user_manager",
             "master_builder", "release_manager", "resource_server", "auditor", "key_manager")
@@ -48,6 +49,25 @@ class Secret:
         return True if self.ends is None else not3(passed(now, self.ends))
 
 
+class Limits(NamedTuple):
+    """Of a credential's own; 0: none."""
+    idle: int = 0
+    cap: int = 0
+    max_tokens: int = 0
+    an_hour: int = 0
+    observed: frozenset = frozenset()  # those that end and refuse nothing
+
+    def in_force(self, name):
+        return 0 if name in self.observed else getattr(self, name)
+
+    def held(self, settings):
+        """The settings, and in their place what holds of these."""
+        return settings._replace(**{name: self.in_force(name) for name in ("idle", "cap", "max_tokens") if self.in_force(name)})
+
+
+LIMITS = ("idle", "cap", "max_tokens", "an_hour")
+
+
 class Credential:
     def __init__(self, client_id, name, owner, expires, roles):
         self.client_id, self.name, self.owner, self.expires = client_id, name, owner, expires
@@ -60,6 +80,9 @@ class Credential:
         self.self_rotation = False
         self.contact, self.labels = "", {}
         self.addresses = ((), False)  # networks, observe_only
+        self.limits = Limits()
+        self.seen = {}  # by those that are observed: uses and tokens that they would have ended or refused, at least, at most
+        self.turn = Span(0, 0)  # until when the tokens that it may be issued in an hour are taken
 
     def refuses(self, peer):
         """A use from there? Of no peer nothing can be said."""
@@ -76,6 +99,11 @@ class Credential:
     def live_secrets(self, now):
         return [secret for secret in self.secrets if secret.is_live(now)]
 
+    def see(self, name, is_over, times=1):
+        """What a limit that is observed would have ended or refused."""
+        seen = self.seen.setdefault(name, [0, 0])
+        self.seen[name] = [seen[0] + times * (is_over is True), seen[1] + times * (is_over is not False)]
+
 
 class User:
     def __init__(self):
@@ -90,6 +118,7 @@ class Token:
         self.stored = now  # what of its uses is certainly on disk
         self.is_dead = False
         self.is_unsure = False  # a change of that moment may have ended it or not
+        self.lapsed = None  # when it was found to have died by itself
         self.apis = {""}  # which of them it may have called last
         self.stored_apis = {""}  # and which of them may be what is on disk
 
@@ -139,7 +168,7 @@ class Model:
 
     def expires(self, token, settings=None):
         """When it dies if it is not used again."""
-        settings = settings or self.settings
+        settings = token.credential.limits.held(settings or self.settings)
         end = token.used.plus(settings.idle)
         ends = [Span(end.lo, end.hi + self.grace)]
         if settings.cap:
@@ -158,6 +187,24 @@ class Model:
         states = [(token, self.is_alive(token, now)) for token in self.tokens if token.credential is credential]
         return [t for t, state in states if state], [t for t, state in states if state is None]
 
+    def has_as_many(self, credential, most, now):
+        """As many tokens as `most` are live? One that died by itself within a second may be counted still."""
+        live, unsure = self.live(credential, now)
+        lapsed = [t for t in self.tokens if t.credential is credential and t.lapsed and t.lapsed.hi > now.lo - 2 * SECOND]
+        return False if not most or len(live) + len(unsure) + len(lapsed) < most else len(live) >= most or None
+
+    def is_too_fast(self, credential, now):
+        """Would one more be more than it may be issued in an hour? They are a bucket that fills evenly, full at `turn`."""
+        if not credential.limits.an_hour:
+            return False
+        full = HOUR - HOUR // credential.limits.an_hour
+        return not3(passed(now, credential.turn.plus(-full)))
+
+    def take_turn(self, credential, now, is_too_fast):
+        if credential.limits.an_hour and is_too_fast is not True:
+            after = later(credential.turn, now).plus(HOUR // credential.limits.an_hour)
+            credential.turn = after if is_too_fast is False else Span(credential.turn.lo, after.hi)
+
     def administrators(self, now):
         return [c for c in self.credentials.values()
                 if not c.deleted and not c.suspended and c.is_expired(now) is not True and "user_manager" in self.effective(c)]
@@ -171,6 +218,7 @@ class Model:
         """What is dead stays dead."""
         for token in self.tokens:
             if self.is_alive(token, now) is False:
+                token.lapsed = token.lapsed if token.is_dead else now
                 token.is_dead = True
         for credential in self.credentials.values():
             if credential.deleted and passed(now, credential.deleted.plus(self.settings.retention)) is not False:
@@ -188,17 +236,29 @@ class Model:
                 if secret.is_live(then) is None:
                     secret.ends = Span(min(then.lo, secret.ends.lo), secret.ends.hi)
 
-    def use(self, token, now, api, used_ago=0):
+    def use(self, token, now, api, used_ago=0, times=1):
+        self.observe(token, now.plus(-used_ago), times)
         token.used = later(token.used, now.plus(-used_ago))
         token.apis = {api, ""} if not used_ago else token.apis | {api}
         token.stored_apis |= {api}
 
+    def observe(self, token, used, times=1, is_sure=True):
+        """A use after which end of its times? Of several that are told together, the first alone can come after a pause."""
+        credential = token.credential
+        for name, begin, count in (("idle", token.used, 1), ("cap", token.issued, times)):
+            if name in credential.limits.observed:
+                is_over = passed(used, begin.plus(getattr(credential.limits, name)))
+                credential.see(name, is_over if is_sure or is_over is False else None, count)
+
     def count(self, token, api, is_allowed, times, is_sure=True):
-        counts = self.usage.setdefault((token.credential.client_id, api), [0, 0, 0])
-        counts[2 if not is_sure else 0 if is_allowed else 1] += times
+        """Allowed and denied, and those that may have been."""
+        counts = self.usage.setdefault((token.credential.client_id, api), [0, 0, 0, 0])
+        counts[2 * (not is_sure) + (not is_allowed)] += times
 
     def crash(self):
-        """The last uses may be lost: a token may expire that much earlier, never later."""
+        """The last uses may be lost: a token may expire that much earlier, never later. And what was observed of them."""
+        for credential in self.credentials.values():
+            credential.seen = {name: [0, most] for name, (_, most) in credential.seen.items()}
         for token in self.tokens:
             token.used = Span(token.stored.lo, token.used.hi)
             token.apis = token.apis | token.stored_apis
@@ -206,7 +266,8 @@ class Model:
     def flushed(self):
         """A use that is not later than the stored one by a twentieth of the idle timeout need not be stored."""
         for token in self.tokens:
-            token.stored = Span(max(token.stored.lo, token.used.lo - self.settings.idle // 20), token.used.hi)
+            step = token.credential.limits.held(self.settings).idle // 20
+            token.stored = Span(max(token.stored.lo, token.used.lo - step), token.used.hi)
             token.stored_apis = token.stored_apis | token.apis
 
     # Changes. Each says what it ends; with is_dry it only says so.
@@ -254,45 +315,47 @@ class Model:
         return self.change_roles(now, change, is_dry)
 
     def update(self, now, credential, fields, is_dry=False):
-        """Name, owner, expires, addresses …"""
-        was_expired = credential.is_expired(now)
+        """Name, owner, expires, addresses, limits …"""
         before = {field: getattr(credential, field) for field in fields}
-        roles = self.effective(credential)
-        sure, unsure = self.live(credential, now)
+        roles, seen = self.effective(credential), credential.seen
+        lived = {token: self.is_alive(token, now) for token in self.tokens if token.credential is credential}
         for field, value in fields.items():
             setattr(credential, field, value)
-        ended = Ended()
         if credential.is_expired(now) or self.effective(credential) != roles:
-            ended.add(len(sure), len(unsure))
-            for token in () if is_dry else sure + unsure:
-                token.is_dead = True
-        elif was_expired is None:
-            for token in () if is_dry else sure + unsure:
-                token.is_unsure = True
+            ended = self.end_these(lived, dict.fromkeys(lived, False), is_dry)
+        else:
+            ended = self.end_these(lived, {token: self.is_alive(token, now) for token in lived}, is_dry)
+        if "limits" in fields:  # of one that has changed is counted anew
+            old, new = before["limits"], credential.limits
+            credential.seen = {name: count for name, count in seen.items()
+                               if name in new.observed and getattr(old, name) == getattr(new, name)}
         if is_dry:
+            credential.seen = seen
             for field, value in before.items():
                 setattr(credential, field, value)
         return ended
 
     def change_settings(self, now, settings, is_dry=False):
-        counts, concerned = [0, 0], [set(), set()]
-        for token in self.tokens:
-            before, after = self.is_alive(token, now), self.is_alive(token, now, settings)
-            if before is False:
-                continue
-            if after is not True:
-                is_sure = before is True and after is False
-                counts = [counts[0] + is_sure, counts[1] + 1]
-                concerned[1].add(token.credential)
-                if is_sure:
-                    concerned[0].add(token.credential)
-            if not is_dry:
-                token.is_dead = after is False
-                token.is_unsure = not token.is_dead and None in (before, after)
+        lived = {token: self.is_alive(token, now) for token in self.tokens}
+        ended = self.end_these(lived, {token: self.is_alive(token, now, settings) for token in lived}, is_dry)
         if not is_dry:
             self.settings = settings
-        ended = Ended()
-        ended.tokens, ended.credentials = counts, [len(concerned[0]), len(concerned[1])]
+        return ended
+
+    def end_these(self, before, after, is_dry):
+        """What lived before a change, and what does after it."""
+        ended, counts = Ended(), {}
+        for token, was in before.items():
+            if was is False:
+                continue
+            count, is_sure = counts.setdefault(token.credential, [0, 0]), was is True and after[token] is False
+            count[0] += is_sure
+            count[1] += after[token] is not True and not is_sure
+            if not is_dry:
+                token.is_dead = after[token] is False
+                token.is_unsure = not token.is_dead and None in (was, after[token])
+        for sure, unsure in counts.values():
+            ended.add(sure, unsure)
         return ended
 
     def regenerate(self, now, credential, overlap, secret):

@@ -5,7 +5,7 @@ import copy
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from harness import NO_CREDENTIAL, Harness, micros, random_expiry
-from model import DAY, HOUR, MINUTE, SECOND, Credential, Secret, Span, not3, passed
+from model import DAY, HOUR, LIMITS, MINUTE, SECOND, Credential, Limits, Secret, Span, not3, passed
 
 INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
 STALE = ("ABORTED", "STALE_ETAG")
@@ -25,6 +25,17 @@ def put_addresses(credential, addresses):
     networks, is_observed = addresses
     if networks:
         credential.addresses.CopyFrom(pb.SourceAddresses(networks=reversed(networks), observe_only=is_observed))
+
+
+def put_limits(credential, limits):
+    if limits != Limits():
+        message = pb.CredentialLimits(max_tokens=limits.max_tokens, max_tokens_per_hour=limits.an_hour,
+                                      observe_only=sorted(LIMITS.index(name) + 1 for name in limits.observed))
+        if limits.idle:
+            message.idle_timeout.FromMicroseconds(limits.idle)
+        if limits.cap:
+            message.max_token_life.FromMicroseconds(limits.cap)
+        credential.limits.CopyFrom(message)
 
 
 class CredentialSteps(Harness):
@@ -72,9 +83,24 @@ class CredentialSteps(Harness):
         return {key: self.random.choice("ab") for key in ("team", "env", "0") if self.chance(0.4)}
 
     def some_addresses(self):
-        """Networks in their order and spelling, this host's among them, and whether they are only observed."""
-        networks = self.random.choice([(), ("127.0.0.0/8",), ("10.0.0.0/8", "127.0.0.0/8", "2001:db8::/32")])
+        """Networks in their order and spelling, most often this host's among them, and whether they are only observed."""
+        networks = self.random.choice([(), (), ("127.0.0.0/8",), ("10.0.0.0/8", "127.0.0.0/8", "2001:db8::/32")])
+        if self.chance(0.1):
+            networks = ("10.0.0.0/8",)
         return networks, bool(networks) and self.chance(0.3)
+
+    def some_limits(self):
+        """Most often of some, and whether one is wrong."""
+        choices = {"idle": [MINUTE, 5 * MINUTE, HOUR, 30 * DAY], "cap": [2 * MINUTE, HOUR, DAY], "max_tokens": [1, 2, 5],
+                   "an_hour": [1, 3, 60]}
+        bad = {"idle": [MINUTE - SECOND, 30 * DAY + SECOND], "cap": [MINUTE - SECOND, 3651 * DAY], "max_tokens": [-1, 1_000_001],
+               "an_hour": [-1, 1_000_001]}
+        names = [name for name in LIMITS if self.chance(0.4)]
+        values = {name: self.random.choice(choices[name]) for name in names}
+        is_bad = bool(names) and self.chance(0.04)
+        if is_bad:
+            values[names[0]] = self.random.choice(bad[names[0]])
+        return Limits(**values, observed=frozenset(name for name in names if self.chance(0.3))), is_bad
 
     def step_create(self):
         rng, model = self.random, self.model
@@ -94,9 +120,11 @@ class CredentialSteps(Harness):
             request.credential.expire_time.FromMicroseconds(expires)
         if self.chance(0.3):
             put_addresses(request.credential, self.some_addresses())
+        limits, is_bad = self.some_limits() if self.chance(0.4) else (Limits(), False)
+        put_limits(request.credential, limits)
         self.note(f"create {request}")
         answer = self.admin("CreateCredential", request)
-        errors = self.role_errors(roles, True) + [TAKEN] * (taken is not None) + [INVALID] * is_past
+        errors = self.role_errors(roles, True) + [TAKEN] * (taken is not None) + [INVALID] * (is_past or is_bad)
         if not self.judge("create", answer, errors):
             return
         message = answer.value.credential
@@ -108,6 +136,7 @@ class CredentialSteps(Harness):
         credential.self_rotation = request.credential.self_rotation
         credential.contact, credential.labels = request.credential.contact, dict(request.credential.labels)
         credential.addresses = tuple(reversed(request.credential.addresses.networks)), request.credential.addresses.observe_only
+        credential.limits = limits
         if not is_dry:
             self.expect(message.client_id not in model.credentials, "a client ID twice")
             model.credentials[message.client_id] = credential
@@ -139,8 +168,8 @@ class CredentialSteps(Harness):
         now = self.clock.read()
         return Span(now, now)
 
-    def step_get(self):
-        credential = self.pick(is_deleted=self.chance(0.2))
+    def step_get(self, credential=None):
+        credential = credential or self.pick(is_deleted=self.chance(0.2))
         client_id = credential.client_id if credential else NOBODY
         self.note(f"get {client_id}")
         answer = self.admin("GetCredential", pb.GetCredentialRequest(client_id=client_id))
@@ -148,6 +177,7 @@ class CredentialSteps(Harness):
             self.judge("get", answer, [NO_CREDENTIAL])
         elif self.found("get", credential, answer) and self.judge("get", answer, ()):
             self.same_credential(answer.value.credential, credential, answer.now)
+            self.same_observed(answer.value.credential, credential)
 
     def step_list(self):
         rng, model = self.random, self.model
@@ -189,13 +219,14 @@ class CredentialSteps(Harness):
         for message in got:
             self.same_credential(message, model.credentials[message.client_id], answer.now)
 
-    def step_update(self):
+    def step_update(self, limited=None):
+        """Of `limited` the limits first of all."""
         rng, model = self.random, self.model
-        credential = self.pick(is_deleted=self.chance(0.05))
+        credential = limited or self.pick(is_deleted=self.chance(0.05))
         if credential is None or credential is self.administrator:
             return
         expired = [c for c in model.credentials.values() if not c.deleted and c.is_expired(self.clock_span())]
-        if expired and self.chance(0.3):
+        if expired and not limited and self.chance(0.3):
             credential = rng.choice(expired)
         etag, is_stale = self.etag_for(credential)
         is_dry, errors, fields = self.chance(0.15), [], {}
@@ -212,6 +243,9 @@ class CredentialSteps(Harness):
             fields["labels"] = self.some_labels()
         if self.chance(0.3):
             fields["addresses"] = self.some_addresses()
+        if self.chance(0.9 if limited else 0.4):
+            fields["limits"], is_bad = self.some_limits()
+            errors += [INVALID] * is_bad
         if self.chance(0.4) or not fields:
             fields["expires"] = None if self.chance(0.4) else random_expiry(rng, self.clock.read(), self.chance(0.2))
         request = pb.UpdateCredentialRequest(
@@ -222,6 +256,7 @@ class CredentialSteps(Harness):
         if fields.get("expires"):
             request.credential.expire_time.FromMicroseconds(fields["expires"])
         put_addresses(request.credential, fields.get("addresses", ((), False)))
+        put_limits(request.credential, fields.get("limits", Limits()))
         self.note(f"update {credential.name}: {fields} dry {is_dry} stale {is_stale}")
         answer = self.admin("UpdateCredential", request)
         if not self.found("update", credential, answer) or \

@@ -3,12 +3,25 @@
 from gatehouse.v1 import auth_pb2 as auth, credential_admin_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from harness import NO_CREDENTIAL, is_within, micros
-from model import DAY, GRADES, HOUR, MINUTE, SECOND, Secret, Span, not3
+from model import DAY, GRADES, HOST, HOUR, MINUTE, SECOND, Limits, Secret, Span, not3
 from steps import INVALID, LAST, NO_ROLE, STALE, USERS, CredentialSteps
 
 APIS = {"GET /cases": "GET /cases", "POST /cases/4711/notes?x=1": "POST /cases/{id}/notes", "": "unnamed",
         "PUT /a/0a1b2c3d-0000-4000-8000-123456789abc": "PUT /a/{id}"}
 NO_USER = ("NOT_FOUND", "NO_SUCH_USER")
+OUTSIDE = ("PERMISSION_DENIED", "SOURCE_ADDRESS_REFUSED")
+UNKNOWN = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
+OK = ("OK", "")
+
+
+def outcomes(*checks):
+    """Outcomes, and whether each is so, may be so, or is not, in the order in which the daemon looks."""
+    allowed = []
+    for some, state in checks:
+        allowed += some if state is not False else []
+        if state is True:
+            return allowed
+    return allowed + [OK]
 
 
 class Steps(CredentialSteps):
@@ -90,9 +103,9 @@ class Steps(CredentialSteps):
 
     # Tokens
 
-    def step_issue(self):
+    def step_issue(self, credential=None):
         model, rng = self.model, self.random
-        credential = self.pick(is_deleted=self.chance(0.05))
+        credential = credential or self.pick(is_deleted=self.chance(0.05))
         if credential is None:
             return
         live, unsure = model.live(credential, self.clock_span())
@@ -107,22 +120,24 @@ class Steps(CredentialSteps):
         answer = self.raw(self.daemon.auth.IssueToken, auth.IssueTokenRequest(
             client_id=credential.client_id, client_secret=text, scopes=scopes))
         good = self.may_authenticate(credential, secret, answer.now) if text == secret.text else False
-        refused = [("UNAUTHENTICATED", "INVALID_CLIENT"), ("RESOURCE_EXHAUSTED", "TOO_MANY_FAILURES")]
-        if credential.suspended:
-            refused = refused * (good is not True) + [("UNAUTHENTICATED", "CREDENTIAL_SUSPENDED")] * (good is not False)
-            good = False
-        errors = [] if good else refused
-        if good is not False:
-            errors = errors + [("INVALID_ARGUMENT", "INVALID_SCOPE")] * (not set(scopes) <= set(effective))
-            full = model.settings.max_tokens and len(live) + len(unsure) >= model.settings.max_tokens
-            errors += [("RESOURCE_EXHAUSTED", "TOO_MANY_TOKENS")] * bool(full)
-            errors += [("OK", "")] * bool(errors and (good is None or full and unsure) or
-                                          full and len(live) < model.settings.max_tokens)
+        limits, held, now = credential.limits, credential.limits.held(model.settings), answer.now
+        full, fast = model.has_as_many(credential, held.max_tokens, now), model.is_too_fast(credential, now)
+        errors = outcomes(([("UNAUTHENTICATED", "INVALID_CLIENT"), ("RESOURCE_EXHAUSTED", "TOO_MANY_FAILURES")], not3(good)),
+                          ([("UNAUTHENTICATED", "CREDENTIAL_SUSPENDED")], credential.suspended),
+                          ([OUTSIDE], credential.refuses(HOST)),
+                          ([("INVALID_ARGUMENT", "INVALID_SCOPE")], not set(scopes) <= set(effective)),
+                          ([("RESOURCE_EXHAUSTED", "TOO_MANY_TOKENS")], full),
+                          ([("RESOURCE_EXHAUSTED", "TOO_MANY_TOKENS_PER_HOUR")], "an_hour" not in limits.observed and fast))
         if not self.judge("issue", answer, errors):
             return
+        if "max_tokens" in limits.observed:
+            credential.see("max_tokens", model.has_as_many(credential, limits.max_tokens, now))
+        if "an_hour" in limits.observed:
+            credential.see("an_hour", fast)
+        model.take_turn(credential, now, fast if "an_hour" in limits.observed else False)
         want = sorted(set(scopes) or effective)
         self.expect(list(answer.value.scopes) == want, "scopes of a new token", answer.value.scopes, want)
-        life = min(model.settings.idle, model.settings.cap or model.settings.idle)
+        life = min(held.idle, held.cap or held.idle)
         lives = [life if credential.expires is None else min(life, max(credential.expires - now, 0)) for now in answer.now]
         self.expect(min(lives) // SECOND <= answer.value.expires_in.seconds <= max(lives) // SECOND,
                     "expires_in", answer.value.expires_in, lives)
@@ -142,9 +157,9 @@ class Steps(CredentialSteps):
         alive = [token for token in self.model.tokens if not token.is_dead]
         return self.random.choice(self.model.tokens if self.chance(0.2) or not alive else alive)
 
-    def question(self):
+    def question(self, token=None):
         """An introspection, and the token that it asks about."""
-        token, rng = self.pick_token(), self.random
+        token, rng = token or self.pick_token(), self.random
         request = auth.IntrospectRequest(token=token.text, api=rng.choice(sorted(APIS)), no_touch=self.chance(0.2),
                                          peer=rng.choice(["", "", "127.0.0.1", "10.1.2.3", "192.0.2.1", "2001:db8::1"]))
         if self.chance(0.5):
@@ -174,14 +189,14 @@ class Steps(CredentialSteps):
                     response.allowed, missing)
         if not request.no_touch:
             api = APIS[request.api]
-            self.model.use(token, now, api, micros(request.used_ago))
+            self.model.use(token, now, api, micros(request.used_ago), request.use_count or 1)
             self.model.count(token, api, response.allowed, request.use_count or 1)
         expires = self.model.expires(token)
         self.expect(is_within(micros(response.expire_time), expires), "expire_time after a use",
                     response.expire_time, expires)
 
-    def step_introspect(self):
-        token, request = self.question()
+    def step_introspect(self, token=None):
+        token, request = self.question(token)
         self.note(f"introspect {token.accessor[:12]} {request.api!r} from {request.peer!r} no_touch {request.no_touch} "
                   f"used_ago {request.used_ago.seconds}")
         answer = self.admin("Introspect", request)
@@ -197,6 +212,23 @@ class Steps(CredentialSteps):
         if self.judge("batch", answer, ()):
             for (token, request), response in zip(questions, answer.value.responses):
                 self.same_use(token, request, response, answer.now)
+
+    def step_own_limits(self):
+        """A credential that has limits of its own: as many tokens as it gets, a pause, perhaps other limits, uses, and what was
+        observed of them."""
+        own = [c for c in self.model.credentials.values() if c.limits != Limits() and c is not self.administrator
+               and self.may_authenticate(c, c.secrets[0], self.clock_span())]
+        if not own:
+            return
+        credential = self.random.choice(own)
+        for _ in range(self.random.randrange(1, 5)):
+            self.step_issue(credential)
+        if self.chance(0.5):
+            self.pass_time(self.random.choice([20, 65, 130, 310]) * SECOND)
+            self.step_update(credential)
+        for token in [token for token in self.model.tokens if token.credential is credential and not token.is_dead][:4]:
+            self.step_introspect(token)
+        self.step_get(credential)
 
     def step_revoke(self):
         """By its own client, by another, by its bearer, by an administrator."""
@@ -219,14 +251,15 @@ class Steps(CredentialSteps):
         answer = self.raw(self.daemon.auth.Revoke, request, bearer)
         if bearer == (self.token.text if self.token else None):
             self.model.use(self.token, answer.now, "")
-        errors = [("PERMISSION_DENIED", "NOT_YOUR_TOKEN")] * (client not in (None, token.credential))
-        if client and client.suspended:
-            errors = [("UNAUTHENTICATED", "CREDENTIAL_SUSPENDED")]
-        is_alive = self.model.is_alive(token, answer.now)
-        if errors and is_alive is not True and not (client and client.suspended):
-            errors.append(("OK", ""))
-        if how == "bearer" and is_alive is not False:
-            self.model.count(token, "/gatehouse.v1.AuthService/Revoke", True, 1, is_sure=is_alive is True)
+        is_alive, errors = self.model.is_alive(token, answer.now), []
+        if client:
+            errors = outcomes(([("UNAUTHENTICATED", "CREDENTIAL_SUSPENDED")], client.suspended), ([OUTSIDE], client.refuses(HOST)),
+                              ([("PERMISSION_DENIED", "NOT_YOUR_TOKEN")], client is not token.credential and (is_alive or None)))
+        if how == "bearer" and is_alive is not False:  # from wherever: it ends
+            is_outside = token.credential.refuses(HOST)
+            self.model.count(token, "/gatehouse.v1.AuthService/Revoke", not is_outside, 1, is_sure=is_alive is True)
+            if not is_outside:
+                self.model.observe(token, answer.now, is_sure=is_alive is True)
         if self.judge(f"revoke by {how}", answer, errors):
             token.is_dead = True
 
@@ -238,24 +271,24 @@ class Steps(CredentialSteps):
         self.note(f"{token.accessor[:12]} of {token.credential.name} asks what ends {target.name}'s tokens")
         answer = self.raw(self.daemon.admin.EndTokens, pb.EndTokensRequest(
             client_id=target.client_id, validate_only=True), token.text)
-        state = self.model.is_alive(token, answer.now)
-        unknown = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
-        errors = [unknown] if state is False else []
-        if state is not False and not token.roles & {"key_manager", "user_manager"}:
-            errors = [("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")]
-        elif state is not False and "user_manager" not in token.roles and target.granted() & GRADES:
-            errors = [("PERMISSION_DENIED", "ADMINISTRATOR_CREDENTIAL")]
-        if state is None:
-            errors = (errors or [("OK", "")]) + [unknown]
-        is_done = self.judge("a key_manager's work", answer, errors)
-        if answer.outcome == unknown:
-            token.is_dead = True
-            return
-        self.model.use(token, answer.now, "/gatehouse.v1.Admin")
-        self.model.count(token, "/gatehouse.v1.CredentialAdmin/EndTokens", True, 1)
+        is_other = "user_manager" not in token.roles and target.granted() & GRADES
+        is_done = self.judge("a key_manager's work", answer, outcomes(
+            ([UNKNOWN], not3(self.model.is_alive(token, answer.now))), ([OUTSIDE], token.credential.refuses(HOST)),
+            ([("PERMISSION_DENIED", "CALLER_NOT_ALLOWED")], not token.roles & {"key_manager", "user_manager"}),
+            ([("PERMISSION_DENIED", "ADMINISTRATOR_CREDENTIAL")], bool(is_other))))
+        self.was_called(token, "EndTokens", answer)
         if is_done:
             self.same_impact("a key_manager's work", answer.value.impact,
                              self.model.end_tokens([target], answer.now, True))
+
+    def was_called(self, token, method, answer):
+        """A method of CredentialAdmin, by that token."""
+        if answer.outcome == UNKNOWN:
+            token.is_dead = True
+            return
+        if answer.outcome != OUTSIDE:
+            self.model.use(token, answer.now, "/gatehouse.v1.Admin")
+        self.model.count(token, f"/gatehouse.v1.CredentialAdmin/{method}", answer.outcome != OUTSIDE, 1)
 
     def step_rotate(self):
         """A holder makes its next secret key."""
@@ -267,18 +300,11 @@ class Steps(CredentialSteps):
         self.note(f"{credential.name} rotates its key with {token.accessor[:12]}")
         answer = self.raw(self.daemon.admin.RegenerateSecret, pb.RegenerateSecretRequest(
             client_id=credential.client_id, overlap={"seconds": HOUR // SECOND}), token.text)
-        state = self.model.is_alive(token, answer.now)
-        unknown = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
         may = credential.self_rotation and token.roles == self.model.effective(credential)
-        errors = [unknown] if state is False else [] if may else [("PERMISSION_DENIED", "NO_SELF_ROTATION")]
-        if state is None:
-            errors = (errors or [("OK", "")]) + [unknown]
-        is_done = self.judge("rotate", answer, errors)
-        if answer.outcome == unknown:
-            token.is_dead = True
-            return
-        self.model.use(token, answer.now, "/gatehouse.v1.Admin")
-        self.model.count(token, "/gatehouse.v1.CredentialAdmin/RegenerateSecret", True, 1)
+        is_done = self.judge("rotate", answer, outcomes(
+            ([UNKNOWN], not3(self.model.is_alive(token, answer.now))), ([OUTSIDE], credential.refuses(HOST)),
+            ([("PERMISSION_DENIED", "NO_SELF_ROTATION")], not may)))
+        self.was_called(token, "RegenerateSecret", answer)
         if is_done:
             made = Secret(answer.value.credential.secrets[0].secret_id, answer.value.secret_key)
             self.model.regenerate(answer.now, credential, HOUR, made)
@@ -302,6 +328,8 @@ class Steps(CredentialSteps):
             if token is self.token:
                 continue
             self.expect(is_within(micros(info.last_use_time), token.used), "last_use_time", info, token.used)
+            ends = self.model.expires(token)
+            self.expect(is_within(micros(info.expire_time), ends), "expire_time of a token", info, ends)
             # Of a token that called Gatehouse itself the model knows only which service it called.
             names = {info.last_api, info.last_api.split("CredentialAdmin/")[0] + "Admin",
                      info.last_api.split("AuthService/")[0] + "Auth"}

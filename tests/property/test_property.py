@@ -13,7 +13,8 @@ from steps_more import Steps
 WEIGHTS = {
     "create": 5, "repeat": 2, "get": 3, "list": 2, "update": 5, "delete": 2, "undelete": 3, "suspend": 4, "regenerate": 3,
     "end_secret": 2, "change_roles": 8, "role": 1, "set_user": 6, "get_user": 2, "delete_user": 1, "issue": 22,
-    "introspect": 14, "batch": 5, "revoke": 4, "list_tokens": 3, "end_token": 2, "end_tokens": 1, "grade": 4, "rotate": 3, "settings": 2,
+    "introspect": 14, "batch": 5, "revoke": 4, "list_tokens": 3, "end_token": 2, "end_tokens": 1, "grade": 4, "rotate": 3, "own_limits": 5,
+    "settings": 2,
     "clock": 6, "clock_back": 1, "clock_ahead": 1,
 }
 WITHOUT_CHECK = {"get", "list", "get_user", "list_tokens", "repeat"}
