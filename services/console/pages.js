@@ -31,14 +31,15 @@ export function usePages(path, query, size, pick) {
   const at = left.get(key) ?? { key, tokens: [""], total: undefined };
   const { tokens } = at;
   const setAt = (/** @type {Page} */ page) => (remember(page), redraw({}));
-  const { data, error, isLoading, reload } = useLoad(
-    withQuery(path, { ...query, pageSize: size, pageToken: tokens[tokens.length - 1] }),
-    (answer) => ({
-      rows: pick(answer),
-      next: String(answer.nextPageToken ?? ""),
-      total: answer.totalSize === undefined ? undefined : Number(answer.totalSize),
-    }),
-  );
+  const address = withQuery(path, { ...query, pageSize: size, pageToken: tokens[tokens.length - 1] });
+  const { data, error, isLoading, reload } = useLoad(address, (answer) => ({
+    address,
+    key,
+    rows: pick(answer),
+    next: String(answer.nextPageToken ?? ""),
+    total: answer.totalSize === undefined ? undefined : Number(answer.totalSize),
+  }));
+  const isOther = !!data && data.address !== address; // the page that was there before, or another list
   // The first page says how many there are in all; it is kept for those after it.
   const total = tokens.length === 1 ? data?.total : at.total;
   return {
@@ -52,9 +53,9 @@ export function usePages(path, query, size, pick) {
       size,
       shown: data?.rows.length ?? 0,
       total,
-      hasNext: !!data?.next,
+      hasNext: isOther ? data.key === key : !!data?.next,
       onPrevious: () => setAt({ key, tokens: tokens.slice(0, -1), total }),
-      onNext: () => data && setAt({ key, tokens: [...tokens, data.next], total }),
+      onNext: () => data && !isOther && setAt({ key, tokens: [...tokens, data.next], total }),
     },
   };
 }
