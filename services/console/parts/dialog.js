@@ -66,15 +66,22 @@ export function Dialog({
   );
 }
 
-/** @param {{ onDiscard: () => void, onKeep: () => void }} props */
-const Discard = ({ onDiscard, onKeep }) =>
-  h(
+/** Has the focus while it asks, and gives it back to where it was. @param {{ onDiscard: () => void, onKeep: () => void }} props */
+function Discard({ onDiscard, onKeep }) {
+  const ref = useRef(/** @type {HTMLDivElement | null} */ (null));
+  useLayoutEffect(() => {
+    const before = /** @type {HTMLElement | null} */ (document.activeElement);
+    /** @type {HTMLElement | null | undefined} */ (ref.current?.querySelector("button:last-of-type"))?.focus();
+    return () => before?.focus();
+  }, []);
+  return h(
     "div",
-    { class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
+    { ref, class: "discard", role: "alertdialog", "aria-label": "Discard changes?" },
     h("span", null, "Discard what you entered?"),
     h(Button, { kind: "danger", onClick: onDiscard }, "Discard"),
     h(Button, { onClick: onKeep }, "Keep editing"),
   );
+}
 
 /**
  * What a <dialog> needs to be modal while it is there, and to close only when we say so.

@@ -237,6 +237,7 @@ export function RolePicker({ roles, chosen, onChange, error, note, isGone }) {
   return h(
     "div",
     { class: "roles", "aria-describedby": error ? id : undefined },
+    error && h("p", { class: "wrong", id, role: "alert" }, error), // above, as the list is long
     groups.map((group) =>
       h(
         "fieldset",
@@ -265,6 +266,5 @@ export function RolePicker({ roles, chosen, onChange, error, note, isGone }) {
           ),
       ),
     ),
-    error && h("p", { class: "wrong", id, role: "alert" }, error),
   );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A table that becomes cards where there is no room. The roles are said, for such a layout takes them away.
 import { h } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { Failed, Icon } from "./basic.js";
 import { SelectField } from "./field.js";
 /** @typedef {import("preact").ComponentChildren} Children */
@@ -93,12 +94,17 @@ export const Skeleton = ({ lines = 5 }) =>
  *   onSize?: (size: number) => void }} props onSize: how many rows a page has can be chosen
  */
 export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext, onSize }) {
+  const nav = useRef(/** @type {HTMLElement | null} */ (null));
+  // Another page may be longer: who is here stays here.
+  useEffect(() => {
+    if (nav.current?.contains(document.activeElement)) document.activeElement?.scrollIntoView({ block: "nearest" });
+  }, [page, shown]);
   if (page === 0 && !hasNext && (!onSize || shown <= pageSizes[0])) return null;
   const first = page * size + 1;
   const text = shown === 0 ? "" : `${first}–${first + shown - 1}${total === undefined ? "" : ` of ${total}`}`;
   return h(
     "nav",
-    { class: "pager", "aria-label": "Pages" },
+    { ref: nav, class: "pager", "aria-label": "Pages" },
     h("span", { role: "status" }, text),
     h(
       "span",
@@ -111,11 +117,24 @@ export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext, o
           onChange: (chosen) => onSize(Number(chosen)),
           options: pageSizes.map((one) => /** @type {[string, string]} */ ([String(one), `${one} rows`])),
         }),
-      h("button", { type: "button", class: "button small", disabled: page === 0, onClick: onPrevious }, "Previous"),
-      h("button", { type: "button", class: "button small", disabled: !hasNext, onClick: onNext }, "Next"),
+      h(Turn, { isEnd: page === 0, onTurn: onPrevious }, "Previous"),
+      h(Turn, { isEnd: !hasNext, onTurn: onNext }, "Next"),
     ),
   );
 }
+
+/** It keeps the focus at the end, where it does nothing. @param {{ isEnd: boolean, onTurn: () => void, children?: Children }} props */
+const Turn = ({ isEnd, onTurn, children }) =>
+  h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      "aria-disabled": isEnd ? "true" : undefined,
+      onClick: isEnd ? undefined : onTurn,
+    },
+    children,
+  );
 
 /** Nothing there yet, and what to do about it. @param {{ icon: string, title: string, children?: Children }} props */
 export const Empty = ({ icon, title, children }) =>

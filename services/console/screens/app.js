@@ -78,12 +78,7 @@ function Frame() {
         !user && h(Button, { kind: "quiet", icon: "exit", label: "Sign out", onClick: () => void signOut() }),
       ),
     ),
-    h(
-      "main",
-      { id: "main", tabIndex: -1 },
-      h(Banners, null),
-      h(Screen, { key: path.slice(0, 2).join("/"), section, id: path[1] }),
-    ),
+    h("main", { id: "main" }, h(Banners, null), h(Screen, { key: path.slice(0, 2).join("/"), section, id: path[1] })),
     h(Toast, null),
     phase === "ended" && h(SignInAgain, null),
   );
@@ -92,7 +87,7 @@ function Frame() {
 /** @param {Event} event */
 function skip(event) {
   event.preventDefault();
-  document.getElementById("main")?.focus();
+  document.querySelector("h1")?.focus();
 }
 
 /** @param {{ section: string, id?: string }} props */
