@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For everybody: keyboard alone, screen reader, 200 % zoom, a narrow window, dark mode.
+// For everybody: screen reader, 200 % zoom, a narrow window, dark mode. (By the keyboard alone: keyboard.test.mjs.)
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { dialog, expectAccessible, launch, newPage, signIn, visit } from "./browser.mjs";
@@ -112,69 +112,3 @@ for (const width of [640, 320])
     }
     await page.context().close();
   });
-
-test("a credential is created with the keyboard alone", async () => {
-  const page = await newPage(browser);
-  const { keyboard } = page;
-  const focused = () =>
-    page.evaluate(() => {
-      const element = document.activeElement;
-      return element?.getAttribute("aria-label") ?? element?.labels?.[0]?.textContent ?? element?.textContent ?? "";
-    });
-  /** Tab until it is there, as a person would. */
-  async function tabTo(text, key = "Tab") {
-    for (let i = 0; i < 60; i++) {
-      if ((await focused()).startsWith(text)) return;
-      await keyboard.press(key);
-    }
-    assert.fail(`${text} is not reached by ${key}; at ${await focused()}`);
-  }
-  await page.goto(daemon.url);
-  await page.getByLabel("Client ID").waitFor();
-  assert.equal(await focused(), "Client ID");
-  await keyboard.type(daemon.clientId);
-  await tabTo("Secret key");
-  await keyboard.type(daemon.secret);
-  await keyboard.press("Enter");
-  await page.getByRole("table").waitFor();
-  await tabTo("New credential");
-  await keyboard.press("Enter");
-  await dialog(page).waitFor();
-  assert.equal(await focused(), "Name");
-  await keyboard.type("By keyboard");
-  await tabTo("Work Assigner");
-  await keyboard.press("Space");
-  await tabTo("Generate key");
-  await keyboard.press("Enter");
-  await dialog(page).locator("code.secret").waitFor();
-  await tabTo("Copy both");
-  await keyboard.press("Enter");
-  await dialog(page).getByText("Copied").first().waitFor();
-  await tabTo("Done");
-  await keyboard.press("Enter");
-  await page.getByRole("link", { name: "By keyboard" }).waitFor();
-  assert.equal(await focused(), "New credential", "the focus goes back to where it was");
-  await tabTo("By keyboard");
-  await keyboard.press("Enter");
-  await page.getByRole("heading", { name: "By keyboard", level: 1 }).waitFor();
-  assert.equal(await focused(), "By keyboard", "a new screen takes the focus");
-  await page.context().close();
-});
-
-test("what is focused is seen", async () => {
-  const page = await newPage(browser);
-  await signIn(page, daemon);
-  await page.getByRole("table").waitFor();
-  for (let i = 0; i < 25; i++) {
-    await page.keyboard.press("Tab");
-    const seen = await page.evaluate(() => {
-      const element = document.activeElement;
-      const { outlineStyle, outlineWidth } = getComputedStyle(element);
-      return element === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2)
-        ? ""
-        : element.outerHTML.slice(0, 120);
-    });
-    assert.equal(seen, "");
-  }
-  await page.context().close();
-});
