@@ -100,6 +100,7 @@ class Caches:
         self.check_revocation(token)
         self.check_everywhere_waits(client)
         self.check_a_cut(client)
+        self.check_networks(language)
         self.check_uses(language)
 
     def check_everywhere(self, client, token):
@@ -145,14 +146,26 @@ class Caches:
         self.relay.begin()
         self.await_answer(token, "yes from memory")
 
+    def check_networks(self, language):
+        client, token = self.third_party("bound by " + language, "work_creator")
+        self.bind(client, ["192.0.2.0/24", "2001:db8::1"])
+        inside = [token + " " + peer for peer in ("192.0.2.1", "2001:db8:0::1", "::ffff:192.0.2.3")]
+        for asked in inside:
+            self.await_answer(asked, "yes from memory")
+        for peer in "198.51.100.1", "2001:db8::2":
+            self.await_answer(token + " " + peer, "no asked")
+        self.await_answer(token + " localhost", "cannot say")  # the server refuses that
+        self.await_answer(inside[0], "yes from memory")
+
     def check_uses(self, language):
         """Closing reports those that were not yet. A report whose answer comes too late is sent again, and counts twice."""
         client, token = self.third_party("counted by " + language, "work_creator")
         uses = self.await_answer(token, "yes from memory")
-        for _ in range(20):
-            uses += self.ask(token).startswith("yes")
+        for peer in ["", " 192.0.2.1"] * 10:
+            uses += self.ask(token + peer).startswith("yes")
         self.assertEqual(self.cache.close(), 0, self.cache.said())
         self.assertGreaterEqual(self.uses(client[0])["POST /cases"], uses)
+        self.assertEqual(self.last_from(client), "192.0.2.1")
 
     def test_a_cache_in_go(self):
         self.need("Go")

@@ -24,6 +24,7 @@ SECTIONS = text.sections("client/README.md")
 SECTION = SECTIONS["Protect an API in five minutes"] + SECTIONS["A cache that hears of revocation"]
 START = 300  # seconds: of a JVM on a busy machine
 LANGUAGES = ("C", "Go", "Java", "Node", "Python")
+CALLER, SAID = "127.0.0.2", "203.0.113.9"  # from where a service is called, and what a header says that nobody may believe
 ROUTES = {"POST /cases", "GET /cases/{id}"}
 QUICKSTART = """#!/bin/sh
 echo 'export GATEHOUSE_GRPC=127.0.0.1:{grpc} GATEHOUSE_HTTP={http} GATEHOUSE_CLIENT_ID={id} GATEHOUSE_CLIENT_SECRET_FILE={secret}'
@@ -71,9 +72,10 @@ class Service:
 
     def call(self, method, path, token=None, scheme="Bearer "):
         """(status, WWW-Authenticate, Retry-After, body)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE, source_address=(CALLER, 0))
+        headers = {"X-Forwarded-For": SAID, "Forwarded": "for=" + SAID}
         try:
-            connection.request(method, path, headers={} if token is None else {"Authorization": scheme + token})
+            connection.request(method, path, headers=headers if token is None else {**headers, "Authorization": scheme + token})
             answer = connection.getresponse()
             return answer.status, answer.getheader("WWW-Authenticate"), answer.getheader("Retry-After"), answer.read().decode()
         finally:
@@ -226,6 +228,7 @@ class Examples(Caches, unittest.TestCase):
             self.assertEqual(service.show(agent)[0], 200)
             self.assertEqual(service.show(token)[:2], (403, 'Bearer error="insufficient_scope", scope="service_agent"'))
             self.assert_no_token_is_refused(service)
+            self.assert_peer_is_told(service)
         self.end_tokens(acme[0])
         for service in both:
             self.assertEqual(service.create(token)[:2], (401, 'Bearer error="invalid_token"'), service.said())
@@ -233,6 +236,24 @@ class Examples(Caches, unittest.TestCase):
         token = self.daemon.issue(*acme).access_token
         for service in both:
             self.assertEqual(service.create(token)[0], 200, service.said())
+
+    def assert_peer_is_told(self, service):
+        client, token = self.third_party(f"from {service.port}", "work_creator")
+        self.assertEqual(service.create(token)[0], 200, service.said())
+        self.assertEqual(self.last_from(client), CALLER)
+        for networks, status in ([CALLER], 200), ([SAID], 401):
+            self.bind(client, networks)
+            self.assertEqual(service.create(token)[0], status, service.said())
+
+    def bind(self, client, networks):
+        self.daemon.admin.UpdateCredential(
+            pb.UpdateCredentialRequest(credential={"client_id": client[0], "addresses": {"networks": networks}}, everywhere=True,
+                                       update_mask={"paths": ["addresses"]}),
+            metadata=self.daemon.bearer(self.admin), timeout=DEADLINE)
+
+    def last_from(self, client):
+        return self.daemon.admin.GetCredential(pb.GetCredentialRequest(client_id=client[0]), metadata=self.daemon.bearer(self.admin),
+                                               timeout=DEADLINE).credential.last_use_from
 
     def assert_no_token_is_refused(self, service):
         self.assertEqual(service.create()[:2], (401, "Bearer"))

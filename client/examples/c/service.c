@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <gatehouse.h>
 #include <microhttpd.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,19 @@ static const char *bearer(struct MHD_Connection *connection)
     return header[strspn(header, allowed)] == '\0' ? header : "";
 }
 
+/* The address of whoever is connected, which may be a proxy; never what a header says, for anybody can send one. "": it
+ * has none. */
+static const char *find_peer(struct MHD_Connection *connection, char peer[static NI_MAXHOST])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    socklen_t size =
+        address != NULL && address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (address == NULL || getnameinfo(address, size, peer, NI_MAXHOST, NULL, 0, NI_NUMERICHOST) != 0)
+        *peer = '\0';
+    return peer;
+}
+
 static enum MHD_Result protect(struct gatehouse *gatehouse, struct MHD_Connection *connection,
                                const struct route *route)
 {
@@ -78,8 +92,12 @@ static enum MHD_Result protect(struct gatehouse *gatehouse, struct MHD_Connectio
         return refuse(connection, 401, "invalid_token", "Bearer error=\"invalid_token\"");
     /* Two seconds, within which the library tries again what may be tried again. */
     struct gatehouse_call call = {.timeout_ms = 2000};
-    struct gatehouse_check check = {
-        .token = token, .api = route->api, .required_roles = &route->role, .required_count = 1};
+    char peer[NI_MAXHOST];
+    struct gatehouse_check check = {.token = token,
+                                    .api = route->api,
+                                    .required_roles = &route->role,
+                                    .required_count = 1,
+                                    .peer = find_peer(connection, peer)};
     if (gatehouse_check(gatehouse, &check, &call) != GATEHOUSE_OK) {
         fprintf(stderr, "gatehouse: %s\n", call.message); /* no answer is no permission */
         return answer(connection, 503, "temporarily_unavailable", "Retry-After", "1");

@@ -45,8 +45,8 @@ function ownToken(ended) {
   return own;
 }
 
-async function introspect(token, api, role) {
-  const request = { token, api, required_roles: [role] };
+async function introspect(token, api, role, peer) {
+  const request = { token, api, required_roles: [role], peer };
   const mine = ownToken();
   const bearing = await mine;
   try {
@@ -69,7 +69,8 @@ export const requireRole = (role) => async (request, response, next) => {
   // The route's template, "/cases/{id}", never the path with its ids.
   const api = `${request.method} ${request.baseUrl}${request.route.path.replace(/:(\w+)/g, '{$1}')}`;
   try {
-    request.caller = await introspect(token, api, role);
+    // ip is whoever is connected, and not what a header says, unless `trust proxy` is set; '': it has left meanwhile.
+    request.caller = await introspect(token, api, role, request.ip ?? '');
   } catch (error) { // no answer is no permission
     console.error(`gatehouse: ${error.message}`);
     return response.status(503).set('Retry-After', '1').json({ error: 'temporarily_unavailable' });

@@ -3,13 +3,14 @@
 
     GATEHOUSE_CLIENT_ID=… GATEHOUSE_CLIENT_SECRET_FILE=… python3 cache.py
 
-May the bearers of these tokens create cases? A token a line on standard input; a line on standard output: yes, no, or "cannot
-say", and whether the answer is from memory. GATEHOUSE_GRPC is the server itself; an edge has such a cache already.
+May the bearers of these tokens create cases? A token a line on standard input, perhaps a space and the address that it came
+from; a line on standard output: yes, no, or "cannot say", and whether the answer is from memory. GATEHOUSE_GRPC is the server itself; an edge has such a cache already.
 
 All of it runs in one event loop: between two awaits nothing else happens, which is the one lock that C6 asks for.
 """
 import asyncio
 import hashlib
+import ipaddress
 import os
 import random
 import sys
@@ -55,6 +56,16 @@ def is_named(event, answer):
     return True  # C6: all, or a kind that we do not know
 
 
+def is_within(networks, peer):
+    """Of what comes from outside the networks, or from no address, the server judges, and counts it."""
+    try:
+        address = ipaddress.ip_address(peer)
+        address = getattr(address, "ipv4_mapped", None) or address
+        return not networks or any(address in ipaddress.ip_network(network) for network in networks)
+    except ValueError:
+        return not peer
+
+
 class Cache:
     def __init__(self, gatehouse):
         self.gatehouse, self.secret = gatehouse, os.urandom(32)
@@ -62,7 +73,7 @@ class Cache:
         self.window = deque(maxlen=WINDOW)  # C4: what comes when it is full cuts its old end
         self.waiting = deque(maxlen=WAITING)
         self.trusted_until = 0.0
-        self.uses = {}  # (token, api, role): (how many, when the last)
+        self.uses = {}  # (token, api, role): (how many, when the last, the last peer that was told)
         self.tasks = set()
         self.start(self.watch())
 
@@ -73,15 +84,16 @@ class Cache:
 
     # Asking
 
-    async def introspect(self, token, api, role):
+    async def introspect(self, token, api, role, peer):
         """(the answer, is it from memory?). Raises what Gatehouse.introspect does. C8: each miss is a call of its own."""
         key = hashlib.blake2b(token.encode(), key=self.secret, digest_size=16).digest()
         entry = self.entries.get(key)
         asked = now()  # C3: read after the entry was found
-        if entry and asked < self.trusted_until and asked < entry.until - entry.interval - entry.deadline:
-            self.note_use((token, api, role), entry, asked)
+        is_good = entry and asked < self.trusted_until and asked < entry.until - entry.interval - entry.deadline
+        if is_good and is_within(entry.answer.networks, peer):
+            self.note_use((token, api, role), entry, asked, peer)
             return self.judged(entry.answer, role), True
-        answer = await self.gatehouse.introspect(token, api, role)
+        answer = await self.gatehouse.introspect(token, api, role, peer)
         if answer.active:  # C8: inactive is not kept
             self.keep(Entry(key, answer, asked))  # C1: of when it was sent, not answered
         return answer, False
@@ -205,11 +217,11 @@ class Cache:
 
     # C9: uses
 
-    def note_use(self, question, entry, at):
+    def note_use(self, question, entry, at, peer):
         if not self.uses:  # the interval is the same for all: who changes the idle timeout ends all entries
             self.report_after(entry.interval, entry.deadline)
-        count, _ = self.uses.get(question, (0, 0))
-        self.uses[question] = (count + 1, at)
+        count, _, before = self.uses.get(question, (0, 0, ""))
+        self.uses[question] = (count + 1, at, peer or before)
 
     def report_after(self, pause, deadline):
         asyncio.get_running_loop().call_later(pause, lambda: self.start(self.report(deadline)))
@@ -227,8 +239,8 @@ class Cache:
     @staticmethod
     def report_of(uses):
         request = BatchIntrospectRequest()
-        for (token, api, role), (count, last) in uses:
-            entry = request.requests.add(token=token, api=api, required_roles=[role], use_count=count)
+        for (token, api, role), (count, last, peer) in uses:
+            entry = request.requests.add(token=token, api=api, required_roles=[role], use_count=count, peer=peer)
             entry.used_ago.FromMicroseconds(int((now() - last) * 1e6))  # C9: anew at each try
         return request
 
@@ -236,9 +248,9 @@ class Cache:
         """To be tried again; there are not many more meanwhile, for without the server trust ends within a lease."""
         if not self.uses:
             self.report_after(deadline, deadline)
-        for question, (count, last) in uses:
-            more, later = self.uses.get(question, (0, 0))
-            self.uses[question] = (count + more, max(last, later))
+        for question, (count, last, peer) in uses:
+            more, later, newer = self.uses.get(question, (0, 0, ""))
+            self.uses[question] = (count + more, max(last, later), newer or peer)
 
     async def close(self):
         for task in self.tasks:
@@ -252,7 +264,8 @@ async def main():
     cache = Cache(gatehouse)
     while line := await asyncio.to_thread(sys.stdin.readline):
         try:
-            answer, is_from_memory = await cache.introspect(line.strip(), "POST /cases", "work_creator")
+            token, _, peer = line.strip().partition(" ")
+            answer, is_from_memory = await cache.introspect(token, "POST /cases", "work_creator", peer)
             print("yes" if answer.allowed else "no", "from memory" if is_from_memory else "asked", flush=True)
         except (grpc.aio.AioRpcError, OSError):
             print("cannot say", flush=True)

@@ -47,8 +47,9 @@ class Gatehouse:
                 raise
         return await method(request, metadata=bearing(await self.own_token(ended=own)), timeout=timeout)
 
-    async def introspect(self, token, api, role):
-        return await self.call(self.auth.Introspect, IntrospectRequest(token=token, api=api, required_roles=[role]))
+    async def introspect(self, token, api, role, peer):
+        request = IntrospectRequest(token=token, api=api, required_roles=[role], peer=peer)
+        return await self.call(self.auth.Introspect, request)
 
 
 def bearing(token):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HTTP service that protects itself: of each request it asks Gatehouse what the bearer may do.
 
-    GATEHOUSE_CLIENT_ID=… GATEHOUSE_CLIENT_SECRET_FILE=… uvicorn service:app
+    GATEHOUSE_CLIENT_ID=… GATEHOUSE_CLIENT_SECRET_FILE=… uvicorn --no-proxy-headers service:app
 
 The credential is the service's own and holds the role resource_server. GATEHOUSE_GRPC says where Gatehouse, or an edge of
 it, is (127.0.0.1:50051). client/README.md says how the stubs are made. Debian: python3-fastapi, python3-uvicorn, python3-grpcio.
@@ -37,8 +37,10 @@ def require(role):
             raise invalid
         # The route's template, such as "/cases/{id}", never the path with its ids.
         api = f"{request.method} {request.scope['route'].path}"
+        # Whoever is connected, and not what a header says, if uvicorn is told so: --no-proxy-headers.
+        peer = request.client.host if request.client else ""
         try:
-            caller = await request.app.state.gatehouse.introspect(bearer[1], api, role)
+            caller = await request.app.state.gatehouse.introspect(bearer[1], api, role, peer)
         except (grpc.aio.AioRpcError, OSError) as error:  # no answer is no permission
             logging.error("gatehouse: %s", error.details() if isinstance(error, grpc.aio.AioRpcError) else error)
             raise HTTPException(503, "temporarily_unavailable", {"Retry-After": "1"}) from None

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// May the bearers of these tokens create cases? A token a line on standard input; a line on standard output: yes, no, or
-// "cannot say", and whether the answer is from memory.
+// May the bearers of these tokens create cases? A token a line on standard input, perhaps a space and the address that it came from;
+// a line on standard output: yes, no, or "cannot say", and whether the answer is from memory.
 //
 //	GATEHOUSE_CLIENT_ID=… GATEHOUSE_CLIENT_SECRET_FILE=… ./check
 package main
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 
 	"example.com/cases/gatehouse"
 )
@@ -26,7 +27,8 @@ func main() {
 	cache := gatehouse.NewCache(client)
 	defer cache.Close()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		answer, isFromMemory, err := cache.Introspect(context.Background(), lines.Text(), "POST /cases", "work_creator")
+		token, peer, _ := strings.Cut(lines.Text(), " ")
+		answer, isFromMemory, err := cache.Introspect(context.Background(), token, "POST /cases", "work_creator", peer)
 		switch {
 		case err != nil:
 			fmt.Println("cannot say")

@@ -12,6 +12,7 @@ import (
 	"log"
 	"math"
 	mathrand "math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -104,15 +105,15 @@ func (c *Cache) Close() {
 }
 
 // Introspect is as Gatehouse's, and says whether the answer is from memory. C8: each miss is a call of its own.
-func (c *Cache) Introspect(ctx context.Context, token, api, role string) (*pb.IntrospectResponse, bool, error) {
+func (c *Cache) Introspect(ctx context.Context, token, api, role, peer string) (*pb.IntrospectResponse, bool, error) {
 	hash := hmac.New(sha256.New, c.secret[:])
 	hash.Write([]byte(token))
 	key := key(hash.Sum(nil))
-	found, asked := c.find(key, question{token, api, role})
+	found, asked := c.find(key, question{token, api, role}, peer)
 	if found != nil {
 		return judged(found, role), true, nil
 	}
-	answer, err := c.gatehouse.Introspect(ctx, token, api, role)
+	answer, err := c.gatehouse.Introspect(ctx, token, api, role, peer)
 	if err == nil && answer.Active { // C8: inactive is not kept
 		c.lock.Lock()
 		c.keep(newEntry(key, answer, asked)) // C1: of when it was sent, not answered
@@ -122,7 +123,7 @@ func (c *Cache) Introspect(ctx context.Context, token, api, role string) (*pb.In
 }
 
 // find counts a use of what it finds; and says when that was.
-func (c *Cache) find(key key, asked question) (*pb.IntrospectResponse, moment) {
+func (c *Cache) find(key key, asked question, peer string) (*pb.IntrospectResponse, moment) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	found := c.entries[key]
@@ -130,8 +131,30 @@ func (c *Cache) find(key key, asked question) (*pb.IntrospectResponse, moment) {
 	if found == nil || at >= c.trustedUntil || at >= found.until-found.interval-found.deadline {
 		return nil, at
 	}
-	c.noteUse(asked, found, at)
+	if !isWithin(found.answer.Networks, peer) {
+		return nil, at
+	}
+	c.noteUse(asked, found, use{1, at, peer})
 	return found.answer, at
+}
+
+// isWithin: of what comes from outside the networks, or from no address, the server judges, and counts it.
+func isWithin(networks []string, peer string) bool {
+	if peer == "" {
+		return true
+	}
+	address, err := netip.ParseAddr(peer)
+	if withPort, failed := netip.ParseAddrPort(peer); failed == nil {
+		address, err = withPort.Addr(), nil
+	}
+	address = address.Unmap().WithZone("")
+	return err == nil && (len(networks) == 0 || slices.ContainsFunc(networks, func(text string) bool {
+		if single, failed := netip.ParseAddr(text); failed == nil {
+			return single == address
+		}
+		network, failed := netip.ParsePrefix(text)
+		return failed == nil && network.Contains(address)
+	}))
 }
 
 // judged is the answer as this question wants it: the one that is kept was to another.

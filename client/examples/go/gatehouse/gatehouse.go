@@ -48,11 +48,12 @@ func New(address, clientID, secretFile string) (*Gatehouse, error) {
 	return &Gatehouse{auth: pb.NewAuthServiceClient(channel), clientID: clientID, secretFile: secretFile}, nil
 }
 
-// Introspect says what the bearer of the token may do. api is a route's template, such as "GET /cases/{id}".
-func (g *Gatehouse) Introspect(ctx context.Context, token, api, role string) (*pb.IntrospectResponse, error) {
+// Introspect says what the bearer of the token may do. api is a route's template, such as "GET /cases/{id}"; peer the address that
+// it came from, also with a port. "": it is not known.
+func (g *Gatehouse) Introspect(ctx context.Context, token, api, role, peer string) (*pb.IntrospectResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request := &pb.IntrospectRequest{Token: token, Api: api, RequiredRoles: []string{role}}
+	request := &pb.IntrospectRequest{Token: token, Api: api, RequiredRoles: []string{role}, Peer: peer}
 	var answer *pb.IntrospectResponse
 	err := g.asOurselves(ctx, func(ctx context.Context) (err error) {
 		answer, err = g.auth.Introspect(ctx, request)

@@ -37,7 +37,8 @@ func (g *Gatehouse) Require(role string, next http.HandlerFunc) http.Handler {
 			refuse(w, http.StatusUnauthorized, "invalid_token", `Bearer error="invalid_token"`)
 			return
 		}
-		caller, err := g.Introspect(r.Context(), found[1], r.Pattern, role)
+		// RemoteAddr is whoever is connected; never what a header says, for anybody can send one.
+		caller, err := g.Introspect(r.Context(), found[1], r.Pattern, role, r.RemoteAddr)
 		switch {
 		case err != nil: // no answer is no permission
 			log.Printf("gatehouse: %v", err)

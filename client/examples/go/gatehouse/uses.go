@@ -3,6 +3,7 @@
 package gatehouse
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -21,17 +22,25 @@ type question struct{ token, api, role string }
 type use struct {
 	count int32
 	last  moment
+	peer  string // of the last that told one
+}
+
+func (u use) and(later use) use {
+	if later.last < u.last {
+		later, u = u, later
+	}
+	return use{u.count + later.count, later.last, cmp.Or(later.peer, u.peer)}
 }
 
 // uses are those that were answered from memory, and that the server does not know of yet (C9).
 type uses map[question]use
 
 // Under the lock. The interval is the same for all: who changes the idle timeout ends all entries.
-func (c *Cache) noteUse(asked question, e *entry, at moment) {
+func (c *Cache) noteUse(asked question, e *entry, one use) {
 	if len(c.uses) == 0 {
 		time.AfterFunc(e.interval, func() { c.report(e.deadline) })
 	}
-	c.uses[asked] = use{c.uses[asked].count + 1, at}
+	c.uses[asked] = c.uses[asked].and(one)
 }
 
 func (c *Cache) report(deadline time.Duration) {
@@ -58,7 +67,7 @@ func (c *Cache) reportSome(some []question, reported uses, deadline time.Duratio
 	request := &pb.BatchIntrospectRequest{}
 	for _, one := range some {
 		request.Requests = append(request.Requests, &pb.BatchIntrospectEntry{Token: one.token, Api: one.api,
-			RequiredRoles: []string{one.role}, UseCount: reported[one].count,
+			RequiredRoles: []string{one.role}, UseCount: reported[one].count, Peer: reported[one].peer,
 			UsedAgo: durationpb.New(now() - reported[one].last)}) // C9: anew at each try
 	}
 	return c.gatehouse.asOurselves(ctx, func(ctx context.Context) error {
@@ -75,7 +84,6 @@ func (c *Cache) takeBack(some []question, reported uses, deadline time.Duration)
 		time.AfterFunc(deadline, func() { c.report(deadline) })
 	}
 	for _, one := range some {
-		more := c.uses[one]
-		c.uses[one] = use{more.count + reported[one].count, max(more.last, reported[one].last)}
+		c.uses[one] = c.uses[one].and(reported[one])
 	}
 }

@@ -60,9 +60,10 @@ class Gatehouse {
         if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) channel.resetConnectBackoff();
     }
 
-    IntrospectResponse introspect(String token, String api, String role) throws IOException {
+    IntrospectResponse introspect(String token, String api, String role, String peer) throws IOException {
         Deadline deadline = Deadline.after(TIMEOUT_MS, TimeUnit.MILLISECONDS);
-        IntrospectRequest request = IntrospectRequest.newBuilder().setToken(token).setApi(api).addRequiredRoles(role).build();
+        IntrospectRequest request =
+                IntrospectRequest.newBuilder().setToken(token).setApi(api).addRequiredRoles(role).setPeer(peer).build();
         String own = ownToken(null, deadline);
         try {
             return ask(request, own, deadline);
