@@ -78,8 +78,10 @@ static enum status announce(struct looking *looking, struct credential *credenti
                              (looking->now - last_active(credential)) / DAY, left / (3600 * CLOCK_SECOND)));
 }
 
-static enum status look_at(struct looking *looking, struct credential *credential)
+/* A credential_each_fn. */
+static enum status look_at(struct credential *credential, void *arg)
 {
+    struct looking *looking = arg;
     const struct settings *settings = looking->settings;
     int64_t now = looking->now, notice = settings_disuse_notice(settings);
     bool is_last = false, is_on = settings->suspend_unused_after != 0;
@@ -111,14 +113,5 @@ enum status disuse_look(struct work *work, struct disuse *disuse, const struct s
     if (program < PROCESS_KNOWS_SUSPENSION)
         return STATUS_OK;
     TRY(credential_row_unused(work->tx, since, PAGE, &disuse->cursor, ids, &count));
-    for (int i = 0; i < count; i++) {
-        struct arena arena = {0};
-        struct credential *credential = NULL;
-        enum status status = credential_row_load_id(work->tx, &arena, ids[i], work->now, &credential);
-        if (status == STATUS_OK)
-            status = look_at(&looking, credential);
-        arena_done(&arena);
-        TRY(status);
-    }
-    return STATUS_OK;
+    return credential_row_each(work->tx, ids, (size_t)count, work->now, look_at, &looking);
 }

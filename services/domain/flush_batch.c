@@ -98,8 +98,7 @@ enum status flush_batch_store(struct store_tx *tx, const struct flush_batch *bat
         if (delta->credential_used != 0)
             TRY(credential_row_store_use(tx, delta->credential_id, delta->credential_used));
     }
-    for (size_t i = 0; i < batch->event_count; i++)
-        TRY(audit_row_append(tx, &batch->events[i]));
+    TRY(audit_row_append_all(tx, batch->events, batch->event_count));
     return store_observed(tx, batch, now);
 }
 

@@ -196,25 +196,16 @@ static enum status read_role(const struct role *role, void *arg)
     return STATUS_OK;
 }
 
-static void add_facts(struct news *news, const struct credential *credential)
+/* A credential_each_fn. */
+static enum status add_facts(struct credential *credential, void *arg)
 {
+    struct news *news = arg;
     if (news->facts_count == news->facts_size) {
         news->facts_size = news->facts_size == 0 ? 16 : news->facts_size * 2;
         news->facts = must(realloc(news->facts, news->facts_size * sizeof *news->facts));
     }
     news->facts[news->facts_count++] = credential_facts_new(credential);
-}
-
-/* One that is not there any more was purged, which the log says itself. */
-static enum status load_credential(struct store_tx *tx, struct news *news, const char *client_id)
-{
-    struct arena arena = {0};
-    struct credential *credential = NULL;
-    enum status status = credential_row_load(tx, &arena, client_id, news->now, &credential);
-    if (status == STATUS_OK)
-        add_facts(news, credential);
-    arena_done(&arena);
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    return STATUS_OK;
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -222,15 +213,17 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Each once, however often it was changed. */
+/* Each once, however often it was changed. One that is not there any more was purged, which the log says itself. */
 static enum status load_clients(struct store_tx *tx, struct log_reading *reading)
 {
+    const char **client_ids = arena_array(&reading->arena, const char *, reading->client_count);
+    size_t count = 0;
     if (reading->client_count > 0)
         qsort(reading->client_ids, reading->client_count, sizeof *reading->client_ids, compare_texts);
     for (size_t i = 0; i < reading->client_count; i++)
         if (i == 0 || strcmp(reading->client_ids[i - 1], reading->client_ids[i]) != 0)
-            TRY(load_credential(tx, reading->news, reading->client_ids[i]));
-    return STATUS_OK;
+            client_ids[count++] = reading->client_ids[i];
+    return credential_row_each_named(tx, client_ids, count, reading->news->now, add_facts, reading->news);
 }
 
 /* From here on the log is looked at: what is known must be in it. */

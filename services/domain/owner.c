@@ -45,6 +45,22 @@ static void add_role(int64_t id, int role, void *arg)
     role_set_add(&owned->granted, role);
 }
 
+struct following {
+    struct work *work;
+    const struct role_set *before, *after;
+};
+
+/* A credential_each_fn: it was loaded after the owner's roles were stored. */
+static enum status end_tokens(struct credential *credential, void *arg)
+{
+    const struct following *following = arg;
+    struct administrator_state was = administrator_state(following->work, credential), is = was;
+    was.effective = role_set_and(&credential->granted, following->before);
+    is.effective = role_set_and(&credential->granted, following->after);
+    administrator_note(following->work, &was, &is);
+    return credential_end_tokens(following->work, credential);
+}
+
 /* After a user's roles changed: moves on the epoch of each of its credentials whose effective roles change. */
 static enum status follow_owner(struct work *work, const char *owner, const struct role_set *before,
                                 const struct role_set *after)
@@ -52,22 +68,8 @@ static enum status follow_owner(struct work *work, const char *owner, const stru
     struct owned owned = {.arena = work->arena, .before = before, .after = after};
     TRY(credential_role_of_owner(work->tx, owner, add_role, &owned));
     end_of_credential(&owned);
-    for (size_t i = 0; i < owned.count; i++) {
-        struct arena arena = {0};
-        struct credential *credential = NULL;
-        enum status status = credential_row_load_id(work->tx, &arena, owned.ids[i], work->now, &credential);
-        if (status == STATUS_OK) {
-            /* It was loaded after the owner's roles were stored. */
-            struct administrator_state was = administrator_state(work, credential), is = was;
-            was.effective = role_set_and(&credential->granted, before);
-            is.effective = role_set_and(&credential->granted, after);
-            administrator_note(work, &was, &is);
-            status = credential_end_tokens(work, credential);
-        }
-        arena_done(&arena);
-        TRY(status);
-    }
-    return STATUS_OK;
+    struct following following = {work, before, after};
+    return credential_row_each(work->tx, owned.ids, owned.count, work->now, end_tokens, &following);
 }
 
 static enum status write_roles(struct work *work, const struct user *before, const struct role_set *roles)

@@ -41,17 +41,11 @@ enum status announcement_due(struct store_tx *tx, int64_t now, int limit, struct
     return STATUS_OK;
 }
 
-enum status announcement_move(struct store_tx *tx, const struct announcement *announcement, int64_t next,
-                              bool *ret_mine)
+enum status announcement_move(struct store_tx *tx, const struct announcement *announcement, int64_t next)
 {
-    int64_t changed = 0;
     if (announcement->is_secret)
-        TRY(store_run(tx, "UPDATE secret SET announce = $1 WHERE id = $2 AND announce = $3", NULL, NULL,
-                      store_int(next), store_int(announcement->id), store_int(announcement->announce)));
-    else
-        TRY(store_run(tx, "UPDATE credential SET announce = $1 WHERE id = $2 AND announce = $3", NULL, NULL,
-                      store_int(next), store_int(announcement->id), store_int(announcement->announce)));
-    TRY(store_changes(tx, &changed));
-    *ret_mine = changed > 0;
-    return STATUS_OK;
+        return store_send(tx, "UPDATE secret SET announce = $1 WHERE id = $2", store_int(next),
+                          store_int(announcement->id));
+    return store_send(tx, "UPDATE credential SET announce = $1 WHERE id = $2", store_int(next),
+                      store_int(announcement->id));
 }

@@ -22,8 +22,7 @@ struct announcement {
  * twice as many. */
 enum status announcement_due(struct store_tx *tx, int64_t now, int limit, struct announcement *due, int *ret_count);
 
-/* The next time is `next`, unless somebody has set another meanwhile (*ret_mine false). */
-enum status announcement_move(struct store_tx *tx, const struct announcement *announcement, int64_t next,
-                              bool *ret_mine);
+/* The next time is `next`. In the write in which it was due: nobody else has set another meanwhile. */
+enum status announcement_move(struct store_tx *tx, const struct announcement *announcement, int64_t next);
 
 #endif

@@ -21,12 +21,8 @@ static enum status read_hash(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-enum status audit_row_append(struct store_tx *tx, struct audit_event *event)
+static enum status insert(struct store_tx *tx, const struct audit_event *event)
 {
-    uint8_t before[SHA256_BYTES] = {0};
-    TRY(counter_next(tx, "audit", &event->sequence));
-    TRY(store_run(tx, "SELECT hash FROM audit WHERE sequence = $1", read_hash, before, store_int(event->sequence - 1)));
-    audit_hash(event, before, event->hash);
     return store_send(
         tx,
         "INSERT INTO audit (sequence, at, actor, action, subject, peer, request_id, outcome, detail, hash)"
@@ -35,6 +31,30 @@ enum status audit_row_append(struct store_tx *tx, struct audit_event *event)
         store_text(text_of(event->action)), store_text(text_of(event->subject)), store_text(text_of(event->peer)),
         store_text(text_of(event->request_id)), store_text(text_of(event->outcome)), store_text(text_of(event->detail)),
         store_blob(event->hash, SHA256_BYTES));
+}
+
+enum status audit_row_append(struct store_tx *tx, struct audit_event *event)
+{
+    return audit_row_append_all(tx, event, 1);
+}
+
+enum status audit_row_append_all(struct store_tx *tx, struct audit_event *events, size_t count)
+{
+    uint8_t first[SHA256_BYTES] = {0};
+    const uint8_t *before = first;
+    int64_t last = 0;
+    if (count == 0)
+        return STATUS_OK;
+    TRY(counter_take(tx, "audit", count, &last));
+    int64_t sequence = last - (int64_t)count;
+    TRY(store_run(tx, "SELECT hash FROM audit WHERE sequence = $1", read_hash, first, store_int(sequence)));
+    for (size_t i = 0; i < count; i++) {
+        events[i].sequence = ++sequence;
+        audit_hash(&events[i], before, events[i].hash);
+        before = events[i].hash;
+        TRY(insert(tx, &events[i]));
+    }
+    return STATUS_OK;
 }
 
 struct listing {

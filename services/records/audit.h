@@ -8,6 +8,8 @@
 
 /* Gives it its place in the chain. */
 enum status audit_row_append(struct store_tx *tx, struct audit_event *event);
+/* The same of some, one behind the other; a database elsewhere is waited for twice, however many they are. */
+enum status audit_row_append_all(struct store_tx *tx, struct audit_event *events, size_t count);
 
 struct audit_filter {
     const char *actor, *action, *subject, *peer, *outcome; /* NULL: any */

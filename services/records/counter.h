@@ -9,6 +9,8 @@
 /* The next value of a counter, from 1. Work that takes the counter "revision" happens one after the other, on all
  * replicas. */
 enum status counter_next(struct store_tx *tx, const char *name, int64_t *ret_value);
+/* The next `count` of them, of which this is the last. */
+enum status counter_take(struct store_tx *tx, const char *name, size_t count, int64_t *ret_last);
 
 /* The last value that was given; 0: none. */
 enum status counter_last(struct store_tx *tx, const char *name, int64_t *ret_value);

@@ -239,17 +239,21 @@ enum status credential_row_load_id(struct store_tx *tx, struct arena *arena, int
 /* At most so many are in memory at a time, each with room for all roles. */
 enum { AT_ONCE = 250 };
 
-static enum status load_some(struct store_tx *tx, struct loading *loading, const int64_t *ids, size_t count)
+/* The next of those that are asked for, by a statement that says which. */
+static enum status load_some(struct store_tx *tx, struct loading *loading, size_t count, const char *sql,
+                             struct store_value which)
 {
     loading->credentials = arena_array(loading->arena, struct credential *, count);
-    TRY(store_run_by(tx, LIST_SQL_IDS(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id", "$1", ""),
-                     read_credential, loading, list_of_ids(tx, loading->arena, ids, count)));
+    TRY(store_run_by(tx, sql, read_credential, loading, which));
     return load_parts(tx, loading);
 }
 
-static enum status pass(const struct loading *loading, const int64_t *ids, size_t count, credential_each_fn *each,
-                        void *arg)
+static enum status each_of_ids(struct store_tx *tx, struct loading *loading, const int64_t *ids, size_t count,
+                               credential_each_fn *each, void *arg)
 {
+    TRY(load_some(tx, loading, count,
+                  LIST_SQL_IDS(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id", "$1", ""),
+                  list_of_ids(tx, loading->arena, ids, count)));
     for (size_t i = 0; i < count; i++) {
         struct credential *credential = find(loading, ids[i]);
         if (credential != NULL)
@@ -258,17 +262,43 @@ static enum status pass(const struct loading *loading, const int64_t *ids, size_
     return STATUS_OK;
 }
 
+static enum status each_of_names(struct store_tx *tx, struct loading *loading, const char *const *client_ids,
+                                 size_t count, credential_each_fn *each, void *arg)
+{
+    TRY(load_some(tx, loading, count,
+                  LIST_SQL_TEXTS(tx, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE client_id", "$1", ""),
+                  list_of_texts(tx, loading->arena, client_ids, count)));
+    for (size_t i = 0; i < loading->count; i++)
+        TRY(each(loading->credentials[i], arg));
+    return STATUS_OK;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 enum status credential_row_each(struct store_tx *tx, const int64_t *ids, size_t count, int64_t now,
                                 credential_each_fn *each, void *arg)
 {
     enum status status = STATUS_OK;
     for (size_t at = 0; status == STATUS_OK && at < count; at += AT_ONCE) {
-        size_t some = count - at < AT_ONCE ? count - at : AT_ONCE;
         struct arena arena = {0};
         struct loading loading = {.arena = &arena, .now = now};
-        status = load_some(tx, &loading, &ids[at], some);
-        if (status == STATUS_OK)
-            status = pass(&loading, &ids[at], some, each, arg);
+        status = each_of_ids(tx, &loading, &ids[at], least(count - at, AT_ONCE), each, arg);
+        arena_done(&arena);
+    }
+    return status;
+}
+
+enum status credential_row_each_named(struct store_tx *tx, const char *const *client_ids, size_t count, int64_t now,
+                                      credential_each_fn *each, void *arg)
+{
+    enum status status = STATUS_OK;
+    for (size_t at = 0; status == STATUS_OK && at < count; at += AT_ONCE) {
+        struct arena arena = {0};
+        struct loading loading = {.arena = &arena, .now = now};
+        status = each_of_names(tx, &loading, &client_ids[at], least(count - at, AT_ONCE), each, arg);
         arena_done(&arena);
     }
     return status;

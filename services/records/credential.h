@@ -76,6 +76,9 @@ enum status credential_row_load_id(struct store_tx *tx, struct arena *arena, int
 typedef enum status credential_each_fn(struct credential *credential, void *arg);
 enum status credential_row_each(struct store_tx *tx, const int64_t *ids, size_t count, int64_t now,
                                 credential_each_fn *each, void *arg);
+/* The same by their client IDs, each of which is there once; in no order. */
+enum status credential_row_each_named(struct store_tx *tx, const char *const *client_ids, size_t count, int64_t now,
+                                      credential_each_fn *each, void *arg);
 
 /* What its owner has and had, and so what it carries; anew when its owner has changed. */
 enum status credential_row_load_owner(struct store_tx *tx, struct credential *credential);

@@ -130,8 +130,10 @@ FAULTS = [
           [("services/store/copy.c", "    if (identity.mark_len == 0)\n        return STATUS_OK;\n    snprintf(",
             "    return STATUS_OK;\n    snprintf(")], DENSE),
     Fault("another replica does not take in a suspension", 4001, r"\bactive",
-          [("services/domain/news.c", "    if (status == STATUS_OK)\n        add_facts(news, credential);",
-            "    if (status == STATUS_OK && credential->suspended == 0)\n        add_facts(news, credential);")], DENSE),
+          [("services/domain/news.c", "static enum status add_facts(struct credential *credential, void *arg)\n{\n"
+            "    struct news *news = arg;\n",
+            "static enum status add_facts(struct credential *credential, void *arg)\n{\n"
+            "    struct news *news = arg;\n    if (credential->suspended != 0)\n        return STATUS_OK;\n")], DENSE),
     Fault("caches are not told of a suspension", 4010, "in cache",
           [("services/memory/change.c", "        event.kind = RING_CREDENTIAL;\n        memcpy(event.client_id, change->facts",
             "        event.kind = RING_CREDENTIAL;\n        if (change->facts->suspended != 0)\n            break;\n"

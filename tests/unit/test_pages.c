@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A page of a list costs the same number of statements however much is on it: each is a round trip to PostgreSQL. Holds
- * for any backend: GATEHOUSE_TEST_STORE names another one. */
+/* A page of a list, and all else that is read for many at a time, costs the same number of statements however many they
+ * are: each is a round trip to PostgreSQL. (What is sent without being waited for, store_send, is none.) Holds for any
+ * backend: GATEHOUSE_TEST_STORE names another one. */
 #include "asking.h"
+
+#include "domain/announce.h"
+#include "domain/disuse.h"
+#include "domain/news.h"
+#include "records/change_log.h"
 
 enum { CREDENTIALS = 60, OWNERS = 56, FEW = 5, MANY = 50 };
 
 static struct fixture fixture;
 static struct api *api;
+static struct credential *made[CREDENTIALS];
 static atomic_int statements;
 
 /* What the linker puts in the place of store_run_n. */
@@ -28,13 +35,13 @@ static char *owner_name(int number)
     return arena_format(&fixture.arena, "owner %02d%s", number, ends[number % 8]);
 }
 
-static void set_roles(int owner)
+static void set_roles(int owner, size_t count)
 {
     Gatehouse__V1__SetUserRolesRequest request = GATEHOUSE__V1__SET_USER_ROLES_REQUEST__INIT;
     char *roles[] = {(char[]){"work_creator"}, (char[]){"work_assigner"}};
     request.user = owner_name(owner);
     request.roles = roles;
-    request.n_roles = 1 + (size_t)(owner % 2);
+    request.n_roles = count;
     release(ask_admin(api, "SetUserRoles", &request, NULL));
 }
 
@@ -63,11 +70,11 @@ static int fill(void **state)
     fixture_open(&fixture, "pages.db", NULL);
     api = api_of(&fixture);
     for (int i = 0; i < CREDENTIALS; i++) {
-        struct credential *credential = make_credential(&fixture, arena_format(&fixture.arena, "name %02d", i),
-                                                        i % 3 == 0 ? "work_assigner" : "work_creator");
+        made[i] = make_credential(&fixture, arena_format(&fixture.arena, "name %02d", i),
+                                  i % 3 == 0 ? "work_assigner" : "work_creator");
         if (i < OWNERS) {
-            set_roles(i);
-            own(credential, i);
+            set_roles(i, 1 + (size_t)i % 2);
+            own(made[i], i);
         }
     }
     return 0;
@@ -174,6 +181,125 @@ static void each_user_has_what_is_its_own(void **state)
     release(page);
 }
 
+/* Another replica's changes */
+
+static enum status read_position(struct store_tx *tx, void *arg)
+{
+    return change_log_last(tx, arg);
+}
+
+static enum status read_news(struct store_tx *tx, void *arg)
+{
+    return news_read(tx, arg);
+}
+
+static int news_cost(int changes)
+{
+    struct news news = {.now = START};
+    assert_int_equal(store_read_wait(fixture.store, read_position, &news.since), STATUS_OK);
+    for (int i = 0; i < changes; i++)
+        own(made[i], (i + changes) % OWNERS); /* another one than before */
+    atomic_store(&statements, 0);
+    assert_int_equal(store_read_wait(fixture.store, read_news, &news), STATUS_OK);
+    int cost = atomic_load(&statements);
+    assert_int_equal(news.kind, NEWS_SINCE);
+    assert_int_equal(news.facts_count, changes);
+    for (int i = 0; i < changes; i++)
+        assert_int_equal(news.facts[i]->id, made[i]->id);
+    news_done(&news);
+    return cost;
+}
+
+static void what_a_replica_hears_of_is_read_in_a_few_statements(void **state)
+{
+    (void)state;
+    int few = news_cost(FEW);
+    assert_in_range(few, 1, 12);
+    assert_int_equal(news_cost(MANY), few);
+}
+
+/* One owner's credentials: their tokens end, each by a few writes, when a role is taken from the owner. */
+static int owner_cost(int owned)
+{
+    for (int i = 0; i < owned; i++)
+        own(made[i], OWNERS);
+    set_roles(OWNERS, 2);
+    atomic_store(&statements, 0);
+    set_roles(OWNERS, 0);
+    return atomic_load(&statements);
+}
+
+static void the_credentials_of_an_owner_are_read_together(void **state)
+{
+    (void)state;
+    enum { WRITES = 3 }; /* how many tokens end, the row, its change's revision */
+    int few = owner_cost(FEW);
+    assert_in_range(few, FEW * WRITES, FEW * WRITES + 30);
+    assert_int_equal(owner_cost(MANY) - few, (MANY - FEW) * WRITES);
+}
+
+/* What is done from time to time */
+
+static enum status look_for_disuse(struct work *work, void *arg)
+{
+    struct disuse *disuse = arg;
+    struct settings settings = memory_settings(fixture.domain->memory);
+    settings.suspend_unused_after = INT64_C(90) * 24 * 60 * MINUTE;
+    return disuse_look(work, disuse, &settings, START, INT64_MAX);
+}
+
+static void the_unused_are_looked_for_in_a_few_statements(void **state)
+{
+    (void)state;
+    struct disuse disuse = {0};
+    atomic_store(&statements, 0);
+    assert_int_equal(do_work(&fixture, look_for_disuse, &disuse, NULL), STATUS_OK); /* none was used yet */
+    assert_in_range(atomic_load(&statements), 1, 12);
+    assert_int_equal(disuse.cursor, made[CREDENTIALS - 1]->id);
+}
+
+static enum status make_due(struct store_tx *tx, void *arg)
+{
+    const int *last = arg;
+    return store_run(tx, "UPDATE credential SET announce = $1, expires = $2 WHERE id <= $3", NULL, NULL,
+                     store_int(START), store_int(START + 5 * 24 * 60 * MINUTE), store_int(made[*last - 1]->id));
+}
+
+static enum status announce(struct work *work, void *arg)
+{
+    return announce_due(work, START, arg);
+}
+
+static enum status count_announced(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT count(*) FROM audit WHERE action = 'CredentialExpires'", store_read_int, arg);
+}
+
+static int announcements_cost(int count)
+{
+    int due = 0;
+    int64_t before = query_number(&fixture, count_announced);
+    assert_int_equal(store_write_wait(fixture.store, make_due, &count), STATUS_OK);
+    atomic_store(&statements, 0);
+    assert_int_equal(do_work(&fixture, announce, &due, NULL), STATUS_OK);
+    int cost = atomic_load(&statements);
+    assert_int_equal(due, count);
+    assert_int_equal(query_number(&fixture, count_announced) - before, count);
+    return cost;
+}
+
+static void ends_are_announced_in_a_few_statements(void **state)
+{
+    (void)state;
+    int few = announcements_cost(FEW);
+    assert_in_range(few, 1, 12);
+    assert_int_equal(announcements_cost(MANY), few);
+    Gatehouse__V1__VerifyAuditLogRequest request = GATEHOUSE__V1__VERIFY_AUDIT_LOG_REQUEST__INIT;
+    Gatehouse__V1__VerifyAuditLogResponse *verdict = ask_admin(api, "VerifyAuditLog", &request, NULL);
+    assert_true(verdict->intact);
+    release(verdict);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +307,10 @@ int main(void)
         cmocka_unit_test(a_page_of_users_is_a_few_statements),
         cmocka_unit_test(each_on_a_page_has_what_is_its_own),
         cmocka_unit_test(each_user_has_what_is_its_own),
+        cmocka_unit_test(what_a_replica_hears_of_is_read_in_a_few_statements),
+        cmocka_unit_test(the_credentials_of_an_owner_are_read_together),
+        cmocka_unit_test(the_unused_are_looked_for_in_a_few_statements),
+        cmocka_unit_test(ends_are_announced_in_a_few_statements),
     };
     return cmocka_run_group_tests_name("pages", tests, fill, leave);
 }
