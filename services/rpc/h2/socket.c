@@ -9,6 +9,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+/* What another connection left would be taken for this one's. Nearly always there is nothing, and clearing that takes
+ * as long. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 static ssize_t tls_result(struct h2_conn *conn, int result)
 {
     if (result > 0)
@@ -17,11 +25,26 @@ static ssize_t tls_result(struct h2_conn *conn, int result)
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? H2_AGAIN : H2_LOST;
 }
 
+/* An empty buffer is given back here, for OpenSSL would wipe all of its 17 KiB each time: SSL_read has wiped what it
+ * gave, and nothing else in there was ever readable. */
+static int read_tls(SSL *ssl, uint8_t *bytes, size_t room)
+{
+    SSL_clear_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    int result = SSL_read(ssl, bytes, (int)room);
+    SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    if (result > 0 && !SSL_has_pending(ssl)) { /* never within a record, which might still be read into it */
+        SSL_clear_options(ssl, SSL_OP_CLEANSE_PLAINTEXT);
+        SSL_free_buffers(ssl);
+        SSL_set_options(ssl, SSL_OP_CLEANSE_PLAINTEXT);
+    }
+    return result;
+}
+
 ssize_t h2_socket_read(struct h2_conn *conn, uint8_t *bytes, size_t room)
 {
     if (conn->ssl != NULL) {
-        ERR_clear_error();
-        return tls_result(conn, SSL_read(conn->ssl, bytes, (int)room));
+        forget_errors();
+        return tls_result(conn, read_tls(conn->ssl, bytes, room));
     }
     ssize_t len = recv(conn->fd, bytes, room, 0);
     if (len > 0)
@@ -32,7 +55,7 @@ ssize_t h2_socket_read(struct h2_conn *conn, uint8_t *bytes, size_t room)
 ssize_t h2_socket_write(struct h2_conn *conn, const uint8_t *bytes, size_t len)
 {
     if (conn->ssl != NULL) {
-        ERR_clear_error();
+        forget_errors();
         return tls_result(conn, SSL_write(conn->ssl, bytes, (int)len));
     }
     ssize_t sent = send(conn->fd, bytes, len, MSG_NOSIGNAL);
@@ -88,7 +111,7 @@ static int finish_handshake(struct h2_conn *conn)
 int h2_socket_handshake(struct h2_conn *conn, uint32_t *ret_events)
 {
     char why[160];
-    ERR_clear_error();
+    forget_errors();
     int result = SSL_do_handshake(conn->ssl);
     if (result == 1)
         return finish_handshake(conn);

@@ -4,8 +4,6 @@ import contextlib
 import glob
 import os
 import socket
-import ssl
-import subprocess
 import threading
 import time
 import unittest
@@ -14,7 +12,7 @@ import grpc
 from daemon import DEADLINE
 from frames import (HEALTH_CHECK, HEALTH_WATCH, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, REFLECTION, TIMEOUT, WINDOW, Closed, Peer,
                     call, data, headers, message, request, window_update)
-from target import serve
+from target import serve, serve_tls
 
 SERVING = [b"\x08\x01"]
 LIST_SERVICES = b"\x3a\x01*"
@@ -34,15 +32,8 @@ class Case(unittest.TestCase):
         self.daemon = self.enterContext(serve(settings))
 
     def serve_tls(self, **settings):
-        def certificate(folder):
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"],
-                           cwd=folder, check=True, capture_output=True)
-            self.tls = ssl.create_default_context(cafile=folder + "/cert.pem")
-            self.tls.set_alpn_protocols(["h2"])
-            return {"grpc_cert": folder + "/cert.pem", "grpc_key": folder + "/key.pem", **settings}
-
-        self.daemon = self.enterContext(serve(certificate))
+        self.daemon, self.tls = serve_tls(settings)
+        self.enterContext(self.daemon)
 
     def peer(self, first=(), **more):
         return self.enterContext(Peer(self.daemon.grpc_port, first, **more))
