@@ -34,6 +34,7 @@ struct place {
 /* One API of one credential. */
 struct record {
     uint32_t api;
+    bool is_as_asked; /* its text is what is asked about, too: usage_normalise leaves it as it is */
     int64_t hour;
     int64_t allowed, denied, first_used, last_used, credential_used;
     UT_hash_handle hh; /* by the text */
@@ -42,6 +43,7 @@ struct record {
 struct credential_record {
     int64_t credential_id;
     struct record *apis;
+    struct record *last; /* that was counted; NULL: none, or it has gone */
     UT_hash_handle hh;
 };
 
@@ -169,6 +171,8 @@ struct usage *usage_new(void)
 static void free_record(struct usage *usage, struct part *part, struct credential_record *credential,
                         struct record *record)
 {
+    if (credential->last == record)
+        credential->last = NULL;
     HASH_DEL(credential->apis, record);
     release_name(usage, record->api); /* after it: its text is the record's key */
     free(record);
@@ -212,11 +216,8 @@ void usage_free(struct usage *usage)
     free(usage);
 }
 
-/* The record that counts for (credential, API); *ret_beyond: because a bound was met, that of "other". */
-static struct record *find_record(struct usage *usage, struct part *part, int64_t credential_id, const char *api,
-                                  _Atomic uint64_t **ret_beyond)
+static struct credential_record *find_credential(struct part *part, int64_t credential_id)
 {
-    static const char other[] = "other";
     struct credential_record *credential = NULL;
     HASH_FIND(hh, part->credentials, &credential_id, sizeof credential_id, credential);
     if (credential == NULL) {
@@ -224,6 +225,30 @@ static struct record *find_record(struct usage *usage, struct part *part, int64_
         credential->credential_id = credential_id;
         HASH_ADD(hh, part->credentials, credential_id, sizeof credential_id, credential);
     }
+    return credential;
+}
+
+static struct record *add_record(struct usage *usage, struct part *part, struct credential_record *credential,
+                                 const char *api)
+{
+    char normal[API_MAX + 1];
+    struct record *record = must(calloc(1, sizeof *record));
+    record->api = hold_text(usage, api);
+    pthread_mutex_lock(&usage->name_lock);
+    const char *text = find_name(usage, record->api)->text; /* lives as long as the record */
+    pthread_mutex_unlock(&usage->name_lock);
+    HASH_ADD_KEYPTR(hh, credential->apis, text, strlen(text), record);
+    part->record_count++;
+    usage_normalise(text, normal);
+    record->is_as_asked = strcmp(text, normal) == 0;
+    return record;
+}
+
+/* The record that counts for (credential, API); *ret_beyond: because a bound was met, that of "other". */
+static struct record *find_record(struct usage *usage, struct part *part, struct credential_record *credential,
+                                  const char *api, _Atomic uint64_t **ret_beyond)
+{
+    static const char other[] = "other";
     struct record *record = NULL;
     HASH_FIND_STR(credential->apis, api, record);
     if (record != NULL)
@@ -232,19 +257,25 @@ static struct record *find_record(struct usage *usage, struct part *part, int64_
         *ret_beyond = &usage->beyond_credential;
     else if (part->record_count >= RECORDS_MAX)
         *ret_beyond = &usage->beyond_process;
-    if (*ret_beyond != NULL) {
+    if (*ret_beyond != NULL)
         HASH_FIND_STR(credential->apis, other, record);
-        if (record != NULL)
-            return record;
-    }
-    record = must(calloc(1, sizeof *record));
-    record->api = hold_text(usage, *ret_beyond == NULL ? api : other);
-    pthread_mutex_lock(&usage->name_lock);
-    const char *text = find_name(usage, record->api)->text; /* lives as long as the record */
-    pthread_mutex_unlock(&usage->name_lock);
-    HASH_ADD_KEYPTR(hh, credential->apis, text, strlen(text), record);
-    part->record_count++;
-    return record;
+    return record != NULL ? record : add_record(usage, part, credential, *ret_beyond == NULL ? api : other);
+}
+
+/* The same for an API as it was asked about. Mostly that is the one of the last time. */
+static struct record *record_of(struct usage *usage, struct part *part, struct credential_record *credential,
+                                const char *api, int64_t count)
+{
+    struct record *last = credential->last;
+    if (last != NULL && last->is_as_asked && strcmp(last->hh.key, api) == 0)
+        return last;
+    char normal[API_MAX + 1];
+    _Atomic uint64_t *beyond = NULL;
+    usage_normalise(api, normal);
+    credential->last = find_record(usage, part, credential, normal, &beyond);
+    if (beyond != NULL)
+        *beyond += (uint64_t)count;
+    return credential->last;
 }
 
 /* It holds the name, too. */
@@ -311,13 +342,8 @@ enum outcome { ALLOWED, DENIED, REFUSED };
 static uint32_t count_uses(struct usage *usage, int64_t credential_id, const char *api, int64_t now,
                            enum outcome outcome, int64_t count)
 {
-    char normal[API_MAX + 1];
-    usage_normalise(api, normal);
     struct part *part = lock_part(usage, credential_id);
-    _Atomic uint64_t *beyond = NULL;
-    struct record *record = find_record(usage, part, credential_id, normal, &beyond);
-    if (beyond != NULL)
-        *beyond += (uint64_t)count;
+    struct record *record = record_of(usage, part, find_credential(part, credential_id), api, count);
     int64_t hour = now - now % USAGE_HOUR;
     if (record->hour != hour && record->allowed + record->denied > 0) {
         struct usage_delta delta = take_delta(usage, credential_id, record);

@@ -110,6 +110,35 @@ static void uses_are_summed_until_they_are_gathered(void **state)
     usage_free(NULL);
 }
 
+static void an_api_is_named_the_same_whatever_was_called_before_it(void **state)
+{
+    (void)state;
+    static const char *const asked[] = {"GET /x/12 ", "GET /x/12", "GET /x/{id}", "GET /x/12", "", "unnamed", "other"};
+    struct usage *usage = usage_new();
+    for (size_t before = 0; before < sizeof asked / sizeof *asked; before++) {
+        for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+            char normal[API_MAX + 1];
+            usage_normalise(asked[i], normal);
+            usage_count(usage, 5, asked[before], START, true, 1);
+            assert_api(usage, usage_count(usage, 5, asked[i], START, true, 1), normal);
+        }
+    }
+    usage_free(usage);
+}
+
+static void the_api_that_was_called_last_may_be_forgotten(void **state)
+{
+    (void)state;
+    struct usage *usage = usage_new();
+    usage_count(usage, 5, "GET /x", START + 4 * USAGE_HOUR, true, 1);
+    usage_count(usage, 5, "GET /old", START, true, 1); /* reported late */
+    gather_one(usage, START + 4 * USAGE_HOUR, 2);
+    gather_one(usage, START + 4 * USAGE_HOUR, 0); /* forgets it */
+    assert_api(usage, usage_count(usage, 5, "GET /old", START, true, 1), "GET /old");
+    assert_int_equal(gather_one(usage, START + 4 * USAGE_HOUR, 1).allowed, 1);
+    usage_free(usage);
+}
+
 static void hours_are_kept_apart_and_what_failed_is_given_back(void **state)
 {
     (void)state;
@@ -300,6 +329,8 @@ int main(void)
         cmocka_unit_test(api_names_are_normalised),
         cmocka_unit_test(the_longest_name_stays_within_its_bounds_and_whole_characters),
         cmocka_unit_test(uses_are_summed_until_they_are_gathered),
+        cmocka_unit_test(an_api_is_named_the_same_whatever_was_called_before_it),
+        cmocka_unit_test(the_api_that_was_called_last_may_be_forgotten),
         cmocka_unit_test(hours_are_kept_apart_and_what_failed_is_given_back),
         cmocka_unit_test(a_flood_of_names_is_bounded_for_its_credential_only),
         cmocka_unit_test(a_flood_of_credentials_is_bounded),
