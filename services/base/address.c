@@ -22,8 +22,8 @@ bool address_parse(const char *text, size_t len, struct address *ret_address)
         return false;
     memcpy(copy, text, bare);
     copy[bare] = '\0';
-    if (inet_pton(AF_INET6, copy, ret_address->bytes) == 1)
-        return true;
+    if (memchr(copy, ':', bare) != NULL)
+        return inet_pton(AF_INET6, copy, ret_address->bytes) == 1;
     memcpy(ret_address->bytes, mapped, sizeof mapped);
     return zone == NULL && inet_pton(AF_INET, copy, ret_address->bytes + sizeof mapped) == 1;
 }
