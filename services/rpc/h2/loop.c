@@ -47,6 +47,9 @@ void h2_loop_hand_over(struct h2_loop *loop, struct h2_accepted *accepted)
     if (copy == NULL)
         abort();
     *copy = *accepted;
+    pthread_mutex_lock(&loop->server->lock); /* it may have said so while the acceptor had not heard of the stop yet */
+    loop->is_empty = false;
+    pthread_mutex_unlock(&loop->server->lock);
     pthread_mutex_lock(&loop->lock);
     copy->next = loop->accepted;
     loop->accepted = copy;
