@@ -40,25 +40,25 @@ function sentence(text) {
 
 /** @type {Record<string, string>} */
 const words = {
-  NAME_TAKEN: "Another credential has this name already.",
-  ROLE_RETIRED: "One of these roles is retired and cannot be granted any more.",
+  NAME_TAKEN: "Another credential already has this name.",
+  ROLE_RETIRED: "One of these roles is retired and can no longer be granted.",
   LAST_ADMINISTRATOR:
-    "This is the last credential with the role User Manager and a secret key that works for another day. Without it nobody could administer Gatehouse.",
+    "This is the last credential with the role User Manager and a secret key that works for another day. Without it, nobody could administer Gatehouse.",
   STORE_UNAVAILABLE: "The server cannot reach its database at the moment. Nothing is lost; try again in a moment.",
   DRAINING: "The server is restarting. Try again in a moment.",
-  CALLER_NOT_ALLOWED: "Your credential does not hold the role that this needs.",
+  CALLER_NOT_ALLOWED: "You do not have the role that this needs.",
   ADMINISTRATOR_CREDENTIAL: "Only a User Manager may change the credential of an administrator.",
-  NO_SUCH_CREDENTIAL: "There is no such credential (any more).",
-  NO_SUCH_USER: "There is no such user (any more).",
-  NO_SUCH_SECRET: "This secret key has ended already.",
-  CREDENTIAL_DELETED: "This credential was deleted in the meantime.",
+  NO_SUCH_CREDENTIAL: "This credential does not exist, or no longer does.",
+  NO_SUCH_USER: "This user does not exist, or no longer does.",
+  NO_SUCH_SECRET: "This secret key has already ended.",
+  CREDENTIAL_DELETED: "This credential has been deleted.",
   CREDENTIAL_SUSPENDED: "This credential is suspended. Another administrator can resume it.",
   OWN_CREDENTIAL: "You are signed in with this credential. Another administrator can suspend it.",
   OWN_ADDRESS: "You are signed in with this credential, from an address that is not in these networks.",
-  OLDER_SERVER: "A server of an older version still runs, which knows nothing of this. Try again when it is upgraded.",
+  OLDER_SERVER: "A server of an older version is still running, and cannot do this. Try again once it is upgraded.",
   NOT_DELETED: "This credential is not deleted.",
   SIGN_ON_ENDED: "Your sign-on has ended.",
-  ROLE_EXISTS: "There is a role with this ID already.",
+  ROLE_EXISTS: "A role with this ID already exists.",
 };
 
 /** The form's name of a field that the server calls "credential.expireTime". @param {string} path */

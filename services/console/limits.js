@@ -11,13 +11,19 @@ import { duration, plural, seconds, span, split } from "./format.js";
 /** @type {{ key: Key, field: string, name: string, title: string, isTime: boolean }[]} name: in the API's lists */
 export const limitRows = [
   { key: "idleTimeout", field: "idle_timeout", name: "LIMIT_IDLE_TIMEOUT", title: "Idle timeout", isTime: true },
-  { key: "maxTokenLife", field: "max_token_life", name: "LIMIT_MAX_TOKEN_LIFE", title: "Max token life", isTime: true },
+  {
+    key: "maxTokenLife",
+    field: "max_token_life",
+    name: "LIMIT_MAX_TOKEN_LIFE",
+    title: "Maximum token lifetime",
+    isTime: true,
+  },
   { key: "maxTokens", field: "max_tokens", name: "LIMIT_MAX_TOKENS", title: "Live tokens", isTime: false },
   {
     key: "maxTokensPerHour",
     field: "max_tokens_per_hour",
     name: "LIMIT_MAX_TOKENS_PER_HOUR",
-    title: "Tokens an hour",
+    title: "Tokens per hour",
     isTime: false,
   },
 ];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Page by page through a list of the API. A page token is good for its filter only, so another filter begins anew. Who
-// comes back to a list finds the page that was left.
+// Page by page through a list of the API. A page token is good for its filter only, so another filter begins anew. Coming
+// back to a list shows the page that was left.
 import { useState } from "preact/hooks";
 import { withQuery } from "./api.js";
 import { useLoad } from "./load.js";

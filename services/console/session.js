@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is signed in. The bearer token is in a cookie that no script can read (services/rest/session.c), or a sign-on proxy in
 // front vouches for a person: this page knows only who it is, and says so with every call. All tabs share it. It ends by the idle timeout, as every token does; the
-// page says so and lets one go on.
+// page says so and lets one stay.
 import { ApiError, base, exchange } from "./api.js";
 import { Store } from "./store.js";
 
@@ -12,7 +12,7 @@ const grades = /** @type {const} */ (["auditor", "key_manager", "user_manager"])
 const scopes = ["user_manager", "auditor key_manager", "key_manager", "auditor"];
 
 /**
- * starting: it is being asked. out: sign in first. in: go on. ended: was in; work is kept until the same person is in again.
+ * starting: it is being asked. out: sign in first. in: signed in. ended: was in; work is kept until the same person is in again.
  * @typedef {object} Session
  * @property {"starting"|"out"|"in"|"ended"} phase
  * @property {string} clientId "": of a person
@@ -30,7 +30,7 @@ export const session = new Store(/** @type {Session} */ ({ ...nobody, phase: "st
 
 let turn = 0; // of signing in: what was asked in an earlier one says nothing about this one
 /** @type {Set<() => void>} */
-const waiting = new Set(); // calls that go on once somebody is in
+const waiting = new Set(); // calls that continue once somebody is in
 
 /** By these headers the server takes the cookie. as: for whom one asks; if another is in by now, nothing is done. */
 const own = (as = session.value.user || session.value.clientId) => ({
@@ -114,7 +114,7 @@ async function enter(as) {
     throw new ApiError(
       403,
       "CALLER_NOT_ALLOWED",
-      `Your sign-on says that you are ${user}, who holds none of the roles that the console is for: User Manager, Key Manager, Auditor.`,
+      `You are signed on as ${user}, who has none of the roles that the console needs: User Manager, Key Manager or Auditor.`,
     );
   }
   noteUse(Date.now());
@@ -140,7 +140,7 @@ export async function signIn(clientId, secret) {
     throw new ApiError(
       401,
       "NO_COOKIE",
-      "Your browser did not keep the session. Allow cookies for this address, and open the console by the address that the server is told (public_url).",
+      "Your browser did not keep the session. Allow cookies for this address, and open the console at the address that the server knows (public_url).",
     );
   }
   write(WHO, `${id} ${Date.now()}`);
@@ -191,10 +191,10 @@ function explainSignIn(error) {
     return new ApiError(
       error.code,
       error.reason,
-      "This credential holds none of the roles that the console is for: User Manager, Key Manager, Auditor.",
+      "This credential has none of the roles that the console needs: User Manager, Key Manager or Auditor.",
     );
   if (error.code === 429)
-    return new ApiError(error.code, error.reason, "There were too many attempts. Wait a moment, then try again.");
+    return new ApiError(error.code, error.reason, "Too many attempts. Wait a moment, then try again.");
   return error;
 }
 
@@ -251,13 +251,13 @@ export async function call(method, path, { body, isRepeatable = method === "GET"
         end(
           session.value.user
             ? "Your sign-on has ended. Reload the page to sign on again; what you entered is lost then."
-            : "Your session has ended: it was not used for too long, or it was ended by an administrator.",
+            : "Your session has ended: it was idle for too long, or an administrator ended it.",
         );
       if (method !== "GET")
         throw new ApiError(
           401,
           "SESSION_ENDED",
-          "Your session had ended, so nothing was changed. Do it again once you are signed in.",
+          "Your session had ended, so nothing was changed. Sign in and try again.",
         );
     }
   }

@@ -43,7 +43,7 @@ test("only an administrator signs in, and it is said why another does not", asyn
   await enter(page, daemon.clientId, "gate_sk_wrong");
   await page.getByRole("alert").filter({ hasText: "The client ID or the secret key is wrong" }).waitFor();
   await enter(page, clientId, secretKey);
-  await page.getByRole("alert").filter({ hasText: "holds none of the roles that the console is for" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "has none of the roles that the console needs" }).waitFor();
   await enter(page, daemon.clientId, daemon.secret);
   await page.getByRole("table", { name: "Application credentials" }).waitFor();
 });
@@ -190,7 +190,7 @@ test("a name that is taken is said at the name, and nothing typed is lost", asyn
   await dialog(page).getByLabel("Name").fill("Taken");
   await dialog(page).getByLabel("Work Creator").check();
   await button("Generate key").click();
-  await dialog(page).getByText("Another credential has this name already.").waitFor();
+  await dialog(page).getByText("Another credential already has this name.").waitFor();
   assert.equal(await dialog(page).getByLabel("Name").getAttribute("aria-invalid"), "true");
   assert.ok(await dialog(page).getByLabel("Work Creator").isChecked());
   await page.keyboard.press("Escape");
@@ -329,7 +329,7 @@ test("a new key with an overlap leaves the old one working, one at once ends it 
   await button("Copy the secret key").click();
   await button("Done").click();
   for (const secret of [secretKey, second]) assert.equal((await daemon.issue(clientId, secret)).code, 200);
-  await page.getByText(", ends ").waitFor();
+  await page.getByText(", expires ").waitFor();
 
   await button("New key").click();
   await dialog(page).getByLabel("Revoke now").check();
@@ -355,7 +355,7 @@ test("one of two live keys is ended by hand", async () => {
   assert.equal((await daemon.issue(clientId, secretKey)).code, 401);
 });
 
-test("a credential is deleted once its name was typed, and brought back", async () => {
+test("a credential is deleted once its name was typed, and restored", async () => {
   const { clientId, secretKey } = await daemon.create("To delete");
   await daemon.issue(clientId, secretKey);
   await open("To delete");

@@ -57,9 +57,9 @@ test("usage is of third parties; Gatehouse's own calls only where they are asked
   const line = table().getByRole("row").filter({ hasText: "GET /api/orders" });
   assert.deepEqual((await line.getByRole("cell").allTextContents()).slice(2, 4), ["4", "1"]);
   assert.equal(await page.getByText("/gatehouse.v1.").count(), 0);
-  await page.getByLabel("With calls of Gatehouse itself").check();
+  await page.getByLabel("Include Gatehouse's own calls").check();
   await page.getByText("/gatehouse.v1.AuthService/Introspect").first().waitFor();
-  await page.getByLabel("With calls of Gatehouse itself").uncheck();
+  await page.getByLabel("Include Gatehouse's own calls").uncheck();
   await page.getByText("/gatehouse.v1.AuthService/Introspect").waitFor({ state: "detached" });
 
   // By a part of the name, in any letter case; kept in the address, as the period and the grouping are.
@@ -147,9 +147,9 @@ test("a misspelt owner is said, and a credential without roles shows it", async 
   await daemon.call("PUT", "v1/users/anna@example.com/roles", { roles: ["team_leader"] });
   await button("New credential").click();
   await dialog(page).getByLabel("Owner (optional)").fill("ana@example.com");
-  await dialog(page).getByText("No user is called ana@example.com.").waitFor();
+  await dialog(page).getByText("No user has the ID ana@example.com.").waitFor();
   await dialog(page).getByLabel("Owner (optional)").fill("anna@example.com");
-  await dialog(page).getByText("No user is called").waitFor({ state: "detached" });
+  await dialog(page).getByText("No user has the ID").waitFor({ state: "detached" });
   await page.keyboard.press("Escape");
   await button("Discard").click();
   await daemon.create("Of nobody", ["team_leader"], { owner: "ana@example.com" });

@@ -245,17 +245,17 @@ test("a key is added and ended, and sessions are", async () => {
   await at("Live sessions");
 });
 
-test("many are chosen and changed at once", async () => {
+test("many are selected and changed at once", async () => {
   for (let i = 0; i < 3; i++) await daemon.create(`Many ${i}`);
   await tabTo("Search");
   await type("Many");
   await text("3 credentials");
-  await use("Choose all on this page", "Space");
-  await text("3 credentials chosen");
+  await use("Select all on this page", "Space");
+  await text("3 credentials selected");
   await useBefore("Clear");
-  await at("Application credentials"); // nothing is chosen
-  await use("Choose all on this page", "Space");
-  await text("3 credentials chosen");
+  await at("Application credentials"); // nothing is selected
+  await use("Select all on this page", "Space");
+  await text("3 credentials selected");
   await useBefore("Grant roles");
   await use("Team Leader", "Space");
   await use("Preview");
@@ -264,7 +264,7 @@ test("many are chosen and changed at once", async () => {
   await text(/Granted: 3 credentials/);
   await at("Application credentials");
 
-  await use("Choose Many 1", "Space");
+  await use("Select Many 1", "Space");
   await useBefore("Suspend");
   await press("Escape");
   await isClosed();
@@ -340,9 +340,9 @@ test("usage and the audit log are searched", async () => {
   await press("ArrowUp", "ArrowUp");
   await page.getByRole("img", { name: "Last 24 hours" }).waitFor();
   await at("Period");
-  await tabTo("With calls of Gatehouse");
+  await tabTo("Include Gatehouse's own calls");
   await press("Space");
-  await at("With calls of Gatehouse");
+  await at("Include Gatehouse's own calls");
   await tabTo("Last call");
   await press("Enter");
   await at("Last call");
@@ -354,13 +354,13 @@ test("usage and the audit log are searched", async () => {
   await text("Create credential", page.getByRole("table", { name: "Events" }));
   await tabTo("What");
   await type("Regen"); // as a person chooses in a list
-  await text("No event fits this search");
+  await text("No events match this search");
   await at("What");
   await press("Home");
   await tabTo("Since");
   await type("01012020");
   await useBefore("Verify");
-  await text(/Intact: all/);
+  await text(/Verified: all/);
   await at("Verify");
 });
 

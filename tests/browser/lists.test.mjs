@@ -28,13 +28,13 @@ afterEach(async () => {
 const button = (name, within = page) => within.getByRole("button", { name, exact: true });
 const get = async (clientId) => (await daemon.call("GET", `v1/credentials/${clientId}`)).credential;
 const total = (text) => page.getByRole("status").filter({ hasText: text }).first().waitFor();
-const bar = () => page.getByRole("region", { name: "Chosen credentials" });
+const bar = () => page.getByRole("region", { name: "Selected credentials" });
 /** @param {string} mark part of the names */
 async function chooseAll(mark, count) {
   await visit(page, `credentials?q=${encodeURIComponent(mark)}`);
   await total(`${count} credential`);
-  await page.getByLabel("Choose all on this page").check();
-  await bar().getByText(`${count} credentials chosen`).waitFor();
+  await page.getByLabel("Select all on this page").check();
+  await bar().getByText(`${count} credentials selected`).waitFor();
 }
 
 test("contact and labels are entered, shown as text, found and changed", async () => {
@@ -92,7 +92,7 @@ test("two administrators who change labels and contact are brought together", as
     updateMask: "contact,labels",
   });
   await button("Save").click();
-  await dialog(page).getByText("Changed by somebody else").waitFor();
+  await dialog(page).getByText("Changed by someone else").waitFor();
   await dialog(page).getByText("team=theirs").waitFor();
   await dialog(page).getByLabel("Yours").check();
   await button("Continue").click();
@@ -161,7 +161,7 @@ test("limits and networks are entered, observed, shown and changed", async () =>
     updateMask: "limits,addresses",
   });
   await button("Save").click();
-  const both = page.getByRole("dialog", { name: "Changed by somebody else" });
+  const both = page.getByRole("dialog", { name: "Changed by someone else" });
   await both.getByRole("group", { name: "Limits" }).getByText("Live tokens: 7 tokens").waitFor();
   await both.getByRole("group", { name: "Limits" }).getByLabel("Yours").check();
   await both.getByRole("group", { name: "Networks" }).getByLabel("Theirs").check();
@@ -185,10 +185,10 @@ test("how many rows a page has is chosen, and kept in the address; a file has al
   await total("29 credentials");
   const rows = page.getByRole("link", { name: "Sized" });
   assert.equal(await rows.count(), 25);
-  await page.getByLabel("Rows a page").selectOption("50 rows");
+  await page.getByLabel("Rows per page").selectOption("50 rows");
   await until("all rows", async () => (await rows.count()) === 29);
   assert.ok((await page.evaluate(() => location.hash)).includes("size=50"));
-  await page.getByLabel("Rows a page").selectOption("25 rows");
+  await page.getByLabel("Rows per page").selectOption("25 rows");
   await until("a page", async () => (await rows.count()) === 25);
   await page.getByText("Owner: @ann").waitFor();
   await page.setViewportSize({ width: 1440, height: 900 }); // where there is room, the owner has a column
@@ -224,9 +224,9 @@ test("many are suspended with one preview of what ends, and one that somebody el
   await button("Suspend 3 credentials and end 2 sessions").click();
   await dialog(page).getByText("Suspended: 2 of 3 credentials").waitFor();
   const failed = dialog(page).getByRole("listitem");
-  assert.match((await failed.allInnerTexts()).join(), /^Many 2: Somebody else changed it in the meantime/);
+  assert.match((await failed.allInnerTexts()).join(), /^Many 2: Someone else has changed it/);
   await button("Close", dialog(page).locator("footer")).click();
-  await bar().getByText("1 credential chosen").waitFor();
+  await bar().getByText("1 credential selected").waitFor();
   const states = await Promise.all(made.map(async ({ clientId }) => (await get(clientId)).status));
   assert.deepEqual(
     states,
@@ -280,7 +280,7 @@ test("many are deleted once the word was typed; those of which it cannot be are 
   await chooseAll("administrator", 2);
   await button("Delete", bar()).click();
   await button("Preview").click();
-  await dialog(page).getByText("It cannot be done to 1 credential:").waitFor();
+  await dialog(page).getByText("This cannot be done to 1 credential:").waitFor();
   await dialog(page).getByText("This is the last credential with the role User Manager").waitFor();
   await button("Delete 1 credential").click();
   await dialog(page).getByText("Type the word delete.").waitFor();
@@ -297,7 +297,7 @@ test("who looks only is offered no act on many", async () => {
   const other = await newPage(browser);
   await signIn(other, { url: daemon.url, clientId, secret: secretKey });
   await other.getByRole("button", { name: "Download CSV" }).waitFor();
-  assert.equal(await other.getByLabel("Choose all on this page").count(), 0);
+  assert.equal(await other.getByLabel("Select all on this page").count(), 0);
   await other.context().close();
 });
 
@@ -331,7 +331,7 @@ for (const width of [390, 768, 1024, 1440])
     await visit(page, `credentials?q=Narrow ${width}`);
     await total("1 credential");
     const { keyboard } = page;
-    await page.getByLabel(`Choose Narrow ${width}`).focus();
+    await page.getByLabel(`Select Narrow ${width}`).focus();
     await keyboard.press("Space");
     await bar().waitFor();
     await expectAccessible(page, `the list at ${width}`);

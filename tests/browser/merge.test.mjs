@@ -75,7 +75,7 @@ test("limits and networks come back from a form as they were, without what was o
     limitWords({ ...limits, observed }).map(({ text, refused }) => [text, refused]),
     [
       ["Idle timeout: 1 hour 30 minutes", "0 uses"],
-      ["Max token life: 1 minute 1 second", "0 uses"],
+      ["Maximum token lifetime: 1 minute 1 second", "0 uses"],
       ["Live tokens: 3 tokens, observed only", "4 tokens"],
     ],
   );

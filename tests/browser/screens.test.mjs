@@ -191,7 +191,7 @@ test("the audit log is searched, and says whether it was altered", async () => {
   await page.getByLabel("Since").fill("2020-01-01T00:00");
   await page.getByLabel("Until").fill("2020-01-02T00:00");
   await page.getByLabel("Until").blur();
-  await page.getByRole("heading", { name: "No event fits this search" }).waitFor();
+  await page.getByRole("heading", { name: "No events match this search" }).waitFor();
   await button("Verify").click();
-  await page.getByText(/Intact: all \d+ events fit together/).waitFor();
+  await page.getByText(/Verified: all \d+ events are intact/).waitFor();
 });

@@ -105,7 +105,7 @@ test("the daemon is restarted in between, and the page goes on", async () => {
   await beginToCreate("Over a restart");
   await daemon.close();
   await button("Generate key").click();
-  await dialog(page).getByText("The server does not answer. Trying again…").waitFor();
+  await dialog(page).getByText("The server is not responding. Trying again…").waitFor();
   await daemon.open();
   await dialog(page).locator("code.secret").waitFor();
   await dialog(page).getByLabel("I have stored").check();
@@ -162,7 +162,7 @@ test("an answer that got lost makes no second credential, and says that the key 
   });
   await beginToCreate("Lost answer");
   await button("Generate key").click();
-  await dialog(page).getByText("got lost on the way").waitFor();
+  await dialog(page).getByText("was lost").waitFor();
   await button("Done").click();
   assert.equal(Number((await daemon.call("GET", 'v1/credentials?filter=name:"Lost answer"')).totalSize), 1);
 });
@@ -181,7 +181,7 @@ test("a stale edit shows what changed, and one chooses", async () => {
   await dialog(page).getByLabel("Service Agent").check();
   await button("Save").click();
 
-  const conflict = page.getByRole("dialog", { name: "Changed by somebody else" });
+  const conflict = page.getByRole("dialog", { name: "Changed by someone else" });
   await conflict.getByText("Nothing of yours was saved yet.").waitFor();
   const name = conflict.getByRole("group", { name: "Name" });
   await name.getByText("It was Original.").waitFor();

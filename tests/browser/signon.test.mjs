@@ -152,7 +152,7 @@ test("the role says what is offered, and a name that the browser sends is not th
 test("who holds none of the roles is told so, and is not asked for a key", async () => {
   user = "dora";
   await page.goto(url);
-  await page.getByRole("alert").filter({ hasText: "you are dora, who holds none of the roles" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "signed on as dora, who has none of the roles" }).waitFor();
   assert.equal(await page.getByLabel("Secret key").count(), 0);
 });
 

@@ -45,8 +45,8 @@ export function BulkBar({ chosen, onClear, onDone }) {
   const names = /** @type {Act[]} */ (Object.keys(acts)).filter((name) => may(acts[name].grade));
   return h(
     "div",
-    { class: "bulk", role: "region", "aria-label": "Chosen credentials" },
-    h("span", { role: "status" }, `${plural(chosen.length, "credential")} chosen`),
+    { class: "bulk", role: "region", "aria-label": "Selected credentials" },
+    h("span", { role: "status" }, `${plural(chosen.length, "credential")} selected`),
     h(
       "span",
       { class: "actions" },
@@ -198,7 +198,7 @@ const Looked = ({ looked: { impact, able, failed }, also }) => [
     h(
       Notice,
       { key: "failed", kind: "warn" },
-      h("p", null, `It cannot be done to ${plural(failed.length, "credential")}:`),
+      h("p", null, `This cannot be done to ${plural(failed.length, "credential")}:`),
       h(Failures, { failed }),
     ),
 ];
@@ -215,9 +215,9 @@ const Failures = ({ failed }) =>
         h("strong", null, credential.name),
         ": ",
         error?.reason === "STALE_ETAG"
-          ? "Somebody else changed it in the meantime. Look at it before you do this again."
+          ? "Someone else has changed it. Look at it before you try again."
           : error?.isUnknown
-            ? "No answer came. It may have been done; look at it."
+            ? "The server did not answer. It may have been done: check the credential."
             : error?.message,
       ),
     ),
@@ -235,7 +235,7 @@ const Report = ({ name, done, failed, onClose }) =>
     h(
       Notice,
       { kind: "bad" },
-      h("p", null, `Not done to ${plural(failed.length, "credential")}, which stay chosen:`),
+      h("p", null, `Not done to ${plural(failed.length, "credential")}, which stay selected:`),
       h(Failures, { failed }),
     ),
   );

@@ -47,7 +47,7 @@ export function Conflict({ before, theirs, mine, onSettle, onClose }) {
   const [choice, setChoice] = useState(/** @type {Choices} */ ({}));
   const isOpen = fields.some(({ field, isConflict }) => isConflict && !choice[field]);
   const dialog = {
-    title: "Changed by somebody else",
+    title: "Changed by someone else",
     onClose,
     isDirty: true,
     isWide: true,
@@ -81,7 +81,11 @@ export function Conflict({ before, theirs, mine, onSettle, onClose }) {
       ),
     fields.length === 0 &&
       !hasRoles &&
-      h("p", { class: "hint" }, "None of it is in the fields that you edit (a new key, perhaps). You can go on."),
+      h(
+        "p",
+        { class: "hint" },
+        "None of it affects the fields that you are editing (perhaps it was a new key). You can continue.",
+      ),
   );
 }
 

@@ -45,7 +45,7 @@ export function DeleteDialog({ credential, onClose, onDone }) {
       h(ErrorNotice, {
         error:
           error.reason === "STALE_ETAG"
-            ? new Error("It was changed in the meantime. Close this and look at it before you delete it.")
+            ? new Error("Someone else has changed it. Close this and look at it before you delete it.")
             : error,
       }),
     preview.error

@@ -57,7 +57,7 @@ function OwnerHint({ owner }) {
     return h(
       "span",
       { class: "soon", role: "status" },
-      `No user is called ${owner}. The credential has no effective roles until your directory gives this user some.`,
+      `No user has the ID ${owner}. The credential has no effective roles until your directory gives this user some.`,
     );
   return "The user it acts for. It can only use roles that this user also has.";
 }
@@ -85,7 +85,7 @@ export function CredentialFields({ form, onChange, wrong, roles, note, isGone })
         isFirst: true,
         maxLength: 100,
         error: wrong.name,
-        hint: "Such as the system that will use it.",
+        hint: "For example, the system that will use it.",
       }),
       h(TextField, {
         label: "Owner (optional)",
@@ -134,7 +134,7 @@ const ContactFields = ({ form, onChange, wrong }) =>
       isMono: true,
       placeholder: "team=payments",
       error: wrong.labels ?? wrong.key ?? wrong.value,
-      hint: "key=value, one a line, at most 16. Keys have small letters, digits and . _ / -",
+      hint: "key=value, one per line, at most 16. Keys: lowercase letters, digits and . _ / -",
     }),
   );
 

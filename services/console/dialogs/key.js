@@ -37,7 +37,7 @@ export function KeyDialog({ clientId, name, secretKey, isNew, onClose }) {
       : h(
           Notice,
           { kind: "warn" },
-          "The credential was saved, but the answer with its secret key got lost on the way. Generate a new key for it.",
+          "The credential was saved, but the answer with its secret key was lost. Generate a new key for it.",
         ),
     h(
       "dl",

@@ -10,8 +10,8 @@ import { AmountField, CheckField, TextField } from "../parts/field.js";
 const hints = {
   idleTimeout: "A token that is not used for this long expires.",
   maxTokenLife: "Used or not.",
-  maxTokens: "One more is refused.",
-  maxTokensPerHour: "Issued; for this there is no setting for all.",
+  maxTokens: "Further ones are refused.",
+  maxTokensPerHour: "Tokens issued. There is no such limit in the settings.",
 };
 
 /** @param {{ of: string, value: boolean, isDisabled: boolean, onChange: (value: boolean) => void }} props */
@@ -24,7 +24,11 @@ export const LimitFields = ({ form, onChange, wrong }) =>
     "fieldset",
     { class: "plain" },
     h("legend", null, "Limits of its own (optional)"),
-    h("p", { class: "hint" }, "In place of the settings. What is only observed is counted, and nothing is refused."),
+    h(
+      "p",
+      { class: "hint" },
+      "They replace the settings. A limit that is only observed counts what it would refuse, and refuses nothing.",
+    ),
     h(
       "div",
       { class: "two" },
@@ -69,7 +73,7 @@ export const NetworkFields = ({ form, onChange, wrong }) =>
       isMono: true,
       placeholder: "10.0.0.0/8",
       error: wrong.networks ?? wrong.observe_only,
-      hint: "From where it may be used: networks and addresses, one a line, at most 64. Empty: from anywhere.",
+      hint: "Where it may be used from: networks and addresses, one per line, at most 64. Leave empty for anywhere.",
     }),
     h(ObserveField, {
       of: "Networks",

@@ -72,7 +72,7 @@ function RoleDialog({ role, onClose }) {
       say("Saved.");
       onClose();
     });
-  const stale = "Somebody else changed it in the meantime. Close this and open it again.";
+  const stale = "Someone else has changed it. Close this and open it again.";
   const dialog = {
     title: role ? `Edit ${role.name}` : "Add role",
     onClose,
@@ -93,7 +93,7 @@ function RoleDialog({ role, onClose }) {
         "label",
         { class: "check" },
         h("input", { type: "checkbox", checked: form.retired, onChange: () => set("retired")(!form.retired) }),
-        "Retired: not granted any more; who holds it keeps it",
+        "Retired: can no longer be granted; credentials and users that have it keep it",
       ),
   );
 }
@@ -115,10 +115,10 @@ function RoleFields({ form, set, wrong, isNew }) {
         isFirst: true,
         isMono: true,
         error: wrong.role_id,
-        hint: "Small letters, digits and _; it cannot be changed later.",
+        hint: "Lowercase letters, digits and _. It cannot be changed later.",
       }),
     text("name", "Name", { isFirst: !isNew, error: wrong.name }),
-    text("group", "Group", { list: "groups", error: wrong.group, hint: "The heading that it stands under." }),
+    text("group", "Group", { list: "groups", error: wrong.group, hint: "The heading under which it is listed." }),
     h(
       "datalist",
       { key: "groups", id: "groups" },

@@ -115,9 +115,9 @@ const StaleRoles = ({ now, onTake }) =>
   h(
     Notice,
     { kind: "warn" },
-    "Somebody else changed this user's roles in the meantime. They are now: ",
+    "Someone else has changed this user's roles. They are now: ",
     h("strong", null, now.map(roleName).join(", ") || "none"),
-    ". Below is your choice; saving it replaces theirs. ",
+    ". Your choice is below; saving it replaces theirs. ",
     h("div", { class: "actions" }, h(Button, { onClick: onTake }, "Take theirs")),
   );
 
@@ -129,5 +129,5 @@ async function refuseExisting(path) {
     if (error instanceof ApiError && error.code === 404) return;
     throw error;
   }
-  throw new ApiError(409, "", "", { user: "There is a user with this ID already." });
+  throw new ApiError(409, "", "", { user: "A user with this ID already exists." });
 }

@@ -16,13 +16,13 @@ export function Banners() {
         "div",
         { key: "lost", class: "banner", role: "status" },
         h("span", { class: "spinner" }),
-        "The server does not answer. Trying again…",
+        "The server is not responding. Trying again…",
       ),
     isWarned &&
       h(
         "div",
         { key: "idle", class: "banner", role: "alert" },
-        "Your session is about to end because it is not used.",
+        "Your session is about to end because you have not used it.",
         h(Button, { onClick: () => void stay() }, "Stay signed in"),
       ),
   ];

@@ -214,7 +214,7 @@ export function ExpiryField({ value, onChange, error }) {
         ? "It can be used until it is deleted."
         : time
           ? `Expires ${ago(time)}: ${value.isUtc ? `${local(time)} in ${zone}` : utc(time)}.`
-          : "After this moment it gets no token, and its live sessions end.",
+          : "It then gets no more tokens, and its live sessions end.",
     ),
     error && h("p", { class: "wrong", id: `${id}-error`, role: "alert" }, error),
   );

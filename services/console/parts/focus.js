@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For who works by the keyboard: the focus is always somewhere, and seen. What had it may go away by what it did (the row
+// For those who work by the keyboard: the focus is always somewhere, and seen. What had it may go away by what it did (the row
 // of a session that was ended, "Suspend", "Undo"): then it goes to the heading of where that was.
 
 /** What had it last, with all that was around it. @type {Element[]} */

@@ -95,7 +95,7 @@ export const Skeleton = ({ lines = 5 }) =>
  */
 export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext, onSize }) {
   const nav = useRef(/** @type {HTMLElement | null} */ (null));
-  // Another page may be longer: who is here stays here.
+  // Another page may be longer: the focus stays in sight.
   useEffect(() => {
     if (nav.current?.contains(document.activeElement)) document.activeElement?.scrollIntoView({ block: "nearest" });
   }, [page, shown]);
@@ -111,7 +111,7 @@ export function Pager({ page, size, shown, total, hasNext, onPrevious, onNext, o
       { class: "actions" },
       onSize &&
         h(SelectField, {
-          label: "Rows a page",
+          label: "Rows per page",
           isHiddenLabel: true,
           value: String(size),
           onChange: (chosen) => onSize(Number(chosen)),

@@ -167,7 +167,7 @@ function Choices({ query, clientId }) {
         ],
       }),
     h(CheckField, {
-      label: "With calls of Gatehouse itself",
+      label: "Include Gatehouse's own calls",
       value: query.internal === "1",
       onChange: (is) => refine({ internal: is ? "1" : "" }),
     }),

@@ -29,7 +29,7 @@ export function App() {
   const { phase, clientId, user } = useStore(session);
   if (phase === "starting") return null;
   if (phase === "out") return h(SignInScreen, null);
-  // Another person begins anew; the same one goes on where the session ended.
+  // Another person begins anew; the same one continues where the session ended.
   return h(Frame, { key: user || clientId });
 }
 

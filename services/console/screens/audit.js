@@ -187,7 +187,7 @@ const Filters = ({ query }) =>
   );
 
 const pick = (/** @type {any} */ answer) => /** @type {AuditEvent[]} */ (answer.events ?? []);
-const lead = "Every administrative act and every security event. No secret and no token is in it.";
+const lead = "Every administrative act and every security event. It contains no secrets and no tokens.";
 
 export function AuditScreen() {
   const { query } = useStore(place);
@@ -199,7 +199,7 @@ export function AuditScreen() {
     h(Filters, { query }),
     h(
       Listing,
-      { list, empty: h(Empty, { icon: "search", title: "No event fits this search" }) },
+      { list, empty: h(Empty, { icon: "search", title: "No events match this search" }) },
       h(EventTable, { events: list.rows ?? [], isLoading: list.isLoading }),
     ),
   );
@@ -238,8 +238,8 @@ function Verify() {
         Notice,
         { kind: result.intact ? "info" : "bad" },
         result.intact
-          ? `Intact: all ${plural(result.eventsChecked, "event")} fit together${Number(result.firstSequence) > 1 ? `, from event ${count(result.firstSequence)} on` : ""}.`
-          : `Altered: the log does not fit together from event ${count(result.firstBrokenSequence)} on.`,
+          ? `Verified: all ${plural(result.eventsChecked, "event")} are intact${Number(result.firstSequence) > 1 ? `, from event ${count(result.firstSequence)} on` : ""}.`
+          : `Altered: the log is not intact from event ${count(result.firstBrokenSequence)} on.`,
       ),
   );
 }

@@ -161,7 +161,7 @@ function SuspendDialog({ credential, onClose, onDone }) {
         onDone();
       },
     },
-    h("p", null, "Its secret keys, roles and dates stay as they are."),
+    h("p", null, "Its secret keys, roles and dates do not change."),
   );
 }
 
@@ -225,7 +225,7 @@ function SelfRotation({ credential, onChange }) {
     run(async () => {
       const body = { credential: { selfRotation: !selfRotation, etag }, updateMask: "selfRotation" };
       await call("PATCH", `v1/credentials/${clientId}`, { body });
-      say(selfRotation ? "Only administrators make its keys now." : "Its holder may make its next key now.");
+      say(selfRotation ? "Only administrators can make its keys now." : "Its holder can make its next key now.");
       onChange();
     });
   return [
@@ -343,11 +343,11 @@ function KeysCard({ credential, onChange }) {
             h(
               "div",
               { class: "hint" },
-              "Made ",
+              "Created ",
               h(Time, { at: secret.createTime }),
-              secret.expireTime && [", ends ", h(Time, { at: secret.expireTime })],
-              ". Last used ",
-              h(Time, { at: secret.lastUseTime, none: "never", isRelative: true }),
+              secret.expireTime && [", expires ", h(Time, { at: secret.expireTime })],
+              ". ",
+              secret.lastUseTime ? ["Last used ", h(Time, { at: secret.lastUseTime, isRelative: true })] : "Never used",
               ".",
             ),
           ),
@@ -373,7 +373,7 @@ function KeysCard({ credential, onChange }) {
             onChange();
           },
         },
-        h("p", null, "No new token is issued for it from then on. Live sessions go on."),
+        h("p", null, "It gets no more tokens. Live sessions continue."),
       ),
   );
 }
@@ -384,7 +384,7 @@ const sessionColumns = (onEnd) => [
   { title: "Last used", cell: (row) => h(Time, { at: row.lastUseTime, none: "not yet", isRelative: true }) },
   { title: "For", cell: (row) => (row.lastApi ? h("code", null, row.lastApi) : h("span", { class: "faint" }, "–")) },
   { title: "Roles", cell: (row) => (row.roles ?? []).map(roleName).join(", ") },
-  { title: "Ends if unused", cell: (row) => h(Time, { at: row.expireTime, isRelative: true }) },
+  { title: "Expires if idle", cell: (row) => h(Time, { at: row.expireTime, isRelative: true }) },
   {
     title: "End",
     kind: "end",

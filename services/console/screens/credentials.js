@@ -39,7 +39,7 @@ function searchOf(text, by) {
   return isClientId(text) ? `client_id=${text}` : `name:${quoted(text)}`;
 }
 
-/** How the list was left, and by which row: who comes back finds it so. @type {{ query: Record<string, string>, clientId: string }} */
+/** How the list was left, and by which row: coming back shows it so. @type {{ query: Record<string, string>, clientId: string }} */
 export const left = { query: {}, clientId: "" };
 
 /** @type {import("../parts/table.js").Column<Credential>[]} */
@@ -173,10 +173,10 @@ function useChoice(filter) {
     drop: (/** @type {Credential[]} */ some) => set(some, false),
     /** @param {Credential[]} rows @returns {import("../parts/table.js").Column<Credential>} */
     column: (rows) => ({
-      title: "Chosen",
+      title: "Selected",
       kind: "choose",
-      head: () => box("Choose all on this page", rows),
-      cell: (row) => box(`Choose ${row.name}`, [row]),
+      head: () => box("Select all on this page", rows),
+      cell: (row) => box(`Select ${row.name}`, [row]),
     }),
   };
 }
@@ -266,7 +266,7 @@ function Nothing({ isFiltered, onCreate }) {
     return h(
       Empty,
       { icon: "search", title: "Nothing matches" },
-      h("p", null, "No credential fits this search."),
+      h("p", null, "No credentials match this search."),
       h(Button, { onClick: () => refine({ q: "", by: "", status: "", role: "" }) }, "Show all"),
     );
   return h(

@@ -159,13 +159,13 @@ const amounts = [
     unit: "at most",
     field: "max_tokens_per_credential",
     label: "Live tokens of one credential",
-    hint: "One more is refused. Leave empty for no limit.",
+    hint: "Further ones are refused. Leave empty for no limit.",
   },
   {
     name: "deletion",
     unit: "days",
     field: "deletion_retention",
-    label: "Deleted credentials can be brought back for",
+    label: "Deleted credentials can be restored for",
     hint: "Then they are gone for good.",
   },
   {
@@ -180,14 +180,14 @@ const amounts = [
     unit: "days",
     field: "audit_retention",
     label: "The audit log is kept for",
-    hint: "Older events are removed. Empty: it is kept forever.",
+    hint: "Older events are removed. Leave empty to keep all.",
   },
   {
     name: "unused",
     unit: "days",
     field: "suspend_unused_after",
-    label: "Suspend a credential that is unused for",
-    hint: "Announced up to 7 days before. Empty: never.",
+    label: "Suspend a credential not used for",
+    hint: "Announced up to 7 days before. Leave empty to suspend none.",
   },
 ];
 
@@ -242,7 +242,7 @@ function StaleSettings({ mine, theirs, onChoose }) {
   return h(
     Notice,
     { kind: "warn" },
-    h("p", null, "Somebody else changed the settings in the meantime. They are now: ", now, "."),
+    h("p", null, "Someone else has changed the settings. They are now: ", now, "."),
     h(
       "div",
       { class: "actions" },

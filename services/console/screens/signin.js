@@ -59,7 +59,7 @@ export function SignInScreen() {
       { class: "signin-card" },
       h("img", { src: "icon.svg", alt: "", width: 44, height: 44 }),
       h("h1", null, "Sign in to Gatehouse"),
-      !user && h("p", { class: "lead" }, "With an application credential that holds the role User Manager."),
+      !user && h("p", { class: "lead" }, "Use an application credential that has the role User Manager."),
       h(ErrorNotice, { error: why ? new Error(why) : undefined }),
       !user && h(SignInForm, null),
       !user &&
@@ -107,7 +107,7 @@ const SameAgain = ({ clientId, name }) => [
     null,
     "Sign in as ",
     h("strong", null, name || clientId),
-    " to go on where you were. What you entered is still here.",
+    " to continue where you were. What you entered is still here.",
   ),
   h(SignInForm, { clientId }),
   h(

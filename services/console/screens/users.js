@@ -48,7 +48,7 @@ export function UsersScreen() {
       : h(
           Empty,
           { icon: "people", title: "No users yet" },
-          h("p", null, "They come from your directory, by SetUserRoles, or from here."),
+          h("p", null, "Your directory sends them (SetUserRoles), or you add them here."),
         );
   return h(
     "div",
@@ -79,7 +79,7 @@ const credentialColumns = [
 
 /** Whose roles go with the user. @param {{ credentials?: Credential[] }} props */
 function Owned({ credentials }) {
-  if (!credentials) return h("p", { class: "hint" }, "Looking up which credentials act for this user…");
+  if (!credentials) return h("p", { class: "hint" }, "Looking up the credentials that act for this user…");
   if (credentials.length === 0) return h("p", null, "No credential acts for this user.");
   return [
     h(
