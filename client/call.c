@@ -301,7 +301,7 @@ static bool backoff(struct invocation *invocation, gpr_timespec *ret_wake)
     return gpr_time_cmp(*ret_wake, invocation->deadline) < 0;
 }
 
-/* The token that the call carried has died: true, if the call may try once more with another one. */
+/* The token that the call carried has ended: true, if the call may try once more with another one. */
 static bool lost_token(struct invocation *invocation)
 {
     struct gatehouse *gatehouse = invocation->owner;

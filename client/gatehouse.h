@@ -18,11 +18,11 @@
  * Threads: everything here may be called from any thread, but gatehouse_close only when no other uses the connection
  * any more. A connection has one thread of its own.
  * Processes: fork first, then open. In a child that was forked while a connection was open, gRPC core cannot be used
- * any more: gatehouse_open and each call there fail and say so, gatehouse_close does nothing, and the parent goes on as
- * before. Ownership: what a function is given stays the caller's and is not kept, but for a struct gatehouse_call while
- * its call is under way. What it returns is the caller's where its comment says so. Of global state there is only how
- * many connections are open, for fork(); gRPC core's own is counted by open and close. The library aborts where there
- * is no memory left.
+ * any more: gatehouse_open and each call there fail and say so, gatehouse_close does nothing, and the parent continues
+ * as before. Ownership: what a function is given stays the caller's and is not kept, but for a struct gatehouse_call
+ * while its call is under way. What it returns is the caller's where its comment says so. Of global state there is only
+ * how many connections are open, for fork(); gRPC core's own is counted by open and close. The library aborts where
+ * there is no memory left.
  */
 #ifndef GATEHOUSE_H
 #define GATEHOUSE_H
@@ -78,7 +78,7 @@ struct gatehouse_options {
     const char *tls_server_name; /* the name its certificate must carry; default: the host of address */
     const char *access_token;    /* sent as "authorization: Bearer …" with each call that names none */
     const char *client_id;       /* with client_secret: the connection gets a token by itself, and a new one when */
-    const char *client_secret;   /* that one has died (a call that fails by it is retried once);
+    const char *client_secret;   /* that one has ended (a call that fails by it is retried once);
                                   * close revokes it */
     int64_t timeout_ms;          /* of each call that names none; default 10,000 */
     size_t cache_entries;        /* introspections to be remembered (see "The cache" below); 0: none */
@@ -159,7 +159,7 @@ Gatehouse__V1__BatchIntrospectResponse *gatehouse_batch_introspect(struct gateho
 Gatehouse__V1__IssueTokenResponse *gatehouse_issue_token(struct gatehouse *gatehouse,
                                                          const Gatehouse__V1__IssueTokenRequest *request,
                                                          struct gatehouse_call *call);
-/* GATEHOUSE_OK: the token is dead now, if it ever lived. */
+/* GATEHOUSE_OK: the token has ended, if there ever was one. */
 enum gatehouse_status gatehouse_revoke(struct gatehouse *gatehouse, const Gatehouse__V1__RevokeRequest *request,
                                        struct gatehouse_call *call);
 

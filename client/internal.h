@@ -107,7 +107,7 @@ struct gatehouse {
     struct invocation_list running, sleeping, idle;
     unsigned active; /* invocations whose closure has not returned */
     bool is_closing, is_renewing;
-    char *token;           /* "Bearer …"; NULL: none yet, or it has died */
+    char *token;           /* "Bearer …"; NULL: none yet, or it has ended */
     uint64_t token_number; /* counts the tokens there were */
     grpc_call *wake_call;  /* never started; see gatehouse_wake */
     struct remote_service *others;

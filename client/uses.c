@@ -277,7 +277,7 @@ bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const struc
         ;
     note_peer(count, use->peer);
     tally_add(&uses->noted, 1);
-    /* Whoever takes the count has the last use with it. Who finds none waits for nobody else: it was taken. */
+    /* Whoever takes the count has the last use with it. A thread that finds none need not wait: it was taken. */
     if (atomic_fetch_add_explicit(&count->count, 1, memory_order_acq_rel) == 0)
         *ret_must_wake = enqueue(uses, count, use->token, now);
     return true;

@@ -204,7 +204,7 @@ static void send_ping(struct watch *watch, int64_t now)
     send_message(watch, &request, NULL, 0);
 }
 
-/* Who waits for `everywhere` shall not wait for the next ping. */
+/* A caller that waits for `everywhere` shall not wait for the next ping. */
 static void ping_soon(struct watch *watch)
 {
     int64_t next = watch->last_ping + PING_LEAST;
@@ -446,7 +446,7 @@ static void become_stopped(struct watch *watch)
     pthread_mutex_unlock(&watch->gatehouse->lock);
 }
 
-/* Who asks again has to wait for a ping, and a server that was silent because nobody spoke to it is not lost. */
+/* A second call has to wait for a ping, and a server that was silent because nobody spoke to it is not lost. */
 static void note_rest(struct watch *watch, int64_t now, bool is_resting)
 {
     if (watch->is_resting && !is_resting) {

@@ -75,9 +75,9 @@ static bool ask(struct context *context, const struct change *change)
         return false;
     }
     if (change->name == NULL)
-        fprintf(stderr, "Type \"%s\" to go on: ", word);
+        fprintf(stderr, "Type \"%s\" to continue: ", word);
     else
-        fprintf(stderr, "Type the name%s to go on: ", change->id == NULL ? "" : ", or the client ID,");
+        fprintf(stderr, "Type the name%s to continue: ", change->id == NULL ? "" : ", or the client ID,");
     fflush(stderr);
     if (read_answer(answer) && (strcmp(answer, word) == 0 || (change->id != NULL && strcmp(answer, change->id) == 0)))
         return true;

@@ -20,7 +20,7 @@ enum { GOODBYE_MS = 2000, REQUEST_ID_BYTES = 8 };
 
 struct connection {
     struct gatehouse *gatehouse;
-    char *client_secret; /* to get another token when this one has died; NULL: no client */
+    char *client_secret; /* to get another token when this one has ended; NULL: no client */
     char *authorization; /* "Bearer …"; NULL: none yet */
     bool is_kept;        /* it is that of `gatehouse login` */
     char *issued_token;  /* the one that is ours to end; NULL: none */

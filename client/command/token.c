@@ -103,8 +103,8 @@ enum exit_code run_token_introspect(struct context *context)
     return response->active && response->allowed ? EXIT_DONE : EXIT_INACTIVE;
 }
 
-/* Three may revoke: the client that it was issued to, an administrator, and its bearer. Who gives a client ID may be
- * either of the first two: the client is asked for first, because that needs no other token. */
+/* Three may revoke: the client that it was issued to, an administrator, and its bearer. A caller that gives a client ID
+ * may be either of the first two: the client is asked for first, because that needs no other token. */
 static void *revoke(struct context *context, Gatehouse__V1__RevokeRequest *request)
 {
     struct gatehouse_call call = {0};

@@ -151,6 +151,6 @@ enum exit_code run_usage_query(struct context *context)
     request.order =
         is_top ? GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_CALLS : GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_UNSPECIFIED;
     pages.view = &grouping.view;
-    pages.is_cut = is_top; /* who asks for the first ten knows that there are more */
+    pages.is_cut = is_top; /* asking for the first ten, one knows that there are more */
     return pages_print(context, &pages);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache of libgatehouse before a server that says on its streams what no daemon says: test_cache_lies.py DRIVER."""
+"""The cache of libgatehouse in front of a server that says on its streams what no daemon says: test_cache_lies.py DRIVER."""
 import concurrent.futures
 import queue
 import time

@@ -111,7 +111,7 @@ class Confirmation(Case):
     def test_the_name_or_the_client_id_is_to_be_typed(self):
         for word in (self.name, self.client_id):
             terminal = Terminal("credential", "delete", self.name)
-            terminal.expect("to go on: ")
+            terminal.expect("to continue: ")
             self.assertIn(f'Deleting credential "{self.name}" ({self.client_id}) ends ', terminal.text)
             terminal.write(word + "\n")
             self.assertEqual(terminal.end(), DONE, terminal.text)
@@ -122,7 +122,7 @@ class Confirmation(Case):
         for word in ("", "y", "yes", self.name + "x", self.name[:-1], "\x04"):
             for command in (("credential", "delete"), ("secret", "regenerate", "--overlap=0"), ("token", "end-all")):
                 terminal = Terminal(*command, self.name)
-                terminal.expect("to go on: ")
+                terminal.expect("to continue: ")
                 terminal.write(word if word == "\x04" else word + "\n")
                 self.assertEqual(terminal.end(), REFUSED, terminal.text)
                 self.assertIn("Nothing was changed", terminal.text)
@@ -145,7 +145,7 @@ class Confirmation(Case):
 
     def test_what_changed_since_it_was_shown_is_not_done(self):
         terminal = Terminal("credential", "delete", self.name)
-        terminal.expect("to go on: ")
+        terminal.expect("to continue: ")
         self.ok("credential", "update", self.client_id, "--expires", "30d")
         terminal.write(self.name + "\n")
         self.assertEqual(terminal.end(), REFUSED)
@@ -154,7 +154,7 @@ class Confirmation(Case):
 
     def test_an_expiry_in_the_past_ends_tokens_when_confirmed(self):
         terminal = Terminal("credential", "update", self.name, "--expires", "2020-01-01")
-        terminal.expect("to go on: ")
+        terminal.expect("to continue: ")
         terminal.write(self.name + "\n")
         self.assertEqual(terminal.end(), DONE, terminal.text)
         self.assertFalse(self.is_active(self.token_file))

@@ -218,7 +218,7 @@ class Cache:
     # C9: uses
 
     def note_use(self, question, entry, at, peer):
-        if not self.uses:  # the interval is the same for all: who changes the idle timeout ends all entries
+        if not self.uses:  # the interval is the same for all: a change of the idle timeout ends all entries
             self.report_after(entry.interval, entry.deadline)
         count, _, before = self.uses.get(question, (0, 0, ""))
         self.uses[question] = (count + 1, at, peer or before)

@@ -35,7 +35,7 @@ func (u use) and(later use) use {
 // uses are those that were answered from memory, and that the server does not know of yet (C9).
 type uses map[question]use
 
-// Under the lock. The interval is the same for all: who changes the idle timeout ends all entries.
+// Under the lock. The interval is the same for all: a change of the idle timeout ends all entries.
 func (c *Cache) noteUse(asked question, e *entry, one use) {
 	if len(c.uses) == 0 {
 		time.AfterFunc(e.interval, func() { c.report(e.deadline) })
