@@ -9,9 +9,9 @@ enum { OPTION_PRINT = 1000, OPTION_NAME, OPTION_SECRET_FILE, OPTION_CHECK, OPTIO
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "Read settings from FILE", 0},
     {"set", 's', "KEY=VALUE", 0, "Set one; repeatable. GATEHOUSED_<KEY> in the environment does the same", 0},
-    {"print-config", OPTION_PRINT, NULL, 0, "Print every setting, with its meaning, and end", 0},
-    {"check-config", OPTION_CHECK, NULL, 0, "Say what is wrong with the settings, and end", 0},
-    {"health", OPTION_HEALTH, NULL, 0, "Ask the daemon that runs with these settings whether it is ready, and end", 0},
+    {"print-config", OPTION_PRINT, NULL, 0, "Print every setting, with its meaning, and exit", 0},
+    {"check-config", OPTION_CHECK, NULL, 0, "Say what is wrong with the settings, and exit", 0},
+    {"health", OPTION_HEALTH, NULL, 0, "Ask the daemon that runs with these settings whether it is ready, and exit", 0},
     {"keep-cores", OPTION_KEEP_CORES, NULL, 0, "For its developers: may leave a core file, and debuggers may attach",
      0},
     {NULL, 0, NULL, 0, "For init:", 1},

@@ -32,7 +32,7 @@
     X(TEXT, grpc_client_ca, "", "PEM file; clients must present a certificate signed by it (mutual TLS)") \
     X(TEXT, grpc_transport, "nghttp2", "nghttp2, or core: gRPC core, which is slower and for known peers only") \
     X(TEXT, grpc_client_crl, "", \
-      "PEM file of revocation lists: who is on one does not get in, and past its date nobody") \
+      "PEM file of revocation lists: a certificate on one is refused, and once a list is out of date all are") \
     X(BOOL, identity_from_cn, false, "a client's certificate without subjectAltName is known by its CN") \
     X(TEXT, http_address, "127.0.0.1:8080", "where the REST shim listens; unix:/PATH: a socket file; empty: not") \
     X(TEXT, http_cert, "", "PEM file; with http_key: TLS") \

@@ -280,7 +280,7 @@ static void check_proxies(const struct config *config, struct config_mistakes *m
                            "trusted_proxies: \"%s\" is neither an IP address nor a network such as 10.0.0.0/8", *proxy);
 }
 
-/* Who may name a person is one; and what else a header says must not be taken for a name. */
+/* That a proxy may name a person is one thing; that no other header is taken for a name, the other. */
 static void check_user_header(const struct config *config, struct config_mistakes *mistakes)
 {
     static const char *const others[] = {"Authorization",   "Cookie",       "Forwarded",      "Host", "Origin",
@@ -294,7 +294,7 @@ static void check_user_header(const struct config *config, struct config_mistake
         config_mistake(mistakes, "console_user_header: \"%s\" is no header for a user's name, such as X-Forwarded-User",
                        header);
     if (header[0] != '\0' && config->trusted_proxies[0] == NULL)
-        config_mistake(mistakes, "console_user_header needs trusted_proxies: nobody else is believed who a person is");
+        config_mistake(mistakes, "console_user_header needs trusted_proxies: only they may say who a person is");
     if (header[0] != '\0' && config_is_edge(config))
         config_mistake(mistakes, "console_user_header: an edge has no directory; set it on the server behind");
 }
@@ -358,7 +358,7 @@ static void check_edge(const struct config *config, struct config_mistakes *mist
     if (strcmp(config->store, CONFIG_DEFAULT_STORE) != 0)
         config_mistake(mistakes, "upstream makes this an edge, which has no store: set one of the two");
     if (config->admin_identities[0] != NULL)
-        config_mistake(mistakes, "admin_identities: at an edge, who administers shows a token");
+        config_mistake(mistakes, "admin_identities: at an edge, administrators authenticate with a token");
     if (!is_near(config->upstream) && !config->insecure && config->upstream_ca[0] == '\0')
         config_mistake(mistakes, "upstream %s is off loopback: that demands TLS (upstream_ca), or insecure = true",
                        config->upstream);

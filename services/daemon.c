@@ -210,7 +210,7 @@ static void add_watch(struct daemon *daemon, struct metrics_text *text)
     metrics_put(text, "gatehouse_watch_lag", "gauge", "Changes that the slowest of them has not taken yet.", "",
                 (double)watch.lag);
     metrics_put(text, "gatehouse_watches_total", "counter", "Streams that began.", "", (double)watch.begun);
-    metrics_put(text, "gatehouse_watches_resumed_total", "counter", "Those that went on where one before had ended.",
+    metrics_put(text, "gatehouse_watches_resumed_total", "counter", "Those that continued where one before had ended.",
                 "", (double)watch.resumed);
     metrics_put(text, "gatehouse_watch_pings_total", "counter", "Pings of caches.", "", (double)watch.pings);
     for (int cause = 1; cause < 4; cause++)
@@ -308,9 +308,10 @@ static void add_metrics(void *arg, struct metrics_text *text)
                 (double)flush_tokens_missing(daemon->local.domain->flush));
     add_archive(text, daemon->local.domain->archive);
     add_observed(text, daemon->local.domain->memory->observed);
-    metrics_put(text, "gatehouse_credentials_unused_announced", "gauge",
-                "Credentials that will be suspended unless they are used; of the server that removes what is dead.", "",
-                (double)reap_announced(daemon->local.domain->reap));
+    metrics_put(
+        text, "gatehouse_credentials_unused_announced", "gauge",
+        "Credentials that will be suspended unless they are used; told by the server that removes what has ended.", "",
+        (double)reap_announced(daemon->local.domain->reap));
     add_usage(text, daemon->local.domain->memory->usage);
     add_clock(daemon, text);
     add_ends(daemon, text);

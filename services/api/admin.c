@@ -244,7 +244,7 @@ static enum status check_fields(struct admin_call *admin)
             continue;
         const char *thing = input->resource->field->name, *name = field->field->name;
         enum status status = call_fail(call, STATUS_PERMISSION_DENIED, "FIELD_NOT_ALLOWED",
-                                       "%s.%s may be changed only by who holds the role %s", thing, name, by);
+                                       "%s.%s may be changed only by a caller with the role %s", thing, name, by);
         snprintf(call->error.field, sizeof call->error.field, "%s.%s", thing, name);
         return status;
     }

@@ -44,7 +44,7 @@ static void keep_used(const struct admin_call *admin, struct credential *credent
     credential->secrets[1] = unused;
 }
 
-/* The holder also learns of its keys, and the etag to go on with. */
+/* The holder also learns of its keys, and the etag for its next change. */
 static Gatehouse__V1__Credential *show(struct admin_call *admin, const struct credential *credential)
 {
     Gatehouse__V1__Credential *all = admin_credential(admin, credential);

@@ -16,7 +16,8 @@ struct api_options {
     const char *const *admin_identities;
     /* Envoy's Check introspects as these, and whoever reaches it may use it then; NULL: as its caller. */
     const char *const *gateway_identities;
-    /* Who is believed whom it calls for (struct call, told_peer): by name, or by address or network (all are valid). */
+    /* Whose word counts as to whom it calls for (struct call, told_peer): by name, or by address or network (all are
+     * valid). */
     const char *const *peer_identities;
     const char *const *trusted_proxies;
 };

@@ -14,7 +14,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     struct api *api = (struct api *)((char *)service - offsetof(struct api, auth));
     struct call *call = closure_data;
     enum status status = STATUS_UNIMPLEMENTED;
-    /* Who asks for a token's state without showing a secret key in the request is to be known first. */
+    /* A caller that asks for a token's state without a secret key in the request must be known first. */
     if (method != METHOD_INTROSPECT && check_request(call, auth_contract(api, method), request) != STATUS_OK) {
         closure(NULL, call);
         return;

@@ -275,7 +275,7 @@ static enum status refuse_client(struct api *api, struct call *call, const char 
     return status;
 }
 
-/* Who has the secret key may know why. */
+/* A caller that has the secret key may know why. */
 static enum status refuse_suspended(struct api *api, struct call *call, const char *client_id)
 {
     enum status status = call_fail(call, STATUS_UNAUTHENTICATED, "CREDENTIAL_SUSPENDED",

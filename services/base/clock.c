@@ -50,7 +50,7 @@ int64_t clock_steady(struct clock *clock)
     return clock->is_manual ? atomic_load(&clock->steady) : read_clock(CLOCK_BOOTTIME);
 }
 
-/* Of both clocks at one moment: who is held up between the two reads them again. */
+/* Of both clocks at one moment: a thread that is held up between the two reads them again. */
 static int64_t read_offset(struct clock *clock)
 {
     int64_t before, offset;
@@ -125,7 +125,7 @@ static void note_jump(struct clock *clock)
             "within ten minutes, and nothing is left of it");
     else if (has_jumped)
         say(LOG_LEVEL_WARN, "clock_jumped", by,
-            "nothing lives longer for it: time goes on from the last that has certainly passed; if the wall clock "
+            "nothing lives longer for it: time continues from the last that has certainly passed; if the wall clock "
             "was wrong before for long, see gatehouse admin clock");
 }
 

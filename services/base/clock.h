@@ -12,7 +12,7 @@
  * certain: on a new database, until its first CLOCK_SETTLES are over.
  *
  * So a wall clock that was ahead for some minutes leaves nothing behind: clock_now comes back with it. A wall clock
- * that was set back makes nothing live longer: clock_now goes on from the settled time.
+ * that was set back makes nothing live longer: clock_now continues from the settled time.
  *
  * When the wall clock moves against CLOCK_BOOTTIME by more than CLOCK_JUMP, it has jumped. Whoever asks for the time
  * first after that logs it: clock_jumped, then clock_right when it is put right, or clock_stays when it has stayed for

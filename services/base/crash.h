@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a process says when it dies of a fault of its own: one line, and where it was. */
+/* What a process says when it crashes by a fault of its own: one line, and where it was. */
 #ifndef CRASH_H
 #define CRASH_H
 

@@ -6,7 +6,7 @@
 #include "base/address.h"
 #include "call/call.h"
 
-/* Who is believed. */
+/* Whose word counts. */
 struct peer_trust {
     const char *const *identities; /* names proved by mutual TLS; NULL-ended; NULL: none */
     struct network *networks;

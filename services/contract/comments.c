@@ -46,7 +46,7 @@ static bool name_of(const file_proto *file, const location_proto *location, char
     return true;
 }
 
-/* A line that goes on is joined to the one before; "Errors:" begins a paragraph, what is indented is a list. */
+/* A line that continues is joined to the one before; "Errors:" begins a paragraph, what is indented is a list. */
 static char *join_lines(const char *comment)
 {
     char *text = must(malloc(3 * strlen(comment) + 1)), *to = text;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Somebody must be left who may administer. */
+/* At least one administrator must be left. */
 #ifndef DOMAIN_ADMINISTRATOR_H
 #define DOMAIN_ADMINISTRATOR_H
 

@@ -43,8 +43,8 @@ static void note_ended(struct work *work, int64_t tokens)
     work->credentials_affected += tokens > 0;
 }
 
-/* Every token of an earlier epoch is dead from the commit on. Where the credential did not live before the change, they
- * were dead already and are not counted. */
+/* From the commit on, every token of an earlier epoch has ended. Where the credential was not live before the change,
+ * they had ended already and are not counted. */
 static enum status move_epoch(struct work *work, struct credential *credential, bool was_live)
 {
     int64_t live = 0;
@@ -119,7 +119,7 @@ enum status credential_update(struct work *work, struct credential *credential)
     if (status == STATUS_OK)
         status = credential_row_load_owner(work->tx, credential);
     if (status == STATUS_OK) {
-        /* What was expired stays dead when the date moves on; what expires by this edit is counted. */
+        /* What had expired stays so when the date is moved on; what expires by this edit is counted. */
         enum credential_state was = state_of(work, before), is = state_of(work, credential);
         own_limits_raise(&before->limits, &credential->limits, &work->settings, work->now);
         if (was == CREDENTIAL_EXPIRED || is == CREDENTIAL_EXPIRED ||

@@ -3,7 +3,7 @@
  * What is done to a credential.
  *
  * A role change is effective if it changes what a token would carry; then, and only then, the credential's epoch moves
- * on and every token of an earlier epoch is dead. Everything here runs inside a write transaction (struct work).
+ * on and every token of an earlier epoch has ended. Everything here runs inside a write transaction (struct work).
  */
 #ifndef DOMAIN_CREDENTIAL_H
 #define DOMAIN_CREDENTIAL_H
@@ -19,11 +19,11 @@ enum status credential_create(struct work *work, struct credential *credential, 
 /* Name, owner, expiry, sources, limits as set in `credential`, which was loaded before. */
 enum status credential_update(struct work *work, struct credential *credential);
 
-/* It is dead at once; undeleted, it lives again, but no token that it had. */
+/* It ends at once; undeleted, it is live again, but none of its earlier tokens is. */
 enum status credential_delete(struct work *work, struct credential *credential);
 enum status credential_undelete(struct work *work, struct credential *credential);
 
-/* It gets no token, and those that it has are dead, for good: until it is resumed, and not only then. */
+/* It gets no token until it is resumed; those that it has end, for good. */
 enum status credential_suspend(struct work *work, struct credential *credential);
 enum status credential_resume(struct work *work, struct credential *credential);
 

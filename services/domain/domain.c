@@ -48,7 +48,7 @@ static enum status seed_roles(struct store_tx *tx, struct opening *opening)
     return status;
 }
 
-/* Who holds it is no administrator: a name is no right. */
+/* Its holder is no administrator: a name gives no right. */
 static void warn_of_taken(const struct opening *opening)
 {
     for (size_t i = 0; i < opening->taken_count; i++)
@@ -107,7 +107,7 @@ static enum status start_clock(struct domain *domain)
     clock_describe(domain->clock, &state);
     if (state.ahead > CLOCK_SECOND)
         log_write(LOG_LEVEL_WARN, "clock_behind", "seconds", log_number(state.ahead / CLOCK_SECOND).text, "message",
-                  "the system's clock is behind the last time that the database saw; going on from that time. If the "
+                  "the system's clock is behind the last time that the database saw; continuing from that time. If the "
                   "database saw a clock that was wrong, see gatehouse admin clock",
                   NULL);
     else if (state.unsettled > SAID_REST)

@@ -15,7 +15,7 @@
 
 enum {
     ACTS_MAX = 100000, /* while a store is away; then they are counted like refusals */
-    BACKLOG = 1000,    /* with so many acts not stored, refusals go on being counted */
+    BACKLOG = 1000,    /* with so many acts not stored, refusals are still counted */
     LOOK_BACK = 16,    /* equal acts come in a row */
     TALLIES_MAX = 1000,
     KINDS_MAX = 6, /* that a tally tells apart */

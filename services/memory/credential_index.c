@@ -5,7 +5,7 @@
 
 enum { SLOTS_MIN = 64 }; /* a power of two, as every size is */
 
-/* Open addressing: whoever looks begins at its hash and goes on to the first slot that is empty. */
+/* Open addressing: a look begins at the hash and continues to the first slot that is empty. */
 struct credential_slots {
     size_t size;
     size_t used; /* not empty; for the writer */

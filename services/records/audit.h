@@ -40,7 +40,7 @@ struct audit_verdict {
 };
 
 /* Checks at most `most` events (0: all), and moves the place behind them. One that is not in the log any more is moved
- * to where the log goes on, if the event that says so is there. */
+ * to where the log continues, if the event that says so is there. */
 enum status audit_row_verify(struct store_tx *tx, int64_t most, struct audit_place *place,
                              struct audit_verdict *ret_verdict);
 

@@ -10,7 +10,7 @@
 enum status instance_load_key(struct store_tx *tx, uint8_t key[static SHA256_BYTES]);
 enum status instance_insert_key(struct store_tx *tx, const uint8_t key[static SHA256_BYTES]);
 
-/* From where the audit log goes on; zeros: from its beginning. */
+/* From where the audit log continues; zeros: from its beginning. */
 enum status instance_load_anchor(struct store_tx *tx, struct audit_anchor *ret_anchor);
 enum status instance_save_anchor(struct store_tx *tx, const struct audit_anchor *anchor);
 

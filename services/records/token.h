@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table `token`: live tokens, and dead ones until they are reaped. */
+/* The table `token`: live tokens, and ended ones until they are reaped. */
 #ifndef RECORDS_TOKEN_H
 #define RECORDS_TOKEN_H
 

@@ -58,7 +58,7 @@ static void on_fresh(evutil_socket_t fd, short what, void *arg)
     conn_begin_fresh(arg);
 }
 
-/* Who comes now is refused, and not left waiting in a queue that nobody takes from any more. A socket that was handed
+/* A newcomer is refused, and not left waiting in a queue from which nobody takes any more. A socket that was handed
  * over stays open in its owner's hands. */
 static void drain(struct loop *loop, int64_t now)
 {

@@ -368,7 +368,7 @@ static bool read_introspector(struct http_request *request, struct oauth *oauth)
     if (is_client || (authorization != NULL && basic_scheme_is(authorization, "Bearer", &rest)))
         return read_client(request, oauth, true);
     answer_challenge(request, NULL);
-    answer_oauth_error(request, 401, "invalid_token", "whoever introspects needs a bearer token or a client secret");
+    answer_oauth_error(request, 401, "invalid_token", "introspection needs a bearer token or a client secret");
     return false;
 }
 

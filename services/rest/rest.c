@@ -117,7 +117,7 @@ static bool allow_origin(const struct rest_options *options, struct http_request
     const char *origin = http_header(request, "Origin");
     const char *const *allowed = options->cors_origins;
     if (allowed != NULL &&
-        *allowed != NULL) /* also for who sends none: a cache must not give one's answer to another */
+        *allowed != NULL) /* also where none is sent: a cache must not give one's answer to another */
         http_answer_header(request, "Vary", "Origin");
     while (origin != NULL && allowed != NULL && *allowed != NULL && strcmp(*allowed, origin) != 0)
         allowed++;

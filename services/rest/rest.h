@@ -83,7 +83,7 @@ enum status rest_server_start(struct rest_server *server);
 int rest_server_port(const struct rest_server *server);
 int rest_server_metrics_port(const struct rest_server *server);
 
-/* Reads the certificate files again (SIGHUP; a changed file is seen within seconds without). Open connections go on;
+/* Reads the certificate files again (SIGHUP; a changed file is seen within seconds without). Open connections stay;
  * files that cannot be used are logged and the old ones stay. */
 void rest_server_reload(struct rest_server *server);
 

@@ -149,7 +149,7 @@ enum rpc_take rpc_call_take(struct rpc_call *call, struct rpc_message **ret_mess
 /* Bytes that wait to be taken. */
 size_t rpc_call_queued(struct rpc_call *call);
 
-/* After messages were taken, outside of the transport's locks: what waited for room goes on. */
+/* After messages were taken, outside of the transport's locks: what waited for room continues. */
 void rpc_call_taken(struct rpc_call *call);
 
 /* Tells the observer, and wipes. */

@@ -12,7 +12,7 @@ enum limit { LIMIT_IDLE_TIMEOUT, LIMIT_TOKEN_LIFE, LIMIT_TOKENS, LIMIT_TOKENS_PE
 struct own_limit {
     int64_t value;    /* 0: there is none, the setting holds */
     bool is_observed; /* it ends and refuses nothing, the setting holds */
-    /* Of the first two, as those of settings.h: what was dead when the limit was changed, or taken away, stays so.
+    /* Of the first two, as those of settings.h: what had ended when the limit was changed, or taken away, stays so.
      * 0: none. */
     int64_t floor, floor_set;
 };

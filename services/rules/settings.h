@@ -11,9 +11,9 @@
 /* Each setting: its member, its name in the store, its field of the contract's Settings (NULL: it is not there), its
  * default (of the contract's, 0: absent). Whoever stores, reads, changes or shows settings goes by this table. */
 #define SETTINGS(X) \
-    /* a token dies when it was not used for this long */ \
+    /* a token expires when it was not used for this long */ \
     X(idle_timeout, "idle_timeout", "idle_session_timeout", 20 * 60 * CLOCK_SECOND) \
-    /* a token dies at this age; 0: no cap */ \
+    /* a token expires at this age; 0: no cap */ \
     X(max_token_life, "max_token_life", "max_token_life", 0) \
     /* live tokens of one credential; 0: no cap */ \
     X(max_tokens, "max_tokens", "max_tokens_per_credential", 0) \
@@ -24,9 +24,9 @@
     X(audit_retention, "audit_retention", "audit_retention", 0) \
     /* a credential that was unused for this long is suspended; 0: none is */ \
     X(suspend_unused_after, "suspend_unused_after", "suspend_unused_after", 0) \
-    /* Dead stays dead: tokens last used at or before idle_floor (issued at or before life_floor) were dead when the \
-     * setting was raised, and the new one does not bring them back. A floor that was set at a time that has not come \
-     * yet was set by a clock that was wrong, and does not count. */ \
+    /* What has ended stays so: tokens last used at or before idle_floor (issued at or before life_floor) had ended \
+     * when the setting was raised, and the new one does not bring them back. A floor that was set at a time that has \
+     * not come yet was set by a clock that was wrong, and does not count. */ \
     X(idle_floor, "idle_floor", NULL, INT64_MIN) \
     X(life_floor, "life_floor", NULL, INT64_MIN) \
     X(idle_floor_set, "idle_floor_set", NULL, 0) \
@@ -69,7 +69,7 @@ int64_t settings_flush_pause(const struct settings *settings, int64_t interval);
 int64_t settings_store_margin(const struct settings *settings, int64_t interval);
 
 /* Not each use is worth a write. One is stored when it is later than what the store has by settings_use_step, a
- * twentieth of the idle timeout: a crash makes a token die that much early at most. Or when what the store has ends
+ * twentieth of the idle timeout: a crash makes a token expire that much early at most. Or when what the store has ends
  * within settings_use_margin: long enough before settings_store_margin that a use rarely has to be stored before it is
  * answered, and that nobody who asks the store finds a token idle whose last use waits here. */
 int64_t settings_use_step(const struct settings *settings);

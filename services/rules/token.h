@@ -35,7 +35,7 @@ bool token_is_active(const struct token_facts *token, const struct credential_fa
 bool token_is_over(const struct token_facts *token, const struct credential_facts *credential,
                    const struct settings *settings, enum limit limit, int64_t now);
 
-/* When it dies if it is not used again. */
+/* When it expires if it is not used again. */
 int64_t token_expires(const struct token_facts *token, const struct credential_facts *credential,
                       const struct settings *settings);
 

@@ -58,7 +58,7 @@ struct job_list queue_take(struct queue *queue, size_t share, size_t max);
 /* Takes those out of `jobs` that nobody waits for any more; each has its status. */
 struct job_list job_list_drop(struct job_list *jobs);
 
-/* No new jobs by queue_push. Who takes still gets those that wait. */
+/* No new jobs by queue_push. queue_take still gives those that wait. */
 void queue_close(struct queue *queue);
 
 #endif

@@ -34,8 +34,8 @@
  * STATUS_INTERNAL a statement that is wrong: a bug, which the store logs. A statement that failed is the transaction's
  * last: all later ones return the same status, and a function that returns STATUS_OK nevertheless gets it too (it may
  * return another error). To insert only what is not there, use ON CONFLICT DO NOTHING and store_changes. After an error
- * of the disk that leaves in doubt what is stored, the process ends at once with a line in the log: it never goes on as
- * if nothing had happened.
+ * of the disk that leaves in doubt what is stored, the process ends at once with a line in the log: it never continues
+ * as if nothing had happened.
  *
  * SQL: what SQLite 3.40 and PostgreSQL 15 both know; STORE_SQL_BY where they need different words. Parameters are
  * $1, $2, … in order of appearance. Types:

@@ -99,7 +99,7 @@ static enum status call(struct store_tx *tx, const struct job *job)
     return status != STATUS_OK ? status : tx->failed;
 }
 
-/* One function of a transaction that others share. STATUS_OK: the transaction goes on, with or without it. */
+/* One function of a transaction that others share. STATUS_OK: the transaction continues, with or without it. */
 static enum status call_sharing(struct connection *connection, struct job *job, bool marked)
 {
     const struct driver *driver = connection->driver;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon before its supervisor: what it tells (sd_notify), what it takes over (sockets, credentials), --health."""
+"""The daemon under its supervisor: what it tells (sd_notify), what it takes over (sockets, credentials), --health."""
 import contextlib
 import fcntl
 import os

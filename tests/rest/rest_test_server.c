@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shim before a made-up AuthService, for test_shim.py. Prints its ports; ends, cleanly, when standard input does.
- * What the service answers depends on the client ID: "good" at once, "slow" from another thread after as many
+ * The shim in front of a made-up AuthService, for test_shim.py. Prints its ports; ends, cleanly, when standard input
+ * does. What the service answers depends on the client ID: "good" at once, "slow" from another thread after as many
  * milliseconds as the secret says, "never" after 3 s, others with the status that they name.
  */
 #include "base/log.h"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The edge before a server that is away, or whose certificates change: when it is ready, and what strangers read."""
+"""The edge in front of a server that is away, or whose certificates change: when it is ready, and what strangers read."""
 import os
 import re
 import shutil

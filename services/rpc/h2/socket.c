@@ -74,7 +74,7 @@ static void tell_refused(struct h2_conn *conn, bool has_hung_up, const char *why
 {
     struct h2_loop *loop = conn->loop;
     atomic_fetch_add_explicit(&loop->server->met.met[RPC_LIMIT_HANDSHAKE], 1, memory_order_relaxed);
-    /* Who only looks whether the port is open hangs up as well: that is no news. */
+    /* A probe that only looks whether the port is open hangs up as well: that is no news. */
     enum log_level level = has_hung_up ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN;
     if (log_is_written(level) && h2_rate_take(&loop->handshake_lines, H2_HANDSHAKE_LINES, loop->now))
         log_write(level, "grpc_handshake_refused", "peer", conn->peer, "why", why, NULL);
