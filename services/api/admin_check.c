@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request must be before anything is done: etags, masks, roles, request ids. */
 #include "api/admin.h"
-#include "contract/json_special.h"
+#include "contract/json_field.h"
 #include "domain/administrator.h"
 #include "records/process.h"
 #include "records/request.h"

@@ -20,23 +20,6 @@ bool json_is_special(const ProtobufCMessageDescriptor *descriptor)
            descriptor == &google__protobuf__field_mask__descriptor;
 }
 
-/* The entries of `labels` in Credential are Credential.LabelsEntry; protoc lets nothing else have that name. */
-bool json_is_map(const ProtobufCFieldDescriptor *field)
-{
-    const ProtobufCMessageDescriptor *entry = field->type == PROTOBUF_C_TYPE_MESSAGE ? field->descriptor : NULL;
-    if (entry == NULL || field->label != PROTOBUF_C_LABEL_REPEATED || entry->n_fields != 2)
-        return false;
-    const char *name = entry->short_name;
-    bool starts_word = true;
-    for (const char *at = field->name; *at != '\0'; at++) {
-        if (*at != '_' && *name++ != (starts_word ? toupper((unsigned char)*at) : *at))
-            return false;
-        starts_word = *at == '_';
-    }
-    return strcmp(name, "Entry") == 0 && strcmp(entry->fields[0].name, "key") == 0 &&
-           strcmp(entry->fields[1].name, "value") == 0;
-}
-
 char *json_camel(struct arena *arena, const char *snake)
 {
     char *camel = arena_copy(arena, snake, strlen(snake));

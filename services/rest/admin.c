@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "basic.h"
 #include "contract/json.h"
+#include "contract/json_reader.h"
 #include "form.h"
 #include "path.h"
 #include "routes.h"
@@ -58,7 +59,7 @@ static ProtobufCMessage *read_body(struct http_request *request, const ProtobufC
     return message;
 }
 
-/* As json.c words it; answer_bad finds the field in it. */
+/* As json_reader.c words it; answer_bad finds the field in it. */
 static bool fail_field(const char *field, const char *fault, char why[static JSON_WHY_MAX])
 {
     snprintf(why, JSON_WHY_MAX, "%.*s: %s", (int)utf8_fitting(field, CALL_FIELD_MAX), field, fault);

@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "contract/comments.h"
+#include "contract/json_field.h"
 #include "contract/json_special.h"
 #include "routes.h"
 
@@ -122,7 +123,7 @@ static json_t *element(struct making *making, const ProtobufCFieldDescriptor *fi
         describe(making, field->descriptor, rules == NULL ? NULL : rules->message);
         return reference(((const ProtobufCMessageDescriptor *)field->descriptor)->short_name);
     default:
-        return json_object(); /* json.c reads none of these */
+        return json_object(); /* json_reader.c reads none of these */
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON bodies: the first byte chooses the message. What is read can be written, and then says the same again. */
 #include "contract/json.h"
+#include "contract/json_reader.h"
 
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Paths of the JSON API, and one parameter of a query. */
 #include "rest/path.h"
-#include "contract/json.h"
+#include "contract/json_reader.h"
 
 #include <gatehouse/v1/credential_admin.pb-c.h>
 #include <stdlib.h>

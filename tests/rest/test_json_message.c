@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/json.h"
+#include "contract/json_reader.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
 #include <gatehouse/v1/credential_admin.pb-c.h>
