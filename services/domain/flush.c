@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "domain/flush_batch.h"
-#include "memory/change.h"
+#include "domain/flush_missing.h"
 #include "records/credential.h"
 #include "records/secret.h"
 #include "records/token.h"
@@ -31,12 +31,12 @@ struct flush {
     int64_t interval;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool is_ending;                  /* a thread tells the first that it is done */
-    struct flushing *first, *last;   /* that are not done, in the order in which they gathered; under the lock */
-    pthread_mutex_t gathering;       /* held while one gathers, outside the lock */
-    bool is_last;                    /* no other will gather */
-    _Atomic uint64_t tokens_missing; /* in use here, and gone from the store */
-    struct flush_batch *doubtful;    /* under the lock, as is what follows */
+    bool is_ending;                /* a thread tells the first that it is done */
+    struct flushing *first, *last; /* that are not done, in the order in which they gathered; under the lock */
+    pthread_mutex_t gathering;     /* held while one gathers, outside the lock */
+    bool is_last;                  /* no other will gather */
+    struct flush_missing missing;
+    struct flush_batch *doubtful;                          /* under the lock, as is what follows */
     char spent[FLUSH_BATCH_SPENT][FLUSH_BATCH_ID_LEN + 1]; /* ids of batches that are stored; more are left to expire */
     size_t spent_count;
     bool has_failed;          /* the store may have become another: whatever is in use is to be looked for in it */
@@ -54,11 +54,8 @@ struct flushing {
     struct flush *flush;
     atomic_int to_do; /* the uses, the rest; the last to be done ends the flush */
     struct token_use *uses;
-    int64_t *changed;         /* rows, by each of them */
-    size_t use_count, stored; /* so many of them are */
-    struct token_use *unsure; /* those that changed no row */
-    size_t unsure_count;
-    bool *is_missing;            /* and of these, have no row */
+    int64_t *changed;            /* rows, by each of them */
+    size_t use_count, stored;    /* so many of them are */
     struct flush_batch *batches; /* that are not stored yet; the first of them is under way */
     struct secret_use *secrets;
     size_t secret_count;
@@ -135,8 +132,6 @@ static void flushing_free(struct flushing *flushing)
     free(flushing->sources);
     free(flushing->uses);
     free(flushing->changed);
-    free(flushing->unsure);
-    free(flushing->is_missing);
     free(flushing);
 }
 
@@ -270,57 +265,10 @@ static bool is_one_part(const struct flushing *flushing)
     return flushing->use_count <= USES_AT_ONCE;
 }
 
-static enum status look_for_missing_tx(struct store_tx *tx, void *arg)
+/* A flush_missing_done_fn: the flushing goes on to its end. */
+static void missing_known(void *arg)
 {
-    struct flushing *flushing = arg;
-    struct token_row row;
-    for (size_t i = 0; i < flushing->unsure_count; i++) {
-        enum status status = token_row_load(tx, &flushing->unsure[i].key, &row);
-        flushing->is_missing[i] = status == STATUS_NOT_FOUND;
-        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-            return status;
-    }
-    return STATUS_OK;
-}
-
-void flush_note_missing(struct flush *flush, int64_t count)
-{
-    if (count == 0)
-        return;
-    atomic_fetch_add(&flush->tokens_missing, (uint64_t)count);
-    log_write(LOG_LEVEL_WARN, "tokens_missing", "count", log_number(count).text, "message",
-              "tokens that were in use are not in the database any more; they are inactive from now on", NULL);
-}
-
-/* A store_done_fn, after look_for_missing_tx: the flushing goes on to its end. */
-static void missing_known(enum status status, void *arg)
-{
-    struct flushing *flushing = arg;
-    int64_t count = 0;
-    for (size_t i = 0; status == STATUS_OK && i < flushing->unsure_count; i++) {
-        if (!flushing->is_missing[i])
-            continue;
-        change_forget_token(flushing->flush->memory, &flushing->unsure[i].key);
-        count++;
-    }
-    flush_note_missing(flushing->flush, count);
-    one_done(flushing);
-}
-
-static void look_for_missing(struct flushing *flushing)
-{
-    for (size_t i = 0; i < flushing->stored; i++)
-        flushing->unsure_count += flushing->changed[i] == 0;
-    if (flushing->unsure_count == 0) {
-        one_done(flushing);
-        return;
-    }
-    flushing->unsure = must(calloc(flushing->unsure_count, sizeof *flushing->unsure));
-    flushing->is_missing = must(calloc(flushing->unsure_count, sizeof *flushing->is_missing));
-    for (size_t i = 0, at = 0; i < flushing->stored; i++)
-        if (flushing->changed[i] == 0)
-            flushing->unsure[at++] = flushing->uses[i];
-    store_read(flushing->flush->store, look_for_missing_tx, missing_known, flushing);
+    one_done(arg);
 }
 
 /* Of several parts, the next is queued when this one is done: other writes come between. The rest comes after them; of
@@ -344,7 +292,8 @@ static void uses_done(enum status status, void *arg)
         has_failed(flushing, status);
     if (!is_one_part(flushing))
         begin_batch(flushing);
-    look_for_missing(flushing);
+    flush_missing_look(&flushing->flush->missing, flushing->uses, flushing->changed, flushing->stored, missing_known,
+                       flushing);
 }
 
 static int compare_uses(const void *a, const void *b)
@@ -504,15 +453,21 @@ struct flush *flush_new(struct memory *memory, struct store *store, struct clock
     flush->clock = clock;
     flush->group = group;
     flush->interval = interval;
+    flush->missing = (struct flush_missing){.memory = memory, .store = store};
     pthread_mutex_init(&flush->lock, NULL);
     pthread_mutex_init(&flush->gathering, NULL);
     pthread_cond_init(&flush->wake, NULL);
     return flush;
 }
 
+void flush_note_missing(struct flush *flush, int64_t count)
+{
+    flush_missing_note(&flush->missing, count);
+}
+
 uint64_t flush_tokens_missing(struct flush *flush)
 {
-    return atomic_load(&flush->tokens_missing);
+    return atomic_load(&flush->missing.count);
 }
 
 void flush_free(struct flush *flush)
