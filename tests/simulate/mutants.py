@@ -101,10 +101,10 @@ FAULTS = [
             "follow != NULL && (!follow_has_lease(follow) || (introspection->catch_ups == 0 && is_ahead(introspection)));",
             "follow != NULL && introspection->catch_ups == 0 && is_ahead(introspection);")]),
     Fault("a use that is being stored is protected for one sweep only", 182, "inactive",
-          [("services/memory/token_table.c",
+          [("services/memory/token_part.c",
             "        if (entry->stored != entry->last_used && entry->is_carried)\n            continue;\n"
-            "        if (entry->stored != entry->last_used)\n            mark_dirty(",
-            "        if (entry->stored != entry->last_used && !entry->is_carried)\n            mark_dirty(")]),
+            "        if (entry->stored != entry->last_used)\n            token_part_mark_dirty(",
+            "        if (entry->stored != entry->last_used && !entry->is_carried)\n            token_part_mark_dirty(")]),
     Fault("a use of a token that is dropped meanwhile is noted nowhere", 540, "inactive",
           [("services/memory/token_table.c",
             "            note_unstored(table, part, entry, index);\n        }\n    }\n"
