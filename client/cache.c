@@ -8,6 +8,7 @@
 #include "contract/contract.h"
 #include "entries.h"
 #include "misses.h"
+#include "report.h"
 #include "rules/role.h"
 #include "tally.h"
 #include "watch.h"
@@ -23,9 +24,7 @@
 enum { REQUIRED_MAX = 32 }; /* as the contract says */
 enum { USES_LEAST = 1000 }; /* a token may be used for several questions, and counted while a report is under way */
 #define FAREWELL MEMORY_SECOND
-#define RETRY MEMORY_SECOND
 #define AWAKE (10 * MEMORY_SECOND) /* after the last that was asked */
-#define RETRY_AT_CLOSE (MEMORY_SECOND / 10)
 
 struct cache {
     struct service service; /* first */
@@ -37,7 +36,7 @@ struct cache {
     struct watch *watch;
     struct contract *contract;
     unsigned introspect, batch, revoke; /* AuthService's methods */
-    atomic_bool is_closing;
+    struct reporting reporting;
     struct tally looks; /* hits that are no uses: those are in `uses` */
     _Atomic uint64_t misses, passed, looked_at;
     atomic_bool is_resting; /* nobody has asked it for long */
@@ -331,7 +330,8 @@ static void start(struct service *service, unsigned method, const ProtobufCMessa
                   struct gatehouse_call *call, void *closure_data, unsigned how)
 {
     struct cache *cache = (struct cache *)service;
-    bool is_off = gatehouse_process_is_forked() || atomic_load_explicit(&cache->is_closing, memory_order_relaxed);
+    bool is_off =
+        gatehouse_process_is_forked() || atomic_load_explicit(&cache->reporting.is_closing, memory_order_relaxed);
     if (!is_off && method == cache->introspect)
         introspect(cache, request, closure, call, closure_data, how);
     else if (!is_off && method == cache->batch)
@@ -340,109 +340,6 @@ static void start(struct service *service, unsigned method, const ProtobufCMessa
         revoke(cache, request, closure, call, closure_data, how);
     else
         pass(cache, method, request, closure, call, closure_data, how);
-}
-
-/* C9: reports */
-
-struct report {
-    struct gatehouse_call call;
-    struct cache *cache;
-    int64_t sent;
-    struct use *uses;
-    size_t count;
-    Gatehouse__V1__BatchIntrospectEntry entries[USES_REPORT_MAX], *pointers[USES_REPORT_MAX];
-    Google__Protobuf__Duration ago[USES_REPORT_MAX];
-    char peers[USES_REPORT_MAX][ADDRESS_TEXT_MAX];
-};
-
-/* `used_ago` by the age when it is sent. One that is older than the idle timeout slides nothing, and counts all the
- * same. */
-static void write_entry(struct report *report, const struct use *use, size_t i)
-{
-    int64_t age = report->sent - use->last;
-    age = age < use->idle_timeout ? age : use->idle_timeout;
-    gatehouse_duration_init(&report->ago[i]);
-    report->ago[i].seconds = age / MEMORY_SECOND;
-    report->ago[i].nanos = (int32_t)(age % MEMORY_SECOND * 1000);
-    Gatehouse__V1__BatchIntrospectEntry *entry = &report->entries[i];
-    gatehouse__v1__batch_introspect_entry__init(entry);
-    entry->token = use->token;
-    entry->api = use->api;
-    entry->n_required_roles = use->required_count;
-    entry->required_roles = use->required;
-    entry->use_count = (int32_t)use->count;
-    entry->used_ago = &report->ago[i];
-    if (use->peer.kind == SOURCE_ADDRESS) {
-        address_format(&use->peer.address, report->peers[i]);
-        entry->peer = report->peers[i];
-    }
-    report->pointers[i] = entry;
-}
-
-/* Refused where its networks were changed meanwhile: counted as that. */
-static bool is_taken(const Gatehouse__V1__IntrospectResponse *response)
-{
-    return response != NULL && response->error == NULL &&
-           (response->active || response->refusal != GATEHOUSE__V1__USE_REFUSAL__USE_REFUSAL_UNSPECIFIED);
-}
-
-/* The answers are as good as any others: they move `until`, which no hit does. Returns how many uses were not taken. */
-static uint64_t learn_all(struct report *report, const Gatehouse__V1__BatchIntrospectResponse *response)
-{
-    uint64_t lost = 0;
-    const struct use *use = report->uses;
-    size_t count = response != NULL ? response->n_responses : 0;
-    for (size_t i = 0; use != NULL; i++, use = use->next) {
-        const Gatehouse__V1__IntrospectResponse *one = i < count ? response->responses[i] : NULL;
-        if (!is_taken(one))
-            lost += use->count;
-        if (one == NULL || one->error != NULL)
-            continue;
-        struct memory_key key = gatehouse_memory_key(report->cache->memory, use->token);
-        gatehouse_misses_learn(report->cache->memory, &key, one, report->sent);
-    }
-    return lost;
-}
-
-/* What the server refuses it will refuse again. */
-static bool is_refused(enum gatehouse_status status)
-{
-    return status == GATEHOUSE_INVALID_ARGUMENT || status == GATEHOUSE_PERMISSION_DENIED ||
-           status == GATEHOUSE_UNAUTHENTICATED || status == GATEHOUSE_UNIMPLEMENTED;
-}
-
-static void on_reported(const ProtobufCMessage *response, void *data)
-{
-    struct report *report = data;
-    struct cache *cache = report->cache;
-    int64_t now = gatehouse_cache_clock();
-    int64_t retry = atomic_load(&cache->is_closing) ? RETRY_AT_CLOSE : RETRY;
-    if (response != NULL || is_refused(report->call.status))
-        gatehouse_uses_done(cache->uses, report->uses,
-                            learn_all(report, (const Gatehouse__V1__BatchIntrospectResponse *)response));
-    else
-        gatehouse_uses_return(cache->uses, report->uses, now, now + retry);
-    free(report);
-}
-
-/* Not tried again by the call itself: each try must say the age anew. */
-static void send_report(struct cache *cache, struct use *uses)
-{
-    Gatehouse__V1__BatchIntrospectRequest request = GATEHOUSE__V1__BATCH_INTROSPECT_REQUEST__INIT;
-    struct report *report = must(calloc(1, sizeof *report));
-    int64_t time = INT64_MAX;
-    report->cache = cache;
-    report->uses = uses;
-    report->sent = gatehouse_cache_clock();
-    for (const struct use *use = uses; use != NULL; use = use->next) {
-        write_entry(report, use, report->count++);
-        int64_t most = gatehouse_uses_report_time(use->idle_timeout);
-        time = most < time ? most : time;
-    }
-    request.n_requests = report->count;
-    request.requests = report->pointers;
-    report->call.timeout_ms = time / 1000 > 0 ? time / 1000 : 1;
-    pass(cache, cache->batch, &request.base, on_reported, &report->call, report, INVOKE_ONCE);
 }
 
 /* The connection's thread */
@@ -475,7 +372,7 @@ gpr_timespec gatehouse_cache_run(struct cache *cache)
     wake = wake < misses ? wake : misses;
     struct use *due;
     while ((due = gatehouse_uses_take(cache->uses, now)) != NULL)
-        send_report(cache, due);
+        gatehouse_report_send(&cache->reporting, due);
     wake = gatehouse_uses_plan(cache->uses, wake);
     if (wake == INT64_MAX)
         return gpr_inf_future(GPR_CLOCK_MONOTONIC);
@@ -518,6 +415,7 @@ struct cache *gatehouse_cache_new(struct gatehouse *gatehouse, const struct gate
     cache->introspect = gatehouse_auth_method("Introspect");
     cache->batch = gatehouse_auth_method("BatchIntrospect");
     cache->revoke = gatehouse_auth_method("Revoke");
+    cache->reporting = (struct reporting){.gatehouse = gatehouse, .memory = cache->memory, .uses = cache->uses};
     explicit_bzero(&secret, sizeof secret);
     return cache;
 }
@@ -526,7 +424,7 @@ void gatehouse_cache_close(struct cache *cache)
 {
     if (cache == NULL)
         return;
-    atomic_store(&cache->is_closing, true);
+    atomic_store(&cache->reporting.is_closing, true);
     gatehouse_uses_flush(cache->uses);
     gatehouse_watch_stop(cache->watch); /* wakes the thread, too */
     gatehouse_uses_await(cache->uses, FAREWELL);

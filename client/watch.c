@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 #include "cache.h"
+#include "pings.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
 #include <grpc/byte_buffer_reader.h>
@@ -12,11 +13,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { PINGS = 64 }; /* of which the time is remembered */
 enum { JITTER_MS = 100, JITTER_MOST_MS = 5000 };
-#define PING_LEAST (MEMORY_SECOND / 50) /* the server takes 64 a second */
 #define SILENCE_LEAST (4 * MEMORY_SECOND)
-#define REST (10 * MEMORY_SECOND) /* between two pings while nobody asks the cache: then nothing needs proof */
 #define REFUSED \
     (10 * MEMORY_SECOND) /* before it is asked for a token again: failures are counted against its address */
 
@@ -46,12 +44,8 @@ struct watch {
     grpc_byte_buffer *incoming;
     grpc_status_code status;
     grpc_slice message;
-    int64_t lease, heard, next_ping, last_ping;
-    bool is_resting;
-
-    int64_t first_number; /* of this stream's pings */
-    _Atomic int64_t number, answered;
-    int64_t times[PINGS];
+    int64_t lease, heard;
+    struct pings pings;
 
     _Atomic uint64_t streams, resets[4];
 };
@@ -175,14 +169,6 @@ static void send_begin(struct watch *watch, grpc_metadata *metadata, size_t coun
     send_message(watch, &request, metadata, count);
 }
 
-/* C7 */
-static int64_t ping_interval(const struct watch *watch)
-{
-    if (watch->is_resting)
-        return REST;
-    return watch->lease / 4 > PING_LEAST ? watch->lease / 4 : PING_LEAST;
-}
-
 static void send_ping(struct watch *watch, int64_t now)
 {
     Gatehouse__V1__WatchRequest request = GATEHOUSE__V1__WATCH_REQUEST__INIT;
@@ -194,21 +180,10 @@ static void send_ping(struct watch *watch, int64_t now)
         reached.change_id = position.change_id;
         ping.reached = &reached;
     }
-    ping.number = watch->number + 1;
     request.kind_case = GATEHOUSE__V1__WATCH_REQUEST__KIND_PING;
     request.ping = &ping;
-    watch->number = ping.number;
-    watch->last_ping = now;
-    watch->next_ping = now + ping_interval(watch);
-    watch->times[ping.number % PINGS] = gatehouse_cache_clock(); /* C2: read before it is handed over */
+    ping.number = gatehouse_pings_next(&watch->pings, now, watch->lease); /* C2: before it is handed over */
     send_message(watch, &request, NULL, 0);
-}
-
-/* A caller that waits for `everywhere` shall not wait for the next ping. */
-static void ping_soon(struct watch *watch)
-{
-    int64_t next = watch->last_ping + PING_LEAST;
-    watch->next_ping = next < watch->next_ping ? next : watch->next_ping;
 }
 
 /* Receiving. false: this cannot be. */
@@ -233,7 +208,7 @@ static bool obey_reset(struct watch *watch, const Gatehouse__V1__WatchReset *res
     gatehouse_memory_reset(watch->memory, position);
     unsigned cause = (unsigned)reset->cause < 4 ? (unsigned)reset->cause : 0;
     atomic_fetch_add(&watch->resets[cause], 1);
-    ping_soon(watch);
+    gatehouse_pings_hasten(&watch->pings);
     return true;
 }
 
@@ -242,19 +217,17 @@ static bool obey_events(struct watch *watch, const Gatehouse__V1__WatchEvents *e
     for (size_t i = 0; i < events->n_events; i++)
         if (!gatehouse_memory_event(watch->memory, events->events[i]))
             return false;
-    ping_soon(watch);
+    gatehouse_pings_hasten(&watch->pings);
     return is_reached(watch, position);
 }
 
 static bool obey_pong(struct watch *watch, int64_t number, const struct position *position)
 {
-    bool is_ours = number >= watch->first_number && number > watch->answered && number <= watch->number &&
-                   number > watch->number - PINGS;
-    if (!is_ours || !is_reached(watch, position))
+    int64_t sent = 0;
+    if (!is_reached(watch, position) || !gatehouse_pings_answer(&watch->pings, number, &sent))
         return false;
-    watch->answered = number;
     watch->failures = 0;
-    gatehouse_memory_pong(watch->memory, watch->times[number % PINGS], watch->lease);
+    gatehouse_memory_pong(watch->memory, sent, watch->lease);
     return true;
 }
 
@@ -354,7 +327,7 @@ static void finish(struct watch *watch)
     grpc_channel_destroy(watch->channel);
     watch->call = NULL;
     watch->channel = NULL;
-    watch->answered = watch->number; /* nobody will answer the rest */
+    gatehouse_pings_end(&watch->pings);
     watch->initial.count = watch->trailing.count = 0;
 }
 
@@ -418,9 +391,9 @@ static void begin(struct watch *watch, int64_t now)
                                            grpc_slice_from_static_string("/gatehouse.v1.AuthService/Watch"), NULL,
                                            gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     watch->is_cancelled = watch->has_first = watch->has_begun = false;
-    watch->heard = watch->next_ping = now; /* C7: at once */
+    watch->heard = now;
+    gatehouse_pings_begin(&watch->pings, now);
     watch->lease = watch->asked;
-    watch->first_number = watch->number + 1;
     atomic_fetch_add(&watch->streams, 1);
     await_end(watch);
     send_begin(watch, &metadata, has_token ? 1 : 0);
@@ -449,11 +422,11 @@ static void become_stopped(struct watch *watch)
 /* A second call has to wait for a ping, and a server that was silent because nobody spoke to it is not lost. */
 static void note_rest(struct watch *watch, int64_t now, bool is_resting)
 {
-    if (watch->is_resting && !is_resting) {
+    if (watch->pings.is_resting && !is_resting) {
         watch->heard = now;
-        ping_soon(watch);
+        gatehouse_pings_hasten(&watch->pings);
     }
-    watch->is_resting = is_resting;
+    watch->pings.is_resting = is_resting;
 }
 
 int64_t gatehouse_watch_run(struct watch *watch, int64_t now, bool is_resting)
@@ -469,15 +442,15 @@ int64_t gatehouse_watch_run(struct watch *watch, int64_t now, bool is_resting)
     if (watch->call == NULL)
         return watch->wake;
     int64_t silence = 2 * watch->lease > SILENCE_LEAST ? 2 * watch->lease : SILENCE_LEAST;
-    if (watch->is_resting)
-        silence += 2 * REST;
+    if (watch->pings.is_resting)
+        silence += 2 * PINGS_REST;
     if (is_stopping || now - watch->heard > silence)
         cancel(watch);
     if (watch->is_cancelled)
         return INT64_MAX; /* its end wakes the thread */
-    if (!watch->is_sending && now >= watch->next_ping)
+    if (!watch->is_sending && now >= watch->pings.due)
         send_ping(watch, now);
-    int64_t ping = watch->is_sending ? INT64_MAX : watch->next_ping;
+    int64_t ping = watch->is_sending ? INT64_MAX : watch->pings.due;
     return ping < watch->heard + silence ? ping : watch->heard + silence + 1;
 }
 
@@ -499,6 +472,5 @@ void gatehouse_watch_stats(struct watch *watch, struct gatehouse_cache_stats *st
         watch->resets[GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_UNKNOWN_POSITION];
     stats->resets_behind = watch->resets[GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_BEHIND];
     stats->resets_history = watch->resets[GATEHOUSE__V1__WATCH_RESET_CAUSE__WATCH_RESET_CAUSE_HISTORY];
-    int64_t answered = watch->answered;
-    stats->pings_unanswered = (uint64_t)(watch->number - answered);
+    stats->pings_unanswered = gatehouse_pings_unanswered(&watch->pings);
 }

@@ -108,7 +108,7 @@ FAULTS = [
     Fault("a use of a token that is dropped meanwhile is noted nowhere", 540, "inactive",
           [("services/memory/token_table.c",
             "            note_unstored(table, part, entry, index);\n        }\n    }\n"
-            "    pthread_mutex_unlock(&part->lock);\n    return index != NONE;\n",
+            "    pthread_mutex_unlock(&part->lock);\n    return index != TOKEN_PART_NONE;\n",
             "            note_unstored(table, part, entry, index);\n        }\n    }\n"
             "    pthread_mutex_unlock(&part->lock);\n    return true;\n")]),
     Fault("a failed flush gives nothing back", 71, "inactive",
