@@ -114,10 +114,11 @@ static void put_quoted(struct line *line, const char *text)
 /* Needs a value no quotes? (strspn would make a table of its second argument at every call.) */
 static bool is_plain(const char *text)
 {
-    static const char others[UCHAR_MAX + 1] = {
-        ['-'] = 1, ['_'] = 1, ['.'] = 1, [':'] = 1, ['/'] = 1, ['@'] = 1, ['+'] = 1, [','] = 1, ['['] = 1, [']'] = 1};
+    static const char plain[UCHAR_MAX + 1] = {
+        ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['-'] = 1, ['_'] = 1, ['.'] = 1, [':'] = 1,
+        ['/'] = 1,         ['@'] = 1,         ['+'] = 1,         [','] = 1, ['['] = 1, [']'] = 1};
     const unsigned char *c = (const unsigned char *)text;
-    while (others[*c] || (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z'))
+    while (plain[*c])
         c++;
     return *text != '\0' && *c == '\0';
 }
@@ -143,15 +144,25 @@ static void put_pair(struct line *line, const char *key, const char *value)
         put_quoted(line, value);
 }
 
+/* The second is made once a thread, however many lines it has. */
 static void put_time(struct line *line)
 {
+    static _Thread_local struct {
+        time_t second;
+        char text[32]; /* "": there was none yet */
+    } last;
     struct timespec now;
-    struct tm parts;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    char seconds[32], text[48];
-    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text, sizeof text, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+    if (now.tv_sec != last.second || last.text[0] == '\0') {
+        struct tm parts;
+        gmtime_r(&now.tv_sec, &parts);
+        strftime(last.text, sizeof last.text, "%Y-%m-%dT%H:%M:%S", &parts);
+        last.second = now.tv_sec;
+    }
+    int ms = (int)(now.tv_nsec / 1000000);
+    char text[sizeof last.text + sizeof ".000Z"], *to = stpcpy(text, last.text);
+    const char rest[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
+    stpcpy(to, rest);
     put_pair(line, "time", text);
 }
 
@@ -270,6 +281,13 @@ void log_write(enum log_level level, const char *event, ...)
 struct log_number log_number(long long number)
 {
     struct log_number result;
-    snprintf(result.text, sizeof result.text, "%lld", number);
+    char digits[sizeof result.text] = "", *first = digits + sizeof digits - 1;
+    unsigned long long rest = number < 0 ? -(unsigned long long)number : (unsigned long long)number;
+    do
+        *--first = (char)('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (number < 0)
+        *--first = '-';
+    stpcpy(result.text, first);
     return result;
 }

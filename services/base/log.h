@@ -34,7 +34,7 @@ void log_write(enum log_level level, const char *event, ...) __attribute__((sent
 struct log_number {
     char text[24];
 };
-/* A number as a value of a log line. */
+/* A number as a value of a log line: much quicker than snprintf. */
 struct log_number log_number(long long number);
 
 #endif

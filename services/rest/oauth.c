@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The OAuth endpoints: form in, JSON out. RFC 6749 (4.4, 5), RFC 7009, RFC 7662, RFC 8414. */
+#include "base/log.h"
 #include "basic.h"
 #include "form.h"
 #include "routes.h"
@@ -188,22 +189,25 @@ static char *join(struct arena *arena, size_t count, char *const *words)
     return text;
 }
 
-/* `,"name":"value"`; "" where there is none, NULL where it cannot be said. */
-static const char *member(struct arena *arena, const char *name, const char *value)
+/* `,"name":json`. */
+static const char *member_of(struct arena *arena, const char *name, const char *json)
 {
-    if (value == NULL)
-        return NULL;
-    const char *quoted = answer_quote(arena, value);
-    if (quoted == NULL)
-        return NULL;
-    char *text = arena_alloc(arena, strlen(name) + strlen(quoted) + sizeof ",\"\":");
-    stpcpy(stpcpy(stpcpy(stpcpy(text, ",\""), name), "\":"), quoted);
+    char *text = arena_alloc(arena, strlen(name) + strlen(json) + sizeof ",\"\":");
+    stpcpy(stpcpy(stpcpy(stpcpy(text, ",\""), name), "\":"), json);
     return text;
 }
 
+/* NULL where there is none, or it cannot be said. */
+static const char *member(struct arena *arena, const char *name, const char *value)
+{
+    const char *quoted = value == NULL ? NULL : answer_quote(arena, value);
+    return quoted == NULL ? NULL : member_of(arena, name, quoted);
+}
+
+/* "" where there is none. */
 static const char *number(struct arena *arena, const char *name, const int64_t *value)
 {
-    return value == NULL ? "" : arena_format(arena, ",\"%s\":%lld", name, (long long)*value);
+    return value == NULL ? "" : member_of(arena, name, log_number(*value).text);
 }
 
 /* An object of a first member and these; any of them NULL: NULL. */

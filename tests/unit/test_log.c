@@ -6,6 +6,9 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static int reader;
@@ -84,11 +87,64 @@ static void a_line_that_is_too_long_is_cut_and_still_json(void **state)
     assert_non_null(strstr(text, "\"value\":\"\\ufffd\\u0001\\\"\\\\\"}\n"));
 }
 
+static long long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* A line's time in milliseconds since 1970. */
+static long long line_ms(const char *line)
+{
+    struct tm parts = {0};
+    const char *rest = strptime(line, "time=%Y-%m-%dT%H:%M:%S.", &parts);
+    assert_non_null(rest);
+    assert_string_equal(rest + strspn(rest, "0123456789"), "Z level=info event=now\n");
+    assert_int_equal(strspn(rest, "0123456789"), 3);
+    return timegm(&parts) * 1000LL + atoi(rest);
+}
+
+static void each_line_has_its_own_time(void **state)
+{
+    (void)state;
+    char text[4096];
+    log_configure(LOG_LEVEL_INFO, false);
+    read_all(text, sizeof text);
+    for (long long first = now_ms() / 1000, before = 0; before / 1000 <= first;) { /* and in the next second */
+        before = now_ms();
+        log_write(LOG_LEVEL_INFO, "now", NULL);
+        long long after = now_ms();
+        read_all(text, sizeof text);
+        assert_in_range(line_ms(text), before, after);
+    }
+}
+
+static void numbers_are_said_in_full(void **state)
+{
+    (void)state;
+    static const struct {
+        long long number;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {7, "7"},
+                 {-1, "-1"},
+                 {10, "10"},
+                 {1234567890123, "1234567890123"},
+                 {-900, "-900"},
+                 {LLONG_MAX, "9223372036854775807"},
+                 {LLONG_MIN, "-9223372036854775808"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(log_number(cases[i].number).text, cases[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_never_waited_for_and_what_is_dropped_is_counted),
         cmocka_unit_test(a_line_that_is_too_long_is_cut_and_still_json),
+        cmocka_unit_test(each_line_has_its_own_time),
+        cmocka_unit_test(numbers_are_said_in_full),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP); /* to standard output */
     return cmocka_run_group_tests(tests, pipe_stderr, NULL);
