@@ -2,6 +2,7 @@
 #include "caches.h"
 
 #include "calls.h"
+#include "own.h"
 #include "random.h"
 
 #include "api/internal.h"
@@ -10,6 +11,7 @@
 
 /* The client library and the server have a struct of this name each, and they never meet in one program but here. */
 #define position client_position
+#include "entries.h"
 #include "memory.h"
 #include "uses.h"
 #undef position
@@ -442,20 +444,28 @@ static void ended(struct sim_call *call)
     free(call->data);
 }
 
+/* As cache.c does it. */
+static bool is_within(const struct entry *entry, const char *peer)
+{
+    struct source source = source_of(peer == NULL ? "" : peer);
+    return peer == NULL || source_judge(&entry->sources, &source) == SOURCE_WITHIN;
+}
+
 void caches_ask(struct caches *caches, int token, int process)
 {
+    const char *peer = own_peer(caches->world);
     struct cache *cache = &caches->each[random_below(CACHES)];
     const char *text = caches->world->model.tokens[token].text;
     struct memory_key key = gatehouse_memory_key(cache->memory, text);
     struct hit hit;
     epoch_enter();
-    bool is_hit = gatehouse_memory_find(cache->memory, &key, NULL, &hit);
+    bool is_hit = gatehouse_memory_find(cache->memory, &key, NULL, &hit) && is_within(hit.entry, peer);
     epoch_leave();
     if (is_hit) {
         world_say(caches->world, "cache %d says that token %d is active", cache->index, token);
         world_note(caches->world, (uint64_t)token);
         int64_t most = caches->world->cache_lease;
-        model_hit(caches->world, cache->index, cache->asked < most ? cache->asked : most, token);
+        model_hit(caches->world, cache->index, cache->asked < most ? cache->asked : most, token, peer);
         return;
     }
     struct sim_call *call = call_make(caches->world, process, CALL_LOOK, token, -1);
@@ -465,6 +475,7 @@ void caches_ask(struct caches *caches, int token, int process)
     if (asking == NULL)
         abort();
     *asking = (struct asking){cache, key, read_clock()}; /* C1: before it is sent */
+    call->peer = peer;
     call->data = asking;
     call->with = answered;
     call->then = ended;

@@ -2,6 +2,7 @@
 #include "calls.h"
 
 #include "facts.h"
+#include "own.h"
 #include "random.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ static const char *const names[CALL_KINDS] = {
     "IssueToken",       "IssueToken(old)",  "Introspect",         "Introspect(look)",  "Revoke",
     "EndToken",         "EndTokens",        "GrantRoles",         "RevokeRoles",       "SetUserRoles",
     "DeleteUser",       "DeleteCredential", "UndeleteCredential", "SuspendCredential", "ResumeCredential",
-    "UpdateCredential", "RegenerateSecret", "UpdateSettings",     "CreateCredential"};
+    "UpdateCredential", "RegenerateSecret", "UpdateSettings",     "CreateCredential",  "UpdateCredential",
+    "UpdateCredential"};
 
 const char *call_name(enum call_kind kind)
 {
@@ -89,6 +91,8 @@ static ProtobufCMessage *make_auth(struct sim_call *call)
     request->token = text(call, model->tokens[call->token].text);
     request->api = text(call, "GET /");
     request->no_touch = call->kind == CALL_LOOK;
+    if (call->peer != NULL)
+        request->peer = text(call, call->peer);
     return &request->base;
 }
 
@@ -162,9 +166,15 @@ static ProtobufCMessage *make_of_credential(struct sim_call *call, char *client_
     request->credential = arena_new(&call->arena, Gatehouse__V1__Credential);
     gatehouse__v1__credential__init(request->credential);
     request->credential->client_id = client_id;
-    if (call->value != 0)
+    if (call->kind == CALL_LIMITS)
+        request->credential->limits = own_limits_message(call);
+    else if (call->kind == CALL_NETWORKS)
+        request->credential->addresses = own_networks_message(call);
+    else if (call->value != 0)
         request->credential->expire_time = timestamp(call, call->value);
-    request->update_mask = mask(call, "expire_time");
+    request->update_mask = mask(call, call->kind == CALL_LIMITS     ? "limits"
+                                      : call->kind == CALL_NETWORKS ? "addresses"
+                                                                    : "expire_time");
     return &request->base;
 }
 

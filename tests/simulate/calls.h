@@ -29,8 +29,17 @@ enum call_kind {
     CALL_REGENERATE,
     CALL_SETTINGS,
     CALL_CREATE,
+    CALL_LIMITS,
+    CALL_NETWORKS,
     CALL_KINDS
 };
+
+/* Networks of a credential, each with one address that uses come from. */
+enum sim_networks { SIM_ANYWHERE, SIM_IN_A, SIM_IN_B };
+#define SIM_NETWORK_A "10.0.0.0/8"
+#define SIM_NETWORK_B "192.0.2.0/24"
+#define SIM_PEER_A "10.1.2.3"
+#define SIM_PEER_B "192.0.2.1"
 
 struct sim_call {
     struct call call; /* first: it is what the closure is given */
@@ -40,7 +49,11 @@ struct sim_call {
     enum call_kind kind;
     int token, credential; /* -1: none */
     int role;              /* for GRANT and REVOKE_ROLES; a bit set for SET_USER */
-    int64_t value;         /* EXPIRY: the date; SETTINGS: the idle timeout */
+    int64_t value;         /* EXPIRY: the date; SETTINGS, LIMITS: the idle timeout */
+    int64_t life;          /* LIMITS */
+    int networks;          /* NETWORKS: enum sim_networks */
+    bool is_observed;      /* LIMITS, NETWORKS */
+    const char *peer;      /* USE, LOOK; NULL: none is told */
     struct arena arena;
     bool is_dropped;                     /* its process has died */
     int patience;                        /* its caller leaves when it was asked so often whether it waits; 0: never */
@@ -58,7 +71,7 @@ struct sim_call {
     int failovers;
     int quiet_credential, quiet_settings; /* counts of calls; -1: not quiet */
     int64_t certain;                      /* last certain use of the token, for whoever asks here */
-    int64_t idle, expires;
+    int64_t idle, expires, life_before;
     int effective; /* a set of credentials whose roles it will change */
     bool is_alone; /* nothing else that concerns the same credentials was under way */
     int begun_counts[SIM_CREDENTIALS];

@@ -18,6 +18,14 @@ static bool have_all_said(struct world *world)
            up;
 }
 
+static bool was_in_use(const struct world *world)
+{
+    bool was = false;
+    for (int i = 0; i < world->process_count; i++)
+        was |= world->processes[i].incarnation > 0;
+    return was;
+}
+
 void copies_make(struct world *world)
 {
     struct copy_result result;
@@ -27,7 +35,7 @@ void copies_make(struct world *world)
     for (int i = 0; i < world->process_count; i++)
         process_round(world, &world->processes[i]);
     world_drain(world);
-    if (!have_all_said(world))
+    if (!have_all_said(world) || !was_in_use(world))
         return;
     world_say(world, "it is copied");
     enum status status = cluster_copy(world->cluster, world->other, &result, why);

@@ -35,7 +35,9 @@ static void settle(struct world *world)
             caches_serve(&world->processes[p]);
         world_drain(world);
     }
-    world_advance(world, facts_idle_timeout(world) / 20 + 1); /* so that each use is worth a write */
+    /* So that each use is worth a write: of the shortest, where credentials have idle timeouts of their own, or those
+     * would be at their end when all are compared. */
+    world_advance(world, (world->is_own ? 60 * CLOCK_SECOND : facts_idle_timeout(world)) / 20 + 1);
     for (int t = 0; t < world->model.token_count; t++)
         for (int i = 0; i < world->process_count && world->model.tokens[t].is_lost; i++)
             begin(world, i, CALL_USE, t, -1);

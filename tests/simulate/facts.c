@@ -18,6 +18,23 @@ int64_t facts_idle_timeout(struct world *world)
     return ASK(world, "SELECT value FROM setting WHERE name = $1", 20 * MINUTE, store_text("idle_timeout"));
 }
 
+int64_t facts_own(struct world *world, const struct sim_credential *credential, enum limit limit)
+{
+    return ASK(world,
+               "SELECT l.value FROM credential_limit l JOIN credential c ON c.id = l.credential"
+               " WHERE c.client_id = $1 AND l.kind = $2 AND l.observed = 0",
+               0, store_text(credential->client_id), store_int(limit));
+}
+
+int facts_networks(struct world *world, const struct sim_credential *credential)
+{
+    return (int)ASK(world,
+                    "SELECT CASE networks WHEN $1 THEN 1 WHEN $2 THEN 2 ELSE 0 END FROM credential"
+                    " WHERE client_id = $3 AND networks_observed = 0",
+                    SIM_ANYWHERE, store_text(SIM_NETWORK_A), store_text(SIM_NETWORK_B),
+                    store_text(credential->client_id));
+}
+
 int64_t facts_expiry(struct world *world, const struct sim_credential *credential)
 {
     return ASK(world, "SELECT expires FROM credential WHERE client_id = $1 AND deleted = 0 AND suspended = 0", -1,

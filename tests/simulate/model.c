@@ -3,6 +3,7 @@
 
 #include "calls.h"
 #include "facts.h"
+#include "model_internal.h"
 #include "world.h"
 
 #include "rules/settings.h"
@@ -25,7 +26,7 @@ static int64_t min(int64_t a, int64_t b)
 
 /* Quiet */
 
-static bool is_quiet(const struct world *world, const struct quiet *quiet)
+bool model_is_quiet(const struct world *world, const struct quiet *quiet)
 {
     return quiet->under_way == 0 && quiet->since + world->lease <= world->time;
 }
@@ -68,7 +69,7 @@ static void count_call(struct world *world, struct sim_call *call, int by)
 }
 
 /* Nothing else was under way since before it began. */
-static bool was_quiet(const struct sim_call *call, const struct quiet *quiet, int then)
+bool model_was_quiet(const struct sim_call *call, const struct quiet *quiet, int then)
 {
     int own = is_of_credential(call) || call->kind == CALL_SETTINGS;
     return then >= 0 && quiet->begun == then + own && call->failovers == call->world->model.failovers;
@@ -79,7 +80,7 @@ static bool was_quiet(const struct sim_call *call, const struct quiet *quiet, in
 static bool may_end(const struct sim_call *call)
 {
     return call->kind >= CALL_REVOKE && call->kind != CALL_SETTINGS && call->kind != CALL_EXPIRY &&
-           call->kind != CALL_UNDELETE && call->kind != CALL_RESUME && call->kind != CALL_CREATE;
+           call->kind != CALL_UNDELETE && call->kind != CALL_RESUME && call->kind < CALL_CREATE;
 }
 
 static bool is_in_scope(const struct sim_call *call, int token)
@@ -89,7 +90,7 @@ static bool is_in_scope(const struct sim_call *call, int token)
     return concerns(call, &call->world->model, call->world->model.tokens[token].credential);
 }
 
-static void suspect(struct sim_token *token, const struct sim_call *call)
+void model_suspect_token(struct sim_token *token, const struct sim_call *call)
 {
     if (token->first_end == 0)
         token->first_end = call->begun;
@@ -99,7 +100,7 @@ static void suspect_all(struct world *world, const struct sim_call *call)
 {
     for (int i = 0; i < world->model.token_count; i++)
         if (is_in_scope(call, i))
-            suspect(&world->model.tokens[i], call);
+            model_suspect_token(&world->model.tokens[i], call);
 }
 
 static void set_end(struct ends *ends, const struct sim_call *call)
@@ -115,13 +116,13 @@ static void set_end(struct ends *ends, const struct sim_call *call)
         .time = world->time,
         .revision = facts_revision(world),
         .failovers = call->failovers,
-        .is_idle = call->kind == CALL_SETTINGS,
+        .is_idle = call->kind == CALL_SETTINGS || call->kind == CALL_LIMITS,
     };
 }
 
-static void end_token(struct sim_token *token, const struct sim_call *call)
+void model_end_token(struct sim_token *token, const struct sim_call *call)
 {
-    suspect(token, call);
+    model_suspect_token(token, call);
     if (token->issue_acknowledged >= call->begun)
         return;
     set_end(&token->ends, call);
@@ -188,6 +189,8 @@ static void begin_change(struct world *world, struct sim_call *call)
         call->idle = facts_idle_timeout(world);
     if (call->kind == CALL_EXPIRY)
         call->expires = facts_expiry(world, &model->credentials[call->credential]);
+    if (call->kind == CALL_LIMITS)
+        model_begin_limits(world, call);
     if (call->kind == CALL_UNDELETE)
         model->credentials[call->credential].deleted = (struct ends){0};
     if (call->kind == CALL_RESUME)
@@ -206,7 +209,7 @@ static int64_t certain_use(const struct sim_token *token, int process)
 
 static int count_if_quiet(const struct world *world, const struct quiet *quiet)
 {
-    return is_quiet(world, quiet) ? quiet->begun : -1;
+    return model_is_quiet(world, quiet) ? quiet->begun : -1;
 }
 
 void model_begin(struct world *world, struct sim_call *call)
@@ -217,7 +220,7 @@ void model_begin(struct world *world, struct sim_call *call)
     call->quiet_credential = credential >= 0 ? count_if_quiet(world, &model->credentials[credential].quiet) : -1;
     call->is_alone = true;
     for (int i = 0; i < SIM_CREDENTIALS; i++)
-        call->is_alone &= !concerns(call, model, i) || is_quiet(world, &model->credentials[i].quiet);
+        call->is_alone &= !concerns(call, model, i) || model_is_quiet(world, &model->credentials[i].quiet);
     if (call->token >= 0)
         call->certain = certain_use(&model->tokens[call->token], call->process->index);
     begin_change(world, call);
@@ -231,7 +234,7 @@ void model_begin(struct world *world, struct sim_call *call)
 static void check_roles(struct world *world, const struct sim_call *call, const struct sim_token *token)
 {
     const struct sim_credential *credential = &world->model.credentials[token->credential];
-    if (!was_quiet(call, &credential->quiet, call->quiet_credential))
+    if (!model_was_quiet(call, &credential->quiet, call->quiet_credential))
         return;
     int roles = facts_roles_granted(world, credential) & (credential->is_owned ? facts_roles_of_owner(world) : ~0);
     if (roles != call->roles)
@@ -260,18 +263,18 @@ static void check_active(struct world *world, struct sim_call *call, const struc
         world_fail(world, "token %d is active at %d, though it was ended everywhere, acknowledged at %llu", call->token,
                    call->process->index, (unsigned long long)token->ended_everywhere);
     check_roles(world, call, token);
+    model_check_own(world, call, token);
     if (!call_has_one_clock(call))
         return;
-    if (was_quiet(call, &model->settings, call->quiet_settings) && !is_being_used(call) &&
-        token->latest + facts_idle_timeout(world) <= call->clock)
+    int64_t idle = model_idle(world, token->credential);
+    if (model_knew_idle(call, token->credential) && !is_being_used(call) && token->latest + idle <= call->clock)
         world_fail(world, "token %d is active at %d, though idle for %lld s too long", call->token,
-                   call->process->index,
-                   (long long)((call->clock - token->latest - facts_idle_timeout(world)) / CLOCK_SECOND));
+                   call->process->index, (long long)((call->clock - token->latest - idle) / CLOCK_SECOND));
     if (call->expire_time <= call->clock)
         world_fail(world, "token %d is active at %d, and expire_time is in the past by %lld us", call->token,
                    call->process->index, (long long)(call->clock - call->expire_time));
     const struct sim_credential *credential = &model->credentials[token->credential];
-    if (was_quiet(call, &credential->quiet, call->quiet_credential)) {
+    if (model_was_quiet(call, &credential->quiet, call->quiet_credential)) {
         int64_t expiry = facts_expiry(world, credential);
         if (expiry > 0 && expiry <= call->clock)
             world_fail(world, "token %d is active at %d, though its credential has expired", call->token,
@@ -302,8 +305,8 @@ static void note_use(struct world *world, const struct sim_call *call, struct si
         token->known[call->process->index] = max(token->known[call->process->index], call_earliest(call));
     /* Where others ask the same store: it would not have been answered if the store called the token idle so soon. */
     if (world->is_shared && call->was_right && call_has_one_clock(call) && call->failovers == model->failovers &&
-        !token->is_lost && was_quiet(call, &model->settings, call->quiet_settings)) {
-        const struct settings settings = {.idle_timeout = facts_idle_timeout(world)};
+        !token->is_lost && model_knew_idle(call, token->credential)) {
+        const struct settings settings = {.idle_timeout = model_idle(world, token->credential)};
         int64_t ends = call_earliest(call) + settings_store_margin(&settings, 0);
         token->stored = max(token->stored, ends - settings.idle_timeout);
     }
@@ -314,12 +317,13 @@ static void check_inactive(struct world *world, struct sim_call *call, const str
     struct model *model = &world->model;
     const struct sim_credential *credential = &model->credentials[token->credential];
     int64_t now = clock_now(call->process->clock);
-    if (token->first_end != 0 || token->is_doubtful || !call_has_one_clock(call) ||
-        !was_quiet(call, &credential->quiet, call->quiet_credential) ||
-        !was_quiet(call, &model->settings, call->quiet_settings))
+    if (token->first_end != 0 || token->is_doubtful || credential->is_doubtful || !call_has_one_clock(call) ||
+        !model_was_quiet(call, &credential->quiet, call->quiet_credential) ||
+        !model_was_quiet(call, &model->settings, call->quiet_settings))
         return;
-    int64_t idle = facts_idle_timeout(world), expiry = facts_expiry(world, credential);
-    if (expiry < 0 || (expiry > 0 && expiry <= now) || call->certain + idle <= now)
+    int64_t idle = model_idle(world, token->credential), expiry = facts_expiry(world, credential);
+    if (expiry < 0 || (expiry > 0 && expiry <= now) || call->certain + idle <= now ||
+        model_own_excuses(world, call, token))
         return;
     if (!call->was_right && facts_have_row(world, token))
         return;
@@ -347,13 +351,14 @@ static void end_question(struct world *world, struct sim_call *call)
         note_use(world, call, token);
 }
 
-void model_hit(struct world *world, int cache, int64_t lease, int token)
+void model_hit(struct world *world, int cache, int64_t lease, int token, const char *peer)
 {
     const struct sim_token *of = &world->model.tokens[token];
     int64_t bound = lease + (world->is_shared && !world->is_strict ? world->lease : 0);
     if (of->ended_everywhere != 0)
         world_fail(world, "token %d is active in cache %d, though it was ended everywhere, acknowledged at %llu", token,
                    cache, (unsigned long long)of->ended_everywhere);
+    model_check_own_hit(world, of, bound, peer);
     for (int i = 0; i < SIM_PROCESSES; i++) {
         const struct end *end = &of->ends.by[i];
         if (end->is_set && !end->is_idle && world->time >= end->time + bound)
@@ -377,10 +382,11 @@ static void add_token(struct world *world, const struct sim_call *call)
         .issue_begun = call->begun,
         .issue_acknowledged = world->order,
         .issued = call_earliest(call),
+        .issued_latest = call_latest(call),
         .latest = call_latest(call),
         .is_lost = call->failovers != model->failovers,
-        .is_doubtful = !was_quiet(call, &credential->quiet, call->quiet_credential) ||
-                       !was_quiet(call, &model->settings, call->quiet_settings),
+        .is_doubtful = !model_was_quiet(call, &credential->quiet, call->quiet_credential) ||
+                       !model_was_quiet(call, &model->settings, call->quiet_settings),
     };
     memcpy(token->text, call->text, sizeof token->text);
     memcpy(token->accessor, call->accessor, sizeof token->accessor);
@@ -392,7 +398,7 @@ static void end_issue(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
     struct sim_credential *credential = &model->credentials[call->credential];
-    bool is_known = was_quiet(call, &credential->quiet, call->quiet_credential) && call_has_one_clock(call);
+    bool is_known = model_was_quiet(call, &credential->quiet, call->quiet_credential) && call_has_one_clock(call);
     int64_t expiry = is_known ? facts_expiry(world, credential) : -1;
     if (call->status == STATUS_OK) {
         if (forbids(&credential->deleted, call) >= 0)
@@ -407,6 +413,7 @@ static void end_issue(struct world *world, struct sim_call *call)
         if (call->kind == CALL_ISSUE_OLD && forbids(&credential->old_secret_ended, call) >= 0)
             world_fail(world, "IssueToken at %d for credential %d with a secret key that was replaced",
                        call->process->index, call->credential);
+        model_check_own_issue(world, call);
         add_token(world, call);
         return;
     }
@@ -422,7 +429,7 @@ static void end_issue(struct world *world, struct sim_call *call)
 static void end_settings(struct world *world, struct sim_call *call)
 {
     struct model *model = &world->model;
-    bool is_known = was_quiet(call, &model->settings, call->quiet_settings);
+    bool is_known = model_was_quiet(call, &model->settings, call->quiet_settings);
     int64_t now = call_latest(call), least = min(call->value, is_known ? call->idle : MINUTE);
     bool are_right = true;
     for (int i = 0; i < world->process_count; i++)
@@ -430,9 +437,10 @@ static void end_settings(struct world *world, struct sim_call *call)
     for (int i = 0; i < model->token_count; i++) {
         struct sim_token *token = &model->tokens[i];
         if (max(token->issued, token->stored) + least <= now)
-            suspect(token, call);
-        if (call->status == STATUS_OK && is_known && are_right && token->latest + call->idle <= call->begun_at)
-            end_token(token, call);
+            model_suspect_token(token, call);
+        if (call->status == STATUS_OK && is_known && are_right && token->latest + call->idle <= call->begun_at &&
+            model_lives_by_settings(call, token->credential))
+            model_end_token(token, call);
     }
 }
 
@@ -441,7 +449,7 @@ static void end_expiry(struct world *world, struct sim_call *call)
     struct model *model = &world->model;
     const struct quiet *quiet = &model->credentials[call->credential].quiet;
     int64_t now = call_latest(call), then = call_earliest(call);
-    bool is_known = was_quiet(call, quiet, call->quiet_credential);
+    bool is_known = model_was_quiet(call, quiet, call->quiet_credential);
     bool may = (call->value > 0 && call->value <= now) || !is_known || (call->expires > 0 && call->expires <= now);
     bool must = (call->value > 0 && call->value <= then) || (is_known && call->expires > 0 && call->expires <= then);
     for (int i = 0; i < model->token_count; i++) {
@@ -449,9 +457,9 @@ static void end_expiry(struct world *world, struct sim_call *call)
         if (token->credential != call->credential)
             continue;
         if (may)
-            suspect(token, call);
+            model_suspect_token(token, call);
         if (must && call->status == STATUS_OK)
-            end_token(token, call);
+            model_end_token(token, call);
     }
 }
 
@@ -510,6 +518,8 @@ static void end_change(struct world *world, struct sim_call *call)
         end_settings(world, call);
     if (call->kind == CALL_EXPIRY)
         end_expiry(world, call);
+    if (call->kind == CALL_LIMITS)
+        model_end_limits(world, call);
     if (call->kind == CALL_UNDELETE)
         end_undelete(world, call);
     model_suspect(world, call);
@@ -519,7 +529,7 @@ static void end_change(struct world *world, struct sim_call *call)
         end_credential_change(world, call);
     for (int i = 0; i < model->token_count && may_end(call); i++)
         if (is_in_scope(call, i) && must_end(call, model->tokens[i].credential))
-            end_token(&model->tokens[i], call);
+            model_end_token(&model->tokens[i], call);
 }
 
 void model_end(struct world *world, struct sim_call *call)

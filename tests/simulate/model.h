@@ -14,6 +14,9 @@
  *             While a clock is wrong, and some minutes longer, it may be taken for dead, if only its row is not
  * removed. Revision    an active answer whose revision is that of an end, or later, is wrong.
  *
+ * Own         a token is not active past the limits of its credential's own, nor from outside its networks, when
+ * nothing that changes them was under way for as long as an end may take; and what they have ended stays dead.
+ *
  * What it takes from the database itself are plain facts that nobody disputes: dates of expiry, the settings, roles.
  */
 #ifndef SIMULATE_MODEL_H
@@ -41,7 +44,7 @@ struct end {
     int64_t time;
     int64_t revision; /* its own or a later one */
     int failovers;
-    bool is_idle; /* because it was idle when the settings changed */
+    bool is_idle; /* because it was idle, or past its life, when the settings or its limits changed */
 };
 struct ends {
     struct end by[SIM_PROCESSES];
@@ -53,6 +56,7 @@ struct sim_token {
     int credential;
     uint64_t issue_begun, issue_acknowledged;
     int64_t issued; /* the earliest date that it can have */
+    int64_t issued_latest;
     int64_t latest; /* date of the last use that can have been noted anywhere */
     int64_t stored; /* … that is stored for certain; 0: none */
     int64_t stored_then[COPY_COUNT];
@@ -81,6 +85,8 @@ struct sim_credential {
     struct ends deleted, suspended;
     int64_t deleted_at; /* last; 0: never */
     struct ends old_secret_ended;
+    bool is_doubtful; /* a clock that was ahead has set a floor of its own: until that is mended, its tokens may be dead
+                       */
 };
 
 struct model {
@@ -99,7 +105,7 @@ void model_begin(struct world *world, struct sim_call *call);
 void model_end(struct world *world, struct sim_call *call);
 
 /* A cache whose lease is this answers by itself that a token is active. */
-void model_hit(struct world *world, int cache, int64_t lease, int token);
+void model_hit(struct world *world, int cache, int64_t lease, int token, const char *peer);
 
 /* Uses noted before `call` began, a flush, are stored. */
 void model_flush_begins(struct world *world, int process, int64_t step, int64_t dates[SIM_TOKENS]);

@@ -2,6 +2,7 @@
 /* What the model makes of crashes, flushes, the reaper, and of a database that goes back. */
 #include "calls.h"
 #include "facts.h"
+#include "model_internal.h"
 #include "world.h"
 
 #include <string.h>
@@ -16,8 +17,15 @@ static int64_t max(int64_t a, int64_t b)
 /* A use that is not later than the stored one by a step need not be stored. */
 void model_flush_begins(struct world *world, int process, int64_t step, int64_t dates[SIM_TOKENS])
 {
-    for (int i = 0; i < world->model.token_count; i++)
-        dates[i] = world->model.tokens[i].known[process] - step;
+    const struct model *model = &world->model;
+    for (int i = 0; i < model->token_count; i++) {
+        int credential = model->tokens[i].credential;
+        int64_t own = !world->is_own ? 0
+                      : model_is_quiet(world, &model->credentials[credential].quiet)
+                          ? model_idle(world, credential) / 20
+                          : MINUTE; /* of 20 minutes, which is the longest */
+        dates[i] = model->tokens[i].known[process] - max(step, own);
+    }
 }
 
 void model_flushed(struct world *world, const int64_t dates[SIM_TOKENS], int failovers)
@@ -46,8 +54,12 @@ void model_reap(struct world *world, int process)
             cluster_ask(world->cluster, "SELECT value FROM setting WHERE name = 'idle_timeout'", NULL, 0, 20 * MINUTE);
     for (int i = 0; i < model->token_count; i++) {
         struct sim_token *token = &model->tokens[i];
-        int64_t used = max(max(token->issued, token->stored), token->known[process]);
-        if (used + idle + MINUTE <= world->time)
+        int64_t used = max(max(token->issued, token->stored), token->known[process]), own = idle;
+        if (world->is_own && is_quiet)
+            own = model_is_quiet(world, &model->credentials[token->credential].quiet)
+                      ? model_idle(world, token->credential)
+                      : MINUTE;
+        if (used + own + MINUTE <= world->time)
             token->is_doubtful = true;
     }
 }

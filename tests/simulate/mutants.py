@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-MIXED, DENSE = range(1, 4001), range(4001, 5001)
+MIXED, DENSE, OWN = range(1, 4001), range(4001, 5001), range(5001, 6001)
 PARTS = ("CMakeLists.txt", "proto", "client", "services", "tests", "deploy")
 LEFT_OUT = {"node_modules", "build", "__pycache__"}
 
@@ -168,6 +168,26 @@ FAULTS = [
           [("services/domain/group.c", "    return said_ago(group) < TRUSTED;", "    return true;")], DENSE),
     Fault("W9: the lease of one that has gone is forgotten at once", 4196, r"\bactive",
           [("services/domain/group.c", "#define GONE COPY_PROCESS_GONE", "#define GONE BEAT")], DENSE),
+    # Of worlds with limits and networks of credentials' own (SIM_DENSE of world.h).
+    Fault("an idle timeout of a credential's own ends nothing", 5002, "idle for",
+          [("services/rules/limits.c", "    if (idle != 0) {", "    if (idle < 0) {")], OWN),
+    Fault("a life of a credential's own ends nothing", 5012, "past the life",
+          [("services/rules/limits.c", "    if (life != 0) {", "    if (life < 0) {")], OWN),
+    Fault("looser limits of a credential's own bring tokens back", 5033, r"\bactive at",
+          [("services/rules/limits.c", "    limit->floor = after > 0 ? after : 0;", "    limit->floor = 0 * after;")], OWN),
+    Fault("a use from outside the networks of a credential is not refused", 5002, "active at .* outside",
+          [("services/rules/source.c", "SOURCE_OBSERVED : SOURCE_REFUSED;", "SOURCE_OBSERVED : SOURCE_WITHIN;")], OWN),
+    Fault("another replica does not take in the networks of a credential", 5002, "active at .* outside",
+          [("services/domain/news.c", "    if (status == STATUS_OK)\n        add_facts(news, credential);",
+            "    if (status == STATUS_OK && credential->sources.count == 0)\n        add_facts(news, credential);")], OWN),
+    Fault("caches are not told of the networks of a credential", 5144, "in cache, from outside",
+          [("services/memory/change.c", "        event.kind = RING_CREDENTIAL;\n        memcpy(event.client_id, change->facts",
+            "        event.kind = RING_CREDENTIAL;\n        if (change->facts->sources.count != 0)\n            break;\n"
+            "        memcpy(event.client_id, change->facts")], OWN),
+    Fault("a cache may keep a token for as long as the settings of all say", 5125, "in cache",
+          [("services/rules/token.c",
+            "    const struct settings held = own_settings(&credential->limits, settings);\n    int64_t expires",
+            "    const struct settings held = *settings;\n    int64_t expires")], OWN),
 ]
 
 

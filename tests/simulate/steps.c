@@ -6,6 +6,7 @@
 #include "copies.h"
 #include "ending.h"
 #include "facts.h"
+#include "own.h"
 #include "random.h"
 #include "unheard.h"
 
@@ -48,6 +49,7 @@ enum step_kind {
     STEP_COPY,
     STEP_MOVE,
     STEP_UNHEARD,
+    STEP_OWN, /* in own worlds only */
     STEP_KINDS
 };
 
@@ -72,7 +74,7 @@ static const struct {
     [STEP_SERVE] = {"serve", 20, 95},    [STEP_FLUSH] = {"flush", 4, 50},
     [STEP_OUTLIVE] = {"outlive", 2, 50}, [STEP_STOP] = {"stop", 2, 40},
     [STEP_COPY] = {"copy", 2, 30},       [STEP_MOVE] = {"move", 2, 30},
-    [STEP_UNHEARD] = {"unheard", 3, 75},
+    [STEP_UNHEARD] = {"unheard", 3, 75}, [STEP_OWN] = {"own", 12, 100},
 };
 
 /* In a dense world: little else than what it is there for. */
@@ -100,8 +102,13 @@ static void begin_call(struct sim_call *call)
 static void begin(struct world *world, int process, enum call_kind kind, int token, int credential)
 {
     struct sim_call *call = call_make(world, process, kind, token, credential);
-    if (call != NULL)
-        begin_call(call);
+    if (call == NULL)
+        return;
+    if (token >= 0)
+        call->peer = own_peer(world);
+    else if (world->is_own)
+        call->call.peer = SIM_PEER_A; /* of whom a token is issued to */
+    begin_call(call);
 }
 
 /* Recent ones more often: they live. */
@@ -436,6 +443,9 @@ static void take(struct world *world, enum step_kind kind)
     case STEP_UNHEARD:
         end_unheard(world);
         break;
+    case STEP_OWN:
+        own_step(world);
+        break;
     case STEP_STOP:
         (void)process_stop(world, process);
         break;
@@ -488,7 +498,7 @@ static void choose(struct world *world, int weights[STEP_KINDS])
     }
     world->max_tokens = random_chance(world->is_dense ? 10 : 40) ? 1 : 0;
     world->cache_lease = random_chance(50) ? CLOCK_SECOND : random_between(2, 10) * CLOCK_SECOND;
-    for (int i = 0; i < (world->is_wide ? STEP_KINDS : STEP_STOP); i++)
+    for (int i = 0; i < (world->is_own ? STEP_KINDS : world->is_wide ? STEP_OWN : STEP_STOP); i++)
         weights[i] = choose_weight(world, (enum step_kind)i);
     for (int i = 0; i < STEP_KINDS; i++)
         if (world->without != NULL && strstr(world->without, kinds[i].name) != NULL)
@@ -501,7 +511,8 @@ void steps_run(struct world *world, struct cluster *cluster, struct cluster *oth
     random_seed(seed);
     world->seed = seed;
     world->is_wide = seed > SIM_NARROW;
-    world->is_dense = seed > SIM_WIDE;
+    world->is_dense = seed > SIM_WIDE && seed <= SIM_DENSE;
+    world->is_own = seed > SIM_DENSE;
     if (world->is_dense)
         steps /= 4; /* most of them are long */
     choose(world, weights);

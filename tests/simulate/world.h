@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "call/call.h"
 
-enum { PROCESSES_MAX = SIM_PROCESSES, SIM_NARROW = 2000, SIM_WIDE = 4000 };
+enum { PROCESSES_MAX = SIM_PROCESSES, SIM_NARROW = 2000, SIM_WIDE = 4000, SIM_DENSE = 5000 };
 
 struct process {
     int index;
@@ -46,6 +46,7 @@ struct world {
     bool is_shared, is_strict;
     bool is_wide;        /* with all that came later: the seeds up to SIM_NARROW keep the world that they had */
     bool is_dense;       /* beyond SIM_WIDE: mostly ends that nobody hears of (unheard.h) */
+    bool is_own;         /* beyond SIM_DENSE: as wide, and with limits and networks of credentials' own (own.h) */
     bool is_settling;    /* nobody leaves any more */
     int64_t lease;       /* the longest of any */
     int64_t cache_lease; /* the longest that is granted */
