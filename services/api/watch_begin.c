@@ -41,23 +41,31 @@ static void answer_first(enum status status, void *arg)
     watcher_release(watcher);
 }
 
+static void take_caller(struct watcher *watcher, const struct caller *caller)
+{
+    pthread_mutex_lock(&watcher->lock);
+    watcher->has_token = caller->has_token;
+    watcher->token = caller->token;
+    watcher->client_id = must_copy(caller->name);
+    watcher->checked = watcher->used = clock_steady(watcher->watch->api->domain->clock);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
 /* W4: only while this replica's lease lasts; and one that knows less than its client looks first. */
 static void watcher_known(enum status status, struct calling *calling)
 {
-    struct watcher *watcher = (struct watcher *)calling;
+    struct watcher *watcher = ((struct watcher_calling *)calling)->watcher;
     struct api *api = calling->api;
-    if (status == STATUS_OK && caller_check(api, calling->call, &calling->caller, ROLE_RESOURCE_SERVER) != STATUS_OK) {
+    bool may =
+        status != STATUS_OK || caller_check(api, calling->call, &calling->caller, ROLE_RESOURCE_SERVER) == STATUS_OK;
+    if (may)
+        take_caller(watcher, &calling->caller);
+    free(calling);
+    if (!may) {
         watcher_take_out(watcher);
         watcher_release(watcher);
         return;
     }
-    const struct caller *caller = &calling->caller;
-    pthread_mutex_lock(&watcher->lock);
-    watcher->has_token = caller->has_token;
-    watcher->token = caller->token;
-    memcpy(watcher->client_id, caller->name, sizeof watcher->client_id);
-    watcher->checked = watcher->used = clock_steady(api->domain->clock);
-    pthread_mutex_unlock(&watcher->lock);
     bool is_ahead = watcher->has_since && ring_find(watcher->watch->ring, watcher->since) != RING_HAS_IT;
     if (status != STATUS_OK || current_wait(api, is_ahead, answer_first, watcher))
         answer_first(status, watcher);
@@ -67,7 +75,7 @@ static void resolve_watcher(enum status status, void *arg)
 {
     struct watcher *watcher = arg;
     if (status == STATUS_OK)
-        caller_resolve(&watcher->calling, watcher->watch->api, watcher->call, watcher_known);
+        watcher_resolve(watcher, false, watcher_known);
     else
         answer_first(status, watcher);
 }

@@ -2,6 +2,8 @@
 /* One stream of Watch: its life, what it is told, and whether its caller still may. */
 #include "api/watcher.h"
 
+#include "base/must.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +38,7 @@ void watcher_release(struct watcher *watcher)
         return;
     watcher->closure(NULL, watcher->call);
     pthread_mutex_destroy(&watcher->lock);
+    free(watcher->client_id);
     free(watcher);
 }
 
@@ -176,9 +179,18 @@ static bool tell_more(struct watcher *watcher)
 
 /* The caller's right */
 
+void watcher_resolve(struct watcher *watcher, bool is_look, caller_done_fn *done)
+{
+    struct watcher_calling *resolving = must(malloc(sizeof *resolving));
+    resolving->watcher = watcher;
+    resolving->calling.is_look = is_look;
+    resolving->calling.is_read = false;
+    caller_resolve(&resolving->calling, watcher->watch->api, watcher->call, done);
+}
+
 static void right_known(enum status status, struct calling *calling)
 {
-    struct watcher *watcher = (struct watcher *)calling;
+    struct watcher *watcher = ((struct watcher_calling *)calling)->watcher;
     const struct caller *caller = &calling->caller;
     pthread_mutex_lock(&watcher->lock);
     watcher->is_checking = false;
@@ -193,6 +205,7 @@ static void right_known(enum status status, struct calling *calling)
     else if (has_ended)
         watcher_fail(watcher, STATUS_UNAUTHENTICATED, "CALLER_UNKNOWN", "the caller's token has ended");
     watcher_release(watcher);
+    free(calling);
 }
 
 /* Under the watcher's lock: a stream that pings keeps its token alive, one that has fallen silent does not. */
@@ -209,13 +222,12 @@ static bool is_use_due(struct watcher *watcher, int64_t now)
 /* With the reference of whoever calls it, which becomes right_known's. */
 static void check_right(struct watcher *watcher)
 {
-    struct api *api = watcher->watch->api;
-    int64_t now = clock_steady(api->domain->clock);
+    int64_t now = clock_steady(watcher->watch->api->domain->clock);
     pthread_mutex_lock(&watcher->lock);
     watcher->checked = now;
-    watcher->calling.is_look = !is_use_due(watcher, now);
+    bool is_look = !is_use_due(watcher, now);
     pthread_mutex_unlock(&watcher->lock);
-    caller_resolve(&watcher->calling, api, watcher->call, right_known);
+    watcher_resolve(watcher, is_look, right_known);
 }
 
 /* Serving: from any thread that holds a reference */

@@ -15,7 +15,6 @@
 
 /* One stream. Whoever works on it holds a reference; the call ends when nobody does. */
 struct watcher {
-    struct calling calling; /* first: it is what caller_resolve gives back */
     struct watch *watch;
     struct call *call;
     ProtobufCClosure closure;
@@ -42,7 +41,7 @@ struct watcher {
     bool must_check, is_checking; /* the caller's right */
     bool has_token;
     struct token_key token;
-    char client_id[CREDENTIAL_NAME_MAX + 1];
+    char *client_id; /* the caller's name; NULL: it is not known yet */
     int64_t checked, used, pinged;
 };
 
@@ -64,6 +63,12 @@ struct watch {
     _Atomic uint64_t begun, resumed, pings, resets[4];
 };
 
+/* Finding out who the caller of a stream is: when it begins, and again and again. It is large, and soon over. */
+struct watcher_calling {
+    struct calling calling; /* first: it is what caller_resolve gives back */
+    struct watcher *watcher;
+};
+
 /* watcher.c: a stream's life, and what it is told. From any thread that holds a reference. */
 
 /* The stream of a call, with a reference; NULL: it has ended. */
@@ -71,6 +76,10 @@ struct watcher *watcher_find(struct watch *watch, const struct call *call);
 void watcher_hold(struct watcher *watcher);
 /* Whoever is the last ends the call. */
 void watcher_release(struct watcher *watcher);
+
+/* Finds out who its caller is. `done` gets a struct watcher_calling, with the reference of whoever calls this; both are
+ * its own to give up. is_look: it is no use of the caller's token. */
+void watcher_resolve(struct watcher *watcher, bool is_look, caller_done_fn *done);
 
 /* It ends as what stands in its call says, OK if nothing does: only the first who says so is heard. */
 void watcher_take_out(struct watcher *watcher);

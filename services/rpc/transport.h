@@ -90,9 +90,9 @@ struct rpc_call {
     bool has_authorization;
     bool is_invoked; /* the transport's thread */
     atomic_bool is_cancelled, cancel_told;
-    ProtobufCMessage *request; /* the one that the handler has */
-    struct arena arena;        /* of the request, and of a small answer */
-    _Alignas(max_align_t) char arena_first[2048];
+    ProtobufCMessage *request;                    /* the one that the handler has */
+    struct arena arena;                           /* of the request, and of a small answer */
+    _Alignas(max_align_t) char arena_first[1024]; /* an Introspect takes 600 */
 
     pthread_mutex_t lock; /* guards what follows */
     struct rpc_message *first, *last;

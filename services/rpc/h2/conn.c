@@ -128,6 +128,7 @@ static void end_session(struct h2_conn *conn)
         h2_stream_closed(conn->streams);
     nghttp2_session_del(conn->session);
     conn->session = NULL;
+    h2_nest_done(&conn->nest);
     drop_pending(conn);
 }
 

@@ -21,6 +21,7 @@ struct h2_conn {
     SSL *ssl;
     unsigned tls_generation; /* of the files by which its peer was looked at */
     nghttp2_session *session;
+    struct h2_nest nest;       /* its memory */
     struct h2_stream *streams; /* those that are open */
     unsigned open;             /* how many */
     unsigned live;             /* calls that were not given back, those included */

@@ -5,12 +5,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 enum { KEEPS = 0 };
 #else
 enum { KEEPS = 1 };
 #endif
+
+enum { H2_NEST_BYTES = H2_NEST_ROOM + H2_NEST_FRAME };
 
 /* Before the bytes that nghttp2 sees. */
 struct h2_block {
@@ -34,17 +37,107 @@ static size_t room_of(size_t size)
     return list < H2_POOL_LISTS ? list * H2_POOL_STEP : size;
 }
 
-static void *take(size_t size, void *user_data)
+/* The nest */
+
+static bool is_nested(const struct h2_nest *nest, const struct h2_block *block)
 {
-    struct h2_pool *pool = user_data;
+    const uint8_t *at = (const uint8_t *)block;
+    return nest->base != NULL && at >= nest->base && at < nest->base + H2_NEST_ROOM;
+}
+
+/* NULL: it has no room. */
+static struct h2_block *take_nested(struct h2_nest *nest, size_t size)
+{
+    size_t room = sizeof(struct h2_block) + (room_of(size) + H2_POOL_STEP - 1) / H2_POOL_STEP * H2_POOL_STEP;
+    bool is_between = size > (H2_POOL_LISTS - 1) * H2_POOL_STEP && size < H2_NEST_LARGE;
+    if (nest->base == NULL || is_between || size > H2_NEST_FRAME + H2_NEST_HEAD - sizeof(struct h2_block))
+        return NULL;
+    if (size >= H2_NEST_FRAME && !nest->has_frame) {
+        nest->has_frame = true;
+        return (struct h2_block *)(void *)(nest->base + H2_NEST_ROOM - H2_NEST_HEAD);
+    }
+    if (room > (size_t)(nest->end - nest->at))
+        return NULL;
+    nest->at += room;
+    return (struct h2_block *)(void *)(nest->at - room);
+}
+
+/* The frame is not nearly all used, and what may not be known was wiped when it had been sent; what was given out last
+ * is given out again. */
+static void give_nested(struct h2_nest *nest, struct h2_block *block)
+{
+    uint8_t *end = block->bytes + (room_of(block->size) + H2_POOL_STEP - 1) / H2_POOL_STEP * H2_POOL_STEP;
+    if (block->size >= H2_NEST_FRAME)
+        return;
+    explicit_bzero(block->bytes, block->size);
+    if (end == nest->at)
+        nest->at = (uint8_t *)block;
+}
+
+/* NULL: there are none to be had. */
+static void *take_pages(struct h2_pool *pool)
+{
+    struct h2_block *kept = pool->nests;
+    if (kept != NULL) {
+        pool->nests = kept->next;
+        pool->nest_count--;
+        return kept;
+    }
+    void *pages = mmap(NULL, H2_NEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return NULL;
+    madvise(pages, H2_NEST_BYTES, MADV_NOHUGEPAGE); /* or all of it would be memory */
+    return pages;
+}
+
+void h2_nest_init(struct h2_nest *nest, struct h2_pool *pool)
+{
+    *nest = (struct h2_nest){.pool = pool, .base = KEEPS ? take_pages(pool) : NULL};
+    if (nest->base == NULL)
+        return; /* then all is malloc's */
+    nest->at = nest->base;
+    nest->end = nest->base + H2_NEST_ROOM - H2_NEST_HEAD;
+}
+
+void h2_nest_done(struct h2_nest *nest)
+{
+    struct h2_pool *pool = nest->pool;
+    struct h2_block *pages = (struct h2_block *)(void *)nest->base;
+    *nest = (struct h2_nest){.pool = NULL};
+    if (pages == NULL)
+        return;
+    if (pool->nest_count == H2_POOL_NESTS) {
+        munmap(pages, H2_NEST_BYTES);
+        return;
+    }
+    pages->next = pool->nests;
+    pool->nests = pages;
+    pool->nest_count++;
+}
+
+/* For nghttp2 */
+
+static struct h2_block *take_pooled(struct h2_pool *pool, size_t size)
+{
     size_t list = list_of(size);
     struct h2_block *block = list < H2_POOL_LISTS ? pool->lists[list] : NULL;
     if (block != NULL) {
         pool->lists[list] = block->next;
         pool->kept -= list * H2_POOL_STEP;
-    } else if (size > PTRDIFF_MAX || (block = malloc(sizeof *block + room_of(size))) == NULL) {
-        return NULL;
+    } else if (size <= PTRDIFF_MAX) {
+        block = malloc(sizeof *block + room_of(size));
     }
+    return block;
+}
+
+static void *take(size_t size, void *user_data)
+{
+    struct h2_nest *nest = user_data;
+    struct h2_block *block = take_nested(nest, size);
+    if (block == NULL)
+        block = take_pooled(nest->pool, size);
+    if (block == NULL)
+        return NULL;
     block->size = size;
     return block->bytes;
 }
@@ -54,14 +147,10 @@ static struct h2_block *block_of(void *memory)
     return (struct h2_block *)(void *)((uint8_t *)memory - offsetof(struct h2_block, bytes));
 }
 
-static void give_back(void *memory, void *user_data)
+static void give_pooled(struct h2_pool *pool, struct h2_block *block)
 {
-    struct h2_pool *pool = user_data;
-    if (memory == NULL)
-        return;
-    struct h2_block *block = block_of(memory);
     size_t list = list_of(block->size), room = list * H2_POOL_STEP;
-    explicit_bzero(memory, block->size);
+    explicit_bzero(block->bytes, block->size);
     if (!KEEPS || list == H2_POOL_LISTS || pool->kept + room > H2_POOL_KEPT) {
         free(block);
         return;
@@ -69,6 +158,16 @@ static void give_back(void *memory, void *user_data)
     block->next = pool->lists[list];
     pool->lists[list] = block;
     pool->kept += room;
+}
+
+static void give_back(void *memory, void *user_data)
+{
+    struct h2_nest *nest = user_data;
+    struct h2_block *block = memory == NULL ? NULL : block_of(memory);
+    if (block != NULL && is_nested(nest, block))
+        give_nested(nest, block);
+    else if (block != NULL)
+        give_pooled(nest->pool, block);
 }
 
 static void *take_zeroed(size_t count, size_t size, void *user_data)
@@ -98,14 +197,19 @@ static void *resize(void *memory, size_t size, void *user_data)
     return larger;
 }
 
-nghttp2_mem h2_pool_mem(struct h2_pool *pool)
+nghttp2_mem h2_nest_mem(struct h2_nest *nest)
 {
     return (nghttp2_mem){
-        .mem_user_data = pool, .malloc = take, .free = give_back, .calloc = take_zeroed, .realloc = resize};
+        .mem_user_data = nest, .malloc = take, .free = give_back, .calloc = take_zeroed, .realloc = resize};
 }
 
 void h2_pool_done(struct h2_pool *pool)
 {
+    for (struct h2_block *pages = pool->nests, *next; pages != NULL; pages = next) {
+        next = pages->next;
+        munmap(pages, H2_NEST_BYTES);
+    }
+    pool->nests = NULL;
     for (size_t i = 0; i < H2_POOL_LISTS; i++) {
         for (struct h2_block *block = pool->lists[i], *next; block != NULL; block = next) {
             next = block->next;

@@ -241,7 +241,8 @@ void h2_session_begin(struct h2_conn *conn)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->max_header_bytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
-    nghttp2_mem mem = h2_pool_mem(&conn->loop->pool); /* nghttp2 keeps a copy */
+    h2_nest_init(&conn->nest, &conn->loop->pool);
+    nghttp2_mem mem = h2_nest_mem(&conn->nest); /* nghttp2 keeps a copy */
     if (nghttp2_session_server_new3(&conn->session, server->callbacks, conn, server->option, &mem) != 0)
         abort();
     nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
