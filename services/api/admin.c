@@ -167,6 +167,7 @@ static struct position known_position(const struct admin_call *admin)
                                              : ring_position(admin->calling.api->domain->memory->ring);
 }
 
+/* An everywhere_done_fn, of everywhere_wait: on the watch's thread or one of the store's. */
 static void obeyed_everywhere(enum status status, int64_t took, void *arg)
 {
     struct admin_call *admin = arg;
@@ -222,6 +223,7 @@ static void look_done(enum status status, void *arg)
         run_done(status, admin);
 }
 
+/* A store_done_fn, of flush_begin: on the caller's thread or one of the store's. */
 static void run(enum status status, void *arg)
 {
     struct admin_call *admin = arg;
@@ -263,6 +265,7 @@ static bool is_own(const struct admin_call *admin)
     return strcmp(spelled, caller->name) == 0;
 }
 
+/* A caller_done_fn: on the call's thread, or one of the store's. The admin_call is its own from here on. */
 static void caller_known(enum status status, struct calling *calling)
 {
     struct admin_call *admin = (struct admin_call *)calling;
@@ -292,6 +295,7 @@ static void caller_known(enum status status, struct calling *calling)
         run(STATUS_OK, admin);
 }
 
+/* An invoke_fn, of current_invoke: the admin_call is made here, and is freed with the answer. */
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
 {
@@ -319,6 +323,7 @@ void api_admin_invoke(ProtobufCService *service, unsigned method, const Protobuf
 
 /* The composition of the services */
 
+/* The services' destroy, which nobody calls. */
 static void nothing(ProtobufCService *service)
 {
     (void)service; /* api_free frees them */

@@ -62,6 +62,7 @@ static Gatehouse__V1__GrantedRole *make_grant(struct admin_call *admin, const st
     return message;
 }
 
+/* For qsort: by the roles' ids. */
 static int by_role(const void *a, const void *b)
 {
     const Gatehouse__V1__GrantedRole *const *left = a, *const *right = b;
@@ -200,6 +201,7 @@ struct recent {
     Gatehouse__V1__Impact *impact;
 };
 
+/* A usage_each_fn, of admin_add_recent. */
 static enum status add_recent(const struct usage_total *total, void *arg)
 {
     struct recent *recent = arg;

@@ -35,6 +35,7 @@ static bool is_visible(const struct admin_call *admin, const struct audit_event 
     return may_touch;
 }
 
+/* An audit_each_fn, of look: within its statement. */
 static enum status add_event(const struct audit_event *event, void *arg)
 {
     struct audit_listing *listing = arg;

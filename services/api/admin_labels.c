@@ -8,6 +8,7 @@
 
 typedef Gatehouse__V1__Credential__LabelsEntry entry_message;
 
+/* For qsort. */
 static int by_key(const void *a, const void *b)
 {
     const entry_message *const *left = a, *const *right = b;

@@ -30,6 +30,7 @@ struct role_listing {
     Gatehouse__V1__ListRolesResponse *response;
 };
 
+/* A role_each_fn, of list_roles. */
 static enum status add_role(const struct role *role, void *arg)
 {
     struct role_listing *listing = arg;
@@ -74,6 +75,7 @@ struct role_search {
     bool is_found;
 };
 
+/* A role_each_fn, of load_role: copies the one that it looks for. */
 static enum status match_role(const struct role *role, void *arg)
 {
     struct role_search *search = arg;

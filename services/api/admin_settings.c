@@ -108,6 +108,7 @@ static enum status next_settings(struct admin_call *admin, struct settings *befo
     return STATUS_OK;
 }
 
+/* A token_credential_fn, of token_row_list_ended_by. */
 static enum status add_credential(int64_t credential_id, void *arg)
 {
     struct credentials *credentials = arg;

@@ -14,6 +14,7 @@ struct token_listing {
     Gatehouse__V1__ListTokensResponse *response;
 };
 
+/* A token_each_fn, of list_tokens: within its statement. */
 static enum status add_token(const struct token_row *row, void *arg)
 {
     struct token_listing *listing = arg;

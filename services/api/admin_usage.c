@@ -45,6 +45,7 @@ struct usage_listing {
     Gatehouse__V1__QueryUsageResponse *response;
 };
 
+/* A usage_each_fn, of query_usage. */
 static enum status add_usage(const struct usage_total *total, void *arg)
 {
     struct usage_listing *listing = arg;

@@ -87,6 +87,7 @@ static bool read_introspect(struct api *api, const struct asked *asked, struct i
     return true;
 }
 
+/* Of role_list_missing, within it. */
 static int role_number(const void *directory, const char *id)
 {
     return directory_role_number((struct directory *)(uintptr_t)directory, id);
@@ -246,6 +247,8 @@ static void answer_introspecting(struct introspecting *introspecting)
     introspecting_free(introspecting);
 }
 
+/* An introspect_done_fn, of each question that memory could not answer: on threads of the store's, several at a time.
+ * The last one answers, and frees them all. */
 static void one_loaded(enum status status, struct introspection *question)
 {
     struct introspecting *introspecting = question->arg;
@@ -352,6 +355,7 @@ static void answer_or_ask(struct introspecting *introspecting, enum status statu
     }
 }
 
+/* A store_done_fn, of current_wait: on a thread of the store's; or called at once. */
 static void check_positions(enum status status, void *arg)
 {
     struct introspecting *introspecting = arg;
@@ -376,6 +380,7 @@ static bool must_look(const struct introspecting *introspecting)
     return false;
 }
 
+/* A caller_done_fn: on the call's thread, or one of the store's. */
 static void introspect_caller_known(enum status status, struct calling *calling)
 {
     struct introspecting *introspecting = (struct introspecting *)calling;

@@ -104,6 +104,7 @@ static void answer_revoking(struct revoking *revoking, enum status status)
     free(revoking);
 }
 
+/* An everywhere_done_fn, of everywhere_wait: on the watch's thread or one of the store's. Frees the revoking. */
 static void obeyed_everywhere(enum status status, int64_t took, void *arg)
 {
     struct revoking *revoking = arg;

@@ -8,6 +8,7 @@ const struct contract_message *auth_contract(const struct api *api, unsigned met
     return api->auth_contract->methods[method].input;
 }
 
+/* An invoke_fn, of current_invoke: on the call's thread, or one of the store's. */
 static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
                    ProtobufCClosure closure, void *closure_data)
 {

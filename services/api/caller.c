@@ -55,6 +55,7 @@ static void take_token(struct calling *calling)
         take_roles(calling, introspection->client_id, &introspection->roles);
 }
 
+/* An introspect_done_fn, of introspect_in_store: on a thread of the store's. */
 static void token_loaded(enum status status, struct introspection *introspection)
 {
     struct calling *calling = introspection->arg;
@@ -76,6 +77,7 @@ static enum status load_user_tx(struct store_tx *tx, void *arg)
     return user_row_load_roles(tx, calling->call->user, &calling->user_roles, &had, NULL);
 }
 
+/* A store_done_fn, after load_user_tx: on a thread of the store's. */
 static void user_loaded(enum status status, void *arg)
 {
     struct calling *calling = arg;

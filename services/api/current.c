@@ -52,6 +52,7 @@ struct waiting {
     struct call *call;
 };
 
+/* A store_done_fn, of current_wait: on a thread of the store's; or called at once. Frees the waiting. */
 static void invoke_now(enum status status, void *arg)
 {
     struct waiting *waiting = arg;

@@ -66,12 +66,14 @@ static void looked(enum status status, void *arg)
     }
 }
 
+/* A watch_wait's `done`: on the watch's thread; or called at once. */
 static void look(struct watch_wait *wait)
 {
     struct everywhere *everywhere = (struct everywhere *)wait;
     store_read(everywhere->api->domain->store, look_tx, looked, everywhere);
 }
 
+/* A watch_wait's `done`: on the watch's thread. Frees the everywhere. */
 static void all_have_reached(struct watch_wait *wait)
 {
     finish((struct everywhere *)wait, STATUS_OK);

@@ -125,6 +125,7 @@ void watch_round(struct watch *watch)
     end_waits(watch);
 }
 
+/* The watch's thread, from the first stream to watch_free. */
 static void *serve_forever(void *arg)
 {
     struct watch *watch = arg;

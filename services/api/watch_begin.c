@@ -15,6 +15,8 @@
 
 /* The first message */
 
+/* A store_done_fn, of current_wait: on a thread of the store's; or called at once. With a reference to the watcher,
+ * which it lets go of. */
 static void answer_first(enum status status, void *arg)
 {
     struct watcher *watcher = arg;
@@ -71,6 +73,7 @@ static void watcher_known(enum status status, struct calling *calling)
         answer_first(status, watcher);
 }
 
+/* A store_done_fn, of current_wait, with answer_first's reference. */
 static void resolve_watcher(enum status status, void *arg)
 {
     struct watcher *watcher = arg;
@@ -82,6 +85,7 @@ static void resolve_watcher(enum status status, void *arg)
 
 /* The call's own */
 
+/* The stream's: there is room again. From any thread. */
 static void on_ready(struct call *call)
 {
     struct watcher *watcher = watcher_find(call->handler_data, call);
@@ -101,6 +105,7 @@ static void on_end(struct call *call)
     watcher_release(watcher);
 }
 
+/* The stream's: the server drains, and the call is to end soon. From any thread. */
 static void on_finish(struct call *call)
 {
     struct watch *watch = call->handler_data;
@@ -149,6 +154,7 @@ static bool put_in(struct watch *watch, struct watcher *watcher)
     return has_room;
 }
 
+/* The first message: makes the watcher, which is freed with its last reference. */
 static enum status begin(struct watch *watch, struct call *call, const Gatehouse__V1__WatchRequest *request,
                          ProtobufCClosure closure)
 {
@@ -187,6 +193,7 @@ static enum status begin(struct watch *watch, struct call *call, const Gatehouse
 
 /* Pings */
 
+/* A store_done_fn, of current_wait: on a thread of the store's; or called at once. With the reference of the ping. */
 static void answer_ping(enum status status, void *arg)
 {
     struct watcher *watcher = arg;

@@ -188,6 +188,7 @@ void watcher_resolve(struct watcher *watcher, bool is_look, caller_done_fn *done
     caller_resolve(&resolving->calling, watcher->watch->api, watcher->call, done);
 }
 
+/* A caller_done_fn, of check_right: with its reference, which it lets go of. On that thread, or one of the store's. */
 static void right_known(enum status status, struct calling *calling)
 {
     struct watcher *watcher = ((struct watcher_calling *)calling)->watcher;

@@ -156,6 +156,7 @@ static const char *etag_of(json_t *json)
     return etag;
 }
 
+/* An exchange_answer_fn, of every method of CredentialAdmin: on any thread. */
 static void answer_message(struct exchange *exchange, const ProtobufCMessage *response)
 {
     struct http_request *request = exchange->request;

@@ -20,6 +20,7 @@ static void challenge(struct http_request *request, int code, const char *error)
     answer_empty(request, code);
 }
 
+/* An exchange_answer_fn, of Introspect: on any thread. */
 static void answer_check(struct exchange *exchange, const ProtobufCMessage *message)
 {
     struct http_request *request = exchange->request;
@@ -126,6 +127,7 @@ void check_bearer(const struct rest_options *options, struct http_request *reque
 
 /* authentication.k8s.io/v1 TokenReview */
 
+/* An exchange_answer_fn, of Introspect for a TokenReview: on any thread. */
 static void answer_review(struct exchange *exchange, const ProtobufCMessage *message)
 {
     const Gatehouse__V1__IntrospectResponse *token = (const void *)message;

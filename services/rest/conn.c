@@ -88,6 +88,7 @@ static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *i
         begin_reading(conn, conn->guard.requests != requests);
 }
 
+/* The bufferevent's, on its loop: something came on a connection that was refused. */
 static void throw_away(struct bufferevent *bev, void *arg)
 {
     (void)arg; /* not the conn when evhttp's deferred read calls this */
@@ -95,6 +96,7 @@ static void throw_away(struct bufferevent *bev, void *arg)
     evbuffer_drain(input, evbuffer_get_length(input));
 }
 
+/* The bufferevent's, on its loop: what was to be sent is sent, the refusal last. */
 static void refusal_written(struct bufferevent *bev, void *arg)
 {
     struct conn *conn = arg;
@@ -105,6 +107,7 @@ static void refusal_written(struct bufferevent *bev, void *arg)
     shutdown(bufferevent_getfd(bev), SHUT_WR);
 }
 
+/* The bufferevent's, on its loop: the client has read it, or has gone; with the connection goes the conn. */
 static void refused_ended(struct bufferevent *bev, short what, void *arg)
 {
     struct conn *conn = arg;
@@ -167,6 +170,7 @@ static void closing(struct evhttp_connection *evcon, void *arg)
     conn_free(conn);
 }
 
+/* The closed_event's, on its loop, as long as the conn lives. */
 static void client_sent_fin(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *conn = arg;
@@ -269,6 +273,7 @@ static void find_peer(struct conn *conn)
     conn->is_trusted = forwarded_is_trusted(forwarded, &address);
 }
 
+/* Counts it, also at its address. False: there is no room for it. */
 static bool count(struct conn *conn)
 {
     struct http_server *server = conn->loop->server;

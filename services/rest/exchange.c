@@ -14,6 +14,7 @@
 
 enum { PARAMETER_MAX = 64, USUAL_JSON = 1024 };
 
+/* The call's: from any thread, until it is answered. */
 static bool is_cancelled(const struct call *call)
 {
     return http_is_gone(((const struct exchange *)call)->request);
@@ -89,6 +90,8 @@ static void on_gone(struct http_request *request)
     pthread_mutex_unlock(&exchange->lock);
 }
 
+/* The closure of every call that an exchange makes: on any thread, once for each. After it the exchange is gone, unless
+ * `then` makes one more call. */
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
     struct exchange *exchange = closure_data;

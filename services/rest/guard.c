@@ -220,6 +220,7 @@ static int first_byte(struct guard *guard, unsigned char c)
     return 0;
 }
 
+/* A byte of a header's name, or in its place. */
 static int name(struct guard *guard, unsigned char c)
 {
     if (guard->state == NAME_FIRST) {

@@ -51,6 +51,7 @@ int http_server_port(const struct http_server *server)
     return server->port;
 }
 
+/* The fresh_event's, on its loop: connections that were made a moment ago are looked at. */
 static void on_fresh(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -70,6 +71,7 @@ static void drain(struct loop *loop, int64_t now)
         event_base_loopbreak(loop->base);
 }
 
+/* The wake_fd's, on its loop: another thread has answered requests, or the server drains. */
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *loop = arg;
@@ -80,6 +82,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         drain(loop, clock_monotonic());
 }
 
+/* The sweep_event's, on its loop, a few times a second. */
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *loop = arg;
@@ -150,6 +153,7 @@ static bool set_up(struct loop *loop)
            event_add(loop->sweep_event, &(struct timeval){.tv_usec = SWEEP_US}) == 0;
 }
 
+/* A loop's thread, from start_loop to the end of the drain. */
 static void *run(void *arg)
 {
     struct loop *loop = arg;

@@ -336,6 +336,7 @@ void oauth_sign_in(struct exchange *exchange)
 
 /* POST /OAuth/Introspect */
 
+/* An exchange_answer_fn, of Introspect: on any thread. */
 static void answer_introspect(struct exchange *exchange, const ProtobufCMessage *message)
 {
     const Gatehouse__V1__IntrospectResponse *token = (const void *)message;
@@ -408,6 +409,7 @@ void oauth_introspect(const struct rest_options *options, struct http_request *r
 
 /* POST /OAuth/Revoke */
 
+/* An exchange_answer_fn, of Revoke: on any thread. */
 static void answer_revoke(struct exchange *exchange, const ProtobufCMessage *message)
 {
     if (message == NULL)

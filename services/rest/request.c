@@ -151,6 +151,7 @@ void http_reply(struct http_request *request)
     pthread_mutex_unlock(&loop->lock);
 }
 
+/* evhttp's, on the loop: the answer is sent, and the request is freed next. The conn may get another one. */
 static void written(struct evhttp_request *req, void *arg)
 {
     struct conn *conn = arg;

@@ -36,6 +36,7 @@ static void answer_ready(const struct rest_options *options, struct http_request
                              trouble == NULL ? "" : ", but ", trouble == NULL ? "" : trouble, detail));
 }
 
+/* A route_fn: on a loop. */
 static void serve_health(const struct rest_options *options, struct http_request *request)
 {
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
@@ -164,6 +165,7 @@ static bool is_plain(const struct http_request *request)
     return coding == NULL || coding[0] == '\0' || strcasecmp(coding, "identity") == 0;
 }
 
+/* The `handle` of the server's port: on a loop. */
 static void handle(void *arg, struct http_request *request)
 {
     struct rest_server *server = arg;
@@ -211,6 +213,7 @@ static void observe(void *arg, const struct http_request *request, const char *p
                   log_number(duration).text, NULL);
 }
 
+/* The `handle` of the metrics' own port: on a loop. */
 static void serve_metrics(void *arg, struct http_request *request)
 {
     struct rest_server *server = arg;
@@ -228,6 +231,7 @@ static void serve_metrics(void *arg, struct http_request *request)
     http_reply(request);
 }
 
+/* The `observe` of the metrics' own port: on a loop. */
 static void ignore(void *arg, const struct http_request *request, const char *peer, int code, const char *why)
 {
     (void)arg, (void)request, (void)peer, (void)code, (void)why;

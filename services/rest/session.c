@@ -109,6 +109,7 @@ static void end_token(struct exchange *exchange, const char *token, exchange_ans
     exchange_invoke(exchange, exchange->options->auth, "Revoke", &message->base, answer);
 }
 
+/* An exchange_then_fn, after a sign-in: on the thread that answered it. */
 static void end_replaced(struct exchange *exchange)
 {
     end_token(exchange, exchange->replaced, ignore_answer);
@@ -229,6 +230,7 @@ static void tell(struct exchange *exchange)
     http_reply(exchange->request);
 }
 
+/* An exchange_answer_fn, of the Revoke of a sign-out: on any thread. */
 static void answer_signed_out(struct exchange *exchange, const ProtobufCMessage *message)
 {
     set_cookie(exchange, "", "; Max-Age=0");

@@ -19,6 +19,7 @@ struct tls {
     char *cert_file, *key_file; /* of `files`, and ours */
 };
 
+/* OpenSSL's, within a handshake on a loop: what ALPN offers. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                            unsigned in_len, void *arg)
 {

@@ -107,6 +107,7 @@ static void tell_watch(struct rpc_health *health, struct watch *watch)
         tell(watch->call, watch->closure, watch->is_known ? current(health) : SERVICE_UNKNOWN);
 }
 
+/* The stream's: there is room again. From any thread. */
 static void on_ready(struct call *call)
 {
     struct rpc_health *health = call->handler_data;
@@ -139,6 +140,7 @@ static struct watch *take_watch(struct call *call)
     return found;
 }
 
+/* The call's: from any thread, once. Frees the watch, unless the server's end has. */
 static void on_cancel(struct call *call)
 {
     struct watch *watch = take_watch(call);
@@ -146,6 +148,7 @@ static void on_cancel(struct call *call)
         end_watch(watch);
 }
 
+/* The stream's: the server drains. From any thread. Frees the watch, unless a cancellation has. */
 static void on_finish(struct call *call)
 {
     struct watch *watch = take_watch(call);
@@ -176,6 +179,7 @@ static void watch_begin(struct rpc_health *health, const Grpc__Health__V1__Healt
     rpc_call_on_finish(call, on_finish);
 }
 
+/* The service's: on the call's thread. */
 static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMessage *request, ProtobufCClosure closure,
                    void *closure_data)
 {

@@ -274,6 +274,7 @@ static void reflect(const struct rpc_reflection *reflection, reflection_request 
     answer_error(&answer, closure, closure_data);
 }
 
+/* The service's: on the call's thread. It answers at once. */
 static void invoke_v1(ProtobufCService *service, unsigned index, const ProtobufCMessage *request,
                       ProtobufCClosure closure, void *closure_data)
 {
@@ -282,6 +283,7 @@ static void invoke_v1(ProtobufCService *service, unsigned index, const ProtobufC
     reflect(reflection, (reflection_request *)(uintptr_t)request, closure, closure_data);
 }
 
+/* The older service's, likewise: its messages are the same. */
 static void invoke_v1alpha(ProtobufCService *service, unsigned index, const ProtobufCMessage *request,
                            ProtobufCClosure closure, void *closure_data)
 {

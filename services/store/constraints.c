@@ -35,17 +35,11 @@ enum status constraints_announce(struct connection *connection, const struct sto
 
 /* The rows that an older fault has left. */
 
-static enum status keep_number(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 static enum status refuse_broken(struct connection *connection, const struct store_constraint *constraint,
                                  char why[STORE_WHY_MAX])
 {
     int64_t count = 0;
-    TRY(connection->driver->run(connection, constraint->broken, NULL, 0, keep_number, &count));
+    TRY(connection->driver->run(connection, constraint->broken, NULL, 0, store_read_int, &count));
     if (count == 0)
         return STATUS_OK;
     snprintf(why, STORE_WHY_MAX,

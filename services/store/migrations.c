@@ -13,15 +13,9 @@
 
 enum { TRIES_MAX = 20, REASON_SHOWN = 120 };
 
-static enum status keep_number(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 static enum status query(struct connection *connection, const char *sql, int64_t *ret_number)
 {
-    return connection->driver->run(connection, sql, NULL, 0, keep_number, ret_number);
+    return connection->driver->run(connection, sql, NULL, 0, store_read_int, ret_number);
 }
 
 /* Without a word that makes or changes anything: a role that may only read and write rows starts, too. */

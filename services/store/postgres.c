@@ -169,16 +169,10 @@ static enum status postgres_changes(struct connection *base, int64_t *ret_rows)
     return STATUS_OK;
 }
 
-static enum status read_now(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
 static enum status postgres_now(struct connection *base, int64_t *ret_time)
 {
     return postgres_run(base, "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", NULL, 0,
-                        read_now, ret_time);
+                        store_read_int, ret_time);
 }
 
 static void postgres_attend(struct connection *base, store_waits_fn *waits, const void *waiter)
@@ -316,6 +310,7 @@ struct tables {
     int64_t all, ours;
 };
 
+/* A store_row_fn: how many tables there are, and how many of them are ours. */
 static enum status read_tables(const struct store_row *row, void *arg)
 {
     struct tables *tables = arg;

@@ -91,6 +91,7 @@ static PGconn *connect_to(const struct link *link)
     return PQconnectdbParams(keys, values, 1);
 }
 
+/* libpq's, within a call of its: the result stays libpq's. */
 static void note_warning(void *arg, const PGresult *result)
 {
     struct link *link = arg;

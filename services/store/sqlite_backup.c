@@ -219,6 +219,7 @@ static enum status copy_pages(struct job *job)
     return fail_sqlite(job, sqlite3_errcode(job->from) == SQLITE_OK ? job->to : job->from, code);
 }
 
+/* SQLite's, between its instructions, on the thread that checks: not 0 breaks it off. */
 static int is_unwanted(void *arg)
 {
     return !goes_on(arg, 1, 1);
@@ -288,6 +289,7 @@ static enum status put_in_place(struct job *job, struct sqlite_backup *ret_backu
     return STATUS_OK;
 }
 
+/* Whatever came of it. */
 static void end(struct job *job, enum status status)
 {
     sqlite3_close(job->to);

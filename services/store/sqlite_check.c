@@ -10,6 +10,7 @@
 
 enum { INSTRUCTIONS = 100000 }; /* of SQLite's, between two looks whether it is wanted still */
 
+/* SQLite's, between its instructions, on the thread that checks: not 0 breaks it off. */
 static int is_unwanted(void *arg)
 {
     const struct sqlite_check_options *options = arg;

@@ -64,6 +64,7 @@ static void write_owner(int fd)
         return; /* the lock holds without it, on a full disk too */
 }
 
+/* The file beside the database that says who has it open. */
 static enum status lock(const char *path, int *ret_fd, char why[STORE_WHY_MAX])
 {
     char *name = NULL;

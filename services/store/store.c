@@ -83,6 +83,7 @@ static void report_health(struct connection *connection, const char *who, bool *
         log_write(LOG_LEVEL_INFO, "store_available", "for", who, NULL);
 }
 
+/* The writer's thread, until the queue is closed and empty. */
 static void *write_forever(void *arg)
 {
     struct store *store = arg;
@@ -118,6 +119,7 @@ static void finish(struct job *job)
     free(job);
 }
 
+/* The completer's thread, until the queue is closed and empty: calls `done`, in the order of the writes. */
 static void *complete_forever(void *arg)
 {
     struct store *store = arg;
@@ -131,6 +133,7 @@ static void *complete_forever(void *arg)
     return NULL;
 }
 
+/* A reader's thread, until the queue is closed and empty. */
 static void *read_forever(void *arg)
 {
     struct reader *reader = arg;
@@ -370,12 +373,14 @@ struct waiter {
     enum status status;
 };
 
+/* A store_fn, of wait_for. */
 static enum status call_for_waiter(struct store_tx *tx, void *arg)
 {
     struct waiter *waiter = arg;
     return waiter->fn(tx, waiter->arg);
 }
 
+/* A store_done_fn, of wait_for, whose thread has the waiter on its stack. */
 static void wake_waiter(enum status status, void *arg)
 {
     struct waiter *waiter = arg;

@@ -26,6 +26,7 @@ static grpc_op close_op(struct core_call *call)
     return (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &call->was_cancelled};
 }
 
+/* The slice's, on any of gRPC core's threads: its bytes are sent; the message was the slice's. */
 static void free_message(void *message)
 {
     CORE_TSAN_ACQUIRE(message);
@@ -189,6 +190,8 @@ static void on_done(struct core_tag *tag, bool ok)
     core_call_unref(RPC_CONTAINER(tag, struct core_call, on_done));
 }
 
+/* A core_tag, on a thread of the queue: the call is over for gRPC core. With a reference to the call, as the next two.
+ */
 static void on_close(struct core_tag *tag, bool ok)
 {
     (void)ok; /* always true */
@@ -198,6 +201,7 @@ static void on_close(struct core_tag *tag, bool ok)
     core_call_unref(call);
 }
 
+/* A core_tag, on a thread of the queue: what was handed over is sent, and more may be. */
 static void on_sent(struct core_tag *tag, bool ok)
 {
     (void)ok; /* on_close tells */
@@ -210,6 +214,7 @@ static void on_sent(struct core_tag *tag, bool ok)
     core_call_unref(call);
 }
 
+/* A core_tag, on a thread of the queue: the next message of a stream of requests, or its end. */
 static void on_message(struct core_tag *tag, bool ok)
 {
     struct core_call *call = RPC_CONTAINER(tag, struct core_call, on_message);

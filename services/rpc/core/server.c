@@ -21,6 +21,7 @@ static void forward_log(gpr_log_func_args *args)
     log_write(level, "grpc", "message", args->message, NULL);
 }
 
+/* A core_tag, on a thread of the queue: no call is left. */
 static void on_shutdown(struct core_tag *tag, bool ok)
 {
     (void)ok;
@@ -106,6 +107,7 @@ static enum status bind_port(struct core_server *server)
     return server->port != 0 ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
+/* A thread of the queue, until it is shut down: runs the tags that come out of it. */
 static void *poll_queue(void *data)
 {
     struct core_server *server = data;

@@ -125,6 +125,7 @@ enum status core_tls_load(struct core_tls *tls)
     return STATUS_OK;
 }
 
+/* gRPC core's, before each handshake, on any thread: are there new files? */
 static grpc_ssl_certificate_config_reload_status fetch(void *data, grpc_ssl_server_certificate_config **config)
 {
     struct core_tls *tls = data;

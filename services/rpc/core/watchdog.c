@@ -65,6 +65,7 @@ static bool rest(struct core_watchdog *watchdog)
     return goes_on;
 }
 
+/* The watchdog's thread, until it is stopped. */
 static void *run(void *data)
 {
     struct core_watchdog *watchdog = data;

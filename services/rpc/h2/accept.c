@@ -36,6 +36,7 @@ static void watch(struct h2_acceptor *acceptor, bool is_watched)
     }
 }
 
+/* The acceptor's timer, on its loop: accept had failed, and is tried again. */
 static void on_pause_end(struct h2_timer *timer)
 {
     struct h2_acceptor *acceptor = RPC_CONTAINER(timer, struct h2_acceptor, timer);
@@ -88,6 +89,7 @@ static void take(struct h2_acceptor *acceptor, int fd, const struct sockaddr_sto
         h2_loop_hand_over(loop, &accepted);
 }
 
+/* A listener's source, on the acceptor's loop. */
 static void on_connections(struct h2_source *source, uint32_t events)
 {
     (void)events;

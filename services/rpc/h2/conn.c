@@ -400,6 +400,7 @@ static void handshake(struct h2_conn *conn)
     h2_conn_settle(conn);
 }
 
+/* A connection's source, on its loop; the connection is freed later, by the loop. */
 static void on_events(struct h2_source *source, uint32_t events)
 {
     struct h2_conn *conn = (struct h2_conn *)source;

@@ -85,6 +85,7 @@ static void take_posted(struct h2_loop *loop)
     }
 }
 
+/* The source of the loop's eventfd, on the loop: another thread woke it, which is all that it was for. */
 static void on_event(struct h2_source *source, uint32_t events)
 {
     (void)events;

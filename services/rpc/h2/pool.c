@@ -130,6 +130,7 @@ static struct h2_block *take_pooled(struct h2_pool *pool, size_t size)
     return block;
 }
 
+/* nghttp2's malloc, of a session: on its loop, as the next three. */
 static void *take(size_t size, void *user_data)
 {
     struct h2_nest *nest = user_data;
@@ -160,6 +161,7 @@ static void give_pooled(struct h2_pool *pool, struct h2_block *block)
     pool->kept += room;
 }
 
+/* nghttp2's free. */
 static void give_back(void *memory, void *user_data)
 {
     struct h2_nest *nest = user_data;
@@ -170,6 +172,7 @@ static void give_back(void *memory, void *user_data)
         give_pooled(nest->pool, block);
 }
 
+/* nghttp2's calloc. */
 static void *take_zeroed(size_t count, size_t size, void *user_data)
 {
     size_t total;
@@ -179,6 +182,7 @@ static void *take_zeroed(size_t count, size_t size, void *user_data)
     return memory == NULL ? NULL : memset(memory, 0, total);
 }
 
+/* nghttp2's realloc. */
 static void *resize(void *memory, size_t size, void *user_data)
 {
     if (memory == NULL)

@@ -38,6 +38,8 @@ static void count_reset(struct h2_conn *conn)
         h2_conn_refuse(conn, RPC_LIMIT_RESETS, NGHTTP2_ENHANCE_YOUR_CALM, "too many resets");
 }
 
+/* nghttp2's callbacks, from here on: on the loop, within what reads or writes the session; user_data is the conn, which
+ * none of them frees. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user_data)
 {
     (void)session;
@@ -55,6 +57,7 @@ static void refuse_stream(struct h2_conn *conn, int32_t id, enum rpc_limit limit
     nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 }
 
+/* nghttp2's: a request begins, or trailers do. */
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_conn *conn = user_data;
@@ -86,6 +89,7 @@ bool h2_conn_bear_headers(struct h2_conn *conn, size_t total, size_t added)
     return false;
 }
 
+/* nghttp2's: one header; its texts are nghttp2's until this returns. */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                      const uint8_t *value, size_t len, uint8_t flags, void *user_data)
 {
@@ -120,6 +124,7 @@ static void on_ping(struct h2_conn *conn, const nghttp2_ping *ping)
         h2_conn_say_last(conn);
 }
 
+/* nghttp2's: a frame is complete. */
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_conn *conn = user_data;
@@ -147,6 +152,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* nghttp2's: a piece of a request. */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                    void *user_data)
 {
@@ -168,6 +174,7 @@ static void note_broken_rule(struct h2_conn *conn, const nghttp2_goaway *last)
     h2_limits_met(&conn->loop->server->met, RPC_LIMIT_PROTOCOL, conn->peer, why, conn->loop->now);
 }
 
+/* nghttp2's: a frame is on its way. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_conn *conn = user_data;
@@ -190,6 +197,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* nghttp2's: from here on it does not know the stream. */
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user_data)
 {
     (void)code;

@@ -15,6 +15,7 @@ const struct h2_refusal h2_is_untrusted = {STATUS_UNAUTHENTICATED, "CALLER_UNKNO
 const struct h2_refusal h2_is_stalled = {STATUS_DEADLINE_EXCEEDED, "REQUEST_STALLED",
                                          "the rest of the request did not come"};
 
+/* The stream's timer, on its loop. */
 static void on_deadline(struct h2_timer *timer)
 {
     h2_stream_refuse(RPC_CONTAINER(timer, struct h2_stream, timer), &h2_is_late);

@@ -17,6 +17,7 @@ struct h2_tls {
     SSL_CTX *context; /* under the lock */
 };
 
+/* OpenSSL's, within a handshake on a loop: what ALPN offers. */
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                            unsigned in_len, void *arg)
 {
