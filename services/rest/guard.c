@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard_internal.h"
 
-#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -31,14 +30,10 @@ bool guard_is_between(const struct guard *guard)
     return guard->state == BETWEEN || guard->state == BLANK_LF;
 }
 
-/* RFC 9110, section 5.6.2. A table: it is asked for each byte of each name. */
 static bool is_token(unsigned char c)
 {
-    static const bool token[UCHAR_MAX + 1] = {
-        ['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['!'] = true, ['#'] = true, ['$'] = true,
-        ['%'] = true,         ['&'] = true,         ['\''] = true,        ['*'] = true, ['+'] = true, ['-'] = true,
-        ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true, ['|'] = true, ['~'] = true};
-    return token[c];
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static int end_method(struct guard *guard)
