@@ -128,6 +128,12 @@ static int end_value(struct guard *guard)
     return 0;
 }
 
+/* Does it matter what the header says, and not only that it is there? */
+static bool is_read(const struct guard *guard)
+{
+    return (guard->which & (HOST | LENGTH | ENCODING | EXPECT | CONNECTION)) != 0;
+}
+
 static int value(struct guard *guard, unsigned char c)
 {
     if (c == '\r')
@@ -139,7 +145,7 @@ static int value(struct guard *guard, unsigned char c)
     guard->state = VALUE;
     if (guard->which == HOST && (c <= ' ' || c >= 0x7f || strchr("/?#@\\,\"<>", c) != NULL))
         return guard_refuse(guard, 400, "Host is not a host");
-    if (guard->which != OTHER && guard->which != AUTHORIZATION)
+    if (is_read(guard))
         guard_put(guard, c);
     return 0;
 }
@@ -326,8 +332,7 @@ static size_t skip_value(struct guard *guard, const char *data, size_t len)
 int guard_feed(struct guard *guard, const char *data, size_t len)
 {
     for (size_t i = 0; i < len && guard->code == 0;) {
-        if (guard->state == VALUE && (guard->which == OTHER || guard->which == AUTHORIZATION) &&
-            (i += skip_value(guard, data + i, len - i)) == len)
+        if (guard->state == VALUE && !is_read(guard) && (i += skip_value(guard, data + i, len - i)) == len)
             break;
         if (guard->state == BODY || guard->state == CHUNK_DATA) {
             i += skip(guard, len - i);
