@@ -2,17 +2,12 @@
 // People by name: the console behind deploy/gateways/sign-on.conf in the real nginx, with somebody in oauth2-proxy's place who
 // says who has signed on.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { connect, createServer as listen } from "node:net";
-import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { dialog, launch, newPage, visit } from "./browser.mjs";
-import { Daemon, until } from "./daemon.mjs";
-
-const CONFIGURATION = join(process.env.GATEWAYS, "sign-on.conf");
+import { Daemon } from "./daemon.mjs";
+import { freePort, settings, startNginx } from "./proxy.mjs";
 
 let daemon, browser, page, signOn, nginx, url;
 let user = ""; // who has signed on; "": nobody
@@ -25,64 +20,14 @@ async function startSignOn() {
   await once(signOn, "listening");
 }
 
-async function freePort() {
-  const server = listen().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-const isListening = (port) =>
-  new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => (socket.destroy(), resolve(true)));
-    socket.on("error", () => resolve(false));
-  });
-
-/** The shipped file, on other ports, and as anyone may run it. */
-function configure(port) {
-  const folder = join(daemon.folder, "nginx");
-  mkdirSync(folder, { recursive: true });
-  let text = readFileSync(CONFIGURATION, "utf8");
-  const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  for (const [from, to] of [
-    ["http {\n", `http {\naccess_log off;\n${kinds.map((kind) => `${kind}_temp_path ${kind};\n`).join("")}`],
-    ["server 127.0.0.1:8080;", `server 127.0.0.1:${daemon.port};`],
-    ["127.0.0.1:8000", `127.0.0.1:${port}`],
-    ["http://127.0.0.1:4180", `http://127.0.0.1:${signOn.address().port}`],
-    ["proxy_pass http://gatehouse", "proxy_pass https://gatehouse"],
-  ]) {
-    assert.ok(text.includes(from), from);
-    text = text.replaceAll(from, to);
-  }
-  writeFileSync(join(folder, "nginx.conf"), text);
-  return folder;
-}
-
-async function startNginx() {
-  const port = await freePort();
-  const folder = configure(port);
-  const global = "daemon off; master_process off; pid nginx.pid;";
-  nginx = spawn("/usr/sbin/nginx", ["-e", "stderr", "-p", ".", "-g", global, "-c", join(folder, "nginx.conf")], {
-    cwd: folder,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  await until("nginx", async () => {
-    assert.equal(nginx.exitCode, null);
-    return isListening(port);
-  });
-  url = `http://127.0.0.1:${port}/`;
-}
-
 before(async () => {
-  daemon = await Daemon.start({
-    settings: { console_user_header: "X-Forwarded-User", trusted_proxies: "127.0.0.1" },
-  });
+  daemon = await Daemon.start({ settings });
   for (const [name, role] of Object.entries({ ann: "user_manager", carl: "auditor", dora: "team_leader" }))
     await daemon.call("PUT", `v1/users/${name}/roles`, { roles: [role] });
   await startSignOn();
-  await startNginx();
+  const port = await freePort();
+  nginx = await startNginx(daemon, port, signOn.address().port);
+  url = `http://127.0.0.1:${port}/`;
   browser = await launch();
 });
 after(async () => {
