@@ -6,6 +6,7 @@
 #include "records/audit.h"
 #include "records/credential.h"
 #include "records/limit.h"
+#include "records/list.h"
 #include "records/request.h"
 #include "records/usage.h"
 
@@ -47,7 +48,7 @@ bool flush_batch_is_empty(const struct flush_batch *batch)
     return batch->delta_count + batch->event_count + batch->observed_count == 0;
 }
 
-static enum status tell_observed(struct store_tx *tx, const struct observed_count *observed, int64_t now)
+static const char *word_observed(struct arena *arena, const struct limit_telling *telling)
 {
     static const char *const what[LIMITS] = {
         [LIMIT_IDLE_TIMEOUT] = "idle timeout",
@@ -55,32 +56,71 @@ static enum status tell_observed(struct store_tx *tx, const struct observed_coun
         [LIMIT_TOKENS] = "live tokens",
         [LIMIT_TOKENS_PER_HOUR] = "tokens issued an hour",
     };
-    struct limit_telling telling;
-    char detail[160];
-    TRY(limit_row_tell(tx, observed->credential_id, observed->limit, now - TOLD_AGAIN, now, &telling));
-    if (!telling.is_due)
-        return STATUS_OK;
-    bool is_time = observed->limit <= LIMIT_TOKEN_LIFE;
-    snprintf(detail, sizeof detail, "%s %" PRId64 "%s, observed only: would have refused %" PRId64 " so far",
-             what[observed->limit], is_time ? telling.value / CLOCK_SECOND : telling.value, is_time ? " s" : "",
-             telling.count);
-    return audit_row_append(tx, &(struct audit_event){.at = now,
-                                                      .actor = batch_actor,
-                                                      .action = "LimitObserved",
-                                                      .subject = telling.client_id,
-                                                      .outcome = status_name(STATUS_OK),
-                                                      .detail = detail});
+    bool is_time = telling->limit <= LIMIT_TOKEN_LIFE;
+    return arena_format(arena, "%s %" PRId64 "%s, observed only: would have refused %" PRId64 " so far",
+                        what[telling->limit], is_time ? telling->value / CLOCK_SECOND : telling->value,
+                        is_time ? " s" : "", telling->count);
+}
+
+/* What observed limits of a batch have to say. */
+struct telling {
+    const struct flush_batch *batch;
+    struct arena arena;
+    struct limit_telling *due;
+    size_t count;
+};
+
+/* A limit_telling_fn: of a limit that has seen something in this batch. */
+static void add_due(const struct limit_telling *due, void *arg)
+{
+    struct telling *telling = arg;
+    for (size_t i = 0; i < telling->batch->observed_count; i++) {
+        const struct observed_count *observed = &telling->batch->observed[i];
+        if (observed->credential_id == due->credential_id && observed->limit == due->limit) {
+            telling->due[telling->count++] = *due;
+            return;
+        }
+    }
+}
+
+static enum status tell_observed(struct store_tx *tx, struct telling *telling, int64_t now)
+{
+    struct audit_event *events = arena_array(&telling->arena, struct audit_event, telling->count);
+    for (size_t i = 0; i < telling->count; i++) {
+        const struct limit_telling *due = &telling->due[i];
+        TRY(limit_row_told(tx, due->credential_id, due->limit, now));
+        events[i] = (struct audit_event){.at = now,
+                                         .actor = batch_actor,
+                                         .action = "LimitObserved",
+                                         .subject = due->client_id,
+                                         .outcome = status_name(STATUS_OK),
+                                         .detail = word_observed(&telling->arena, due)};
+    }
+    return audit_row_append_all(tx, events, telling->count);
+}
+
+static enum status store_seen(struct store_tx *tx, struct telling *telling, int64_t now)
+{
+    const struct flush_batch *batch = telling->batch;
+    int64_t *ids = arena_array(&telling->arena, int64_t, batch->observed_count);
+    telling->due = arena_array(&telling->arena, struct limit_telling, batch->observed_count);
+    for (size_t i = 0; i < batch->observed_count; i++) {
+        const struct observed_count *observed = &batch->observed[i];
+        const struct limit_seen seen = {observed->count, observed->first, observed->last};
+        ids[i] = observed->credential_id;
+        TRY(limit_row_add_seen(tx, observed->credential_id, observed->limit, &seen));
+    }
+    TRY(limit_row_untold(tx, list_of_ids(tx, &telling->arena, ids, batch->observed_count), now - TOLD_AGAIN, now,
+                         add_due, telling));
+    return tell_observed(tx, telling, now);
 }
 
 static enum status store_observed(struct store_tx *tx, const struct flush_batch *batch, int64_t now)
 {
-    for (size_t i = 0; i < batch->observed_count; i++) {
-        const struct observed_count *observed = &batch->observed[i];
-        const struct limit_seen seen = {observed->count, observed->first, observed->last};
-        TRY(limit_row_add_seen(tx, observed->credential_id, observed->limit, &seen));
-        TRY(tell_observed(tx, observed, now));
-    }
-    return STATUS_OK;
+    struct telling telling = {.batch = batch};
+    enum status status = batch->observed_count == 0 ? STATUS_OK : store_seen(tx, &telling, now);
+    arena_done(&telling.arena);
+    return status;
 }
 
 enum status flush_batch_store(struct store_tx *tx, const struct flush_batch *batch, struct usage *usage, int64_t now)

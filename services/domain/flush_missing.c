@@ -22,14 +22,7 @@ struct looking {
 static enum status look_tx(struct store_tx *tx, void *arg)
 {
     struct looking *looking = arg;
-    struct token_row row;
-    for (size_t i = 0; i < looking->count; i++) {
-        enum status status = token_row_load(tx, &looking->keys[i], &row);
-        looking->is_missing[i] = status == STATUS_NOT_FOUND;
-        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-            return status;
-    }
-    return STATUS_OK;
+    return token_row_find_missing(tx, looking->keys, looking->count, looking->is_missing);
 }
 
 void flush_missing_note(struct flush_missing *missing, int64_t count)

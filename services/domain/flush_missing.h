@@ -14,9 +14,9 @@ struct flush_missing {
     _Atomic uint64_t count; /* since the start */
 };
 
-/* Asks the store for those of `uses` of which `changed` says that no row was: another replica may have stored a later
- * use, or the token is gone. What is gone is forgotten, and told. Calls done in the end, at once where there are none,
- * or on a thread of the store's; the store's failure finds nothing. */
+/* Asks the store for those of `uses`, in the order of their keys, of which `changed` says that no row was: another
+ * replica may have stored a later use, or the token is gone. What is gone is forgotten, and told. Calls done in the
+ * end, at once where there are none, or on a thread of the store's; the store's failure finds nothing. */
 typedef void flush_missing_done_fn(void *arg);
 void flush_missing_look(struct flush_missing *missing, const struct token_use *uses, const int64_t *changed,
                         size_t count, flush_missing_done_fn *done, void *arg);

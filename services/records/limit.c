@@ -49,37 +49,48 @@ enum status limit_row_list(struct store_tx *tx, limit_each_fn *each, void *arg)
 enum status limit_row_add_seen(struct store_tx *tx, int64_t credential_id, enum limit limit,
                                const struct limit_seen *seen)
 {
-    return store_run(tx,
-                     "UPDATE credential_limit SET seen = seen + $1,"
-                     " first_seen = CASE WHEN first_seen = 0 THEN $2 ELSE first_seen END, last_seen = $3"
-                     " WHERE credential = $4 AND kind = $5 AND observed = 1",
-                     NULL, NULL, store_int(seen->count), store_int(seen->first), store_int(seen->last),
-                     store_int(credential_id), store_int(limit));
+    return store_send(tx,
+                      "UPDATE credential_limit SET seen = seen + $1,"
+                      " first_seen = CASE WHEN first_seen = 0 THEN $2 ELSE first_seen END, last_seen = $3"
+                      " WHERE credential = $4 AND kind = $5 AND observed = 1",
+                      store_int(seen->count), store_int(seen->first), store_int(seen->last), store_int(credential_id),
+                      store_int(limit));
 }
+
+struct telling {
+    limit_telling_fn *each;
+    void *arg;
+};
 
 static enum status read_telling(const struct store_row *row, void *arg)
 {
-    struct limit_telling *telling = arg;
-    telling->is_due = true;
-    telling->value = store_row_int(row, 0);
-    telling->count = store_row_int(row, 1);
-    snprintf(telling->client_id, sizeof telling->client_id, "%s", store_row_text(row, 2));
+    const struct telling *telling = arg;
+    struct limit_telling one = {.credential_id = store_row_int(row, 0),
+                                .limit = (enum limit)store_row_int(row, 1),
+                                .value = store_row_int(row, 2),
+                                .count = store_row_int(row, 3)};
+    snprintf(one.client_id, sizeof one.client_id, "%s", store_row_text(row, 4));
+    telling->each(&one, telling->arg);
     return STATUS_OK;
 }
 
-enum status limit_row_tell(struct store_tx *tx, int64_t credential_id, enum limit limit, int64_t since, int64_t now,
-                           struct limit_telling *ret_what)
+enum status limit_row_untold(struct store_tx *tx, struct store_value ids, int64_t since, int64_t now,
+                             limit_telling_fn *each, void *arg)
 {
-    *ret_what = (struct limit_telling){.is_due = false};
-    TRY(store_run(tx,
-                  "SELECT l.value, l.seen, c.client_id FROM credential_limit l JOIN credential c ON c.id = l.credential"
-                  " WHERE l.credential = $1 AND l.kind = $2 AND l.observed = 1 AND (l.told <= $3 OR l.told > $4)",
-                  read_telling, ret_what, store_int(credential_id), store_int(limit), store_int(since),
-                  store_int(now + CLOCK_TOLERANCE)));
-    if (!ret_what->is_due)
-        return STATUS_OK;
-    return store_run(tx, "UPDATE credential_limit SET told = $1 WHERE credential = $2 AND kind = $3", NULL, NULL,
-                     store_int(now), store_int(credential_id), store_int(limit));
+    struct telling telling = {each, arg};
+    return store_run_by(tx,
+                        LIST_SQL_IDS(tx,
+                                     "SELECT l.credential, l.kind, l.value, l.seen, c.client_id FROM credential_limit l"
+                                     " JOIN credential c ON c.id = l.credential"
+                                     " WHERE l.observed = 1 AND (l.told <= $1 OR l.told > $2) AND l.credential",
+                                     "$3", ""),
+                        read_telling, &telling, store_int(since), store_int(now + CLOCK_TOLERANCE), ids);
+}
+
+enum status limit_row_told(struct store_tx *tx, int64_t credential_id, enum limit limit, int64_t now)
+{
+    return store_send(tx, "UPDATE credential_limit SET told = $1 WHERE credential = $2 AND kind = $3", store_int(now),
+                      store_int(credential_id), store_int(limit));
 }
 
 static bool is_same(const struct own_limit *a, const struct own_limit *b)

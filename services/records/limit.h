@@ -32,14 +32,20 @@ enum status limit_row_save(struct store_tx *tx, int64_t credential_id, const str
 /* Adds to what was seen, if it is observed (still). */
 enum status limit_row_add_seen(struct store_tx *tx, int64_t credential_id, enum limit limit,
                                const struct limit_seen *seen);
-/* Is that to be told: was it not, since `since`? Then it is from now on, and *ret_what says what. */
+/* One that has seen something, and for long has not said so. */
 struct limit_telling {
-    bool is_due;
+    int64_t credential_id;
+    enum limit limit;
     char client_id[CLIENT_ID_LEN + 1];
     int64_t value, count;
 };
-enum status limit_row_tell(struct store_tx *tx, int64_t credential_id, enum limit limit, int64_t since, int64_t now,
-                           struct limit_telling *ret_what);
+/* The observed limits of these credentials (list_of_ids) that were told last at `since` or before, or are dated later
+ * than now; in no order. */
+typedef void limit_telling_fn(const struct limit_telling *telling, void *arg);
+enum status limit_row_untold(struct store_tx *tx, struct store_value ids, int64_t since, int64_t now,
+                             limit_telling_fn *each, void *arg);
+/* It is told. */
+enum status limit_row_told(struct store_tx *tx, int64_t credential_id, enum limit limit, int64_t now);
 
 /* Of a credential that is purged. */
 enum status limit_row_remove(struct store_tx *tx, int64_t credential_id);

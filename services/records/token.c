@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/token.h"
 
+#include "records/list.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The same bytes on every machine: word by word, least significant byte first. */
@@ -71,6 +74,65 @@ enum status token_row_load(struct store_tx *tx, const struct token_key *key, str
     TRY(store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key = $1", read_one, &loading,
                   store_blob(key->bytes, TOKEN_KEY_BYTES)));
     return loading.is_found ? STATUS_OK : STATUS_NOT_FOUND;
+}
+
+struct finding {
+    const struct token_key *keys;
+    size_t count;
+    bool *is_missing;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, TOKEN_KEY_BYTES);
+}
+
+static enum status read_present(const struct store_row *row, void *arg)
+{
+    const struct finding *finding = arg;
+    size_t len = 0;
+    const void *key = store_row_blob(row, 0, &len);
+    const struct token_key *found =
+        len == TOKEN_KEY_BYTES ? bsearch(key, finding->keys, finding->count, sizeof *found, compare_keys) : NULL;
+    if (found != NULL)
+        finding->is_missing[found - finding->keys] = false;
+    return STATUS_OK;
+}
+
+/* SQLite has no list of bytes, and no way between it and us. */
+static enum status find_each(struct store_tx *tx, struct finding *finding)
+{
+    for (size_t i = 0; i < finding->count; i++)
+        TRY(store_run(tx, "SELECT key FROM token WHERE key = $1", read_present, finding,
+                      store_blob(finding->keys[i].bytes, TOKEN_KEY_BYTES)));
+    return STATUS_OK;
+}
+
+static enum status find_all(struct store_tx *tx, struct arena *arena, struct finding *finding)
+{
+    const char **texts = arena_array(arena, const char *, finding->count);
+    for (size_t i = 0; i < finding->count; i++) {
+        char hex[TOKEN_ACCESSOR_LEN + 1];
+        token_key_format(&finding->keys[i], hex);
+        texts[i] = arena_format(arena, "\\x%s", hex);
+    }
+    return store_run_by(
+        tx, STORE_SQL_IN("store_sql_postgres", "SELECT key FROM token WHERE key = ANY (CAST($1 AS BYTEA[]))"),
+        read_present, finding, list_of_texts(tx, arena, texts, finding->count));
+}
+
+enum status token_row_find_missing(struct store_tx *tx, const struct token_key *keys, size_t count, bool *ret_missing)
+{
+    enum { AT_ONCE = 1000 };
+    enum status status = STATUS_OK;
+    memset(ret_missing, true, count * sizeof *ret_missing);
+    for (size_t at = 0; status == STATUS_OK && at < count; at += AT_ONCE) {
+        struct arena arena = {0};
+        struct finding finding = {&keys[at], count - at < AT_ONCE ? count - at : AT_ONCE, &ret_missing[at]};
+        status = store_dialect(tx) == STORE_SQLITE ? find_each(tx, &finding) : find_all(tx, &arena, &finding);
+        arena_done(&arena);
+    }
+    return status;
 }
 
 enum status token_row_remove(struct store_tx *tx, const struct token_key *key)

@@ -25,6 +25,9 @@ enum status token_row_insert(struct store_tx *tx, const struct token_row *row, c
 /* NOT_FOUND. */
 enum status token_row_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row);
 
+/* Which of these keys, in the order of their bytes, have no row. PostgreSQL is asked once for each thousand. */
+enum status token_row_find_missing(struct store_tx *tx, const struct token_key *keys, size_t count, bool *ret_missing);
+
 /* No error where there is none. */
 enum status token_row_remove(struct store_tx *tx, const struct token_key *key);
 

@@ -6,7 +6,9 @@
 
 #include "domain/announce.h"
 #include "domain/disuse.h"
+#include "domain/flush_batch.h"
 #include "domain/news.h"
+#include "memory/observed.h"
 #include "records/change_log.h"
 
 enum { CREDENTIALS = 60, OWNERS = 56, FEW = 5, MANY = 50 };
@@ -300,6 +302,94 @@ static void ends_are_announced_in_a_few_statements(void **state)
     release(verdict);
 }
 
+/* What a flush stores beside usage */
+
+static struct token_key keys[MANY];
+
+static int compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof keys[0]);
+}
+
+struct missing {
+    int count;
+    bool is_missing[MANY];
+};
+
+static enum status find_missing(struct store_tx *tx, void *arg)
+{
+    struct missing *missing = arg;
+    return token_row_find_missing(tx, keys, (size_t)missing->count, missing->is_missing);
+}
+
+static int missing_cost(int count)
+{
+    struct missing missing = {.count = count};
+    atomic_store(&statements, 0);
+    assert_int_equal(store_read_wait(fixture.store, find_missing, &missing), STATUS_OK);
+    int cost = atomic_load(&statements);
+    for (int i = 0; i < count; i++) /* every other one was never issued */
+        assert_int_equal(missing.is_missing[i], keys[i].bytes[TOKEN_KEY_BYTES - 1] == 0);
+    return cost;
+}
+
+static void tokens_that_the_store_has_lost_are_looked_for_together(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        do
+            keys[i] = make_token(&fixture, made[CREDENTIALS - 1]);
+        while (keys[i].bytes[TOKEN_KEY_BYTES - 1] == 0);
+        if (i % 2 == 1)
+            keys[i].bytes[TOKEN_KEY_BYTES - 1] = 0;
+    }
+    qsort(keys, MANY, sizeof keys[0], compare_keys);
+    int few = missing_cost(FEW), many = missing_cost(MANY);
+    if (store_is_shared(fixture.store)) /* SQLite is asked for each, and is not far away */
+        assert_int_equal(many, few);
+}
+
+static enum status observe_limits(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return store_run(tx, "UPDATE credential_limit SET observed = 1, told = 0", NULL, NULL);
+}
+
+static enum status count_observed(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "SELECT count(*) FROM audit WHERE action = 'LimitObserved'", store_read_int, arg);
+}
+
+static enum status store_batch(struct store_tx *tx, void *arg)
+{
+    return flush_batch_store(tx, arg, fixture.domain->memory->usage, START);
+}
+
+static int observed_cost(int count)
+{
+    struct flush_batch *batch = flush_batch_new(NULL, 0);
+    int64_t before = query_number(&fixture, count_observed);
+    assert_int_equal(store_write_wait(fixture.store, observe_limits, NULL), STATUS_OK);
+    batch->observed_count = (size_t)count;
+    batch->observed = calloc((size_t)count, sizeof *batch->observed);
+    for (int i = 0; i < count; i++)
+        batch->observed[i] = (struct observed_count){made[i]->id, LIMIT_TOKENS, 1, START, START};
+    atomic_store(&statements, 0);
+    assert_int_equal(store_write_wait(fixture.store, store_batch, batch), STATUS_OK);
+    int cost = atomic_load(&statements);
+    flush_batch_free(batch);
+    assert_int_equal(query_number(&fixture, count_observed) - before, count);
+    return cost;
+}
+
+static void observed_limits_are_told_in_a_few_statements(void **state)
+{
+    (void)state;
+    int few = observed_cost(FEW);
+    assert_in_range(few, 1, 12);
+    assert_int_equal(observed_cost(MANY), few);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +401,8 @@ int main(void)
         cmocka_unit_test(the_credentials_of_an_owner_are_read_together),
         cmocka_unit_test(the_unused_are_looked_for_in_a_few_statements),
         cmocka_unit_test(ends_are_announced_in_a_few_statements),
+        cmocka_unit_test(tokens_that_the_store_has_lost_are_looked_for_together),
+        cmocka_unit_test(observed_limits_are_told_in_a_few_statements),
     };
     return cmocka_run_group_tests_name("pages", tests, fill, leave);
 }
