@@ -178,8 +178,10 @@ FAULTS = [
     Fault("a use from outside the networks of a credential is not refused", 5002, "active at .* outside",
           [("services/rules/source.c", "SOURCE_OBSERVED : SOURCE_REFUSED;", "SOURCE_OBSERVED : SOURCE_WITHIN;")], OWN),
     Fault("another replica does not take in the networks of a credential", 5002, "active at .* outside",
-          [("services/domain/news.c", "    if (status == STATUS_OK)\n        add_facts(news, credential);",
-            "    if (status == STATUS_OK && credential->sources.count == 0)\n        add_facts(news, credential);")], OWN),
+          [("services/domain/news.c", "static enum status add_facts(struct credential *credential, void *arg)\n{\n"
+            "    struct news *news = arg;\n",
+            "static enum status add_facts(struct credential *credential, void *arg)\n{\n"
+            "    struct news *news = arg;\n    if (credential->sources.count != 0)\n        return STATUS_OK;\n")], OWN),
     Fault("caches are not told of the networks of a credential", 5144, "in cache, from outside",
           [("services/memory/change.c", "        event.kind = RING_CREDENTIAL;\n        memcpy(event.client_id, change->facts",
             "        event.kind = RING_CREDENTIAL;\n        if (change->facts->sources.count != 0)\n            break;\n"
