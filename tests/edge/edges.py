@@ -33,6 +33,7 @@ def make_edge(daemon, client, **settings):
 class Case(unittest.TestCase):
     settings = {}
     edge_settings = {}
+    has_one_clock = False  # time passes at the edge as it does at the server
 
     def setUp(self):
         self.daemon = self.enterContext(Daemon({"metrics_address": "127.0.0.1:0", **self.settings}, clock=True))
@@ -43,6 +44,8 @@ class Case(unittest.TestCase):
         self.third_party = self.client("Acme", "work_creator", "work_assigner")
         self.token = self.issue()
         self.edge = self.enterContext(make_edge(self.daemon, self.client("edge", "resource_server"), **self.edge_settings))
+        if self.has_one_clock:
+            self.edge.environment.update({name: self.daemon.environment[name] for name in ("LD_PRELOAD", "CLOCKSHIFT_FILE")})
         self.edge.start()
 
     def client(self, name, *roles, **fields):
@@ -109,11 +112,11 @@ class Case(unittest.TestCase):
     def bound(self):
         return LEASE + (REPLICAS if self.is_replica() else 0)
 
-    def assert_obeyed(self, token, acknowledged):
+    def assert_obeyed(self, token, acknowledged, **fields):
         """From the lease's end on no call that begins is told active."""
         while True:
             begun = boot_time()
-            is_active = self.introspect(token).active
+            is_active = self.introspect(token, **fields).active
             if begun > acknowledged + self.bound():
                 self.assertFalse(is_active)
             if not is_active:

@@ -245,7 +245,7 @@ class Own(Case):
                               ({"upstream": "127.0.0.1:1,[::1]:2"}, "several servers are IP addresses"),
                               ({"store": "sqlite:/tmp/x"}, "has no store"),
                               ({"upstream": "192.0.2.1:1"}, "demands TLS"),
-                              ({"admin_identities": "x"}, "shows a token"),
+                              ({"admin_identities": "x"}, "authenticate with a token"),
                               ({"upstream_client_id": "x"}, "go together"),
                               ({"cache_entries": "0"}, "cache_entries is 0")):
             edge = make_edge(self.daemon, None, **settings)
