@@ -133,6 +133,20 @@ static bool set_up_evhttp(struct loop *loop)
     return true;
 }
 
+/* A turn's changes to what epoll is asked are made together, and most of an answer's undo each other. Not with a
+ * listening socket that others have, too: by the time that it is taken out it is closed, and epoll goes on to tell. */
+static struct event_base *make_base(const struct http_server *server)
+{
+    struct event_config *config = event_config_new();
+    if (config == NULL)
+        return NULL;
+    if (!server->is_taken_over)
+        event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 static bool set_up(struct loop *loop)
 {
     for (int phase = 0; phase < PHASES; phase++) {
@@ -141,7 +155,7 @@ static bool set_up(struct loop *loop)
     }
     STAILQ_INIT(&loop->fresh);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->base = event_base_new();
+    loop->base = make_base(loop->server);
     if (loop->wake_fd < 0 || getrandom(&loop->next_number, sizeof loop->next_number, 0) < 0 || loop->base == NULL ||
         !set_up_evhttp(loop))
         return false;
@@ -178,6 +192,7 @@ static enum status start_loop(struct loop *loop)
 /* Every loop accepts from the one socket. */
 static enum status take_over(struct http_server *server, int fd)
 {
+    server->is_taken_over = true;
     server->port = listen_port(fd);
     server->is_unix = server->port == 0;
     for (int i = 0; i < server->options.threads; i++)

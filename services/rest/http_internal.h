@@ -67,6 +67,7 @@ struct http_server {
     struct http_options options;
     struct loop *loops;
     int port;
+    bool is_taken_over;               /* the listening socket: it is not the server's alone */
     bool is_unix;                     /* it listens on a socket file */
     char unix_path[UNIX_SOCKET_PATH]; /* which it has made itself; "": none */
     struct peers *peers;
