@@ -33,4 +33,10 @@ void model_check_own_issue(struct world *world, const struct sim_call *call);
 void model_begin_limits(struct world *world, struct sim_call *call);
 void model_end_limits(struct world *world, struct sim_call *call);
 
+/* Who of a number of ends says that the question must not be answered by yes? -1: none. */
+int model_forbids(const struct ends *ends, const struct sim_call *question);
+
+/* model_question.c: Introspect is answered. */
+void model_end_question(struct world *world, struct sim_call *call);
+
 #endif
