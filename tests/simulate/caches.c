@@ -2,6 +2,7 @@
 #include "caches.h"
 
 #include "calls.h"
+#include "frame.h"
 #include "own.h"
 #include "random.h"
 
@@ -21,15 +22,6 @@
 
 enum { CACHES = 2, PINGS = 64, ROOM = 4 };
 
-/* A message on its way, or an answer. */
-struct frame {
-    uint8_t *bytes;
-    size_t len;
-    struct memory_key key; /* of an answer */
-    int64_t sent;
-    struct frame *next;
-};
-
 struct stream {
     struct call call; /* first: it is what the closure is given */
     struct process *process;
@@ -45,11 +37,18 @@ struct cache {
     int index;
     int64_t asked; /* the lease */
     struct memory *memory;
-    struct frame *answers;
+    struct frame *answers; /* each with its struct asking */
     struct stream *stream; /* NULL: there is none */
     bool has_first;
     int64_t lease, number, answered;
     int64_t times[PINGS];
+};
+
+/* A question that is under way. */
+struct asking {
+    struct cache *cache;
+    struct memory_key key;
+    int64_t sent;
 };
 
 struct caches {
@@ -90,45 +89,6 @@ struct caches *caches_new(struct world *world)
     }
     current = caches;
     return caches;
-}
-
-/* Frames */
-
-static void frame_add(struct frame **list, const ProtobufCMessage *message)
-{
-    struct frame *frame = calloc(1, sizeof *frame);
-    if (frame == NULL)
-        abort();
-    frame->len = protobuf_c_message_get_packed_size(message);
-    frame->bytes = malloc(frame->len + 1);
-    if (frame->bytes == NULL)
-        abort();
-    protobuf_c_message_pack(message, frame->bytes);
-    while (*list != NULL)
-        list = &(*list)->next;
-    *list = frame;
-}
-
-static ProtobufCMessage *frame_read(const struct frame *frame, const ProtobufCMessageDescriptor *descriptor)
-{
-    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, frame->len, frame->bytes);
-    if (message == NULL)
-        abort();
-    return message;
-}
-
-static void frame_drop(struct frame **link)
-{
-    struct frame *frame = *link;
-    *link = frame->next;
-    free(frame->bytes);
-    free(frame);
-}
-
-static void frames_drop(struct frame **list)
-{
-    while (*list != NULL)
-        frame_drop(list);
 }
 
 /* The process's end of a stream: what a transport does */
@@ -199,8 +159,8 @@ static bool stream_end(struct caches *caches, struct stream *stream)
     while (*link != stream)
         link = &(*link)->next;
     *link = stream->next;
-    frames_drop(&stream->up);
-    frames_drop(&stream->down);
+    frame_drop_all(&stream->up);
+    frame_drop_all(&stream->down);
     free(stream);
     return true;
 }
@@ -222,8 +182,8 @@ static void cut(struct cache *cache)
     world_say(cache->caches->world, "cache %d is cut off", cache->index);
     cache->stream = NULL;
     stream->cache = NULL;
-    frames_drop(&stream->up);
-    frames_drop(&stream->down);
+    frame_drop_all(&stream->up);
+    frame_drop_all(&stream->down);
     (void)stream_end(cache->caches, stream);
 }
 
@@ -369,9 +329,10 @@ static void take_answer(struct cache *cache)
     for (int skip = random_below(count); skip > 0; skip--)
         link = &(*link)->next;
     ProtobufCMessage *message = frame_read(*link, &gatehouse__v1__introspect_response__descriptor);
+    const struct asking *asking = (*link)->data;
     if (!random_chance(5))
-        gatehouse_memory_keep(cache->memory, &(*link)->key, (const Gatehouse__V1__IntrospectResponse *)message,
-                              (*link)->sent);
+        gatehouse_memory_keep(cache->memory, &asking->key, (const Gatehouse__V1__IntrospectResponse *)message,
+                              asking->sent);
     protobuf_c_message_free_unpacked(message, NULL);
     frame_drop(link);
 }
@@ -422,21 +383,14 @@ void caches_cut(struct caches *caches)
 
 /* Questions */
 
-struct asking {
-    struct cache *cache;
-    struct memory_key key;
-    int64_t sent;
-};
-
 static void answered(struct sim_call *call, const ProtobufCMessage *message)
 {
     const struct asking *asking = call->data;
-    struct frame **list = &asking->cache->answers;
-    frame_add(list, message);
-    while ((*list)->next != NULL)
-        list = &(*list)->next;
-    (*list)->key = asking->key;
-    (*list)->sent = asking->sent;
+    struct asking *copy = malloc(sizeof *copy);
+    if (copy == NULL)
+        abort();
+    *copy = *asking;
+    frame_add(&asking->cache->answers, message)->data = copy;
 }
 
 static void ended(struct sim_call *call)
@@ -515,7 +469,7 @@ void caches_free(struct caches *caches)
         return;
     for (int i = 0; i < CACHES; i++) {
         cut(&caches->each[i]);
-        frames_drop(&caches->each[i].answers);
+        frame_drop_all(&caches->each[i].answers);
         gatehouse_memory_free(caches->each[i].memory);
     }
     current = NULL;
