@@ -132,7 +132,7 @@ static nghttp2_session *begin_session(struct h2_nest *room)
 
 static void of_the_pages_of_a_session_that_says_little_two_are_memory(void **state)
 {
-    enum { PAGE = 4096, PAGES = (H2_NEST_ROOM + H2_NEST_FRAME) / PAGE };
+    enum { PAGE = H2_NEST_PAGE, PAGES = (H2_NEST_ROOM + H2_NEST_FRAME) / PAGE };
     unsigned char is_there[PAGES];
     struct h2_nest room;
     (void)state;

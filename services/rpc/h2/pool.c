@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 enum { KEEPS = 0 };
@@ -83,6 +84,8 @@ static void *take_pages(struct h2_pool *pool)
         pool->nest_count--;
         return kept;
     }
+    if (sysconf(_SC_PAGESIZE) > H2_NEST_PAGE) /* as some kernels of arm64 have it: these would be memory as a whole */
+        return NULL;
     void *pages = mmap(NULL, H2_NEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return NULL;

@@ -16,10 +16,11 @@ enum {
     H2_POOL_LISTS = 64,     /* larger blocks are malloc's */
     H2_POOL_KEPT = 1 << 20, /* bytes in all */
     H2_POOL_NESTS = 32,     /* that are kept for the next sessions */
-    H2_NEST_ROOM = 8192,    /* for what is used: in pages of 4 KiB, as is the next */
-    H2_NEST_FRAME = 16384,  /* behind it, for the rest of a frame of more than */
-    H2_NEST_HEAD = 160,     /* bytes */
-    H2_NEST_LARGE = 2048,   /* what fits badly, below this and above the lists, is malloc's */
+    H2_NEST_PAGE = 4096,
+    H2_NEST_ROOM = 8192,   /* for what is used: in whole pages, as is the next */
+    H2_NEST_FRAME = 16384, /* behind it, for the rest of a frame of more than */
+    H2_NEST_HEAD = 160,    /* bytes */
+    H2_NEST_LARGE = 2048,  /* what fits badly, below this and above the lists, is malloc's */
 };
 
 struct h2_block;
