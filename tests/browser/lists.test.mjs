@@ -180,6 +180,8 @@ test("how many rows a page has is chosen, and kept in the address; a file has al
     owner: "@ann",
     contact: '+49 "Ann", \u00e4',
     labels: { team: "a,b", env: "" },
+    limits: { idleTimeout: "300s", maxTokens: 2, observeOnly: ["LIMIT_MAX_TOKENS"] },
+    addresses: { networks: ["127.0.0.0/8", "2001:db8::/32"] },
   });
   await visit(page, "credentials?q=Sized");
   await total("29 credentials");
@@ -200,10 +202,13 @@ test("how many rows a page has is chosen, and kept in the address; a file has al
   const lines = text.split("\r\n");
   assert.equal(
     lines[0],
-    "\ufeffclient_id,name,status,owner,contact,labels,granted_roles,effective_roles,expires,last_used,created,created_by",
+    "\ufeffclient_id,name,status,owner,contact,labels,granted_roles,effective_roles,limits,networks,expires,last_used,last_used_from,created,created_by",
   );
   assert.equal(lines.length, 31);
-  assert.match(text, /,'=Sized,active,'@ann,"'\+49 ""Ann"", ä","env=; team=a,b",team_leader,,never,,/);
+  assert.match(
+    text,
+    /,'=Sized,active,'@ann,"'\+49 ""Ann"", ä","env=; team=a,b",team_leader,,"Idle timeout: 5 minutes; Live tokens: 2 tokens, observed only",127.0.0.0\/8; 2001:db8::\/32,never,,,/,
+  );
 });
 
 test("many are suspended with one preview of what ends, and one that somebody else changed is told", async () => {

@@ -8,6 +8,7 @@ import { BulkBar } from "../dialogs/bulk.js";
 import { CreateDialog } from "../dialogs/create.js";
 import { isClientId, plural } from "../format.js";
 import { linesOf } from "../labels.js";
+import { limitWords, networkWords } from "../limits.js";
 import { catalogue, noteNames, useWork } from "../load.js";
 import { grantedRoles } from "../merge.js";
 import { allPages, usePages } from "../pages.js";
@@ -182,7 +183,7 @@ function useChoice(filter) {
 }
 
 const titles =
-  "client_id,name,status,owner,contact,labels,granted_roles,effective_roles,expires,last_used,created,created_by".split(
+  "client_id,name,status,owner,contact,labels,granted_roles,effective_roles,limits,networks,expires,last_used,last_used_from,created,created_by".split(
     ",",
   );
 /** @param {Credential} row */
@@ -195,8 +196,13 @@ const lineOf = (row) => [
   linesOf(row.labels).replaceAll("\n", "; "),
   grantedRoles(row).join(" "),
   (row.effectiveRoles ?? []).join(" "),
+  limitWords(row.limits ?? {})
+    .map(({ text }) => text)
+    .join("; "),
+  networkWords(row.addresses ?? {}).join("; "),
   row.expireTime ?? "never",
   row.lastUseTime,
+  row.lastUseFrom,
   row.createTime,
   row.createdBy,
 ];
