@@ -79,7 +79,7 @@ static enum status take_turn(struct store_tx *tx, struct issuing *issuing, int64
         turn = now;
     int64_t wait = turn + each - now - HOUR;
     if (wait <= 0)
-        return token_count_row_save_turn(tx, issuing->row.credential_id, turn + each);
+        return token_count_row_save_turn(tx, issuing->row.credential_id, issuing->row.epoch, turn + each);
     issuing->is_too_fast = issuing->is_hour_observed;
     issuing->refused_by = LIMIT_TOKENS_PER_HOUR;
     issuing->retry_ms = wait / 1000 + 1;

@@ -30,12 +30,14 @@ enum status token_count_row_save(struct store_tx *tx, const struct token_count_r
                       store_int(row->live), store_int(row->counted));
 }
 
-enum status token_count_row_save_turn(struct store_tx *tx, int64_t credential_id, int64_t turn)
+enum status token_count_row_save_turn(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t turn)
 {
     return store_send(tx,
                       "INSERT INTO token_count (credential, epoch, version, live, counted, turn)"
-                      " VALUES ($1, 0, 0, 0, 0, $2) ON CONFLICT (credential) DO UPDATE SET turn = excluded.turn",
-                      store_int(credential_id), store_int(turn));
+                      " SELECT id, 0, 0, 0, 0, $1 FROM credential"
+                      " WHERE id = $2 AND epoch = $3 AND deleted = 0 AND suspended = 0"
+                      " ON CONFLICT (credential) DO UPDATE SET turn = excluded.turn",
+                      store_int(turn), store_int(credential_id), store_int(epoch));
 }
 
 enum status token_count_row_add(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t change)

@@ -21,9 +21,12 @@ struct token_count_row {
 
 /* NOT_FOUND: they were not counted; `turn` is set all the same. */
 enum status token_count_row_load(struct store_tx *tx, int64_t credential_id, struct token_count_row *ret_row);
-/* All but `turn`, and that alone. */
+/* All but `turn`. */
 enum status token_count_row_save(struct store_tx *tx, const struct token_count_row *row);
-enum status token_count_row_save_turn(struct store_tx *tx, int64_t credential_id, int64_t turn);
+
+/* That alone, where a token of this epoch can be issued, as token_row_insert does it: nobody's turn is taken otherwise.
+ */
+enum status token_count_row_save_turn(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t turn);
 
 /* One more (1), one less (-1), if it counts tokens of this epoch. */
 enum status token_count_row_add(struct store_tx *tx, int64_t credential_id, int64_t epoch, int64_t change);

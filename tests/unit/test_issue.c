@@ -3,7 +3,9 @@
 #include "fixture.h"
 
 #include "domain/authenticate.h"
+#include "domain/credential.h"
 #include "domain/revoke.h"
+#include "records/credential.h"
 #include "records/setting.h"
 
 enum { LIMIT = 50 };
@@ -25,6 +27,7 @@ static enum status count_commits(struct connection *connection)
 
 static struct fixture fixture;
 static struct credential *credential;
+static int64_t behind; /* so many epochs does who issues lag behind */
 
 static enum status limit(struct work *work, void *arg)
 {
@@ -83,6 +86,7 @@ static enum status issue(struct token_key *ret_key)
         asking.issuing.client.entry = directory_find_id(directory, credential->id);
         asking.issuing.client.epoch = directory_facts(asking.issuing.client.entry, &facts)->epoch;
     } while (!directory_end(directory, turn));
+    asking.issuing.client.epoch -= behind;
     asking.issuing.client.credential_id = credential->id;
     asking.issuing.done = issued;
     issue_begin(&fixture.domain->issue, &asking.issuing);
@@ -192,6 +196,33 @@ static void what_was_issued_without_a_limit_counts(void **state)
     fixture_close(&fixture);
 }
 
+static enum status limit_hourly(struct work *work, void *arg)
+{
+    struct arena *arena = arg;
+    struct credential *limited = NULL;
+    TRY(credential_row_load_id(work->tx, arena, credential->id, work->now, &limited));
+    limited->limits.of[LIMIT_TOKENS_PER_HOUR].value = 2;
+    return credential_update(work, limited);
+}
+
+/* As on a replica that does not know of it yet, and tries again when it does. */
+static void a_try_that_a_change_came_before_takes_none_of_an_hours_tokens(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    open_it("hourly.db");
+    assert_int_equal(do_work(&fixture, limit_hourly, &arena, NULL), STATUS_OK);
+    behind = 1;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(issue(NULL), STATUS_ABORTED);
+    behind = 0;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(issue(NULL), STATUS_OK);
+    assert_int_equal(issue(NULL), STATUS_RESOURCE_EXHAUSTED);
+    arena_done(&arena);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +231,7 @@ int main(void)
         cmocka_unit_test(those_that_idled_out_leave_theirs_and_a_use_in_memory_keeps_one),
         cmocka_unit_test(all_that_are_ended_leave_theirs_at_once),
         cmocka_unit_test(what_was_issued_without_a_limit_counts),
+        cmocka_unit_test(a_try_that_a_change_came_before_takes_none_of_an_hours_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
