@@ -112,3 +112,32 @@ for (const width of [640, 320])
     }
     await page.context().close();
   });
+
+test("at each width buttons stay whole, and the section and what can be done to a selection are in sight", async () => {
+  const page = await newPage(browser);
+  await signIn(page, daemon);
+  for (const width of [320, 390, 768, 1024, 1440]) {
+    await page.setViewportSize({ width, height: 600 });
+    /** @param {import("playwright-core").Locator} locator */
+    const isInSight = async (locator, where) => {
+      const box = await locator.boundingBox();
+      const is = box.x >= 0 && box.x + box.width <= width && box.y >= 0 && box.y + box.height <= 600;
+      assert.ok(is, `${where} at ${width}: ${JSON.stringify(box)}`);
+      return box;
+    };
+    await visit(page, `credentials/${clientId}`);
+    await settled(page);
+    const end = page.getByRole("button", { name: "End the session" });
+    await end.scrollIntoViewIfNeeded();
+    assert.ok((await isInSight(end, "End")).height < 40, `a word is broken at ${width}`);
+    await visit(page, "settings");
+    await settled(page);
+    await isInSight(page.getByRole("link", { name: "Settings" }), "the section");
+    await visit(page, "credentials");
+    await settled(page);
+    await page.getByRole("checkbox").last().check();
+    await isInSight(page.getByRole("region", { name: "Selected credentials" }), "the acts");
+    await page.getByRole("button", { name: "Clear" }).click();
+  }
+  await page.context().close();
+});

@@ -61,7 +61,7 @@ export function TextField({
 
 /**
  * @param {{ label: string, value: string, onChange: (value: string) => void, options: [string, string][], hint?: Children,
- *   error?: string, isHiddenLabel?: boolean }} props
+ *   error?: string, isHiddenLabel?: boolean, kind?: string }} props
  */
 export function SelectField({ value, onChange, options, ...field }) {
   return h(Field, {

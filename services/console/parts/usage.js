@@ -158,6 +158,7 @@ function Choices({ query, clientId }) {
       h(SelectField, {
         label: "Group by",
         isHiddenLabel: true,
+        kind: "wide",
         value: query.by || "both",
         onChange: (by) => refine({ by: by === "both" ? "" : by }),
         options: [

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame: who is signed in, where one can go, what is there.
 import { h } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { catalogue, loadCatalogue } from "../load.js";
 import { Banners } from "../parts/banners.js";
 import { Button, Icon } from "../parts/basic.js";
@@ -40,7 +40,10 @@ function Frame() {
   useEffect(() => {
     loadCatalogue().catch(() => {}); // role IDs are shown then
   }, []);
+  const nav = useRef(/** @type {HTMLElement | null} */ (null));
   const section = sections.some(({ id }) => id === path[0]) ? path[0] : "credentials";
+  // Where there is no room for all sections, this one is in sight.
+  useEffect(() => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }), [section]);
   return h(
     "div",
     { class: phase === "ended" ? "frame ended" : "frame" },
@@ -56,7 +59,7 @@ function Frame() {
       ),
       h(
         "nav",
-        { "aria-label": "Sections" },
+        { ref: nav, "aria-label": "Sections" },
         sections.map(({ id, text, icon }) =>
           h(
             "a",

@@ -106,9 +106,10 @@ export function EventTable({ events, isShort, isLoading }) {
           row.detail && h(Detail, { text: row.detail }),
         ),
     },
-    { title: "By", cell: (row) => h(Actor, { id: row.actor, name: row.actorName }) },
+    { title: "By", kind: "person", cell: (row) => h(Actor, { id: row.actor, name: row.actorName }) },
     {
       title: "On",
+      kind: "person",
       cell: (row) =>
         row.subject && isClientId(row.subject)
           ? h(Actor, { id: row.subject, name: row.subjectName })
