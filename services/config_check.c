@@ -98,7 +98,7 @@ static void check_address(const char *key, const char *address, bool may_be_unix
     }
     int error = getaddrinfo(parts.host, parts.port, &hints, &found);
     if (error != 0) {
-        config_mistake(mistakes, "%s: \"%s\" is no address of this machine: %s", key, address, gai_strerror(error));
+        config_mistake(mistakes, "%s: \"%s\" is not an address of this machine: %s", key, address, gai_strerror(error));
         return;
     }
     const char *why = why_not_bound(found);
@@ -168,7 +168,7 @@ static void check_urls(const struct config *config, struct config_mistakes *mist
                            (strncmp(*origin, "http:", 5) == 0 && len > 3 && strcmp(*origin + len - 3, ":80") == 0);
         if (len == 0 || (*origin)[len] != '\0' || !is_small || has_default)
             config_mistake(mistakes,
-                           "cors_origins: \"%s\" is no origin as a browser writes it, such as "
+                           "cors_origins: \"%s\" is not an origin as a browser writes it, such as "
                            "https://console.example.com",
                            *origin);
     }
@@ -291,7 +291,8 @@ static void check_user_header(const struct config *config, struct config_mistake
     for (const char *const *other = others; *other != NULL; other++)
         is_other |= strcasecmp(*other, header) == 0;
     if (header[len] != '\0' || is_other)
-        config_mistake(mistakes, "console_user_header: \"%s\" is no header for a user's name, such as X-Forwarded-User",
+        config_mistake(mistakes,
+                       "console_user_header: \"%s\" is not a header for a user's name, such as X-Forwarded-User",
                        header);
     if (header[0] != '\0' && config->trusted_proxies[0] == NULL)
         config_mistake(mistakes, "console_user_header needs trusted_proxies: only they may say who a person is");

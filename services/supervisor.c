@@ -85,8 +85,7 @@ static void take(int fd, const char *name, struct supervisor_sockets *sockets, s
     else if (found->fd != 0)
         config_mistake(mistakes, "two sockets named \"%s\" were handed over", name);
     else if (!(found != &sockets->metrics && describe_unix(fd, found)) && !describe(fd, found))
-        config_mistake(mistakes, "the socket named \"%s\" that was handed over is no listening socket that it could be",
-                       name);
+        config_mistake(mistakes, "the socket named \"%s\" that was handed over is not a listening socket for it", name);
 }
 
 void supervisor_take_sockets(struct supervisor_sockets *ret_sockets, struct config_mistakes *mistakes)

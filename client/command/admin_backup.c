@@ -33,7 +33,7 @@ enum exit_code run_admin_backup(struct context *context)
     if (strncmp(from, "postgres", strlen("postgres")) == 0)
         return report_usage(context, "PostgreSQL has its own tools for this, such as pg_dump and pg_basebackup");
     if (strncmp(from, scheme, strlen(scheme)) != 0)
-        return report_usage(context, "--from: \"%s\" is no sqlite:FILE", from);
+        return report_usage(context, "--from: \"%s\" is not sqlite:FILE", from);
     const struct sqlite_backup_options options = {
         .source = from + strlen(scheme),
         .destination = context->arguments.rest[0],

@@ -27,7 +27,7 @@ enum exit_code run_admin_check(struct context *context)
     if (strncmp(store, "postgres", strlen("postgres")) == 0)
         return report_usage(context, "PostgreSQL has its own tools for this, such as pg_amcheck");
     if (strncmp(store, scheme, strlen(scheme)) != 0)
-        return report_usage(context, "\"%s\" is no sqlite:FILE", store);
+        return report_usage(context, "\"%s\" is not sqlite:FILE", store);
     const struct sqlite_check_options options = {.path = store + strlen(scheme), .goes_on = goes_on, .arg = &progress};
     progress_begin(&progress, "checking");
     enum status status = sqlite_check(&options, why);

@@ -99,7 +99,7 @@ static bool take_time(struct context *context, const struct looking *looking, in
         *ret_time = seconds * SECOND;
         return true;
     }
-    report_usage(context, "--lower: \"%s\" is no time; write now, 2027-01-31 or 2027-01-31T12:00:00Z", text);
+    report_usage(context, "--lower: \"%s\" is not a time; write now, 2027-01-31 or 2027-01-31T12:00:00Z", text);
     return false;
 }
 

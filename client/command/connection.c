@@ -142,7 +142,7 @@ static struct connection *open_connection(struct context *context)
     char error[256] = "";
     int64_t timeout = 0;
     if (config->timeout.value != NULL && (!duration_parse(config->timeout.value, &timeout) || timeout == 0)) {
-        report_usage(context, "the timeout \"%s\" is no duration such as 10s", config->timeout.value);
+        report_usage(context, "the timeout \"%s\" is not a duration such as 10s", config->timeout.value);
         return NULL;
     }
     options.timeout_ms = timeout * 1000;

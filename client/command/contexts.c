@@ -26,7 +26,7 @@ static char *path_of(struct context *context, const char *name)
 {
     TEXT_FREE char *shown = text_printable(name);
     if (!config_is_context_name(name)) {
-        report_usage(context, "\"%s\" is no name of a context; letters, digits, ., - and _ make one", shown);
+        report_usage(context, "\"%s\" cannot be the name of a context; letters, digits, ., - and _ make one", shown);
         return NULL;
     }
     char *path = config_context_path(name);

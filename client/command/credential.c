@@ -120,7 +120,8 @@ static bool take_expiry(struct context *context, const char *otherwise, Google__
         return true;
     if (!instant_parse(text, context->now, TIME_AHEAD, &timestamp->seconds)) {
         report_usage(context,
-                     "--expires: \"%s\" is no time; write 90d, 12h, 2027-01-31, 2027-01-31T12:00:00Z, or never", text);
+                     "--expires: \"%s\" is not a time; write 90d, 12h, 2027-01-31, 2027-01-31T12:00:00Z, or never",
+                     text);
         return false;
     }
     if (is_default) /* the end of a day: a repetition asks for the same */
@@ -254,7 +255,7 @@ static char *list_filter(struct context *context)
     int64_t end;
     char text[TIME_TEXT_MAX];
     if (within != NULL && !instant_parse(within, context->now, TIME_AHEAD, &end)) {
-        report_usage(context, "--expires-within: \"%s\" is no duration such as 30d", within);
+        report_usage(context, "--expires-within: \"%s\" is not a duration such as 30d", within);
         text_free(&filter);
         return NULL;
     }

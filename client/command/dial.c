@@ -34,7 +34,7 @@ bool dial_read(struct dial *dial, const char *address)
     size_t digits = colon == NULL || *colon != ':' ? 0 : strspn(colon + 1, "0123456789");
     if (digits == 0 || digits > 5 || colon[1 + digits] != '\0' || end == begin ||
         (size_t)(end - begin) >= sizeof dial->host) {
-        snprintf(dial->why, sizeof dial->why, "it is no HOST:PORT");
+        snprintf(dial->why, sizeof dial->why, "it is not HOST:PORT");
         return false;
     }
     memcpy(dial->host, begin, (size_t)(end - begin));

@@ -148,7 +148,7 @@ static bool take_format(struct context *context)
 static enum exit_code run_command(struct context *context)
 {
     if (curl_is_wanted(context) && !curl_is_possible(context->command))
-        return report_usage(context, "this is no call that curl could make");
+        return report_usage(context, "this is not a call that curl could make");
     return option_value(&context->arguments, OPTION_WATCH) == NULL ? context->command->run(context)
                                                                    : watch_run(context);
 }

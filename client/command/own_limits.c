@@ -74,7 +74,7 @@ bool own_limits_take(struct context *context, struct own_limits_words *words,
         if (take_word(words, word))
             continue;
         report_usage(context,
-                     "--limits: \"%s\" is no limit; write idle_timeout=5m, max_token_life=8h, max_tokens=10 or "
+                     "--limits: \"%s\" is not a limit; write idle_timeout=5m, max_token_life=8h, max_tokens=10 or "
                      "max_tokens_per_hour=60, with :observe to count only, or none",
                      whole);
         return false;

@@ -22,7 +22,7 @@ bool pages_limit(struct context *context, enum option_id id, int64_t otherwise, 
         return true;
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 9 || text[digits] != '\0') {
-        report_usage(context, "--%s: \"%s\" is no number", option_row(id)->name, text);
+        report_usage(context, "--%s: \"%s\" is not a number", option_row(id)->name, text);
         return false;
     }
     *ret_limit = strtoll(text, NULL, 10);

@@ -74,7 +74,7 @@ static const char *hint_by_status(const struct gatehouse_call *call)
         return "Is it running, and is --address (or GATEHOUSE_ADDRESS) right? With TLS: --ca-file, --cert-file, "
                "--key-file.";
     if (call->status == GATEHOUSE_UNIMPLEMENTED)
-        return "The server is older than this command, or is no Gatehouse server.";
+        return "The server is older than this command, or is not a Gatehouse server.";
     return NULL;
 }
 

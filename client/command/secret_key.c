@@ -45,7 +45,7 @@ enum exit_code run_secret_regenerate(struct context *context)
     Google__Protobuf__Duration overlap = GOOGLE__PROTOBUF__DURATION__INIT;
     Gatehouse__V1__RegenerateSecretRequest request = GATEHOUSE__V1__REGENERATE_SECRET_REQUEST__INIT;
     if (!duration_parse(overlap_text, &overlap.seconds))
-        return report_usage(context, "--overlap: \"%s\" is no duration such as 24h", overlap_text);
+        return report_usage(context, "--overlap: \"%s\" is not a duration such as 24h", overlap_text);
     if (!target_find(context, arguments->rest[0], !change_is_unasked(context), &target))
         return context->exit_code;
     request.client_id = target.client_id;
@@ -102,7 +102,7 @@ enum exit_code run_secret_rotate(struct context *context)
     Google__Protobuf__Duration overlap = GOOGLE__PROTOBUF__DURATION__INIT;
     Gatehouse__V1__RegenerateSecretRequest request = GATEHOUSE__V1__REGENERATE_SECRET_REQUEST__INIT;
     if (!duration_parse(overlap_text == NULL ? "24h" : overlap_text, &overlap.seconds))
-        return report_usage(context, "--overlap: \"%s\" is no duration such as 24h", overlap_text);
+        return report_usage(context, "--overlap: \"%s\" is not a duration such as 24h", overlap_text);
     if (path == NULL)
         path = context->config.client_secret_file.value;
     if (context->config.client_id.value == NULL || path == NULL || strcmp(path, "-") == 0)

@@ -174,7 +174,7 @@ static enum exit_code watch(struct context *context, struct view_of_use *view, i
 {
     struct screen screen;
     if (!screen_open(&screen))
-        return report_usage(context, "standard input is no terminal; use --once");
+        return report_usage(context, "standard input is not a terminal; use --once");
     double next = monotonic_time();
     json_t *rows = NULL;
     enum exit_code code = EXIT_DONE;
@@ -204,7 +204,7 @@ static bool take_interval(struct context *context, int64_t *ret_ms)
     const char *text = option_value(&context->arguments, OPTION_INTERVAL);
     int64_t seconds = DEFAULT_INTERVAL_MS / 1000;
     if (text != NULL && (!duration_parse(text, &seconds) || seconds < 1 || seconds > 3600)) {
-        report_usage(context, "--interval: \"%s\" is no duration from 1s to 1h", text);
+        report_usage(context, "--interval: \"%s\" is not a duration from 1s to 1h", text);
         return false;
     }
     *ret_ms = seconds * 1000;

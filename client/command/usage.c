@@ -40,7 +40,7 @@ bool usage_take_time(struct context *context, enum option_id id, int64_t *ret_se
     const char *text = option_value(&context->arguments, id);
     if (text == NULL || instant_parse(text, context->now, TIME_BACK, ret_seconds))
         return true;
-    report_usage(context, "--%s: \"%s\" is no time; write 24h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z",
+    report_usage(context, "--%s: \"%s\" is not a time; write 24h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z",
                  option_row(id)->name, text);
     return false;
 }

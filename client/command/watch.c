@@ -19,7 +19,7 @@ static bool take_interval(struct context *context, int64_t *ret_seconds)
     *ret_seconds = DEFAULT_SECONDS;
     if (text == NULL || (duration_parse(text, ret_seconds) && *ret_seconds >= 1 && *ret_seconds <= MOST_SECONDS))
         return true;
-    report_usage(context, "--interval: \"%s\" is no duration from 1s to 1h", text);
+    report_usage(context, "--interval: \"%s\" is not a duration from 1s to 1h", text);
     return false;
 }
 

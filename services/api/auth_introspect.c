@@ -70,7 +70,7 @@ static bool read_introspect(struct api *api, const struct asked *asked, struct i
         return false;
     }
     if (!read_peer(asked->peer, &question->source)) {
-        *ret_violation = (struct contract_violation){"peer", "peer is no IP address, with or without a port"};
+        *ret_violation = (struct contract_violation){"peer", "peer is not an IP address, with or without a port"};
         return false;
     }
     for (size_t i = 0; i < asked->required_count; i++) {

@@ -122,7 +122,7 @@ static bool check_duration(const struct checking *at, const Google__Protobuf__Du
                   duration->nanos > -NANOSECONDS && duration->nanos < NANOSECONDS &&
                   (duration->seconds == 0 || duration->nanos == 0 || (duration->seconds < 0) == (duration->nanos < 0));
     if (!rules->has_range)
-        return is_one || fail(at, "is no duration");
+        return is_one || fail(at, "is not a duration");
     bool is_within = is_one && duration->nanos >= 0 && compare_duration(duration, rules->least) >= 0 &&
                      compare_duration(duration, rules->most) <= 0;
     return is_within || fail(at, "must be from %g to %lld seconds", (double)rules->least / (double)NANOSECONDS,

@@ -44,7 +44,7 @@ static bool read_whole(struct reader *reader, double real, int64_t *ret_number)
     if (!(real >= -most && real <= most))
         return fail(reader, "is out of range");
     *ret_number = (int64_t)real;
-    return (double)*ret_number == real || fail(reader, "is no whole number");
+    return (double)*ret_number == real || fail(reader, "is not a whole number");
 }
 
 /* A text that is a JSON number. */
@@ -54,7 +54,7 @@ static bool read_number_text(struct reader *reader, const char *text, int64_t *r
     errno = 0;
     *ret_number = strtoll(text, NULL, 10);
     if (rest == digits)
-        return fail(reader, "is no whole number");
+        return fail(reader, "is not a whole number");
     if (*rest == '\0')
         return errno == 0 || fail(reader, "is out of range");
     json_error_t error;
@@ -62,7 +62,7 @@ static bool read_number_text(struct reader *reader, const char *text, int64_t *r
     double real = json_is_real(json) ? json_real_value(json) : 0;
     bool is_real = json_is_real(json);
     json_decref(json);
-    return is_real ? read_whole(reader, real, ret_number) : fail(reader, "is no whole number");
+    return is_real ? read_whole(reader, real, ret_number) : fail(reader, "is not a whole number");
 }
 
 /* A JSON number or text that is a whole number from least to most. */
@@ -292,7 +292,7 @@ static bool set_field(struct reader *reader, ProtobufCMessage *message, const Pr
     }
     char before[sizeof(ProtobufCBinaryData)];
     void *value = json_member(message, field->offset);
-    bool is_set = json != NULL || fail(reader, "is no UTF-8 text");
+    bool is_set = json != NULL || fail(reader, "is not UTF-8 text");
     if (is_set && field->label == PROTOBUF_C_LABEL_REPEATED) {
         char *to = extend(reader, message, field, 1);
         is_set = to != NULL && read_value(reader, field, json, to);

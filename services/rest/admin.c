@@ -50,7 +50,7 @@ static ProtobufCMessage *read_body(struct http_request *request, const ProtobufC
     if (json == NULL) {
         bool is_double = json_error_code(&error) == json_error_duplicate_key;
         snprintf(why, JSON_WHY_MAX, "%s: line %d, column %d",
-                 is_double ? "the body has a name twice in one object" : "the body is no JSON", error.line,
+                 is_double ? "the body has a name twice in one object" : "the body is not JSON", error.line,
                  error.column);
         return NULL;
     }

@@ -176,7 +176,8 @@ static bool start_review(const struct rest_options *options, struct http_request
     Gatehouse__V1__IntrospectRequest *message = arena_alloc(&request->arena, sizeof *message);
     char *token = review_token(request), api[] = "kubernetes TokenReview";
     if (token == NULL) {
-        answer_oauth_error(request, 400, "invalid_request", "the body is no TokenReview of authentication.k8s.io/v1");
+        answer_oauth_error(request, 400, "invalid_request",
+                           "the body is not a TokenReview of authentication.k8s.io/v1");
         return false;
     }
     gatehouse__v1__introspect_request__init(message);

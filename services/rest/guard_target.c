@@ -41,7 +41,7 @@ static void note_path(struct guard *guard, unsigned char c)
 static int end_authority(struct guard *guard, unsigned char c)
 {
     if (c != '/' && c != '?' && c != ' ')
-        return guard_refuse(guard, 400, "request target is no URL of a host");
+        return guard_refuse(guard, 400, "request target is not a URL of a host");
     guard->word_len = 0;
     guard->state = c == ' ' ? VERSION : TARGET;
     if (c == '/')
@@ -58,7 +58,7 @@ static int bracket(struct guard *guard, unsigned char c)
     }
     if (guard->word_len > sizeof guard->word || !address_parse(guard->word, guard->word_len, &address) ||
         memchr(guard->word, ':', guard->word_len) == NULL || memchr(guard->word, '%', guard->word_len) != NULL)
-        return guard_refuse(guard, 400, "request target is no URL of a host");
+        return guard_refuse(guard, 400, "request target is not a URL of a host");
     guard->state = TARGET_BRACKET_END;
     return 0;
 }
@@ -73,7 +73,7 @@ static int port(struct guard *guard, unsigned char c)
     for (size_t i = 0; i < guard->word_len && i < 6; i++)
         number = number * 10 + guard->word[i] - '0';
     if (guard->word_len == 0 || guard->word_len > 5 || number > 65535)
-        return guard_refuse(guard, 400, "request target is no URL of a host");
+        return guard_refuse(guard, 400, "request target is not a URL of a host");
     return end_authority(guard, c);
 }
 
@@ -102,7 +102,7 @@ static int absolute_target(struct guard *guard, unsigned char c)
         if (!is_name && guard->word_len > 0)
             return end_authority(guard, c);
         guard_put(guard, c);
-        return is_name ? 0 : guard_refuse(guard, 400, "request target is no URL of a host");
+        return is_name ? 0 : guard_refuse(guard, 400, "request target is not a URL of a host");
     case TARGET_BRACKET:
         return bracket(guard, c);
     case TARGET_BRACKET_END:

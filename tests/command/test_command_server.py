@@ -164,7 +164,7 @@ class Doctor(Case):
         findings, code = self.findings(port=port)
         self.assert_found(findings, "connection", "FAIL", "refused", "grpc_address")
         self.assertEqual(code, UNREACHABLE)
-        for address, words in (("no-such-host.invalid:1", "from --address"), ("localhost", "no HOST:PORT")):
+        for address, words in (("no-such-host.invalid:1", "from --address"), ("localhost", "not HOST:PORT")):
             findings, code = self.findings("--address", address)
             self.assert_found(findings, "address", "FAIL", words)
             self.assertEqual(code, UNREACHABLE)

@@ -46,7 +46,7 @@ class Capacity(unittest.TestCase):
 
     def test_a_wrong_input_is_refused(self):
         for argument, said in (("nothing=1", "no input is named nothing"), ("use_us", "no input is named use_us"),
-                               ("use_us=much", "use_us=much is no number"), ("use_us=0", "use_us: must be more than 0"),
+                               ("use_us=much", "use_us=much is not a number"), ("use_us=0", "use_us: must be more than 0"),
                                ("busy=-1", "busy: must be more than 0")):
             answer = capacity(argument)
             self.assertEqual((answer.returncode, answer.stdout), (1, ""))

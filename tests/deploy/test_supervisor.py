@@ -223,7 +223,7 @@ class Sockets(unittest.TestCase):
 
     def test_a_socket_that_does_not_listen_is_refused(self):
         with listening() as server, socket.create_connection(server.getsockname()) as client:
-            self.refused([("http", client)], 'the socket named "http" that was handed over is no listening socket')
+            self.refused([("http", client)], 'the socket named "http" that was handed over is not a listening socket')
 
     def refused(self, sockets, sentence):
         with Supervisor({}, sockets) as supervisor:

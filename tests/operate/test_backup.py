@@ -190,7 +190,7 @@ class Backup(unittest.TestCase):
     def test_a_command_line_that_makes_no_sense(self):
         self.fails(USAGE, "--from=sqlite:FILE", self.file)
         self.fails(USAGE, "pg_dump", "--from=postgresql:///gatehouse", self.file)
-        self.fails(USAGE, "is no sqlite:FILE", "--from=gatehouse.db", self.file)
+        self.fails(USAGE, "is not sqlite:FILE", "--from=gatehouse.db", self.file)
 
     def test_a_full_disk_is_told_and_nothing_is_left(self):
         if os.geteuid() != 0:

@@ -106,7 +106,7 @@ class Clock(unittest.TestCase):
     def test_what_makes_no_sense_is_refused(self):
         with Daemon(OFF, start=False) as daemon:
             for time_text in ("yesterday", "", "-1", "1960-01-01"):
-                self.fails(USAGE, "is no time", daemon.settings["store"], "--lower=" + time_text, "--yes")
+                self.fails(USAGE, "is not a time", daemon.settings["store"], "--lower=" + time_text, "--yes")
             self.fails(USAGE, "password", "postgresql://user:secret@localhost/x")
             self.fails(REFUSED, "No such file", "sqlite:" + daemon.folder + "/no.db")
             self.fails(USAGE, "is neither|no such|nonsense|sqlite", "nonsense")

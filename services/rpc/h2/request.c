@@ -15,8 +15,7 @@ static const struct h2_refusal is_compressed = {STATUS_UNIMPLEMENTED, "COMPRESSE
                                                 "the server takes no compressed message"};
 static const struct h2_refusal is_too_large = {STATUS_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE",
                                                "the message is larger than the server takes"};
-static const struct h2_refusal is_garbled = {STATUS_INTERNAL, "BAD_FRAMING",
-                                             "the request is no whole message of gRPC's"};
+static const struct h2_refusal is_garbled = {STATUS_INTERNAL, "BAD_FRAMING", "the request is not a whole gRPC message"};
 
 static bool is_name(const char *name, size_t len, const char *wanted, size_t wanted_len)
 {
