@@ -10,6 +10,7 @@
 #include "domain/news.h"
 #include "memory/observed.h"
 #include "records/change_log.h"
+#include "records/user.h"
 
 enum { CREDENTIALS = 60, OWNERS = 56, FEW = 5, MANY = 50 };
 
@@ -181,6 +182,40 @@ static void each_user_has_what_is_its_own(void **state)
     page = ask_admin(api, "ListUsers", &request, NULL);
     assert_int_equal(page->n_users, 0);
     release(page);
+}
+
+static const char odd_id[] = "a tab\t, a line\n, an escape \033, \"\\\"";
+
+static enum status save_odd(struct store_tx *tx, void *arg)
+{
+    const int *role = arg;
+    const struct user user = {.id = odd_id, .version = 1};
+    TRY(user_row_save(tx, &user, START));
+    return user_row_save_role(tx, odd_id, *role, true, START);
+}
+
+static enum status load_odd(struct store_tx *tx, void *arg)
+{
+    return user_row_load(tx, odd_id, arg);
+}
+
+static enum status remove_odd(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    TRY(store_run(tx, "DELETE FROM user_role WHERE user_id = $1", NULL, NULL, store_text(odd_id)));
+    return store_run(tx, "DELETE FROM user_account WHERE id = $1", NULL, NULL, store_text(odd_id));
+}
+
+/* The contract lets nobody make such a user; a database may have one all the same. */
+static void any_character_is_itself_in_a_list(void **state)
+{
+    (void)state;
+    int role = directory_role_number(fixture.domain->memory->directory, "work_creator");
+    struct user user;
+    assert_int_equal(store_write_wait(fixture.store, save_odd, &role), STATUS_OK);
+    assert_int_equal(store_read_wait(fixture.store, load_odd, &user), STATUS_OK);
+    assert_true(role_set_has(&user.has, role));
+    assert_int_equal(store_write_wait(fixture.store, remove_odd, NULL), STATUS_OK);
 }
 
 /* Another replica's changes */
@@ -397,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_page_of_users_is_a_few_statements),
         cmocka_unit_test(each_on_a_page_has_what_is_its_own),
         cmocka_unit_test(each_user_has_what_is_its_own),
+        cmocka_unit_test(any_character_is_itself_in_a_list),
         cmocka_unit_test(what_a_replica_hears_of_is_read_in_a_few_statements),
         cmocka_unit_test(the_credentials_of_an_owner_are_read_together),
         cmocka_unit_test(the_unused_are_looked_for_in_a_few_statements),
