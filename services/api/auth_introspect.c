@@ -316,8 +316,8 @@ static void ask_questions(struct introspecting *introspecting)
         missing[i]->waits = call_waits;
         missing[i]->waiter = introspecting->calling.call;
         missing[i]->arg = introspecting;
-        introspect_in_store(&domain->introspect, missing[i], one_loaded);
     }
+    introspect_all_in_store(&domain->introspect, missing, missing_count, one_loaded);
 }
 
 /* min_position */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/introspect.h"
 
+#include "base/must.h"
 #include "memory/change.h"
 
 #include <stdatomic.h>
@@ -340,29 +341,103 @@ static void load_done(enum status status, void *arg)
         keep(introspection, &introspection->facts);
 }
 
-static void load(struct introspection *introspection)
+/* What memory knows before the row is read: a lower bound. */
+static void prepare(struct introspection *introspection)
 {
-    const struct introspect *introspect = introspection->introspect;
     struct memory_view view;
-    memory_look(introspect->memory, &introspection->key, &view);
-    introspection->position = view.position; /* before the row is read: a lower bound */
+    memory_look(introspection->introspect->memory, &introspection->key, &view);
+    introspection->position = view.position;
     introspection->generation = view.generation;
-    (void)!memory_look_done(introspect->memory, &view);
+    (void)!memory_look_done(introspection->introspect->memory, &view);
     introspection->is_found = false;
-    store_submit(introspect->store, &(struct store_job){.kind = STORE_READ,
-                                                        .fn = load_tx,
-                                                        .done = load_done,
-                                                        .arg = introspection,
-                                                        .waits = introspection->waits,
-                                                        .waiter = introspection->waiter});
 }
 
-void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,
-                         introspect_done_fn *done)
+static void load(struct introspection *introspection)
+{
+    prepare(introspection);
+    store_submit(introspection->introspect->store, &(struct store_job){.kind = STORE_READ,
+                                                                       .fn = load_tx,
+                                                                       .done = load_done,
+                                                                       .arg = introspection,
+                                                                       .waits = introspection->waits,
+                                                                       .waiter = introspection->waiter});
+}
+
+static void begin(const struct introspect *introspect, struct introspection *introspection, introspect_done_fn *done)
 {
     introspection->introspect = introspect;
     introspection->done = done;
     introspection->catch_ups = 0;
     introspection->store_tries = 0;
+}
+
+void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,
+                         introspect_done_fn *done)
+{
+    begin(introspect, introspection, done);
     load(introspection);
+}
+
+/* Some that are loaded together; each goes on by itself. */
+struct loading_together {
+    size_t count;
+    struct introspection **all;
+    struct token_key *keys;
+};
+
+/* A token_loaded_fn: there may be several that ask for one token. */
+static void take_row(const struct token_row *row, void *arg)
+{
+    const struct loading_together *together = arg;
+    for (size_t i = 0; i < together->count; i++) {
+        struct introspection *introspection = together->all[i];
+        if (!token_key_equal(&introspection->key, &row->key))
+            continue;
+        introspection->row = *row;
+        introspection->is_found = true;
+    }
+}
+
+static enum status load_together_tx(struct store_tx *tx, void *arg)
+{
+    struct loading_together *together = arg;
+    for (size_t i = 0; i < together->count; i++)
+        together->all[i]->is_found = false;
+    return token_row_load_all(tx, together->keys, together->count, take_row, together);
+}
+
+/* Each may be gone when load_done returns. */
+static void load_together_done(enum status status, void *arg)
+{
+    struct loading_together *together = arg;
+    for (size_t i = 0; i < together->count; i++)
+        load_done(status, together->all[i]);
+    free(together->all);
+    free(together->keys);
+    free(together);
+}
+
+void introspect_all_in_store(const struct introspect *introspect, struct introspection **all, size_t count,
+                             introspect_done_fn *done)
+{
+    bool is_each = introspect->follow == NULL || count == 1; /* on a store of its own, the readers share them */
+    for (size_t i = 0; is_each && i < count; i++)
+        introspect_in_store(introspect, all[i], done);
+    if (is_each || count == 0)
+        return;
+    struct loading_together *together = must(calloc(1, sizeof *together));
+    *together = (struct loading_together){count, must(calloc(count, sizeof(struct introspection *))),
+                                          must(calloc(count, sizeof *together->keys))};
+    for (size_t i = 0; i < count; i++) {
+        together->all[i] = all[i];
+        together->keys[i] = all[i]->key;
+        begin(introspect, all[i], done);
+        prepare(all[i]);
+    }
+    store_submit(introspect->store, &(struct store_job){.kind = STORE_READ,
+                                                        .fn = load_together_tx,
+                                                        .done = load_together_done,
+                                                        .arg = together,
+                                                        .waits = all[0]->waits,
+                                                        .waiter = all[0]->waiter});
 }

@@ -89,4 +89,9 @@ bool introspect_in_memory(const struct introspect *introspect, struct introspect
 void introspect_in_store(const struct introspect *introspect, struct introspection *introspection,
                          introspect_done_fn *done);
 
+/* The same of some for which one caller waits; done is called for each, and may free `all` and what is in it with the
+ * last. On a store that others write to, their tokens are loaded together. */
+void introspect_all_in_store(const struct introspect *introspect, struct introspection **all, size_t count,
+                             introspect_done_fn *done);
+
 #endif

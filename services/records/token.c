@@ -76,6 +76,51 @@ enum status token_row_load(struct store_tx *tx, const struct token_key *key, str
     return loading.is_found ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
+/* PostgreSQL's alone: SQLite has no list of bytes, and no way between it and us. */
+static struct store_value list_of_keys(struct store_tx *tx, struct arena *arena, const struct token_key *keys,
+                                       size_t count)
+{
+    const char **texts = arena_array(arena, const char *, count);
+    for (size_t i = 0; i < count; i++) {
+        char hex[TOKEN_ACCESSOR_LEN + 1];
+        token_key_format(&keys[i], hex);
+        texts[i] = arena_format(arena, "\\x%s", hex);
+    }
+    return list_of_texts(tx, arena, texts, count);
+}
+
+struct loading_all {
+    token_loaded_fn *each;
+    void *arg;
+};
+
+static enum status read_loaded(const struct store_row *row, void *arg)
+{
+    const struct loading_all *loading = arg;
+    struct token_row token;
+    TRY(read_row(row, &token));
+    loading->each(&token, loading->arg);
+    return STATUS_OK;
+}
+
+enum status token_row_load_all(struct store_tx *tx, const struct token_key *keys, size_t count, token_loaded_fn *each,
+                               void *arg)
+{
+    struct loading_all loading = {each, arg};
+    for (size_t i = 0; store_dialect(tx) == STORE_SQLITE && i < count; i++)
+        TRY(store_run(tx, "SELECT " TOKEN_COLUMNS " FROM token WHERE key = $1", read_loaded, &loading,
+                      store_blob(keys[i].bytes, TOKEN_KEY_BYTES)));
+    if (store_dialect(tx) == STORE_SQLITE || count == 0)
+        return STATUS_OK;
+    struct arena arena = {0};
+    enum status status = store_run_by(
+        tx,
+        STORE_SQL_IN("store_sql_postgres", "SELECT " TOKEN_COLUMNS " FROM token WHERE key = ANY (CAST($1 AS BYTEA[]))"),
+        read_loaded, &loading, list_of_keys(tx, &arena, keys, count));
+    arena_done(&arena);
+    return status;
+}
+
 struct finding {
     const struct token_key *keys;
     size_t count;
@@ -99,7 +144,6 @@ static enum status read_present(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
-/* SQLite has no list of bytes, and no way between it and us. */
 static enum status find_each(struct store_tx *tx, struct finding *finding)
 {
     for (size_t i = 0; i < finding->count; i++)
@@ -110,15 +154,9 @@ static enum status find_each(struct store_tx *tx, struct finding *finding)
 
 static enum status find_all(struct store_tx *tx, struct arena *arena, struct finding *finding)
 {
-    const char **texts = arena_array(arena, const char *, finding->count);
-    for (size_t i = 0; i < finding->count; i++) {
-        char hex[TOKEN_ACCESSOR_LEN + 1];
-        token_key_format(&finding->keys[i], hex);
-        texts[i] = arena_format(arena, "\\x%s", hex);
-    }
     return store_run_by(
         tx, STORE_SQL_IN("store_sql_postgres", "SELECT key FROM token WHERE key = ANY (CAST($1 AS BYTEA[]))"),
-        read_present, finding, list_of_texts(tx, arena, texts, finding->count));
+        read_present, finding, list_of_keys(tx, arena, finding->keys, finding->count));
 }
 
 enum status token_row_find_missing(struct store_tx *tx, const struct token_key *keys, size_t count, bool *ret_missing)

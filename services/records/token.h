@@ -25,6 +25,12 @@ enum status token_row_insert(struct store_tx *tx, const struct token_row *row, c
 /* NOT_FOUND. */
 enum status token_row_load(struct store_tx *tx, const struct token_key *key, struct token_row *ret_row);
 
+/* The rows of those of these keys that have one, in no order, each once; PostgreSQL is asked once. A row lives until
+ * `each` returns. */
+typedef void token_loaded_fn(const struct token_row *row, void *arg);
+enum status token_row_load_all(struct store_tx *tx, const struct token_key *keys, size_t count, token_loaded_fn *each,
+                               void *arg);
+
 /* Which of these keys, in the order of their bytes, have no row. PostgreSQL is asked once for each thousand. */
 enum status token_row_find_missing(struct store_tx *tx, const struct token_key *keys, size_t count, bool *ret_missing);
 

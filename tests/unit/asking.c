@@ -33,13 +33,13 @@ static const char *const identities[] = {"root", NULL};
 
 struct api *api_of(const struct fixture *fixture)
 {
-    const struct api_options options = {.domain = fixture->domain, .admin_identities = identities};
+    const struct api_options options = {
+        .domain = fixture->domain, .admin_identities = identities, .introspect_identities = identities};
     return api_new(&options);
 }
 
-void *ask_admin(struct api *api, const char *method, const void *request, const char *authorization)
+static void *ask(ProtobufCService *service, const char *method, const void *request, const char *authorization)
 {
-    ProtobufCService *service = api_credential_admin(api);
     struct asking asking = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     asking.call = (struct call){.method = method,
                                 .peer = "",
@@ -57,6 +57,16 @@ void *ask_admin(struct api *api, const char *method, const void *request, const 
     if (asking.answer == NULL)
         print_message("%s: %s\n", method, asking.call.error.message);
     return asking.answer;
+}
+
+void *ask_admin(struct api *api, const char *method, const void *request, const char *authorization)
+{
+    return ask(api_credential_admin(api), method, request, authorization);
+}
+
+void *ask_auth(struct api *api, const char *method, const void *request)
+{
+    return ask(api_auth_service(api), method, request, NULL);
 }
 
 void release(void *answer)

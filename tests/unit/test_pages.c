@@ -384,6 +384,41 @@ static void tokens_that_the_store_has_lost_are_looked_for_together(void **state)
         assert_int_equal(many, few);
 }
 
+/* Of tokens that memory does not have. */
+static int introspection_cost(int count)
+{
+    static char texts[MANY][TOKEN_TEXT_LEN + 1];
+    Gatehouse__V1__BatchIntrospectRequest request = GATEHOUSE__V1__BATCH_INTROSPECT_REQUEST__INIT;
+    Gatehouse__V1__BatchIntrospectEntry entries[MANY], *pointers[MANY];
+    for (int i = 0; i < count; i++) {
+        make_token_text(&fixture, made[CREDENTIALS - 1], texts[i]);
+        gatehouse__v1__batch_introspect_entry__init(&entries[i]);
+        entries[i].token = i == 1 ? texts[0] : texts[i]; /* one is asked for twice, another not at all */
+        entries[i].api = (char[]){"GET /"};
+        pointers[i] = &entries[i];
+    }
+    texts[2][TOKEN_TEXT_LEN - 1] ^= 1; /* no token */
+    request.requests = pointers;
+    request.n_requests = (size_t)count;
+    atomic_store(&statements, 0);
+    Gatehouse__V1__BatchIntrospectResponse *response = ask_auth(api, "BatchIntrospect", &request);
+    int cost = atomic_load(&statements);
+    assert_int_equal(response->n_responses, count);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(response->responses[i]->active, i != 2);
+    release(response);
+    return cost;
+}
+
+static void the_tokens_of_a_batch_are_loaded_together(void **state)
+{
+    (void)state;
+    introspection_cost(FEW);
+    int few = introspection_cost(FEW), many = introspection_cost(MANY);
+    if (store_is_shared(fixture.store))
+        assert_int_equal(many, few);
+}
+
 static enum status observe_limits(struct store_tx *tx, void *arg)
 {
     (void)arg;
@@ -438,6 +473,7 @@ int main(void)
         cmocka_unit_test(the_unused_are_looked_for_in_a_few_statements),
         cmocka_unit_test(ends_are_announced_in_a_few_statements),
         cmocka_unit_test(tokens_that_the_store_has_lost_are_looked_for_together),
+        cmocka_unit_test(the_tokens_of_a_batch_are_loaded_together),
         cmocka_unit_test(observed_limits_are_told_in_a_few_statements),
     };
     return cmocka_run_group_tests_name("pages", tests, fill, leave);
