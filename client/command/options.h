@@ -46,7 +46,7 @@ enum completion {
     X(USAGE, "usage", 0, NULL, COMPLETE_NOTHING, "Give a short usage message") \
     X(HELP, "help", 'h', NULL, COMPLETE_NOTHING, "Give this help list") \
     /* of some */ \
-    X(ROLE, "role", 'r', "ROLE...", COMPLETE_ROLE, "A role; several by commas, or by repeating the option") \
+    X(ROLE, "role", 'r', "ROLE...", COMPLETE_ROLE, "A role; several separated by commas, or by repeating the option") \
     X(EXPIRES, "expires", 'e', "WHEN", COMPLETE_NOTHING, \
       "When it expires: 90d (the default of a new one), 12h, 2027-01-31 (the end of that day), an RFC 3339 time, or " \
       "never") \
@@ -55,7 +55,7 @@ enum completion {
       "Its own limits, in place of the settings: idle_timeout=5m, max_token_life=8h, max_tokens=10, " \
       "max_tokens_per_hour=60, by commas, each with :observe to count only; or none") \
     X(FROM_NETWORK, "from-network", 0, "NETWORKS", COMPLETE_NOTHING, \
-      "From where it may be used: networks and addresses, separated by commas, or anywhere") \
+      "Where it may be used from: networks and addresses, separated by commas, or anywhere") \
     X(OBSERVE_NETWORKS, "observe-networks", 0, NULL, COMPLETE_NOTHING, \
       "Refuse nothing from elsewhere, but count and tell it") \
     X(OWNER, "owner", 0, "USER", COMPLETE_USER, "The user that it acts for; \"\" for none") \
@@ -69,7 +69,7 @@ enum completion {
     X(REPLACE_SECRET, "secret-file", 0, "FILE", COMPLETE_FILE, \
       "The file whose secret key is replaced (default: the caller's own, --client-secret-file)") \
     X(REQUEST_ID, "request-id", 0, "ID", COMPLETE_NOTHING, \
-      "Repeating the command with the same ID makes nothing twice") \
+      "Repeating the command with the same ID makes nothing a second time") \
     X(ETAG, "etag", 0, "ETAG", COMPLETE_NOTHING, "Change it only if it still is as read") \
     X(DRY_RUN, "dry-run", 'n', NULL, COMPLETE_NOTHING, "Say what would happen, and change nothing") \
     X(EVERYWHERE, "everywhere", 0, NULL, COMPLETE_NOTHING, \
@@ -77,27 +77,29 @@ enum completion {
     X(YES, "yes", 'y', NULL, COMPLETE_NOTHING, "Do not ask; for scripts") \
     X(OVERLAP, "overlap", 0, "DURATION", COMPLETE_NOTHING, \
       "How long the current secret key keeps working (default 24h); 0: it ends at once, and with it all tokens") \
-    X(MATCH_NAME, "name", 0, "TEXT", COMPLETE_NOTHING, "Whose name contains TEXT, in any letter case") \
-    X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Who has ROLE now") \
-    X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Who was granted ROLE, effective or not") \
-    X(MATCH_OWNER, "owner", 0, "USER", COMPLETE_USER, "Who acts for USER") \
-    X(MATCH_CONTACT, "contact", 0, "TEXT", COMPLETE_NOTHING, "Whose contact contains TEXT, in any letter case") \
+    X(MATCH_NAME, "name", 0, "TEXT", COMPLETE_NOTHING, "Only those whose name contains TEXT, in any letter case") \
+    X(MATCH_ROLE, "role", 'r', "ROLE", COMPLETE_ROLE, "Only those that have ROLE now") \
+    X(MATCH_GRANTED, "granted", 0, "ROLE", COMPLETE_ROLE, "Only those that were granted ROLE, effective or not") \
+    X(MATCH_OWNER, "owner", 0, "USER", COMPLETE_USER, "Only those that act for USER") \
+    X(MATCH_CONTACT, "contact", 0, "TEXT", COMPLETE_NOTHING, \
+      "Only those whose contact contains TEXT, in any letter case") \
     X(MATCH_LABEL, "label", 0, "KEY[=VALUE]", COMPLETE_NOTHING, \
-      "Who has this label, with this value; may be repeated") \
+      "Only those with this label, and this value; may be repeated") \
     X(MATCH_STATUS, "status", 0, "active|expired|suspended|deleted|any", COMPLETE_WORDS, \
-      "Of this status (default: not deleted)") \
-    X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, "Who expires within DURATION, such as 30d") \
+      "Only those of this status (default: not deleted)") \
+    X(EXPIRES_WITHIN, "expires-within", 0, "DURATION", COMPLETE_NOTHING, \
+      "Only those that expire within DURATION, such as 30d") \
     X(SORT, "sort", 0, "name|created|expires|last-used", COMPLETE_WORDS, \
       "Order (default name; with --expires-within expires)") \
     X(REVERSE, "reverse", 0, NULL, COMPLETE_NOTHING, "The other way round") \
     X(FILTER, "filter", 0, "FILTER", COMPLETE_NOTHING, "A filter in the server's own words, beside the other options") \
     X(LIMIT, "limit", 0, "N", COMPLETE_NOTHING, "At most N; 0 is all") \
-    X(GROUP, "group", 0, "GROUP", COMPLETE_NOTHING, "The heading that it stands under, such as \"Access Rights\"") \
+    X(GROUP, "group", 0, "GROUP", COMPLETE_NOTHING, "The heading under which it is listed, such as \"Access Rights\"") \
     X(DESCRIPTION, "description", 0, "TEXT", COMPLETE_NOTHING, "What its holder may do") \
     X(RETIRED, "retired", 0, NULL, COMPLETE_NOTHING, "Retired ones too") \
     X(UNDO, "undo", 0, NULL, COMPLETE_NOTHING, "Bring a retired role back") \
-    X(NONE, "none", 0, NULL, COMPLETE_NOTHING, "The user has no role any more") \
-    X(MATCH_USER, "user", 0, "TEXT", COMPLETE_NOTHING, "Whose id contains TEXT, in any letter case") \
+    X(NONE, "none", 0, NULL, COMPLETE_NOTHING, "The user has no roles any more") \
+    X(MATCH_USER, "user", 0, "TEXT", COMPLETE_NOTHING, "Only those whose ID contains TEXT, in any letter case") \
     X(SCOPE, "scope", 's', "ROLE...", COMPLETE_ROLE, "Carry only these roles (default: all that the credential has)") \
     X(ASKED_TOKEN_FILE, "token-file", 0, "FILE", COMPLETE_FILE, \
       "The file that holds the token in question; - is standard input (default)") \
@@ -113,7 +115,7 @@ enum completion {
       "Gatehouse's own methods too, which services and administrators call") \
     X(SINCE, "since", 0, "WHEN", COMPLETE_NOTHING, \
       "From WHEN on: a duration back from now (24h), a date, an RFC 3339 time") \
-    X(UNTIL, "until", 0, "WHEN", COMPLETE_NOTHING, "To before WHEN") \
+    X(UNTIL, "until", 0, "WHEN", COMPLETE_NOTHING, "Up to WHEN, and not WHEN itself") \
     X(TOP, "top", 0, "N", COMPLETE_NOTHING, "The N with the most calls, most first") \
     X(MATCH_ACTOR, "actor", 0, "ID", COMPLETE_NOTHING, \
       "Who did it: a credential, by client ID or name, or a mutual-TLS identity") \
@@ -122,11 +124,11 @@ enum completion {
       "What it was done to: a credential, by client ID or name, a user, role or accessor") \
     X(MATCH_PEER, "peer", 0, "ADDRESS", COMPLETE_NOTHING, "From which address") \
     X(MATCH_OUTCOME, "outcome", 0, "CODE", COMPLETE_NOTHING, "With which outcome, such as OK or UNAUTHENTICATED") \
-    X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Whose detail contains TEXT") \
+    X(MATCH_TEXT, "text", 0, "TEXT", COMPLETE_NOTHING, "Only those whose detail contains TEXT") \
     X(COLUMNS, "columns", 0, "NAME,...", COMPLETE_NOTHING, "Only these columns, in this order, by title or JSON name") \
     X(NO_HEADERS, "no-headers", 0, NULL, COMPLETE_NOTHING, "No line of titles above a table or CSV") \
     X(WATCH, "watch", 0, NULL, COMPLETE_NOTHING, "Look again and again, until q is pressed; see --interval") \
-    X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and end") \
+    X(ONCE, "once", 0, NULL, COMPLETE_NOTHING, "Print one frame and exit") \
     X(INTERVAL, "interval", 0, "DURATION", COMPLETE_NOTHING, "How often to look (default 2s)") \
     X(FROM, "from", 0, "STORE", COMPLETE_NOTHING, \
       "The store, as in the daemon's settings: sqlite:FILE, postgresql://…") \
