@@ -63,7 +63,8 @@ struct flushing {
     size_t source_count;
     struct group *group; /* that is told that this process is there; NULL: not now */
     struct group_word word;
-    int64_t now;
+    int64_t now, begun; /* clock_now, clock_steady */
+    bool has_gathered;
     store_done_fn *done;
     void *arg;
 };
@@ -168,6 +169,8 @@ static void one_done(struct flushing *flushing)
     flushing->is_over = true;
     while ((flushing = take_over(flush)) != NULL) {
         pthread_mutex_unlock(&flush->lock);
+        if (flushing->status == STATUS_OK && flushing->has_gathered && flush->group != NULL)
+            group_has_stored(flush->group, flushing->begun);
         if (flushing->done != NULL)
             flushing->done(flushing->status, flushing->arg);
         pthread_mutex_lock(&flush->lock);
@@ -370,7 +373,8 @@ static bool is_empty(const struct flushing *flushing)
 static void gather(struct flush *flush, struct flushing *flushing, enum flush_extent extent)
 {
     pthread_mutex_lock(&flush->gathering);
-    if (extent != FLUSH_NEWS || memory_take_news(flush->memory))
+    flushing->has_gathered = extent != FLUSH_NEWS || memory_take_news(flush->memory);
+    if (flushing->has_gathered)
         gather_all(flush, flushing, extent == FLUSH_ALL || flush->is_last);
     pthread_mutex_lock(&flush->lock);
     if (flush->last == NULL)
@@ -412,6 +416,7 @@ void flush_begin(struct flush *flush, enum flush_extent extent, store_done_fn *d
     mend_memory(flush, extent);
     flushing->flush = flush;
     flushing->now = clock_now(flush->clock);
+    flushing->begun = clock_steady(flush->clock);
     flushing->done = done;
     flushing->arg = arg;
     flushing->to_do = 2;

@@ -24,6 +24,8 @@ struct group {
     int64_t read;     /* the others' changes, last; clock_steady */
     int64_t revision; /* and up to this one */
     int64_t said;     /* the last time that the others know of; clock_steady */
+    int64_t unbroken; /* since then, it could say so whenever it was due; clock_steady */
+    int64_t stored;   /* all uses that it knew, last; clock_steady */
     int64_t first;    /* id of any, the least */
     struct longest {
         int64_t lease;
@@ -42,6 +44,7 @@ struct group *group_new(struct clock *clock, const struct group_self *self)
     group->longest_own.lease = self->lease;
     group->longest_cache.lease = self->cache_lease;
     group->said = -GONE;
+    group->stored = clock_steady(clock);
     crypto_random(&group->self.id, sizeof group->self.id);
     pthread_mutex_init(&group->lock, NULL);
     return group;
@@ -94,6 +97,14 @@ void group_has_read(struct group *group, int64_t asked, int64_t revision)
     pthread_mutex_unlock(&group->lock);
 }
 
+void group_has_stored(struct group *group, int64_t at)
+{
+    pthread_mutex_lock(&group->lock);
+    if (at > group->stored)
+        group->stored = at;
+    pthread_mutex_unlock(&group->lock);
+}
+
 struct process_leases group_leases(struct group *group)
 {
     pthread_mutex_lock(&group->lock);
@@ -110,6 +121,12 @@ enum status group_time(const struct group *group, struct store_tx *tx, int64_t *
     return STATUS_OK;
 }
 
+/* Under the lock: it could not say for a while that it was there, and perhaps the others could not either. */
+static bool is_broken(const struct group *group, int64_t now)
+{
+    return now - group->said >= PROCESS_BEATS_MISSED * group->self.beat;
+}
+
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word)
 {
     struct process_row row = group->self;
@@ -118,9 +135,12 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
     pthread_mutex_lock(&group->lock);
     row.revision = group->revision;
     row.lag = ret_word->asked - group->read;
+    row.unstored = ret_word->asked - group->stored;
+    bool could_write = !is_broken(group, ret_word->asked) && ret_word->asked - group->unbroken >= GONE;
     pthread_mutex_unlock(&group->lock);
     TRY(process_row_say(tx, &row));
-    TRY(process_row_expire(tx, row.seen - GONE));
+    if (could_write)
+        TRY(process_row_expire(tx, row.seen - GONE));
     TRY(process_row_longest(tx, &ret_word->longest));
     return process_row_first(tx, row.seen, &ret_word->first);
 }
@@ -136,6 +156,8 @@ void group_said(struct group *group, const struct group_word *word)
 {
     int64_t now = clock_steady(group->clock);
     pthread_mutex_lock(&group->lock);
+    if (is_broken(group, word->asked))
+        group->unbroken = word->asked;
     if (word->asked > group->said)
         group->said = word->asked;
     group->first = word->first;

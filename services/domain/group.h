@@ -4,8 +4,8 @@
  * by its own setting.
  *
  * Each writes its lease into the store before it serves, and again every few seconds. One that has not done so for
- * three minutes counts as gone; so after two, it no longer trusts its lease, and looks at the log call by call. The
- * bound rises at once, and is lowered when the longer lease has certainly run out. What one of them does for all,
+ * three minutes, in which another one did, counts as gone; so after two, it no longer trusts its lease, and looks at
+ * the log call by call. While nobody can write, nobody is gone. The bound rises at once, and is lowered when the longer lease has certainly run out. What one of them does for all,
  * another one does much sooner: when three words in a row did not come.
  */
 #ifndef DOMAIN_GROUP_H
@@ -30,6 +30,10 @@ void group_free(struct group *group); /* NULL is fine */
 
 /* Is it time to say again that this process is there? */
 bool group_is_due(struct group *group);
+
+/* Every use of a token that this process knew at `at` (clock_steady) is stored, as far as the store must have it. The
+ * others hear of it with the next word, and remove no token by what the store said later. */
+void group_has_stored(struct group *group, int64_t at);
 
 /* In a write transaction: says it, and reads what the others have said. After the commit, group_said. */
 struct group_word {

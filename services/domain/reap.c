@@ -10,6 +10,7 @@
 #include "records/change_log.h"
 #include "records/credential.h"
 #include "records/limit.h"
+#include "records/process.h"
 #include "records/request.h"
 #include "records/secret.h"
 #include "records/setting.h"
@@ -180,6 +181,17 @@ static enum status tidy(struct reaping *reaping, const struct settings *settings
     return purge(reaping, now - reaping->deletion_retention);
 }
 
+/* What was dead by then, by all uses there are: by no clock that may be wrong, and not while another process knows of
+ * uses that it could not store. */
+static enum status reap_until(struct reaping *reaping, int64_t now)
+{
+    int64_t stored = INT64_MAX;
+    if (reaping->reap->follow != NULL)
+        TRY(process_row_stored(reaping->work.tx, &stored));
+    reaping->at = (stored < now ? stored : now) - REAP_DEAD_FOR;
+    return STATUS_OK;
+}
+
 /* What is removed is gone for everybody: not by one clock that may be wrong. */
 static enum status reap_tx(struct store_tx *tx, void *arg)
 {
@@ -202,7 +214,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     bool has_settled = latest - now < CLOCK_TOLERANCE;
     reaping->deletion_retention = settings.deletion_retention;
     reaping->usage_retention = settings.usage_retention;
-    reaping->at = now - REAP_DEAD_FOR;
+    TRY(reap_until(reaping, now));
     reaping->settings = settings;
     reaping->latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
     TRY(mend_settings(reaping, &settings));

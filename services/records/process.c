@@ -6,14 +6,15 @@
 enum status process_row_say(struct store_tx *tx, const struct process_row *row)
 {
     return store_send(tx,
-                      "INSERT INTO process (id, lease, cache_lease, seen, program, beat, host, version, revision, lag)"
-                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+                      "INSERT INTO process (id, lease, cache_lease, seen, program, beat, host, version, revision, lag,"
+                      " unstored) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
                       " ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, cache_lease = excluded.cache_lease,"
-                      " seen = excluded.seen, revision = excluded.revision, lag = excluded.lag",
+                      " seen = excluded.seen, revision = excluded.revision, lag = excluded.lag,"
+                      " unstored = excluded.unstored",
                       store_int(row->id), store_int(row->leases.own), store_int(row->leases.cache),
                       store_int(row->seen), store_int((int64_t)records_schema.steps_count), store_int(row->beat),
                       store_text(row->host), store_text(GATEHOUSE_VERSION), store_int(row->revision),
-                      store_int(row->lag));
+                      store_int(row->lag), store_int(row->unstored));
 }
 
 enum status process_row_expire(struct store_tx *tx, int64_t before)
@@ -36,6 +37,12 @@ enum status process_row_first(struct store_tx *tx, int64_t now, int64_t *ret_id)
 {
     return store_run(tx, "SELECT min(id) FROM process WHERE lease > 0 AND seen + $1 * beat > $2", store_read_int,
                      ret_id, store_int(PROCESS_BEATS_MISSED), store_int(now));
+}
+
+enum status process_row_stored(struct store_tx *tx, int64_t *ret_time)
+{
+    return store_run(tx, "SELECT coalesce(min(seen - unstored), $1) FROM process WHERE lease > 0", store_read_int,
+                     ret_time, store_int(INT64_MAX));
 }
 
 struct listing {

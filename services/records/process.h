@@ -19,6 +19,7 @@ struct process_row {
     const char *host;    /* the name of its machine; "": a program that does not tell */
     int64_t revision;    /* the last change that it knew then */
     int64_t lag;         /* before `seen`, it read the others' changes last */
+    int64_t unstored;    /* before `seen`, all uses of tokens that it knew were stored last. Only when it is said */
     const char *version; /* of its program; "" likewise. Only when it is read */
 };
 
@@ -36,6 +37,9 @@ enum status process_row_longest(struct store_tx *tx, struct process_leases *ret_
 enum { PROCESS_BEATS_MISSED = 3 };
 /* The least id of those that serve, and were heard of lately as of `now`. */
 enum status process_row_first(struct store_tx *tx, int64_t now, int64_t *ret_id);
+
+/* By then, those that serve had stored every use of a token that they knew; INT64_MAX: none serves. */
+enum status process_row_stored(struct store_tx *tx, int64_t *ret_time);
 
 /* Calls `each` for those that serve, in the order of their ids. */
 typedef void process_row_fn(const struct process_row *row, void *arg);

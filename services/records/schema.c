@@ -139,6 +139,8 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE process ADD COLUMN version TEXT NOT NULL DEFAULT '';"
                              "ALTER TABLE process ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE process ADD COLUMN lag BIGINT NOT NULL DEFAULT 0;"
+                             /* before `seen`, it had stored all uses that it knew; microseconds */
+                             "ALTER TABLE process ADD COLUMN unstored BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE token_count ADD COLUMN turn BIGINT NOT NULL DEFAULT 0;"
                              /* records/limit.h. kind: enum limit; observed: 1: it is only counted */
                              "CREATE TABLE credential_limit ("

@@ -15,8 +15,7 @@ static void begin(struct world *world, int process, enum call_kind kind, int tok
 
 static void start_all(struct world *world)
 {
-    *cluster_faults(world->cluster) = (struct cluster_faults){.writes_fail = false};
-    world_say(world, "the database is well");
+    world_heal(world);
     world_set_database_offset(world, 0);
     for (int i = 0; i < world->process_count; i++) {
         world_set_offset(world, &world->processes[i], 0);

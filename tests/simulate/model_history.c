@@ -3,6 +3,7 @@
 #include "calls.h"
 #include "facts.h"
 #include "model_internal.h"
+#include "store/copy.h"
 #include "world.h"
 
 #include <string.h>
@@ -42,8 +43,29 @@ void model_crash(struct world *world, int process)
         world->model.tokens[i].known[process] = 0;
 }
 
-/* By the true time: a process whose clock is wrong must not do what the others would not. What it knows itself it
- * must spare; of what only another knows, it cannot know. */
+/* Must others spare what this process knows, and has not stored? It is there for them until it was silent for three
+ * minutes, in which it could have spoken. */
+static bool is_there(const struct world *world, const struct process *process)
+{
+    if (!process->is_up || process->said == 0 || !world_is_right(world))
+        return false;
+    if (world->time - process->said < COPY_PROCESS_GONE)
+        return true;
+    int64_t until = world->outage_until == 0 ? world->time : world->outage_until;
+    return world->outage_since - process->said < COPY_PROCESS_GONE && until - world->outage_since > 2 * MINUTE &&
+           world->time - until < COPY_PROCESS_GONE;
+}
+
+static int64_t last_known_use(const struct world *world, const struct sim_token *token, int process)
+{
+    int64_t used = max(max(token->issued, token->stored), token->known[process]);
+    for (int i = 0; i < world->process_count; i++)
+        if (is_there(world, &world->processes[i]))
+            used = max(used, token->known[i]);
+    return used;
+}
+
+/* By the true time: a process whose clock is wrong must not do what the others would not. */
 void model_reap(struct world *world, int process)
 {
     struct model *model = &world->model;
@@ -54,12 +76,12 @@ void model_reap(struct world *world, int process)
             cluster_ask(world->cluster, "SELECT value FROM setting WHERE name = 'idle_timeout'", NULL, 0, 20 * MINUTE);
     for (int i = 0; i < model->token_count; i++) {
         struct sim_token *token = &model->tokens[i];
-        int64_t used = max(max(token->issued, token->stored), token->known[process]), own = idle;
+        int64_t own = idle;
         if (world->is_own && is_quiet)
             own = model_is_quiet(world, &model->credentials[token->credential].quiet)
                       ? model_idle(world, token->credential)
                       : MINUTE;
-        if (used + own + MINUTE <= world->time)
+        if (last_known_use(world, token, process) + own + MINUTE <= world->time)
             token->is_doubtful = true;
     }
 }

@@ -50,6 +50,10 @@ FAULTS = [
             "    token_table_remove(memory->tokens, key);\n",
             "void change_forget_token(struct memory *memory, const struct token_key *key)\n{\n"
             "    (void)memory, (void)key;\n")]),
+    Fault("a replica reaps what another could not store", 2837, "inactive",
+          [("services/domain/reap.c", "(stored < now ? stored : now) - REAP_DEAD_FOR", "(false ? stored : now) - REAP_DEAD_FOR")]),
+    Fault("after an outage those that were silent in it are gone at once", 456, "inactive",
+          [("services/domain/group.c", "    if (could_write)\n", "    (void)could_write;\n")]),
     Fault("revoking what the store does not have changes nothing", 250, r"\bactive",
           [("services/domain/revoke.c",
             "    return work_change_token(work, key);\n",

@@ -298,38 +298,34 @@ static void keep(struct world *world)
         world_keep(world, copy);
 }
 
-static void heal(struct world *world)
-{
-    *cluster_faults(world->cluster) = (struct cluster_faults){.writes_fail = false};
-    world_say(world, "the database is well");
-}
-
 /* Tokens stay in use for longer than the idle timeout, while nothing is stored, until it is again: between any two of
- * what was queued meanwhile. */
+ * what was queued meanwhile. A database elsewhere lets nobody wait for as long as that: it fails. */
 static void outlive(struct world *world)
 {
     int64_t part = facts_idle_timeout(world) / 6;
-    bool hangs = random_chance(50);
+    bool hangs = random_chance(50) && !world->is_shared;
     world_drain(world);
     for (int i = 0; i < 4; i++)
         issue(world);
     world_drain(world); /* what is not known while something is under way would not be known for all that time */
-    cluster_faults(world->cluster)->writes_hang = hangs;
-    cluster_faults(world->cluster)->writes_fail = true;
+    world_stop_writes(world, hangs);
     world_say(world, "the database takes no writes for long");
     for (int turn = 0; turn < 10; turn++) {
         world_pass(world, part);
         for (int i = 0; i < 6; i++)
             question(world, CALL_USE);
-        for (int i = 0; i < world->process_count && random_chance(40); i++)
-            (hangs ? process_flush : process_round)(world, &world->processes[i]);
+        for (int i = 0; i < world->process_count; i++)
+            if (random_chance(40))
+                (hangs ? process_flush : process_round)(world, &world->processes[i]);
         for (int i = random_below(20); i >= 0; i--)
             (void)world_step(world);
+        if (world->is_shared)
+            world_drain(world);
     }
     cluster_faults(world->cluster)->writes_hang = false;
     world_drain(world); /* what has waited for so long fails: the store has a limit */
     if (random_chance(50))
-        heal(world);
+        world_heal(world);
 }
 
 /* Of a token that was just issued, mostly: it lives. */
@@ -350,7 +346,7 @@ static void intrude(struct world *world)
 {
     const struct cluster_faults *faults = cluster_faults(world->cluster);
     if (faults->writes_fail && !faults->writes_hang && random_chance(30))
-        heal(world);
+        world_heal(world);
     else
         question(world, random_chance(50) ? CALL_USE : CALL_LOOK);
 }
@@ -410,19 +406,20 @@ static void take(struct world *world, enum step_kind kind)
             restart(world, process);
         break;
     case STEP_OUTAGE:
-        cluster_faults(world->cluster)->writes_fail = true;
+        world_stop_writes(world, false);
         world_say(world, "the database takes no writes");
         break;
     case STEP_OUTLIVE:
-        if (!world->is_shared) /* where others serve, too, a use is not only in memory for so long */
+        if (!world->is_shared || world_is_right(world)) /* a clock that was wrong is mended by the next flushes */
             outlive(world);
         break;
     case STEP_DEAF:
-        cluster_faults(world->cluster)->reads_fail = cluster_faults(world->cluster)->writes_fail = true;
+        world_stop_writes(world, false);
+        cluster_faults(world->cluster)->reads_fail = true;
         world_say(world, "the database is away");
         break;
     case STEP_HEAL:
-        heal(world);
+        world_heal(world);
         break;
     case STEP_KEEP:
         keep(world);

@@ -316,6 +316,7 @@ enum status process_start(struct world *world, struct process *process)
     process->is_up = true;
     copy_is_outdated(world);
     process->incarnation++;
+    process->said = world->time;
     if (world->right_since != 0) /* it has yet to find out what its clock is worth */
         world->right_since = world->time;
     return STATUS_OK;
@@ -374,16 +375,43 @@ struct flushing {
     struct world *world;
     int process, incarnation;
     int failovers;
+    int64_t begun;
     int64_t dates[SIM_TOKENS];
 };
+
+static void process_said(struct process *process, int64_t at)
+{
+    if (at > process->said)
+        process->said = at;
+}
 
 static void flushed(enum status status, void *arg)
 {
     struct flushing *flushing = arg;
     world_say(flushing->world, "%d flushed: %s", flushing->process, status_name(status));
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        process_said(&flushing->world->processes[flushing->process], flushing->begun);
         model_flushed(flushing->world, flushing->dates, flushing->failovers);
+    }
     free(flushing);
+}
+
+void world_stop_writes(struct world *world, bool hangs)
+{
+    struct cluster_faults *faults = cluster_faults(world->cluster);
+    if (!faults->writes_fail)
+        world->outage_since = world->time;
+    world->outage_until = 0;
+    faults->writes_hang = hangs;
+    faults->writes_fail = true;
+}
+
+void world_heal(struct world *world)
+{
+    if (cluster_faults(world->cluster)->writes_fail)
+        world->outage_until = world->time;
+    *cluster_faults(world->cluster) = (struct cluster_faults){.writes_fail = false};
+    world_say(world, "the database is well");
 }
 
 void process_flush(struct world *world, struct process *process)
@@ -395,6 +423,7 @@ void process_flush(struct world *world, struct process *process)
         abort();
     flushing->world = world;
     flushing->process = process->index;
+    flushing->begun = world->time;
     flushing->failovers = world->model.failovers;
     struct settings settings = memory_settings(process->domain->memory);
     model_flush_begins(world, process->index, settings_use_step(&settings), flushing->dates);

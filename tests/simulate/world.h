@@ -28,6 +28,7 @@ struct process {
     int64_t wrong_since;
     int64_t believed_at; /* after it was wrong for more than a moment */
     int clock_steps;     /* how often it was set */
+    int64_t said;        /* its last word that it is there, stored; 0: none */
     struct store *store;
     struct clock *clock;
     struct domain *domain;
@@ -62,6 +63,7 @@ struct world {
     int64_t database_time;  /* what the database's own clock shows, */
     int64_t database_offset, database_wrong_since;
     int64_t right_since; /* so long no clock was wrong, and no process is younger; 0: none ever was */
+    int64_t outage_since, outage_until; /* the last one, in which nothing could be written; until 0: it is not over */
     uint64_t order;
     int depth; /* of yields */
     struct model model;
@@ -99,6 +101,10 @@ void world_set_offset(struct world *world, struct process *process, int64_t offs
 bool world_step(struct world *world);
 void world_drain(struct world *world); /* until nothing does */
 void world_yield_current(void);        /* of the world that was opened last */
+
+/* The database takes no writes: they fail, or hang until it is well again. */
+void world_stop_writes(struct world *world, bool hangs);
+void world_heal(struct world *world);
 
 /* The standby or the backup becomes the database. */
 void world_keep(struct world *world, enum cluster_copy copy);

@@ -272,6 +272,55 @@ static void of_several_processes_one_removes(void **state)
     fixture_close(&fixture);
 }
 
+static enum status read_stored(struct store_tx *tx, void *arg)
+{
+    return process_row_stored(tx, arg);
+}
+
+/* By then all processes had stored their uses; as the microseconds since `begin`. */
+static int64_t stored_since(struct fixture *fixture, int64_t begin)
+{
+    int64_t stored = 0;
+    assert_int_equal(store_read_wait(fixture->store, read_stored, &stored), STATUS_OK);
+    return stored - begin;
+}
+
+static void tell_stored(struct fixture *fixture, struct group *group)
+{
+    group_has_stored(group, clock_steady(fixture->clock));
+    tell(fixture, group);
+}
+
+static void while_nobody_can_write_nobody_is_gone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "silent.db", NULL);
+    const struct group_self self = {.lease = CLOCK_SECOND};
+    struct group *one = group_new(fixture.clock, &self), *other = group_new(fixture.clock, &self);
+    int64_t begin = clock_now(fixture.clock);
+    tell(&fixture, one);
+    tell(&fixture, other);
+    clock_advance(fixture.clock, 8 * CLOCK_SECOND);
+    tell_stored(&fixture, one);
+    assert_int_equal(stored_since(&fixture, begin), 0); /* the other may know of uses that it could not store */
+    tell(&fixture, other);
+    assert_int_equal(stored_since(&fixture, begin), 0); /* it speaks, and has not stored them */
+    tell_stored(&fixture, other);
+    assert_int_equal(stored_since(&fixture, begin), 8 * CLOCK_SECOND);
+    clock_advance(fixture.clock, 10 * MINUTE);
+    for (int seconds = 0; seconds < 180; seconds += 10) { /* it was killed; or will it speak again, too? */
+        tell_stored(&fixture, one);
+        assert_int_equal(stored_since(&fixture, begin), 8 * CLOCK_SECOND);
+        clock_advance(fixture.clock, 10 * CLOCK_SECOND);
+    }
+    tell_stored(&fixture, one);
+    assert_int_equal(stored_since(&fixture, begin), clock_now(fixture.clock) - begin);
+    group_free(one);
+    group_free(other);
+    fixture_close(&fixture);
+}
+
 /* The last administrator. The driver counts how often it is looked for. */
 
 static int looks;
@@ -380,6 +429,7 @@ int main(void)
         cmocka_unit_test(what_is_deleted_ends_unannounced),
         cmocka_unit_test(a_secret_key_that_goes_on_for_a_while_is_announced_too),
         cmocka_unit_test(of_several_processes_one_removes),
+        cmocka_unit_test(while_nobody_can_write_nobody_is_gone),
         cmocka_unit_test(the_last_administrator_is_looked_for_only_where_one_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
