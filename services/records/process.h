@@ -4,7 +4,7 @@
 #ifndef RECORDS_PROCESS_H
 #define RECORDS_PROCESS_H
 
-#include "store/store.h"
+#include "store/copy.h"
 
 struct process_leases {
     int64_t own;   /* for so long it answers from memory; 0: it serves no more */
@@ -33,8 +33,8 @@ enum status process_row_expire(struct store_tx *tx, int64_t before);
  * among them, for the longest lease and longer. */
 enum status process_row_longest(struct store_tx *tx, struct process_leases *ret_leases);
 
-/* Three beats without a word: another one does what it did for all. */
-enum { PROCESS_BEATS_MISSED = 3 };
+/* So many beats without a word: another one does what it did for all. */
+enum { PROCESS_BEATS_MISSED = COPY_BEATS_MISSED };
 /* The least id of those that serve, and were heard of lately as of `now`. */
 enum status process_row_first(struct store_tx *tx, int64_t now, int64_t *ret_id);
 

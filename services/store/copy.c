@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/copy.h"
 
+#include "store/copy_presence.h"
 #include "store/copy_table.h"
 #include "store/driver.h"
 #include "store/sqlite_backup.h"
@@ -46,6 +47,11 @@ static enum status explain(struct copy *copy, enum status status, const char *wh
                      ? "the rows do not come in the order of their bytes; the database's collation must be \"C\""
                      : status_name(status));
     return status;
+}
+
+static enum status give_up(struct copy *copy)
+{
+    return fail(copy, STATUS_CANCELLED, "given up", "made again, the copy goes on where it is");
 }
 
 /* The source, as of one moment */
@@ -104,30 +110,6 @@ static void remove_backup(struct copy *copy)
     free(copy->folder);
 }
 
-static enum status keep_number(const struct store_row *row, void *arg)
-{
-    *(int64_t *)arg = store_row_int(row, 0);
-    return STATUS_OK;
-}
-
-static enum status count_processes(struct store_tx *tx, void *arg)
-{
-    int64_t now = 0;
-    TRY(store_now(tx, &now));
-    return store_run(tx, "SELECT count(*) FROM process WHERE seen > $1 AND lease > 0", keep_number, arg,
-                     store_int(now - COPY_PROCESS_GONE));
-}
-
-/* Each daemon on a shared store says in it that it is there, before it serves and every few seconds. One that was
- * killed counts as running until it has certainly been silent for too long. */
-static enum status look_for_processes(struct copy *copy)
-{
-    int64_t count = 0;
-    enum status status = store_write_wait(copy->from, count_processes, &count);
-    copy->result->is_source_used = copy->result->is_source_used || count > 0;
-    return status;
-}
-
 static enum status open_source(struct copy *copy)
 {
     const char *path = sqlite_path(copy->options->from);
@@ -143,7 +125,7 @@ static enum status open_source(struct copy *copy)
         options.url = copy->url;
     }
     TRY(store_open(&options, &copy->from, copy->why));
-    return store_is_shared(copy->from) ? look_for_processes(copy) : STATUS_OK;
+    return store_is_shared(copy->from) ? presence_look(copy->from, &copy->result->is_source_used) : STATUS_OK;
 }
 
 /* Marks */
@@ -334,9 +316,7 @@ static enum status flush(struct pass *pass)
 static enum status count_row(struct pass *pass)
 {
     pass->done++;
-    return pass->done % SHOW_ROWS != 0 || goes_on(pass)
-               ? STATUS_OK
-               : fail(pass->copy, STATUS_CANCELLED, "given up", "made again, the copy goes on where it is");
+    return pass->done % SHOW_ROWS != 0 || goes_on(pass) ? STATUS_OK : give_up(pass->copy);
 }
 
 static enum status write_row(void *arg, enum difference difference, const struct row *from, const struct row *to)
@@ -411,6 +391,13 @@ static enum status copy_table(struct copy *copy, const struct plan *plan)
     return explain(copy, status, "copying", entry->name);
 }
 
+/* Before it counts as the last copy. */
+static enum status listen(struct copy *copy)
+{
+    enum status status = presence_listen(copy->from, copy->options, &copy->result->is_source_used);
+    return status == STATUS_CANCELLED ? give_up(copy) : explain(copy, status, "reading", "process");
+}
+
 /* The whole copy runs inside one transaction that reads the source. */
 static enum status copy_all(struct store_tx *tx, void *arg)
 {
@@ -424,7 +411,7 @@ static enum status copy_all(struct store_tx *tx, void *arg)
     /* With a daemon on the source it is not the last copy: what is done there from now on is missing. On a shared store
      * one may have been started since. */
     if (store_is_shared(copy->from))
-        TRY(explain(copy, look_for_processes(copy), "reading", "process"));
+        TRY(listen(copy));
     return copy->result->is_source_used ? STATUS_OK : store_write_wait(copy->to, finish, copy);
 }
 

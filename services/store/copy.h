@@ -10,7 +10,8 @@
  * The source is read as of one moment. Where a daemon runs on it, the target stays marked as unfinished: a daemon must
  * not start on it before a last copy was made with the source at rest. On SQLite the moment is a backup in a temporary
  * file, and where no daemon runs, none can be started meanwhile; on PostgreSQL each daemon says in the store that it is
- * there, and is looked for before the copy and after it.
+ * there, and is looked for before the copy and after it. One that was silent for long was killed, or could not write:
+ * it has time to speak again, for as long as others would wait for it, while the copy itself can write there.
  *
  * The mark is a row of table `instance`: absent in a database that is in use, which is never copied over.
  */
@@ -21,6 +22,9 @@
 
 /* In microseconds: a process that has said nothing in the store for so long serves no more. */
 #define COPY_PROCESS_GONE INT64_C(180000000)
+
+/* It speaks at least as often as its row in table `process` says; three times not: it is not there, or cannot write. */
+enum { COPY_BEATS_MISSED = 3 };
 
 enum { COPY_TABLES_MAX = 16 };
 
@@ -40,7 +44,7 @@ struct copy_table {
 };
 
 struct copy_result {
-    bool is_source_used; /* a daemon runs on it: this was not the last copy */
+    bool is_source_used; /* a daemon runs on it, or may: this was not the last copy */
     struct copy_table tables[COPY_TABLES_MAX];
     size_t count;
 };

@@ -5,19 +5,6 @@
 
 #include "store/copy.h"
 
-#define SAID_LATELY (100 * CLOCK_SECOND) /* each says that it is there every ten seconds */
-
-/* What a copy goes by. A process whose last word is older than it ever is would be taken for gone. */
-static bool have_all_said(struct world *world)
-{
-    int64_t up = 0;
-    for (int i = 0; i < world->process_count; i++)
-        up += world->processes[i].is_up;
-    struct store_value since = store_int(world->database_time - SAID_LATELY);
-    return cluster_ask(world->cluster, "SELECT count(*) FROM process WHERE lease > 0 AND seen > $1", &since, 1, 0) >=
-           up;
-}
-
 static bool was_in_use(const struct world *world)
 {
     bool was = false;
@@ -35,7 +22,7 @@ void copies_make(struct world *world)
     for (int i = 0; i < world->process_count; i++)
         process_round(world, &world->processes[i]);
     world_drain(world);
-    if (!have_all_said(world) || !was_in_use(world))
+    if (!was_in_use(world))
         return;
     world_say(world, "it is copied");
     enum status status = cluster_copy(world->cluster, world->other, &result, why);

@@ -129,6 +129,8 @@ FAULTS = [
     Fault("W7: a replica does not look before its pong", 134, "in cache",
           [("services/api/watch_begin.c",
             "current_wait(watcher->watch->api, false, answer_ping, watcher)", "true")]),
+    Fault("a daemon that could not write counts as gone when it is copied", 4001, r"\bactive",
+          [("services/store/copy_presence.c", "presence.silent == 0 ? 0 :", "presence.silent >= 0 ? 0 :")], DENSE),
     # Of dense worlds (SIM_WIDE of world.h).
     Fault("a copy that was made while daemons were at work is started on", 4177, r"\bactive",
           [("services/store/copy.c", "    if (identity.mark_len == 0)\n        return STATUS_OK;\n    snprintf(",
@@ -170,8 +172,9 @@ FAULTS = [
           [("client/memory.c", "sent + lease / 64 * 63;", "sent + lease;")], DENSE),
     Fault("W9: who is no longer counted goes by its lease", 4007, r"\bactive",
           [("services/domain/group.c", "    return said_ago(group) < TRUSTED;", "    return true;")], DENSE),
-    Fault("W9: the lease of one that has gone is forgotten at once", 4196, r"\bactive",
-          [("services/domain/group.c", "#define GONE COPY_PROCESS_GONE", "#define GONE BEAT")], DENSE),
+    Fault("W9: the lease of one that has gone is forgotten at once", 4800, r"\bactive",
+          [("services/domain/group.c", "#define GONE COPY_PROCESS_GONE", "#define GONE BEAT"),
+           ("services/domain/group.c", "    if (could_write)\n", "    (void)could_write;\n")], DENSE),
     # Of worlds with limits and networks of credentials' own (SIM_DENSE of world.h).
     Fault("an idle timeout of a credential's own ends nothing", 5002, "idle for",
           [("services/rules/limits.c", "    if (idle != 0) {", "    if (idle < 0) {")], OWN),

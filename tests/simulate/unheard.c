@@ -15,9 +15,9 @@ void unheard_wait(struct world *world)
 void unheard_silence(struct world *world)
 {
     int silent = random_below(world->process_count);
-    int turns = random_chance(50) ? 5 : 9; /* so that its row has gone, or also what the others have heard of it */
+    int turns = random_chance(50) ? 17 : 29; /* so that its row has gone, or also what the others have heard of it */
     for (int turn = 0; turn < turns; turn++) {
-        world_pass(world, 45 * CLOCK_SECOND);
+        world_pass(world, 14 * CLOCK_SECOND); /* the others speak without a pause */
         for (int i = 0; i < world->process_count; i++) {
             process_follow(world, &world->processes[i]);
             if (i != silent)
