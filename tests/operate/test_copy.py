@@ -13,7 +13,7 @@ import unittest
 from daemon import DEADLINE, Daemon
 from gatehouse.v1 import auth_pb2
 from gatehouse.v1 import credential_admin_pb2 as pb
-from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, on_terminal, stop_half_way
+from operate import DONE, REFUSED, UNREACHABLE, USAGE, Issuers, end, fill, gatehouse, on_terminal, start, stop_half_way
 from postgres import Postgres
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../services/records/schema.c")
@@ -328,6 +328,36 @@ class PostgresCopy(Case):
                     self.check(moved, live, dead)
                 daemon.start()
                 other.start()
+
+    def silence(self):
+        """As if each daemon that has not said that it ends had said nothing for four minutes."""
+        self.postgres.sql("UPDATE process SET seen = seen - 240000000 WHERE lease > 0", self.target)
+
+    def wait_until_it_listens(self, process):
+        """The copy is made then, and writes where daemons say that they are there."""
+        rows = "SELECT xmin FROM process WHERE lease > 0"
+        before = self.postgres.sql(rows, self.target)
+        while self.postgres.sql(rows, self.target) == before:
+            self.assertIsNone(process.poll(), "it has not listened")
+
+    def test_a_daemon_that_was_silent_for_long_has_the_time_to_speak(self):
+        with Daemon({**OFF, "store": self.target}) as daemon:
+            live, dead = self.populate(daemon)
+            daemon.process.send_signal(signal.SIGSTOP)
+            self.silence()
+            process = start("admin", "copy", "--from=" + self.target, "--to=" + self.back)
+            self.wait_until_it_listens(process)
+            daemon.process.send_signal(signal.SIGCONT)
+            error = process.communicate(timeout=DEADLINE)[1]
+            self.assertEqual(process.returncode, DONE, error)
+            self.assertIn("a daemon runs on the source", error)
+            self.revoke(daemon, live[-1])
+            dead.append(live.pop())
+            daemon.kill()
+            self.silence()
+            self.ok(self.target, self.back)
+            with self.on(self.back, daemon) as moved:
+                self.check(moved, live, dead)
 
     def test_what_was_killed_half_way_to_postgresql_goes_on(self):
         with Daemon(OFF) as daemon:
