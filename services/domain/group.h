@@ -5,8 +5,9 @@
  *
  * Each writes its lease into the store before it serves, and again every few seconds. One that has not done so for
  * three minutes, in which another one did, counts as gone; so after two, it no longer trusts its lease, and looks at
- * the log call by call. While nobody can write, nobody is gone. The bound rises at once, and is lowered when the longer lease has certainly run out. What one of them does for all,
- * another one does much sooner: when three words in a row did not come.
+ * the log call by call. While nobody can write, nobody is gone. The bound rises at once, and is lowered when the longer
+ * lease has certainly run out. What one of them does for all, another one does much sooner: when three words in a row
+ * did not come.
  */
 #ifndef DOMAIN_GROUP_H
 #define DOMAIN_GROUP_H

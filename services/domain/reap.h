@@ -32,8 +32,9 @@ int64_t reap_announced(const struct reap *reap);
 
 /* One round, waiting for its end; all that was noted must be flushed. Looks at the next tokens and removes those that
  * were dead REAP_DEAD_FOR before the last time by which every process had stored its uses, as the store has their
- * credentials and the settings, except those of which memory knows a later use. Now and then it also removes what else has had its time, and announces what ends soon (announce.h). No
- * more than a few thousand rows change in one transaction; between two rounds others write. */
+ * credentials and the settings, except those of which memory knows a later use. Now and then it also removes what else
+ * has had its time, and announces what ends soon (announce.h). No more than a few thousand rows change in one
+ * transaction; between two rounds others write. */
 enum status reap_round(struct reap *reap, struct reaped *ret_reaped);
 
 #endif

@@ -13,14 +13,26 @@ static bool was_in_use(const struct world *world)
     return was;
 }
 
+/* None of them can say that it is there, until just now. */
+static void be_silent(struct world *world)
+{
+    world_stop_writes(world, false);
+    world_pass(world, COPY_PROCESS_GONE + CLOCK_SECOND);
+    world_heal(world);
+}
+
 void copies_make(struct world *world)
 {
     struct copy_result result;
     char why[STORE_WHY_MAX] = "";
     if (!world->is_shared)
         return;
-    for (int i = 0; i < world->process_count; i++)
-        process_round(world, &world->processes[i]);
+    world_drain(world);
+    if (random_chance(25))
+        be_silent(world);
+    else
+        for (int i = 0; i < world->process_count; i++)
+            process_round(world, &world->processes[i]);
     world_drain(world);
     if (!was_in_use(world))
         return;
@@ -29,6 +41,9 @@ void copies_make(struct world *world)
     world_say(world, "it was copied: %s%s%s", status_name(status), result.is_source_used ? ", at work" : "", why);
     if (status == STATUS_FAILED_PRECONDITION)
         world_fail(world, "it cannot be copied: %s", why);
+    for (int i = 0; i < world->process_count && status == STATUS_OK && !result.is_source_used; i++)
+        if (world->processes[i].is_up)
+            world_fail(world, "the copy counts as the last one, though process %d serves", i);
     world->copied = status == STATUS_OK && result.is_source_used ? COPY_FIRST : COPY_LAST;
 }
 

@@ -298,25 +298,44 @@ static void keep(struct world *world)
         world_keep(world, copy);
 }
 
+/* One of them reaps before the others have stored what they know. */
+static void end_outage(struct world *world)
+{
+    world_heal(world);
+    process_round(world, &world->processes[any_process(world)]);
+    world_drain(world);
+    for (int i = 0; i < 6; i++)
+        question(world, CALL_USE);
+    world_drain(world);
+}
+
+static void intrude(struct world *world);
+
 /* Tokens stay in use for longer than the idle timeout, while nothing is stored, until it is again: between any two of
  * what was queued meanwhile. A database elsewhere lets nobody wait for as long as that: it fails. */
 static void outlive(struct world *world)
 {
     int64_t part = facts_idle_timeout(world) / 6;
     bool hangs = random_chance(50) && !world->is_shared;
+    if (world->is_shared) {
+        for (int i = 0; i < world->process_count; i++) /* each has spoken lately */
+            process_round(world, &world->processes[i]);
+        world->intrude = NULL; /* it would end the outage */
+    }
     world_drain(world);
     for (int i = 0; i < 4; i++)
         issue(world);
     world_drain(world); /* what is not known while something is under way would not be known for all that time */
     world_stop_writes(world, hangs);
     world_say(world, "the database takes no writes for long");
-    for (int turn = 0; turn < 10; turn++) {
+    /* Of a shared store: until what is stored is idle for long, and the last use that could be answered is not. */
+    for (int turn = 0; turn < (world->is_shared ? 7 : 10); turn++) {
         world_pass(world, part);
         for (int i = 0; i < 6; i++)
             question(world, CALL_USE);
         for (int i = 0; i < world->process_count; i++)
             if (random_chance(40))
-                (hangs ? process_flush : process_round)(world, &world->processes[i]);
+                (hangs || world->is_shared ? process_flush : process_round)(world, &world->processes[i]);
         for (int i = random_below(20); i >= 0; i--)
             (void)world_step(world);
         if (world->is_shared)
@@ -324,7 +343,10 @@ static void outlive(struct world *world)
     }
     cluster_faults(world->cluster)->writes_hang = false;
     world_drain(world); /* what has waited for so long fails: the store has a limit */
-    if (random_chance(50))
+    world->intrude = intrude;
+    if (world->is_shared)
+        end_outage(world);
+    else if (random_chance(50))
         world_heal(world);
 }
 

@@ -62,7 +62,7 @@ struct world {
     int64_t time;           /* the true one */
     int64_t database_time;  /* what the database's own clock shows, */
     int64_t database_offset, database_wrong_since;
-    int64_t right_since; /* so long no clock was wrong, and no process is younger; 0: none ever was */
+    int64_t right_since;                /* so long no clock was wrong, and no process is younger; 0: none ever was */
     int64_t outage_since, outage_until; /* the last one, in which nothing could be written; until 0: it is not over */
     uint64_t order;
     int depth; /* of yields */
