@@ -48,7 +48,7 @@ struct reaping {
     struct reap *reap;
     struct arena arena;
     struct work work;
-    bool is_tidy_round, is_tidy_behind;
+    bool is_tidy_round, is_tidy_behind, are_limits_behind;
     int64_t secret_cursor;
     struct disuse disuse;
     int64_t deletion_retention, usage_retention;
@@ -132,11 +132,13 @@ static enum status mend_settings(struct reaping *reaping, struct settings *setti
 }
 
 /* The same of credentials that have limits of their own. */
-static enum status mend_limits(struct reaping *reaping, int *ret_count)
+static enum status mend_limits(struct reaping *reaping)
 {
     int64_t ids[MEND_LIMIT];
-    TRY(limit_row_floored(reaping->work.tx, reaping->latest, MEND_LIMIT, ids, ret_count));
-    for (int i = 0; i < *ret_count; i++)
+    int count = 0;
+    TRY(limit_row_floored(reaping->work.tx, reaping->latest, MEND_LIMIT, ids, &count));
+    reaping->are_limits_behind = count == MEND_LIMIT;
+    for (int i = 0; i < count; i++)
         TRY(credential_mend(&reaping->work, ids[i], reaping->latest));
     return STATUS_OK;
 }
@@ -164,9 +166,8 @@ static enum status purge(struct reaping *reaping, int64_t until)
 static enum status tidy(struct reaping *reaping, const struct settings *settings, int64_t now)
 {
     struct store_tx *tx = reaping->work.tx;
-    int announced = 0, floored = 0;
+    int announced = 0;
     int64_t mended = 0, secrets = 0, requests = 0, changes = 0, uses = 0;
-    TRY(mend_limits(reaping, &floored));
     TRY(credential_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &mended));
     TRY(secret_row_mend(tx, reaping->latest, reaping->work.now, TIDY_LIMIT, &reaping->secret_cursor));
     TRY(secret_row_expire(tx, now, TIDY_LIMIT, &secrets));
@@ -174,9 +175,8 @@ static enum status tidy(struct reaping *reaping, const struct settings *settings
     TRY(change_log_trim(tx, now - CHANGE_LOG_RETENTION, TIDY_LIMIT, &changes));
     TRY(usage_row_expire(tx, now - reaping->usage_retention, TIDY_LIMIT, &uses));
     TRY(announce_due(&reaping->work, now, &announced));
-    reaping->is_tidy_behind = announced >= ANNOUNCE_LIMIT || mended >= TIDY_LIMIT || floored == MEND_LIMIT ||
-                              secrets == TIDY_LIMIT || requests == TIDY_LIMIT || changes == TIDY_LIMIT ||
-                              uses == TIDY_LIMIT;
+    reaping->is_tidy_behind = announced >= ANNOUNCE_LIMIT || mended >= TIDY_LIMIT || secrets == TIDY_LIMIT ||
+                              requests == TIDY_LIMIT || changes == TIDY_LIMIT || uses == TIDY_LIMIT;
     TRY(disuse_look(&reaping->work, &reaping->disuse, settings, now, reaping->latest));
     return purge(reaping, now - reaping->deletion_retention);
 }
@@ -218,6 +218,7 @@ static enum status reap_tx(struct store_tx *tx, void *arg)
     reaping->settings = settings;
     reaping->latest = has_settled ? latest + CLOCK_TOLERANCE : INT64_MAX;
     TRY(mend_settings(reaping, &settings));
+    TRY(mend_limits(reaping));
     TRY(reap_tokens(reaping));
     return reaping->is_tidy_round ? tidy(reaping, &settings, now) : STATUS_OK;
 }
@@ -265,7 +266,7 @@ enum status reap_round(struct reap *reap, struct reaped *ret_reaped)
         pthread_cond_wait(&reaping.wake, &reaping.lock);
     pthread_mutex_unlock(&reaping.lock);
     *ret_reaped = (struct reaped){.seen = reaping.seen, .removed = reaping.removed_count};
-    ret_reaped->is_behind = reaping.removed_count > REAP_MANY || reaping.is_tidy_behind;
+    ret_reaped->is_behind = reaping.removed_count > REAP_MANY || reaping.is_tidy_behind || reaping.are_limits_behind;
     work_reset(&reaping.work);
     arena_done(&reaping.arena);
     return reaping.status;
