@@ -308,6 +308,15 @@ static void forget(struct introspection *introspection)
     flush_note_missing(introspect->flush, 1);
 }
 
+/* Memory knew the token when the row was read, and has made room since: what it knew was stored after that. */
+static bool has_missed_a_use(const struct introspection *introspection)
+{
+    struct token_table *tokens = introspection->introspect->memory->tokens;
+    return introspection->is_found && !introspection->is_active && introspection->was_in_memory &&
+           token_table_last_used(tokens, &introspection->key, NULL) == INT64_MIN;
+}
+
+/* A store_done_fn, on a thread of the store, after load_tx. */
 static void load_done(enum status status, void *arg)
 {
     struct introspection *introspection = arg;
@@ -328,7 +337,9 @@ static void load_done(enum status status, void *arg)
         decide_row(introspection);
     if (introspection->verdict == SOURCE_REFUSED)
         note_refused(introspect, introspection);
-    if (!introspection->is_active)
+    if (status == STATUS_OK && introspection->verdict != SOURCE_REFUSED && has_missed_a_use(introspection))
+        load(introspection);
+    else if (!introspection->is_active)
         introspection->done(status, introspection);
     else if (introspection->must_store)
         store_submit(introspect->store, &(struct store_job){.kind = STORE_WRITE_BESIDE,
@@ -348,6 +359,7 @@ static void prepare(struct introspection *introspection)
     memory_look(introspection->introspect->memory, &introspection->key, &view);
     introspection->position = view.position;
     introspection->generation = view.generation;
+    introspection->was_in_memory = view.is_known;
     (void)!memory_look_done(introspection->introspect->memory, &view);
     introspection->is_found = false;
 }

@@ -64,6 +64,7 @@ struct introspection {
     uint32_t api_number;
     const struct introspect *introspect;
     uint64_t generation;
+    bool was_in_memory; /* when the row was asked for */
     bool is_found;
     introspect_done_fn *done;
     void *arg; /* the asker's */
