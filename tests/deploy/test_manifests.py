@@ -3,6 +3,7 @@
 NODE FOLDER, where node_modules is."""
 import json
 import os
+import re
 import sys
 import tempfile
 import unittest
@@ -56,6 +57,13 @@ class Linted(Case):
             self.assertEqual(self.kubernetes(path), [])
         files = (COMPOSE, MANIFESTS, INIT, EDGE, ROTATE)
         self.assertEqual(run(["yamllint", "--strict", "-d", YAMLLINT, *files], check=False), (0, ""))
+
+    def test_an_image_is_named_by_its_digest(self):
+        for path in (MANIFESTS, INIT, EDGE, ROTATE):
+            images = re.findall(r"^ *(?:- )?image: (.+)$", read(path), re.MULTILINE)
+            self.assertTrue(images)
+            for image in images:
+                self.assertRegex(image, "^[a-z./]+@sha256:[0-9a-f]{64}$")
 
     def test_an_engine_is_given_what_the_image_copies_and_no_more(self):
         copied = {word.split("/")[0] for one in read_dockerfile(NODE, PACKAGES)["instructions"]
