@@ -62,6 +62,7 @@ static const char *sqlite_path(const char *url)
     return strncmp(url, sqlite_driver.scheme, len) == 0 ? url + len : NULL;
 }
 
+/* sqlite_backup_options.progress, on the thread of store_copy. */
 static bool show_backup(void *arg, int64_t done, int64_t total)
 {
     struct copy *copy = arg;
@@ -137,6 +138,7 @@ struct identity {
     struct copy *copy;
 };
 
+/* A store_row_fn: name and value of `instance`. */
 static enum status keep_instance(const struct store_row *row, void *arg)
 {
     struct identity *identity = arg;
@@ -151,12 +153,14 @@ static enum status keep_instance(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
+/* A store_row_fn. */
 static enum status add_number(const struct store_row *row, void *arg)
 {
     *(int64_t *)arg += store_row_int(row, 0);
     return STATUS_OK;
 }
 
+/* A store_fn of either side. */
 static enum status identify(struct store_tx *tx, void *arg)
 {
     struct identity *identity = arg;
@@ -164,6 +168,7 @@ static enum status identify(struct store_tx *tx, void *arg)
     return store_run(tx, "SELECT name, value FROM instance", keep_instance, identity);
 }
 
+/* A store_fn of the target. */
 static enum status count_all(struct store_tx *tx, void *arg)
 {
     struct identity *identity = arg;
@@ -190,6 +195,7 @@ static enum status put_mark(struct store_tx *tx, const void *value, size_t len)
                      NULL, NULL, store_blob(value, len));
 }
 
+/* A store_fn of the target. */
 static enum status set_mark(struct store_tx *tx, void *arg)
 {
     struct copy *copy = arg;
@@ -197,6 +203,7 @@ static enum status set_mark(struct store_tx *tx, void *arg)
     return references_lift(tx, copy->options->schema);
 }
 
+/* A store_row_fn. */
 static enum status keep_is_ours(const struct store_row *row, void *arg)
 {
     size_t len = 0;
@@ -217,6 +224,7 @@ static enum status check_mark(struct store_tx *tx, struct copy *copy)
     return fail(copy, STATUS_FAILED_PRECONDITION, copy->options->to, "another copy to it has begun");
 }
 
+/* A store_fn of the target, after all tables. */
 static enum status finish(struct store_tx *tx, void *arg)
 {
     struct copy *copy = arg;
@@ -288,6 +296,7 @@ static enum status insert_many(struct store_tx *tx, const struct plan *plan, con
     return store_run_n(tx, plan->insert_many, values, count, NULL, NULL);
 }
 
+/* A store_fn of the target. */
 static enum status write_batch(struct store_tx *tx, void *arg)
 {
     struct pass *pass = arg;
@@ -319,6 +328,7 @@ static enum status count_row(struct pass *pass)
     return pass->done % SHOW_ROWS != 0 || goes_on(pass) ? STATUS_OK : give_up(pass->copy);
 }
 
+/* A visit_fn. */
 static enum status write_row(void *arg, enum difference difference, const struct row *from, const struct row *to)
 {
     struct pass *pass = arg;
@@ -374,6 +384,7 @@ static enum status check_table(struct pass *pass)
     return STATUS_FAILED_PRECONDITION;
 }
 
+/* Both sides are the same afterwards, which is checked. */
 static enum status copy_table(struct copy *copy, const struct plan *plan)
 {
     struct copy_table *entry = &copy->result->tables[copy->result->count++];
@@ -454,6 +465,7 @@ enum status store_copy(const struct copy_options *options, struct copy_result *r
 
 /* The daemon's side */
 
+/* A store_fn. */
 static enum status claim(struct store_tx *tx, void *arg)
 {
     struct identity *identity = arg;

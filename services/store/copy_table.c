@@ -58,16 +58,19 @@ static void put_inserts(FILE *out, const struct store_table *table, size_t rows)
     }
 }
 
+/* By text_of. */
 static void put_insert(FILE *out, const struct store_table *table)
 {
     put_inserts(out, table, 1);
 }
 
+/* By text_of. */
 static void put_insert_many(FILE *out, const struct store_table *table)
 {
     put_inserts(out, table, MANY_ROWS);
 }
 
+/* By text_of. */
 static void put_remove(FILE *out, const struct store_table *table)
 {
     fprintf(out, "DELETE FROM %s WHERE ", table->name);
@@ -75,6 +78,7 @@ static void put_remove(FILE *out, const struct store_table *table)
         fprintf(out, "%s%s = $%zu", i == 0 ? "" : " AND ", table->columns[i].name, i + 1);
 }
 
+/* By text_of. */
 static void put_total(FILE *out, const struct store_table *table)
 {
     fprintf(out, "SELECT count(*) FROM %s", table->name);
@@ -82,11 +86,13 @@ static void put_total(FILE *out, const struct store_table *table)
         fputs(" WHERE " MARK_LEFT_OUT, out);
 }
 
+/* By text_of. */
 static void put_first(FILE *out, const struct store_table *table)
 {
     put_select(out, table, false);
 }
 
+/* By text_of. */
 static void put_next(FILE *out, const struct store_table *table)
 {
     put_select(out, table, true);
@@ -279,6 +285,7 @@ struct cursor {
     bool is_last;
 };
 
+/* A store_row_fn. */
 static enum status keep_row(const struct store_row *row, void *arg)
 {
     struct cursor *cursor = arg;
@@ -292,6 +299,7 @@ static enum status keep_row(const struct store_row *row, void *arg)
     return STATUS_OK;
 }
 
+/* A store_fn, by side_read. */
 static enum status read_page(struct store_tx *tx, void *arg)
 {
     struct cursor *cursor = arg;
