@@ -150,6 +150,8 @@ class Composed(Case):
         self.assertEqual(self.service["deploy"]["replicas"], 2)
         administrator = self.init(**self.options)
         one, other = (self.start(name, **self.options) for name in ("one", "other"))
+        for container in (one, other):  # its database may have been too slow for the first try
+            machine.wait(lambda: container.inside(*self.image.stage.healthcheck, check=False)[0] == 0)
         token = self.token(one, *administrator)
         self.assertTrue(self.is_active(other, administrator, token))
         self.gatehouse(other, administrator, "token", "revoke", token=token)
