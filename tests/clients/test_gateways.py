@@ -142,7 +142,7 @@ class Apache(Gateways, TlsTest):
         server = (f"ServerRoot {cls.folder}\nServerName localhost\nPidFile apache.pid\nErrorLog apache.log\n"
                   f"DefaultRuntimeDir .\nMutex file:. default\nListen 127.0.0.1:8000\n{modules}")
         return [("00000000-0000-4000-8000-000000000000", made.credential.client_id), ("gate_sk_the_secret_key", made.secret_key),
-                (":8080/OAuth", f":{cls.daemon.http_port}/Auth/OAuth"), ("# Apache before", server + "# Apache before")]
+                (":8080/OAuth", f":{cls.daemon.http_port}/Auth/OAuth"), ("# Apache in front of", server + "# Apache in front of")]
 
     def assert_counted(self, api, allowed, denied):
         # The module says no more of the request than what its configuration says of all.
