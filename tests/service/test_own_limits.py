@@ -349,7 +349,7 @@ class Input(Case):
         for wrong in ("idle_timeout", "idle_timeout=x", "max_tokens=0", "max_tokens=5:log", "tokens=5", "max_tokens=5x"):
             answer = command("update", client, "--yes", "--limits", "max_token_life=8h," + wrong)
             self.assertEqual(answer.returncode, 2, wrong)
-            self.assertIn(f'"{wrong}" is no limit', answer.stderr)
+            self.assertIn(f'"{wrong}" is not a limit', answer.stderr)
         self.assertEqual(self.limits(client), expected)
         self.assertEqual(command("update", client, "--yes", "--limits", "none").returncode, 0)
         self.assertFalse(self.admin("GetCredential", client_id=client).credential.HasField("limits"))
