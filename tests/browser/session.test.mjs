@@ -111,7 +111,7 @@ test("the daemon is restarted in between, and the page goes on", async () => {
   await dialog(page).getByLabel("I have stored").check();
   await button("Done").click();
   await page.getByRole("link", { name: "Over a restart" }).waitFor();
-  assert.equal(await page.getByText("The server does not answer").count(), 0);
+  assert.equal(await page.getByText("The server is not responding").count(), 0);
 });
 
 test("an unreachable server is said in words, and trying again works", async () => {

@@ -390,11 +390,12 @@ static int introspection_cost(int count)
     static char texts[MANY][TOKEN_TEXT_LEN + 1];
     Gatehouse__V1__BatchIntrospectRequest request = GATEHOUSE__V1__BATCH_INTROSPECT_REQUEST__INIT;
     Gatehouse__V1__BatchIntrospectEntry entries[MANY], *pointers[MANY];
+    char asked[] = "GET /";
     for (int i = 0; i < count; i++) {
         make_token_text(&fixture, made[CREDENTIALS - 1], texts[i]);
         gatehouse__v1__batch_introspect_entry__init(&entries[i]);
         entries[i].token = i == 1 ? texts[0] : texts[i]; /* one is asked for twice, another not at all */
-        entries[i].api = (char[]){"GET /"};
+        entries[i].api = asked;
         pointers[i] = &entries[i];
     }
     texts[2][TOKEN_TEXT_LEN - 1] ^= 1; /* no token */
