@@ -168,5 +168,7 @@ void group_said(struct group *group, const struct group_word *word)
 
 enum status group_leave(struct group *group, struct store_tx *tx)
 {
-    return process_row_leave(tx, group->self.id);
+    int64_t now = 0;
+    TRY(group_time(group, tx, &now));
+    return process_row_leave(tx, group->self.id, now);
 }

@@ -80,7 +80,7 @@ enum status process_row_oldest(struct store_tx *tx, int64_t *ret_program)
                      store_int((int64_t)records_schema.steps_count));
 }
 
-enum status process_row_leave(struct store_tx *tx, int64_t id)
+enum status process_row_leave(struct store_tx *tx, int64_t id, int64_t now)
 {
-    return store_send(tx, "UPDATE process SET lease = 0 WHERE id = $1", store_int(id));
+    return store_send(tx, "UPDATE process SET lease = 0, seen = $1 WHERE id = $2", store_int(now), store_int(id));
 }

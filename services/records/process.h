@@ -50,7 +50,7 @@ enum status process_row_list(struct store_tx *tx, process_row_fn *each, void *ar
 enum { PROCESS_KNOWS_SUSPENSION = 8, PROCESS_KNOWS_LIMITS = 8 };
 enum status process_row_oldest(struct store_tx *tx, int64_t *ret_program);
 
-/* It serves no more. No row is no error. */
-enum status process_row_leave(struct store_tx *tx, int64_t id);
+/* It serves no more from `now` on. No row is no error. */
+enum status process_row_leave(struct store_tx *tx, int64_t id, int64_t now);
 
 #endif

@@ -29,6 +29,7 @@ struct copy {
     struct side source, target;
     struct plan plans[COPY_TABLES_MAX];
     uint8_t mark[MARK_LEN];
+    int64_t begun; /* by the source's clock, where it is shared */
     char *why;
 };
 
@@ -126,7 +127,8 @@ static enum status open_source(struct copy *copy)
         options.url = copy->url;
     }
     TRY(store_open(&options, &copy->from, copy->why));
-    return store_is_shared(copy->from) ? presence_look(copy->from, &copy->result->is_source_used) : STATUS_OK;
+    return store_is_shared(copy->from) ? presence_look(copy->from, &copy->begun, &copy->result->is_source_used)
+                                       : STATUS_OK;
 }
 
 /* Marks */
@@ -405,7 +407,7 @@ static enum status copy_table(struct copy *copy, const struct plan *plan)
 /* Before it counts as the last copy. */
 static enum status listen(struct copy *copy)
 {
-    enum status status = presence_listen(copy->from, copy->options, &copy->result->is_source_used);
+    enum status status = presence_listen(copy->from, copy->options, copy->begun, &copy->result->is_source_used);
     return status == STATUS_CANCELLED ? give_up(copy) : explain(copy, status, "reading", "process");
 }
 

@@ -7,6 +7,7 @@
 
 /* Who says in a shared store that it serves from it. */
 struct presence {
+    int64_t begun; /* 0: it begins now */
     int64_t now;
     int64_t speaking, silent; /* processes: heard of lately, and not; neither has said that it ends */
     int64_t beat;             /* the longest of a silent one's */
@@ -17,12 +18,13 @@ static enum status count_process(const struct store_row *row, void *arg)
 {
     struct presence *presence = arg;
     int64_t seen = store_row_int(row, 0), beat = store_row_int(row, 1);
-    if (seen > presence->now - COPY_PROCESS_GONE) {
+    bool serves = store_row_int(row, 2) > 0, has_spoken = presence->begun != 0 && seen > presence->begun;
+    if (has_spoken || (serves && seen > presence->now - COPY_PROCESS_GONE)) {
         presence->speaking++;
         return STATUS_OK;
     }
-    presence->silent++;
-    if (beat > presence->beat)
+    presence->silent += serves;
+    if (serves && beat > presence->beat)
         presence->beat = beat;
     return STATUS_OK;
 }
@@ -30,9 +32,9 @@ static enum status count_process(const struct store_row *row, void *arg)
 static enum status look_tx(struct store_tx *tx, void *arg)
 {
     struct presence *presence = arg;
-    *presence = (struct presence){0};
+    *presence = (struct presence){.begun = presence->begun};
     TRY(store_now(tx, &presence->now));
-    return store_run(tx, "SELECT seen, beat FROM process WHERE lease > 0", count_process, presence);
+    return store_run(tx, "SELECT seen, beat, lease FROM process", count_process, presence);
 }
 
 /* … as one who can write: so the others could. */
@@ -42,17 +44,18 @@ static enum status look_writing_tx(struct store_tx *tx, void *arg)
     return look_tx(tx, arg);
 }
 
-enum status presence_look(struct store *store, bool *is_used)
+enum status presence_look(struct store *store, int64_t *ret_now, bool *is_used)
 {
-    struct presence presence;
+    struct presence presence = {.begun = 0};
     enum status status = store_write_wait(store, look_tx, &presence);
+    *ret_now = presence.now;
     *is_used = *is_used || (status == STATUS_OK && presence.speaking > 0);
     return status;
 }
 
-enum status presence_listen(struct store *store, const struct copy_options *options, bool *is_used)
+enum status presence_listen(struct store *store, const struct copy_options *options, int64_t begun, bool *is_used)
 {
-    struct presence presence;
+    struct presence presence = {.begun = begun};
     TRY(store_write_wait(store, look_tx, &presence));
     *is_used = *is_used || presence.speaking > 0;
     int64_t seconds = presence.silent == 0 ? 0 : COPY_BEATS_MISSED * presence.beat / MICROSECONDS + 1;
