@@ -2,6 +2,7 @@
 """Each limit of the gRPC port, set low: what the peer is told, that it is counted and logged, and that others go on. Only the
 transport on libnghttp2 has them all."""
 import re
+import select
 import socket
 import struct
 import time
@@ -69,12 +70,14 @@ class Peer:
         result, self.buffer = self.buffer[:count], self.buffer[count:]
         return result
 
+    def next(self):
+        head = self.receive(9)
+        return *struct.unpack(">BBI", head[3:]), self.receive(int.from_bytes(head[:3], "big"))
+
     def wait(self, wanted, stream=None):
         """The next frame of this kind: (flags, payload)."""
         while True:
-            head = self.receive(9)
-            kind, flags, found = struct.unpack(">BBI", head[3:])
-            payload = self.receive(int.from_bytes(head[:3], "big"))
+            kind, flags, found, payload = self.next()
             if kind == wanted and stream in (None, found):
                 return flags, payload
 
@@ -89,6 +92,17 @@ class Peer:
 
     def reset(self, stream):
         return struct.unpack(">I", self.wait(RST_STREAM, stream)[1])[0]
+
+    def resets(self):
+        """The codes of those among the frames that have come; waits until one has come."""
+        codes = []
+        while self.buffer or not codes:
+            kind, _, _, payload = self.next()
+            codes.append(struct.unpack(">I", payload)[0] if kind == RST_STREAM else None)
+        return codes
+
+    def fileno(self):
+        return self.socket.fileno()
 
     def __enter__(self):
         return self
@@ -107,20 +121,21 @@ class Limits(unittest.TestCase):
         return self.enterContext(Peer(self.daemon, *more))
 
     def tearDown(self):
-        """Whatever was met: it is counted, it is one line in the log, and others are served."""
+        """Whatever was met: it is counted, it is in the log, and others are served."""
         self.daemon.admin_token()
         with urllib.request.urlopen(f"http://127.0.0.1:{self.daemon.metrics_port}/metrics", timeout=DEADLINE) as answer:
             text = answer.read().decode()
         counted = re.findall(r'^gatehouse_grpc_limited_total\{limit="(\w+)"\} ([1-9]\d*)$', text, re.M)
         logged = re.findall(r"event=grpc_limit limit=(\w+) peer=127\.0\.0\.1", self.daemon.log_text())
         self.assertEqual([name for name, _ in counted], [self.limit], text)
-        self.assertEqual(logged, [self.limit])
+        self.assertEqual(set(logged), {self.limit})  # one line in ten seconds: h2/test_limits.py
 
     def test_who_does_not_speak_http_2_has_so_long(self):
-        self.serve(settings_timeout_ms=300)
+        self.serve(settings_timeout_ms=1000)
         self.limit = "settings"
-        self.assertEqual(self.peer(b"").goaway(), (SETTINGS_TIMEOUT, "no SETTINGS came"))
-        self.assertEqual(self.peer(PREFACE).goaway()[0], SETTINGS_TIMEOUT)
+        silent, half = self.peer(b""), self.peer(PREFACE)
+        self.assertEqual(silent.goaway(), (SETTINGS_TIMEOUT, "no SETTINGS came"))
+        self.assertEqual(half.goaway()[0], SETTINGS_TIMEOUT)
 
     def test_an_answer_waits_so_long_for_its_window(self):
         self.serve(answer_timeout_ms=300)
@@ -130,7 +145,7 @@ class Limits(unittest.TestCase):
         self.assertEqual(peer.reset(1), CANCEL)
 
     def test_a_request_that_does_not_go_on_is_ended(self):
-        self.serve(progress_timeout_ms=300)
+        self.serve(progress_timeout_ms=1000)
         self.limit = "progress"
         peer = self.peer()
         peer.send(call(1, b"\0\0\0\0\5ab", end=False))
@@ -138,7 +153,7 @@ class Limits(unittest.TestCase):
         self.assertTrue(flags & END_STREAM)
 
     def test_headers_that_do_not_end_end_the_connection(self):
-        self.serve(progress_timeout_ms=300)
+        self.serve(progress_timeout_ms=1000)
         self.limit = "progress"
         peer = self.peer()
         peer.send(frame(HEADERS, 0, 1, literal(":method", "POST")))
@@ -186,23 +201,26 @@ class Limits(unittest.TestCase):
         self.assertTrue(flags & END_STREAM)
 
     def test_what_waits_of_a_connection_is_so_much(self):
-        self.serve(max_connection_bytes=65536)
+        self.serve(max_connection_bytes=65536, progress_timeout_ms=600_000)
         self.limit = "memory"
         peer = self.peer()
         for stream in range(1, 41, 2):
             peer.send(call(stream, struct.pack(">BI", 0, 100_000) + bytes(10_000), end=False))
-        codes = set()
-        while REFUSED_STREAM not in codes:
-            codes.add(struct.unpack(">I", peer.wait(RST_STREAM)[1])[0])
+        while REFUSED_STREAM not in peer.resets():
+            pass
 
     def test_what_waits_of_all_connections_is_so_much(self):
-        self.serve(max_memory_bytes=1 << 20)
+        self.serve(max_memory_bytes=1 << 20, progress_timeout_ms=600_000)
         self.limit = "memory"
         peers = [self.peer() for _ in range(20)]
         for peer in peers:
             for stream in range(1, 21, 2):
                 peer.send(call(stream, struct.pack(">BI", 0, 100_000) + bytes(14_000), end=False))
-        self.assertEqual(struct.unpack(">I", peers[-1].wait(RST_STREAM)[1])[0], REFUSED_STREAM)
+        codes = []
+        while REFUSED_STREAM not in codes:  # whose it is depends on which of them the server read last
+            ready = select.select(peers, [], [], DEADLINE)[0]
+            self.assertTrue(ready, "nobody is refused")
+            codes = [code for peer in ready for code in peer.resets()]
         for peer in peers:
             peer.socket.close()
         end = time.monotonic() + DEADLINE
