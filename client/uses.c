@@ -16,6 +16,8 @@
 #define IDLE_MOST (10 * USES_SECOND)
 #define REPORT_MOST (2 * USES_SECOND)
 
+enum { UNDER_WAY_MOST = 64 * USES_REPORT_MAX };
+
 /* An api and the roles that it requires, once for all tokens that are asked about by it. */
 struct question {
     size_t references;
@@ -26,6 +28,13 @@ struct question {
     UT_hash_handle hh;
 };
 
+/* Since they were last reported somebody has counted; the first of them first. */
+struct queue {
+    struct use_count *first, *last;
+    size_t count;
+};
+
+/* A count is gathered, then it is in a wave of reports, and what it counted is under way until the server knows it. */
 struct uses {
     size_t max;
     struct tally noted;
@@ -34,11 +43,11 @@ struct uses {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct question *questions;
-    struct use_count *first_due, *last_due; /* since they were last reported somebody has counted */
-    struct use *returned;
-    int64_t due;     /* of the first that is; INT64_MAX: there is none */
-    int64_t planned; /* the thread that reports wakes then */
-    size_t more;     /* use_counts beside each token's first */
+    struct queue gathered, wave;
+    struct use *ready, *returned; /* under way: to be taken now; to be taken again later */
+    int64_t due, retry;           /* of the first that is gathered, or returned; INT64_MAX: there is none */
+    int64_t planned;              /* the thread that reports wakes then */
+    size_t more;                  /* use_counts beside each token's first */
     uint64_t settled, lost;
 };
 
@@ -56,7 +65,7 @@ int64_t gatehouse_uses_report_time(int64_t idle_timeout)
 struct uses *gatehouse_uses_new(size_t max)
 {
     struct uses *uses = must(aligned_alloc(_Alignof(struct uses), sizeof *uses));
-    *uses = (struct uses){.max = max, .due = INT64_MAX};
+    *uses = (struct uses){.max = max, .due = INT64_MAX, .retry = INT64_MAX};
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -234,11 +243,30 @@ struct use_count *gatehouse_uses_add(struct uses *uses, struct use_counts *count
     return count;
 }
 
-/* Under the lock. */
-static void fall_due(struct uses *uses, int64_t due)
+/* The queue; under the lock. */
+
+static void push(struct queue *queue, struct use_count *count)
 {
-    if (due < uses->due)
-        uses->due = due;
+    count->next_due = NULL;
+    *(queue->last != NULL ? &queue->last->next_due : &queue->first) = count;
+    queue->last = count;
+    queue->count++;
+}
+
+static struct use_count *pop(struct queue *queue)
+{
+    struct use_count *count = queue->first;
+    queue->first = count->next_due;
+    if (queue->first == NULL)
+        queue->last = NULL;
+    queue->count--;
+    return count;
+}
+
+static void fall_due(int64_t *due, int64_t at)
+{
+    if (at < *due)
+        *due = at;
 }
 
 /* The first to count since the last report. */
@@ -246,18 +274,14 @@ static bool enqueue(struct uses *uses, struct use_count *count, const char *toke
 {
     pthread_mutex_lock(&uses->lock);
     count->token = must_copy(token);
-    count->next_due = NULL;
-    if (uses->last_due != NULL)
-        uses->last_due->next_due = count;
-    else
-        uses->first_due = count;
-    uses->last_due = count;
     count->counts->due++;
+    uses->waiting++;
+    push(&uses->gathered, count);
     /* C9: at the latest an interval after the first of them. In a half full table there is no time to lose. */
-    fall_due(uses, now + gatehouse_uses_interval(count->counts->idle_timeout));
-    if (++uses->waiting * 2 > uses->max)
-        fall_due(uses, now);
-    bool must_wake = uses->due < uses->planned;
+    fall_due(&uses->due, now + gatehouse_uses_interval(count->counts->idle_timeout));
+    if (uses->gathered.count * 2 > uses->max)
+        fall_due(&uses->due, now);
+    bool must_wake = uses->wave.first == NULL && uses->due < uses->planned;
     if (must_wake)
         uses->planned = uses->due; /* once is enough */
     pthread_mutex_unlock(&uses->lock);
@@ -268,8 +292,9 @@ bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const struc
 {
     int64_t now = use->now;
     *ret_must_wake = false;
-    if (atomic_load_explicit(&count->count, memory_order_relaxed) == 0 &&
-        atomic_load_explicit(&uses->waiting, memory_order_relaxed) >= uses->max)
+    uint32_t counted = atomic_load_explicit(&count->count, memory_order_relaxed);
+    if (counted >= USES_UNREPORTED_MAX ||
+        (counted == 0 && atomic_load_explicit(&uses->waiting, memory_order_relaxed) >= uses->max))
         return false;
     int64_t last = atomic_load_explicit(&count->last, memory_order_relaxed);
     while (last < now &&
@@ -334,10 +359,10 @@ static struct use *use_new(const struct use_count *count, const struct source *p
     return use;
 }
 
-static void put_back(struct uses *uses, struct use *use)
+static void put(struct use **list, struct use *use)
 {
-    use->next = uses->returned;
-    uses->returned = use;
+    use->next = *list;
+    *list = use;
 }
 
 /* From here on it counts from 0, and the next to count puts it among those that are due again. */
@@ -347,7 +372,7 @@ static void drain(struct uses *uses, struct use_count *count)
     const struct source peer = take_peer(count);
     for (uses->waiting--; left > 0; uses->waiting++) { /* more than a report may say are several */
         uint64_t part = left < USES_COUNT_MAX ? left : USES_COUNT_MAX;
-        put_back(uses, use_new(count, &peer, part));
+        put(&uses->ready, use_new(count, &peer, part));
         left -= part;
     }
     explicit_bzero(count->token, strlen(count->token));
@@ -357,31 +382,50 @@ static void drain(struct uses *uses, struct use_count *count)
         give_back(uses, count->counts);
 }
 
-static struct use *take_one(struct uses *uses)
+/* Once one is due, all that there are. What is counted while they are reported is for the next wave: else a busy cache
+ * would report its tokens again and again, the faster the longer the server takes. */
+static void begin_wave(struct uses *uses, int64_t now)
 {
-    struct use_count *count = uses->first_due;
-    if (uses->returned == NULL && count != NULL) {
-        uses->first_due = count->next_due;
-        if (uses->first_due == NULL)
-            uses->last_due = NULL;
-        drain(uses, count);
-    }
-    struct use *use = uses->returned;
-    if (use != NULL)
-        uses->returned = use->next;
-    return use;
+    if (uses->wave.first != NULL || now < uses->due)
+        return;
+    uses->wave = uses->gathered;
+    uses->gathered = (struct queue){.count = 0};
+    uses->due = INT64_MAX;
+}
+
+static void begin_retry(struct uses *uses, int64_t now)
+{
+    if (uses->ready != NULL || now < uses->retry)
+        return;
+    uses->ready = uses->returned;
+    uses->returned = NULL;
+    uses->retry = INT64_MAX;
+}
+
+/* Half of the table is for what is counted meanwhile, however slow the server is, and it is not asked for more at once
+ * than it answers in time. */
+static bool has_room(const struct uses *uses)
+{
+    size_t under_way = uses->waiting - uses->gathered.count - uses->wave.count;
+    return under_way < UNDER_WAY_MOST && under_way * 2 < uses->max;
 }
 
 struct use *gatehouse_uses_take(struct uses *uses, int64_t now)
 {
-    struct use *taken = NULL, *use;
+    struct use *taken = NULL;
     pthread_mutex_lock(&uses->lock);
-    for (int count = 0; now >= uses->due && count < USES_REPORT_MAX && (use = take_one(uses)) != NULL; count++) {
-        use->next = taken;
-        taken = use;
+    begin_retry(uses, now);
+    begin_wave(uses, now);
+    bool may_drain = has_room(uses);
+    for (int count = 0; count < USES_REPORT_MAX; count++) {
+        if (uses->ready == NULL && uses->wave.first != NULL && may_drain)
+            drain(uses, pop(&uses->wave));
+        struct use *use = uses->ready;
+        if (use == NULL)
+            break;
+        uses->ready = use->next;
+        put(&taken, use);
     }
-    if (uses->returned == NULL && uses->first_due == NULL)
-        uses->due = INT64_MAX;
     pthread_mutex_unlock(&uses->lock);
     return taken;
 }
@@ -400,8 +444,8 @@ void gatehouse_uses_return(struct uses *uses, struct use *taken, int64_t now, in
     for (struct use *next; taken != NULL; taken = next) {
         next = taken->next;
         if (now - taken->last <= AGE_MOST) {
-            put_back(uses, taken);
-            fall_due(uses, due);
+            put(&uses->returned, taken);
+            fall_due(&uses->retry, due);
         } else {
             uses->lost += taken->count;
             settle(uses, taken);
@@ -427,7 +471,7 @@ void gatehouse_uses_flush(struct uses *uses)
 {
     pthread_mutex_lock(&uses->lock);
     if (uses->waiting > 0)
-        uses->due = INT64_MIN;
+        uses->due = uses->retry = INT64_MIN;
     pthread_mutex_unlock(&uses->lock);
 }
 
@@ -450,7 +494,10 @@ void gatehouse_uses_await(struct uses *uses, int64_t microseconds)
 int64_t gatehouse_uses_plan(struct uses *uses, int64_t wake)
 {
     pthread_mutex_lock(&uses->lock);
-    uses->planned = wake < uses->due ? wake : uses->due;
+    uses->planned = wake;
+    fall_due(&uses->planned, uses->retry);
+    if (uses->wave.first == NULL) /* else the end of a report makes room for more of it, and wakes the thread */
+        fall_due(&uses->planned, uses->due);
     wake = uses->planned;
     pthread_mutex_unlock(&uses->lock);
     return wake;
@@ -469,11 +516,10 @@ void gatehouse_uses_free(struct uses *uses)
 {
     if (uses == NULL)
         return;
-    for (struct use *use; (use = uses->returned) != NULL || uses->first_due != NULL;) {
-        use = take_one(uses);
-        if (use != NULL)
-            use_free(use);
-    }
+    struct use *taken;
+    gatehouse_uses_flush(uses);
+    while ((taken = gatehouse_uses_take(uses, INT64_MAX)) != NULL)
+        gatehouse_uses_done(uses, taken, 0);
     pthread_mutex_destroy(&uses->lock);
     pthread_cond_destroy(&uses->changed);
     free(uses);

@@ -11,9 +11,11 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { USES_OF_TOKEN_MAX = 512, USES_REPORT_MAX = 100, USES_COUNT_MAX = 1000000 };
 #define USES_SECOND INT64_C(1000000)
+#define USES_UNREPORTED_MAX (UINT32_C(1) << 31) /* of one question: a count never goes round */
 
 struct uses;
 struct question;
@@ -80,14 +82,15 @@ bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const struc
 /* Nobody else can have them any more: given back, at once or when what is counted has been taken. */
 void gatehouse_uses_leave(struct uses *uses, struct use_counts *counts);
 
-/* Once one is due they are all reported. Takes up to USES_REPORT_MAX of them; NULL: nothing is due. */
+/* Once one is due all are reported that there are by then. Takes up to USES_REPORT_MAX of them; NULL: nothing is due,
+ * or so much is under way that what is must come back first. */
 struct use *gatehouse_uses_take(struct uses *uses, int64_t now);
 /* The server was not reached: again, at `due`. Those that are too old to mean anything are lost. */
 void gatehouse_uses_return(struct uses *uses, struct use *taken, int64_t now, int64_t due);
 /* It was; of `lost` of them the server wanted to know nothing. */
 void gatehouse_uses_done(struct uses *uses, struct use *taken, uint64_t lost);
 
-/* All that there are become due. */
+/* All that there are become due, also those that are to be tried again. */
 void gatehouse_uses_flush(struct uses *uses);
 /* Waits until all are reported, for a time by CLOCK_MONOTONIC. */
 void gatehouse_uses_await(struct uses *uses, int64_t microseconds);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cache knows, by itself: each rule of client/README.md that memory.c and uses.c keep. */
+/* What the cache knows, by itself: each rule of client/README.md that memory.c keeps. */
 #include "base/epoch.h"
 #include "entries.h"
 
@@ -365,221 +365,6 @@ static void entries_are_bounded_and_what_is_asked_for_stays(void **state)
     gatehouse_memory_free(memory);
 }
 
-/* Uses */
-
-static int given_back;
-
-static void note_given_back(struct use_counts *counts)
-{
-    (void)counts;
-    given_back++;
-}
-
-static bool use_from(struct uses *uses, struct use_counts *counts, const char *api, const struct source *peer)
-{
-    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
-    bool must_wake;
-    request.api = (char *)(uintptr_t)api;
-    struct use_count *count = gatehouse_uses_find(counts, &request);
-    if (count == NULL)
-        count = gatehouse_uses_add(uses, counts, &request, true);
-    return count != NULL && gatehouse_uses_note(uses, count, &(struct use_now){"a", peer, now}, &must_wake);
-}
-
-static bool use(struct uses *uses, struct use_counts *counts, const char *token, const char *api, bool *must_wake)
-{
-    const struct source nowhere = {.kind = SOURCE_NOT_TOLD};
-    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
-    request.api = (char *)(uintptr_t)api;
-    struct use_count *count = gatehouse_uses_find(counts, &request);
-    if (count == NULL)
-        count = gatehouse_uses_add(uses, counts, &request, true);
-    return count != NULL && gatehouse_uses_note(uses, count, &(struct use_now){token, &nowhere, now}, must_wake);
-}
-
-static uint64_t unreported(struct uses *uses)
-{
-    struct gatehouse_cache_stats stats;
-    gatehouse_uses_stats(uses, &stats);
-    return stats.uses_unreported;
-}
-
-static uint64_t sum(const struct use *taken)
-{
-    uint64_t total = 0;
-    for (; taken != NULL; taken = taken->next)
-        total += taken->count;
-    return total;
-}
-
-static void uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last(void **state)
-{
-    (void)state;
-    struct uses *uses = gatehouse_uses_new(100);
-    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
-    bool must_wake;
-    now = 1000 * MEMORY_SECOND;
-    assert_int_equal(gatehouse_uses_plan(uses, now + 60 * MEMORY_SECOND), now + 60 * MEMORY_SECOND);
-    assert_true(use(uses, &counts, "a", "x", &must_wake) && must_wake); /* the thread would sleep for too long */
-    now += 9 * MEMORY_SECOND;
-    assert_true(use(uses, &counts, "a", "x", &must_wake) && !must_wake);
-    assert_true(use(uses, &counts, "a", "y", &must_wake));
-    assert_null(gatehouse_uses_take(uses, now));
-    now += MEMORY_SECOND;
-    struct use *taken = gatehouse_uses_take(uses, now);
-    assert_non_null(taken);
-    assert_non_null(taken->next); /* all of them, once one is due */
-    assert_null(taken->next->next);
-    assert_int_equal(taken->last, now - MEMORY_SECOND);
-    assert_int_equal(taken->count + taken->next->count, 3);
-    assert_true(use(uses, &counts, "a", "x", &must_wake)); /* while the report is under way */
-    assert_int_equal(unreported(uses), 4);
-    gatehouse_uses_return(uses, taken, now, now + MEMORY_SECOND); /* it failed */
-    assert_int_equal(unreported(uses), 4);
-    assert_null(gatehouse_uses_take(uses, now));
-    now += MEMORY_SECOND;
-    taken = gatehouse_uses_take(uses, now);
-    assert_int_equal(sum(taken), 4);
-    gatehouse_uses_done(uses, taken, 0);
-    assert_int_equal(unreported(uses), 0);
-    assert_null(gatehouse_uses_take(uses, INT64_MAX - 1));
-    gatehouse_uses_leave(uses, &counts);
-    gatehouse_uses_free(uses);
-}
-
-/* Of a report with one use. */
-static void assert_reported_from(struct uses *uses, uint64_t count, const struct source *peer)
-{
-    gatehouse_uses_flush(uses);
-    struct use *taken = gatehouse_uses_take(uses, now);
-    assert_non_null(taken);
-    assert_null(taken->next);
-    assert_int_equal(taken->count, count);
-    assert_int_equal(taken->peer.kind, peer->kind);
-    if (peer->kind == SOURCE_ADDRESS)
-        assert_memory_equal(&taken->peer.address, &peer->address, sizeof peer->address);
-    gatehouse_uses_done(uses, taken, 0);
-}
-
-static void a_report_says_the_last_peer_that_was_told_since_the_one_before(void **state)
-{
-    (void)state;
-    struct uses *uses = gatehouse_uses_new(100);
-    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
-    const struct source nowhere = {.kind = SOURCE_NOT_TOLD}, here = source_of("192.0.2.1"),
-                        there = source_of("2001:db8::1"), zero = source_of("::");
-    now = 1000 * MEMORY_SECOND;
-    assert_true(use_from(uses, &counts, "x", &here) && use_from(uses, &counts, "x", &there));
-    assert_true(use_from(uses, &counts, "x", &nowhere) && use_from(uses, &counts, "x", &there));
-    assert_reported_from(uses, 4, &there);
-    assert_true(use_from(uses, &counts, "x", &nowhere));
-    assert_reported_from(uses, 1, &nowhere);
-    assert_true(use_from(uses, &counts, "x", &zero));
-    assert_reported_from(uses, 1, &zero);
-    assert_true(use_from(uses, &counts, "x", &here) && use_from(uses, &counts, "y", &there));
-    gatehouse_uses_flush(uses);
-    struct use *taken = gatehouse_uses_take(uses, now);
-    for (const struct use *each = taken; each != NULL; each = each->next) /* each question its own */
-        assert_memory_equal(&each->peer.address, strcmp(each->api, "x") == 0 ? &here.address : &there.address,
-                            sizeof here.address);
-    gatehouse_uses_done(uses, taken, 0);
-    gatehouse_uses_leave(uses, &counts);
-    gatehouse_uses_free(uses);
-}
-
-static void uses_are_bounded_and_a_half_full_table_is_reported_at_once(void **state)
-{
-    (void)state;
-    struct uses *uses = gatehouse_uses_new(4);
-    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
-    char api[] = "a";
-    bool must_wake;
-    now = 1000 * MEMORY_SECOND;
-    for (int i = 0; i < 4; i++, api[0]++) {
-        assert_true(use(uses, &counts, "a", api, &must_wake));
-        struct use *taken = i < 2 ? gatehouse_uses_take(uses, now) : NULL;
-        assert_null(taken);
-    }
-    assert_false(use(uses, &counts, "a", api, &must_wake)); /* a fifth: the server must be asked */
-    assert_true(use(uses, &counts, "a", "a", &must_wake));
-    struct use *taken = gatehouse_uses_take(uses, now);
-    assert_non_null(taken);
-    gatehouse_uses_return(uses, taken, now + 3601 * MEMORY_SECOND, now); /* too old to mean anything */
-    struct gatehouse_cache_stats stats;
-    gatehouse_uses_stats(uses, &stats);
-    assert_int_equal(stats.uses_unreported, 0);
-    assert_int_equal(stats.uses_lost, 5);
-    gatehouse_uses_leave(uses, &counts);
-    gatehouse_uses_free(uses);
-}
-
-static void a_report_says_a_million_of_one_use_at_most(void **state)
-{
-    (void)state;
-    struct uses *uses = gatehouse_uses_new(4);
-    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
-    bool must_wake;
-    now = 1000 * MEMORY_SECOND;
-    for (int i = 0; i < USES_COUNT_MAX + 2; i++)
-        (void)use(uses, &counts, "a", "x", &must_wake);
-    gatehouse_uses_flush(uses);
-    struct use *taken = gatehouse_uses_take(uses, now);
-    assert_non_null(taken->next);
-    assert_int_equal(taken->count + taken->next->count, USES_COUNT_MAX + 2);
-    assert_in_range(taken->count, 2, USES_COUNT_MAX);
-    gatehouse_uses_done(uses, taken, 0);
-    assert_int_equal(unreported(uses), 0);
-    gatehouse_uses_leave(uses, &counts);
-    gatehouse_uses_free(uses);
-}
-
-static void what_was_counted_for_an_answer_that_is_gone_is_reported(void **state)
-{
-    (void)state;
-    struct uses *uses = gatehouse_uses_new(4);
-    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
-    bool must_wake;
-    now = 1000 * MEMORY_SECOND;
-    assert_true(use(uses, &counts, "a", "x", &must_wake) && use(uses, &counts, "a", "y", &must_wake));
-    given_back = 0;
-    gatehouse_uses_leave(uses, &counts);
-    assert_int_equal(given_back, 0);
-    gatehouse_uses_flush(uses);
-    struct use *taken = gatehouse_uses_take(uses, now);
-    assert_int_equal(given_back, 1); /* all that is reported has been copied */
-    assert_string_equal(taken->token, "a");
-    assert_int_equal(taken->count + taken->next->count, 2);
-    gatehouse_uses_done(uses, taken, 0);
-    assert_int_equal(unreported(uses), 0);
-    gatehouse_uses_free(uses);
-}
-
-static void a_token_has_so_many_questions_and_each_its_own_answer(void **state)
-{
-    (void)state;
-    struct uses *uses = gatehouse_uses_new(1000);
-    struct use_counts counts = {.idle_timeout = 100 * MEMORY_SECOND, .give_back = note_given_back};
-    Gatehouse__V1__IntrospectRequest request = GATEHOUSE__V1__INTROSPECT_REQUEST__INIT;
-    char api[20], *roles[] = {"a", "b"};
-    request.api = api;
-    request.required_roles = roles;
-    for (int i = 0; i < USES_OF_TOKEN_MAX; i++) {
-        snprintf(api, sizeof api, "%d", i);
-        request.n_required_roles = (size_t)i % 3;
-        assert_null(gatehouse_uses_find(&counts, &request));
-        struct use_count *count = gatehouse_uses_add(uses, &counts, &request, i % 2 == 0);
-        assert_non_null(count);
-        assert_ptr_equal(gatehouse_uses_find(&counts, &request), count);
-        assert_ptr_equal(gatehouse_uses_add(uses, &counts, &request, true), count); /* two at once */
-        assert_int_equal(count->is_allowed, i % 2 == 0);
-    }
-    request.n_required_roles = 1 - request.n_required_roles; /* the same api */
-    assert_null(gatehouse_uses_find(&counts, &request));
-    assert_null(gatehouse_uses_add(uses, &counts, &request, true)); /* no room */
-    gatehouse_uses_leave(uses, &counts);
-    gatehouse_uses_free(uses);
-}
-
 /* Readers on many threads, while the answer that they find is ended and kept again. */
 enum { READERS = 3, ROUNDS = 200 };
 
@@ -621,10 +406,11 @@ static uint64_t report_all(struct uses *uses)
     struct use *taken;
     gatehouse_uses_flush(uses);
     while ((taken = gatehouse_uses_take(uses, now)) != NULL) {
-        for (const struct use *each = taken; each != NULL; each = each->next) /* no address is put together of two */
+        for (const struct use *each = taken; each != NULL; each = each->next) {
             for (size_t i = 1; each->peer.kind == SOURCE_ADDRESS && i < sizeof each->peer.address; i++)
-                assert_int_equal(each->peer.address.bytes[i], each->peer.address.bytes[0]);
-        reported += sum(taken);
+                assert_int_equal(each->peer.address.bytes[i], each->peer.address.bytes[0]); /* it is not of two */
+            reported += each->count;
+        }
         gatehouse_uses_done(uses, taken, 0);
     }
     return reported;
@@ -657,7 +443,9 @@ static void no_use_is_lost_while_answers_come_and_go_under_readers(void **state)
         pthread_join(threads[i], NULL);
     reported += report_all(uses);
     assert_int_equal(reported, reading.noted);
-    assert_int_equal(unreported(uses), 0);
+    struct gatehouse_cache_stats stats;
+    gatehouse_uses_stats(uses, &stats);
+    assert_int_equal(stats.uses_unreported, 0);
     gatehouse_memory_free(reading.memory);
 }
 
@@ -679,12 +467,6 @@ int main(void)
         cmocka_unit_test(a_revoked_token_is_not_brought_back_by_an_answer_under_way),
         cmocka_unit_test(there_are_no_hits_until_the_stream_has_reached_what_this_connection_has_changed),
         cmocka_unit_test(entries_are_bounded_and_what_is_asked_for_stays),
-        cmocka_unit_test(uses_are_due_an_interval_after_the_first_and_are_dated_by_the_last),
-        cmocka_unit_test(a_report_says_the_last_peer_that_was_told_since_the_one_before),
-        cmocka_unit_test(uses_are_bounded_and_a_half_full_table_is_reported_at_once),
-        cmocka_unit_test(a_report_says_a_million_of_one_use_at_most),
-        cmocka_unit_test(what_was_counted_for_an_answer_that_is_gone_is_reported),
-        cmocka_unit_test(a_token_has_so_many_questions_and_each_its_own_answer),
         cmocka_unit_test(no_use_is_lost_while_answers_come_and_go_under_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
