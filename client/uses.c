@@ -2,6 +2,7 @@
 #include "uses.h"
 
 #include "base/must.h"
+#include "question.h"
 #include "tally.h"
 
 #include <pthread.h>
@@ -9,24 +10,11 @@
 #include <string.h>
 #include <time.h>
 
-#define uthash_fatal(message) abort()
-#include <uthash.h>
-
 #define AGE_MOST (3600 * USES_SECOND)
 #define IDLE_MOST (10 * USES_SECOND)
 #define REPORT_MOST (2 * USES_SECOND)
 
 enum { UNDER_WAY_MOST = 64 * USES_REPORT_MAX };
-
-/* An api and the roles that it requires, once for all tokens that are asked about by it. */
-struct question {
-    size_t references;
-    char *form; /* its key: api, then the roles, each with its NUL */
-    size_t form_size;
-    size_t required_count;
-    char **required; /* within form */
-    UT_hash_handle hh;
-};
 
 /* Since they were last reported somebody has counted; the first of them first. */
 struct queue {
@@ -73,70 +61,6 @@ struct uses *gatehouse_uses_new(size_t max)
     pthread_cond_init(&uses->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     return uses;
-}
-
-/* Questions; under the lock, but for is_same. */
-
-static bool is_same(const struct question *question, const Gatehouse__V1__IntrospectRequest *request)
-{
-    if (question->required_count != request->n_required_roles || strcmp(question->form, request->api) != 0)
-        return false;
-    for (size_t i = 0; i < question->required_count; i++)
-        if (strcmp(question->required[i], request->required_roles[i]) != 0)
-            return false;
-    return true;
-}
-
-static char *append(char *at, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    memcpy(at, text, size);
-    return at + size;
-}
-
-static struct question *question_new(const Gatehouse__V1__IntrospectRequest *request)
-{
-    struct question *question = must(calloc(1, sizeof *question));
-    question->form_size = strlen(request->api) + 1;
-    for (size_t i = 0; i < request->n_required_roles; i++)
-        question->form_size += strlen(request->required_roles[i]) + 1;
-    question->form = must(malloc(question->form_size));
-    question->required = must(calloc(request->n_required_roles + 1, sizeof *question->required));
-    char *at = append(question->form, request->api);
-    for (; question->required_count < request->n_required_roles; question->required_count++) {
-        question->required[question->required_count] = at;
-        at = append(at, request->required_roles[question->required_count]);
-    }
-    return question;
-}
-
-static void question_free(struct question *question)
-{
-    free(question->form);
-    free(question->required);
-    free(question);
-}
-
-static struct question *question_get(struct uses *uses, const Gatehouse__V1__IntrospectRequest *request)
-{
-    struct question *wanted = question_new(request), *found;
-    HASH_FIND(hh, uses->questions, wanted->form, wanted->form_size, found);
-    if (found == NULL) {
-        HASH_ADD_KEYPTR(hh, uses->questions, wanted->form, wanted->form_size, wanted);
-        found = wanted;
-    } else {
-        question_free(wanted);
-    }
-    found->references++;
-    return found;
-}
-
-static void question_release(struct uses *uses, struct question *question)
-{
-    if (question == NULL || --question->references > 0)
-        return;
-    HASH_DEL(uses->questions, question);
-    question_free(question);
 }
 
 /* From where */
@@ -199,7 +123,7 @@ struct use_count *gatehouse_uses_find(struct use_counts *counts, const Gatehouse
     for (struct use_count *count = &counts->first; count != NULL;
          count = atomic_load_explicit(&count->next, memory_order_acquire)) {
         const struct question *question = atomic_load_explicit(&count->question, memory_order_acquire);
-        if (question != NULL && is_same(question, request))
+        if (question != NULL && gatehouse_question_is(question, request))
             return count;
     }
     return NULL;
@@ -218,13 +142,13 @@ static struct use_count *add(struct uses *uses, struct use_counts *counts,
 {
     struct use_count *first = &counts->first;
     if (first->question == NULL) {
-        ask_first(first, counts, question_get(uses, request), is_allowed);
+        ask_first(first, counts, gatehouse_question_get(&uses->questions, request), is_allowed);
         return first;
     }
     if (uses->more >= uses->max || counts->more + 1 >= USES_OF_TOKEN_MAX)
         return NULL;
     struct use_count *count = must(calloc(1, sizeof *count));
-    ask_first(count, counts, question_get(uses, request), is_allowed);
+    ask_first(count, counts, gatehouse_question_get(&uses->questions, request), is_allowed);
     count->next = first->next;
     atomic_store_explicit(&first->next, count, memory_order_release);
     counts->more++;
@@ -311,10 +235,10 @@ bool gatehouse_uses_note(struct uses *uses, struct use_count *count, const struc
 /* Under the lock; they are the caller's no more. */
 static void give_back(struct uses *uses, struct use_counts *counts)
 {
-    question_release(uses, counts->first.question);
+    gatehouse_question_release(&uses->questions, counts->first.question);
     for (struct use_count *count = counts->first.next, *next; count != NULL; count = next) {
         next = count->next;
-        question_release(uses, count->question);
+        gatehouse_question_release(&uses->questions, count->question);
         free(count);
     }
     uses->more -= counts->more;

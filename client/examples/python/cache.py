@@ -26,6 +26,7 @@ from client import Gatehouse, bearing
 
 ENTRIES, WINDOW, WAITING = 10_000, 4096, 1000
 BATCH = 100  # entries that BatchIntrospect takes
+MOST_USES = 1_000_000  # that one entry may tell
 SILENCE = 5  # seconds without any message: the stream is half open
 
 
@@ -240,7 +241,7 @@ class Cache:
     def report_of(uses):
         request = BatchIntrospectRequest()
         for (token, api, role), (count, last, peer) in uses:
-            entry = request.requests.add(token=token, api=api, required_roles=[role], use_count=count, peer=peer)
+            entry = request.requests.add(token=token, api=api, required_roles=[role], use_count=min(count, MOST_USES), peer=peer)
             entry.used_ago.FromMicroseconds(int((now() - last) * 1e6))  # C9: anew at each try
         return request
 

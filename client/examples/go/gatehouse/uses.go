@@ -15,7 +15,10 @@ import (
 	pb "example.com/cases/pb"
 )
 
-const mostInBatch = 100 // that BatchIntrospect takes
+const (
+	mostInBatch = 100       // that BatchIntrospect takes
+	mostUses    = 1_000_000 // that one entry may tell; a token that was used more often was used a lot
+)
 
 type question struct{ token, api, role string }
 
@@ -67,7 +70,7 @@ func (c *Cache) reportSome(some []question, reported uses, deadline time.Duratio
 	request := &pb.BatchIntrospectRequest{}
 	for _, one := range some {
 		request.Requests = append(request.Requests, &pb.BatchIntrospectEntry{Token: one.token, Api: one.api,
-			RequiredRoles: []string{one.role}, UseCount: reported[one].count, Peer: reported[one].peer,
+			RequiredRoles: []string{one.role}, UseCount: min(reported[one].count, mostUses), Peer: reported[one].peer,
 			UsedAgo: durationpb.New(now() - reported[one].last)}) // C9: anew at each try
 	}
 	return c.gatehouse.asOurselves(ctx, func(ctx context.Context) error {
