@@ -1,28 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shim in front of a made-up AuthService, for test_shim.py. Prints its ports; ends, cleanly, when standard input
- * does. What the service answers depends on the client ID: "good" at once, "slow" from another thread after as many
- * milliseconds as the secret says, "never" after 3 s, others with the status that they name.
+ * The shim in front of a made-up AuthService, for test_shim.py. Prints its ports, and does what standard input says, a
+ * line each:
+ *   reload           as SIGHUP
+ *   release COUNT    that many of the slow calls are answered
+ *   end MILLISECONDS ends as rest_server_stop does with so much grace; says on standard error how far it is
+ * The input's end ends it too, with every call answered. What the service answers depends on the client ID: "good" at
+ * once, "slow" from another thread, when it is released, others with the status that they name.
+ *
+ * Its timeouts are so long that none fires, but for those that an argument names: request=MS answer=MS write=MS
+ * keep_alive=MS. With cert=FILE key=FILE it speaks TLS.
  */
 #include "base/log.h"
 #include "call/call.h"
 #include "rest/rest.h"
 
 #include <gatehouse/v1/auth.pb-c.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+enum { NEVER_MS = 3600000, EVERYBODY = 1000, DESCRIPTORS = 1024 };
 
 struct late {
     struct call *call;
     ProtobufCClosure closure;
-    long milliseconds;
 };
 
 static atomic_int handlers, cancelled;
+static atomic_long grace_ms;
+static sem_t released, ended;
 
 static void give_token(ProtobufCClosure closure, void *closure_data)
 {
@@ -41,21 +55,26 @@ static void give_token(ProtobufCClosure closure, void *closure_data)
 static void *answer_later(void *arg)
 {
     struct late *late = arg;
-    for (long waited = 0; waited < late->milliseconds; waited += 10)
-        usleep(10000);
-    if (late->call->is_cancelled(late->call))
-        atomic_fetch_add(&cancelled, 1);
+    bool is_cancelled = false;
+    while (sem_trywait(&released) != 0) {
+        if (!is_cancelled && late->call->is_cancelled(late->call)) {
+            is_cancelled = true;
+            atomic_fetch_add(&cancelled, 1);
+        }
+        usleep(5000);
+    }
+    fprintf(stderr, "test: answers\n");
     give_token(late->closure, late->call);
     atomic_fetch_sub(&handlers, 1);
     free(late);
     return NULL;
 }
 
-static void start_later(struct call *call, ProtobufCClosure closure, long milliseconds)
+static void start_later(struct call *call, ProtobufCClosure closure)
 {
     pthread_t thread;
     struct late *late = malloc(sizeof *late);
-    *late = (struct late){.call = call, .closure = closure, .milliseconds = milliseconds};
+    *late = (struct late){.call = call, .closure = closure};
     atomic_fetch_add(&handlers, 1);
     pthread_create(&thread, NULL, answer_later, late);
     pthread_detach(thread);
@@ -80,8 +99,8 @@ static void fake__issue_token(Gatehouse__V1__AuthService_Service *service,
     (void)service;
     if (strcmp(request->client_id, "good") == 0) {
         give_token(answer, call);
-    } else if (strcmp(request->client_id, "slow") == 0 || strcmp(request->client_id, "never") == 0) {
-        start_later(call, answer, request->client_id[0] == 'n' ? 3000 : atol(request->client_secret));
+    } else if (strcmp(request->client_id, "slow") == 0) {
+        start_later(call, answer);
     } else if (strcmp(request->client_id, "echo") == 0) { /* what arrived, as an error's words */
         (void)call_fail(call, STATUS_INVALID_ARGUMENT, "INVALID_SCOPE", "%s|%zu|%s", request->client_secret,
                         request->n_scopes, call->peer);
@@ -174,21 +193,88 @@ static bool is_ready(void *arg)
     return atomic_load(&handlers) == 0; /* so that a test can turn it off: by a slow request */
 }
 
+/* Connections that send what they have without waiting for the other end to confirm what was before. */
+static int count_undelayed(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < DESCRIPTORS; fd++) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof peer, size = sizeof(int);
+        int is_undelayed = 0;
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+            getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &is_undelayed, &size) == 0 && is_undelayed != 0)
+            count++;
+    }
+    return count;
+}
+
 static void add_metrics(void *arg, struct metrics_text *text)
 {
     (void)arg;
     metrics_put(text, "test_cancelled_total", "counter", "Calls whose client had gone.", "",
                 (double)atomic_load(&cancelled));
     metrics_put(text, "test_handlers", "gauge", "Calls that are not answered yet.", "", (double)atomic_load(&handlers));
+    metrics_put(text, "test_undelayed", "gauge", "Connections without Nagle's algorithm.", "",
+                (double)count_undelayed());
 }
 
 static Gatehouse__V1__AuthService_Service auth = GATEHOUSE__V1__AUTH_SERVICE__INIT(fake__);
 
-static void wait_for_end_of_input(struct rest_server *server)
+static void release(int count)
+{
+    for (int i = 0; i < count; i++)
+        sem_post(&released);
+}
+
+static void end(long grace)
+{
+    atomic_store(&grace_ms, grace);
+    sem_post(&ended);
+}
+
+static void *read_input(void *arg)
 {
     char line[64];
-    while (fgets(line, sizeof line, stdin) != NULL) /* a line: SIGHUP, as it were */
-        rest_server_reload(server);
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        if (strncmp(line, "release ", 8) == 0)
+            release(atoi(line + 8));
+        else if (strncmp(line, "end ", 4) == 0)
+            end(atol(line + 4));
+        else
+            rest_server_reload(arg);
+    }
+    release(EVERYBODY);
+    end(2000); /* a test that failed may have left a connection in the middle of something */
+    return NULL;
+}
+
+/* What stands behind "NAME=" among the arguments; NULL: nothing does. */
+static const char *argument(char **argv, const char *name)
+{
+    size_t len = strlen(name);
+    for (argv++; *argv != NULL; argv++)
+        if (strncmp(*argv, name, len) == 0 && (*argv)[len] == '=')
+            return *argv + len + 1;
+    return NULL;
+}
+
+static int64_t timeout(char **argv, const char *name)
+{
+    const char *given = argument(argv, name);
+    return given == NULL ? NEVER_MS : atol(given);
+}
+
+static void serve_until_end(struct rest_server *server)
+{
+    pthread_t reader;
+    pthread_create(&reader, NULL, read_input, server);
+    pthread_detach(reader);
+    while (sem_wait(&ended) != 0)
+        ;
+    rest_server_stop(server, atomic_load(&grace_ms));
+    fprintf(stderr, "test: stopped\n");
+    rest_server_free(server);
+    fprintf(stderr, "test: freed\n");
 }
 
 int main(int argc, char **argv)
@@ -197,6 +283,9 @@ int main(int argc, char **argv)
     static const char *const origins[] = {"https://console.example", NULL};
     static const char *const proxies[] = {"127.0.0.2", "10.0.0.0/8", NULL};
     char error[256];
+    (void)argc;
+    sem_init(&released, 0, 0);
+    sem_init(&ended, 0, 0);
     log_configure(LOG_LEVEL_DEBUG, false);
     struct metrics *metrics = metrics_new();
     metrics_add_source(metrics, add_metrics, NULL);
@@ -204,15 +293,15 @@ int main(int argc, char **argv)
         .address = "127.0.0.1:0",
         .path_prefix = "/Auth",
         .is_host_believed = true,
-        .tls_cert_file = argc > 2 ? argv[1] : NULL,
-        .tls_key_file = argc > 2 ? argv[2] : NULL,
+        .tls_cert_file = argument(argv, "cert"),
+        .tls_key_file = argument(argv, "key"),
         .threads = 2,
         .max_connections = 300,
         .max_connections_per_address = 200,
-        .request_timeout_ms = 700,
-        .answer_timeout_ms = 1000,
-        .write_timeout_ms = 1000,
-        .keep_alive_ms = 1500,
+        .request_timeout_ms = timeout(argv, "request"),
+        .answer_timeout_ms = timeout(argv, "answer"),
+        .write_timeout_ms = timeout(argv, "write"),
+        .keep_alive_ms = timeout(argv, "keep_alive"),
         .auth = &auth.base,
         .cors_origins = origins,
         .trusted_proxies = proxies,
@@ -228,9 +317,7 @@ int main(int argc, char **argv)
     }
     printf("%d %d\n", rest_server_port(server), rest_server_metrics_port(server));
     fflush(stdout);
-    wait_for_end_of_input(server);
-    rest_server_stop(server, 2000);
-    rest_server_free(server);
+    serve_until_end(server);
     metrics_free(metrics);
     return 0;
 }

@@ -5,40 +5,51 @@ import contextlib
 import json
 import os
 import re
+import select
 import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
 SERVER = sys.argv.pop(1)
 GOOD = b"grant_type=client_credentials&client_id=good&client_secret=x"
+SLOW = b"grant_type=client_credentials&client_id=slow&client_secret=x"  # answered once it is released
+DEADLINE = 60  # seconds: what has not come by then never comes
 
 
 class Server:
-    def __init__(self, *arguments):
-        self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([SERVER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.log)
+    """None of its timeouts fires, but for those that are named: request=MS answer=MS write=MS keep_alive=MS."""
+
+    def __init__(self, **arguments):
+        self.log = tempfile.NamedTemporaryFile("ab")
+        self.process = subprocess.Popen([SERVER, *(f"{name}={value}" for name, value in arguments.items())],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         self.port, self.metrics_port = map(int, self.process.stdout.readline().split())
+
+    def say(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def release(self, count=1):
+        self.say(f"release {count}")
 
     def stop(self):
         self.process.stdin.close()
         self.process.stdout.close()
-        status = self.process.wait(30)
+        status = self.process.wait(DEADLINE)
         text = self.log_text()
         self.log.close()
         return status, text
 
     def log_text(self):
-        self.log.seek(0)
-        return self.log.read().decode()
+        with open(self.log.name) as file:
+            return file.read()
 
     def connect(self, port=None, source=None):
-        return socket.create_connection(("127.0.0.1", port or self.port), timeout=10,
+        return socket.create_connection(("127.0.0.1", port or self.port), timeout=DEADLINE,
                                         source_address=(source, 0) if source else None)
 
     def metrics(self):
@@ -54,7 +65,7 @@ class Server:
 
 
 def until(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > end:
             raise AssertionError("it did not happen")
@@ -113,6 +124,11 @@ def basic(client, secret):
 
 
 class Case(unittest.TestCase):
+    def serve(self, **arguments):
+        """A server of this test's own."""
+        self.server = Server(**arguments)
+        self.addCleanup(lambda: self.assertEqual(0, self.server.stop()[0]))
+
     def ask(self, request, head=False):
         with self.server.connect() as sock:
             sock.sendall(request)
@@ -305,12 +321,10 @@ class Limits(Shim):
         self.refused(b"GET /Auth/livez?" + b"y" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414)
 
     def test_an_oversized_body_is_refused_before_it_has_come(self):
-        begin = time.monotonic()
         with self.server.connect() as sock:
             sock.sendall(b"POST /Auth/OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
             data = read_all(sock)
         self.assertTrue(data.startswith(b"HTTP/1.1 413 "), data)
-        self.assertLess(time.monotonic() - begin, 5)
 
     def test_an_oversized_body_that_is_sent_nevertheless_can_read_its_answer(self):
         self.refused(form(b"x" * 300000), 413)
@@ -320,62 +334,87 @@ class Limits(Shim):
     def test_a_form_over_16_kib_is_refused(self):
         self.assertEqual(413, self.ask(form(b"a=" + b"x" * 20000)).code)
 
-    def test_a_trickling_head_is_cut_off(self):
-        begin = time.monotonic()
-        with self.server.connect() as sock:
-            for byte in b"GET /Auth/livez HTTP/1.1\r\nX: " + b"x" * 100:
-                try:
-                    sock.sendall(bytes([byte]))
-                except OSError:
-                    break
-                time.sleep(0.02)
-            data = read_all(sock)
-        self.assertTrue(data.startswith(b"HTTP/1.1 408 ") or data == b"[reset]", data)
-        self.assertLess(time.monotonic() - begin, 5)
-
-    def test_a_trickling_body_is_cut_off(self):
-        begin = time.monotonic()
-        with self.server.connect() as sock:
-            sock.sendall(form(GOOD)[:-20])
-            data = read_all(sock)
-        self.assertTrue(data.startswith(b"HTTP/1.1 408 "), data)
-        self.assertLess(time.monotonic() - begin, 5)
-
-    def test_a_connection_that_says_nothing_is_closed(self):
-        with self.server.connect() as sock:
-            self.assertEqual(b"", read_all(sock))
-
-    def test_an_idle_connection_is_closed_later(self):
-        with self.server.connect() as sock:
-            sock.sendall(form(GOOD))
-            self.assertEqual(200, read_answer(sock).code)
-            begin = time.monotonic()
-            self.assertEqual(b"", read_all(sock))
-            self.assertGreater(time.monotonic() - begin, 1)
-
-    def test_a_client_that_does_not_read_does_not_hold_others_up(self):
-        with self.server.connect() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.settimeout(3)
-            try:
-                for _ in range(20000):
-                    sock.sendall(form(GOOD) * 10)
-            except OSError:
-                pass
-            self.still_serves()
-
     def test_trickling_connections_do_not_hold_others_up(self):
         trickling = []
         for _ in range(100):
             sock = self.server.connect()
             sock.sendall(b"POST /Auth/OAuth/Tok")
             trickling.append(sock)
-        begin = time.monotonic()
         for _ in range(20):
             self.still_serves()
-        self.assertLess(time.monotonic() - begin, 2)
         for sock in trickling:
             sock.close()
+
+
+class Timeouts(Case):
+    def test_a_trickling_head_is_cut_off(self):
+        self.serve(request=2000)
+        with self.server.connect() as sock:
+            sock.sendall(b"GET /Auth/livez HTTP/1.1\r\nX: ")
+            for _ in range(2000):  # a byte does not begin the time anew
+                try:
+                    sock.sendall(b"x")
+                except OSError:
+                    break
+                if select.select([sock], [], [], 0.02)[0]:
+                    break
+            data = read_all(sock)
+        self.assertTrue(data.startswith(b"HTTP/1.1 408 ") or data == b"[reset]", data)
+
+    def test_a_trickling_body_is_cut_off(self):
+        self.serve(request=2000)
+        with self.server.connect() as sock:
+            sock.sendall(form(GOOD)[:-20])
+            data = read_all(sock)
+        self.assertTrue(data.startswith(b"HTTP/1.1 408 "), data)
+
+    def test_a_connection_that_says_nothing_is_closed(self):
+        self.serve(request=300)
+        with self.server.connect() as sock:
+            self.assertEqual(b"", read_all(sock))
+
+    def test_an_idle_connection_is_closed_later(self):
+        self.serve(keep_alive=1000)
+        with self.server.connect() as sock:
+            begin = time.monotonic()
+            sock.sendall(form(GOOD))
+            self.assertEqual(200, read_answer(sock).code)
+            self.assertEqual(b"", read_all(sock))
+            self.assertGreater(time.monotonic() - begin, 0.9)
+
+    def test_a_client_that_does_not_read_holds_nobody_up_and_is_closed(self):
+        self.serve(write=500)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # later, the kernel would drop the server's ACKs too
+            sock.connect(("127.0.0.1", self.server.port))
+            sock.setblocking(False)
+            requests = form(GOOD) * 1000
+            sent, end = 0, time.monotonic() + DEADLINE
+            with self.assertRaises(ConnectionError):
+                while time.monotonic() < end:
+                    try:
+                        sent = (sent + sock.send(requests[sent:])) % len(requests)
+                    except BlockingIOError:
+                        self.still_serves()
+
+    def test_a_handler_without_an_answer_is_504(self):
+        self.serve(answer=300)
+        self.assertEqual(504, self.ask(form(SLOW)).code)
+        self.assertEqual(1, self.server.number("test_handlers"))
+        self.server.release()
+
+    def test_a_handshake_that_stalls_is_closed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            make_certificate(folder, "first")
+            self.serve(cert=folder + "/cert", key=folder + "/key", request=300)
+        with self.server.connect() as sock:
+            sock.sendall(b"\x16\x03\x01\x02\x00")
+            self.assertIn(read_all(sock), (b"", b"[reset]"))
+
+
+class Crowds(Case):
+    def setUp(self):
+        self.serve()
 
     def test_an_address_has_its_most_connections(self):
         def is_closed(sock):
@@ -418,13 +457,14 @@ class Limits(Shim):
         until(lambda: "event=http_turned_away count=" in self.server.log_text())
 
     def test_who_is_being_answered_gives_way_to_nobody(self):
-        slow = b"grant_type=client_credentials&client_id=slow&client_secret=600"
         with contextlib.ExitStack() as stack:
             first = stack.enter_context(self.server.connect())
-            first.sendall(form(slow))
+            first.sendall(form(SLOW))
             self.server.wait_until_parked()
             for number in range(500):
                 stack.callback(self.server.connect(source=f"127.0.0.{30 + number // 100}").close)
+            until(lambda: self.server.number("gatehouse_http_turned_away_total") >= 200)
+            self.server.release()
             self.assertEqual(200, read_answer(first).code)
 
 
@@ -452,9 +492,11 @@ class Requests(Shim):
 
     def test_pipelined_requests_are_answered_in_order(self):
         with self.server.connect() as sock:
-            slow = b"grant_type=client_credentials&client_id=slow&client_secret=100"
-            sock.sendall(form(slow) + form(b"grant_type=x") + form(GOOD) + form(slow) + form(b""))
-            self.assertEqual([200, 400, 200, 200, 400], [read_answer(sock).code for _ in range(5)])
+            sock.sendall(form(SLOW) + form(b"grant_type=x") + form(GOOD) + form(SLOW) + form(b""))
+            for codes in ([200, 400, 200], [200, 400]):
+                self.server.wait_until_parked()
+                self.server.release()
+                self.assertEqual(codes, [read_answer(sock).code for _ in codes])
 
     def test_http_1_0_is_served_and_closed(self):
         with self.server.connect() as sock:
@@ -475,28 +517,25 @@ class Requests(Shim):
             sock.sendall(b"GET /Auth/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             self.assertTrue(read_all(sock).startswith(b"HTTP/1.1 200 "))
 
-    def test_a_handler_without_an_answer_is_504(self):
-        begin = time.monotonic()
-        answer = self.ask(form(b"grant_type=client_credentials&client_id=never&client_secret=x"))
-        self.assertEqual(504, answer.code)
-        self.assertLess(time.monotonic() - begin, 3)  # it would have answered then
-
     def test_a_client_that_hangs_up_while_parked_is_noticed(self):
-        slow = b"grant_type=client_credentials&client_id=slow&client_secret=700"
         self.server.wait_until_parked(0)
-        before = self.cancelled()
-        for ending in ("close", "reset", "half"):
+        for ending in ("close", "reset", "half"):  # a FIN may mean either: it is a hint, not an end
+            before = self.cancelled()
             sock = self.server.connect()
-            sock.sendall(form(slow))
+            sock.sendall(form(SLOW))
             self.server.wait_until_parked()
             if ending == "reset":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            if ending == "half":  # and who only says that nothing more comes still gets the answer
+            if ending == "half":
                 sock.shutdown(socket.SHUT_WR)
+            else:
+                sock.close()
+            until(lambda: self.cancelled() == before + 1)
+            self.server.release()
+            if ending == "half":  # and who only says that nothing more comes still gets the answer
                 self.assertEqual(200, read_answer(sock).code)
-            sock.close()
+                sock.close()
             self.server.wait_until_parked(0)
-        self.assertEqual(3, self.cancelled() - before)  # a FIN may mean either: it is a hint, not an end
         self.still_serves()
 
     def cancelled(self):
@@ -504,22 +543,24 @@ class Requests(Shim):
 
     def test_many_parked_requests_are_all_answered(self):
         socks = [self.server.connect() for _ in range(60)]
-        for number, sock in enumerate(socks):
-            sock.sendall(form(b"grant_type=client_credentials&client_id=slow&client_secret=%d" % (number * 3)))
+        for sock in socks:
+            sock.sendall(form(SLOW))
+        self.server.wait_until_parked(60)
+        self.server.release(60)
         for sock in socks:
             self.assertEqual(200, read_answer(sock).code)
             sock.close()
 
     def test_ready_follows_the_callback(self):
         ready = b"GET /Auth/readyz HTTP/1.1\r\nHost: x\r\n\r\n"
-        thread = threading.Thread(target=self.ask, args=(
-            form(b"grant_type=client_credentials&client_id=slow&client_secret=1000"),))
         self.server.wait_until_parked(0)  # another test's handlers
         self.assertEqual(200, self.ask(ready).code)
-        thread.start()
-        self.server.wait_until_parked()
-        self.assertEqual(503, self.ask(ready).code)
-        thread.join()
+        with self.server.connect() as sock:
+            sock.sendall(form(SLOW))
+            self.server.wait_until_parked()
+            self.assertEqual(503, self.ask(ready).code)
+            self.server.release()
+            self.assertEqual(200, read_answer(sock).code)
 
     def test_metrics_are_on_their_own_port_only(self):
         self.still_serves()
@@ -837,27 +878,28 @@ class Gateways(Shim):
             self.assertEqual(400, self.review(body).code, body)
 
 
+def make_certificate(folder, name):
+    cert, key = folder + "/cert", folder + "/key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:localhost", "-days", "2",
+                    "-keyout", key + ".new", "-out", cert + ".new"], check=True, capture_output=True)
+    os.rename(key + ".new", key)
+    os.rename(cert + ".new", cert)
+
+
 class Tls(Case):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.cert, cls.key = cls.folder.name + "/cert", cls.folder.name + "/key"
-        cls.make_certificate("first")
-        cls.server = Server(cls.cert, cls.key)
+        cls.cert = cls.folder.name + "/cert"
+        make_certificate(cls.folder.name, "first")
+        cls.server = Server(cert=cls.cert, key=cls.folder.name + "/key")
 
     @classmethod
     def tearDownClass(cls):
         status, text = cls.server.stop()
         cls.folder.cleanup()
         assert status == 0, (status, text[-4000:])
-
-    @classmethod
-    def make_certificate(cls, name):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:localhost", "-days", "2",
-                        "-keyout", cls.key + ".new", "-out", cls.cert + ".new"], check=True, capture_output=True)
-        os.rename(cls.key + ".new", cls.key)
-        os.rename(cls.cert + ".new", cls.cert)
 
     def open(self, **settings):
         context = ssl.create_default_context()
@@ -877,14 +919,11 @@ class Tls(Case):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             with self.open(minimum_version=version, maximum_version=version) as sock:
                 self.assertEqual("http/1.1", sock.selected_alpn_protocol())
-                times = []
-                for _ in range(20):
-                    begin = time.monotonic()
+                for _ in range(2):
                     sock.sendall(form(GOOD))
                     answer = read_answer(sock)
-                    times.append(time.monotonic() - begin)
                     self.assertEqual(200, answer.code)
-                self.assertLess(min(times), 0.04)  # each would take 44 ms, if it were for Nagle's algorithm
+                until(lambda: self.server.number("test_undelayed") == 2)  # it, and the one that asks for the metrics
                 self.assertIn("max-age=", answer.headers["strict-transport-security"])
         self.assertIn('url_scheme="https",http_route="/OAuth/Token"', self.server.metrics())
 
@@ -902,13 +941,6 @@ class Tls(Case):
             sock.sendall(form(GOOD))
             self.assertNotIn(b"gate_at", read_all(sock))
 
-    def test_a_handshake_that_stalls_is_closed(self):
-        with self.server.connect() as sock:
-            sock.sendall(b"\x16\x03\x01\x02\x00")
-            begin = time.monotonic()
-            read_all(sock)
-            self.assertLess(time.monotonic() - begin, 5)
-
     def test_refusals_can_be_read_over_tls(self):
         with self.open() as sock:
             sock.sendall(b"GET /Auth/livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n")
@@ -924,47 +956,46 @@ class Tls(Case):
             sock.sendall(form(GOOD))
             self.assertEqual(200, read_answer(sock).code)
             self.assertFalse(self.name())
-            self.make_certificate("second")
-            self.reload()
+            make_certificate(self.folder.name, "second")
+            self.server.say("reload")
             until(self.name)
             sock.sendall(form(GOOD))
             self.assertEqual(200, read_answer(sock).code)
             with open(self.cert, "w") as file:
                 file.write("nonsense")
-            self.reload()
+            self.server.say("reload")
             until(lambda: "certificate_not_reloaded" in self.server.log_text())
             self.assertTrue(self.name())  # the old one stays
-        self.make_certificate("second")
-
-    def reload(self):
-        self.server.process.stdin.write(b"reload\n")
-        self.server.process.stdin.flush()
+        make_certificate(self.folder.name, "second")
 
 
 class Ending(Case):
     def test_what_is_accepted_is_answered_before_the_end(self):
-        self.server = Server()
+        self.serve()
         with self.server.connect() as parked, self.server.connect() as idle, self.server.connect() as silent:
-            parked.sendall(form(b"grant_type=client_credentials&client_id=slow&client_secret=500"))
+            parked.sendall(form(SLOW))
             idle.sendall(form(GOOD))
             read_answer(idle)
             self.server.wait_until_parked()
-            self.server.process.stdin.close()
+            self.server.say("end 600000")
             self.assertEqual(b"", read_all(idle))
-            self.assertEqual(b"", read_all(silent))
+            self.assertIn(read_all(silent), (b"", b"[reset]"))  # which may not have been taken in yet
+            self.server.release()
             answer = read_answer(parked)
             self.assertEqual((200, "close"), (answer.code, answer.headers["connection"]))
-        self.assertEqual(0, self.server.process.wait(10))
-        self.server.process.stdout.close()
+            self.assertEqual(0, self.server.process.wait(DEADLINE))
 
     def test_a_call_that_outlives_its_connection_is_waited_for(self):
-        self.server = Server()
+        self.serve()
         with self.server.connect() as sock:
-            sock.sendall(form(b"grant_type=client_credentials&client_id=never&client_secret=x"))
+            sock.sendall(form(SLOW))
             self.server.wait_until_parked()
-            begin = time.monotonic()
-            self.assertEqual(0, self.server.stop()[0])
-            self.assertGreater(time.monotonic() - begin, 2)
+            self.server.say("end 100")
+            until(lambda: "test: stopped" in self.server.log_text())
+            self.server.release()
+            self.assertEqual(b"", read_all(sock).replace(b"[reset]", b""))
+            self.assertEqual(0, self.server.process.wait(DEADLINE))
+        self.assertEqual(["stopped", "answers", "freed"], re.findall("(?m)^test: (.*)", self.server.log_text()))
 
 
 class Table(unittest.TestCase):
