@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard_internal.h"
 
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -30,10 +31,14 @@ bool guard_is_between(const struct guard *guard)
     return guard->state == BETWEEN || guard->state == BLANK_LF;
 }
 
+/* tchar: RFC 9110, section 5.6.2. */
 static bool is_token(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    static const bool tokens[UCHAR_MAX + 1] = {
+        ['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['!'] = true, ['#'] = true, ['$'] = true,
+        ['%'] = true,         ['&'] = true,         ['\''] = true,        ['*'] = true, ['+'] = true, ['-'] = true,
+        ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true, ['|'] = true, ['~'] = true};
+    return tokens[c];
 }
 
 static int end_method(struct guard *guard)
@@ -317,14 +322,20 @@ static size_t skip(struct guard *guard, size_t len)
     return step;
 }
 
-/* The same for what a header says that does not matter here, as far as it is plain. */
-static size_t skip_value(struct guard *guard, const char *data, size_t len)
+/* What the next bytes are as long as they are plain: they do what they would do one by one, and change no state. */
+static size_t run(struct guard *guard, const char *data, size_t len)
 {
     size_t room = guard->limits->max_header_bytes - guard->head_bytes, step = 0;
     if (len > room)
         len = room;
-    while (step < len && (unsigned char)data[step] >= ' ' && data[step] != 0x7f)
-        step++;
+    if (guard->state == NAME)
+        for (; step < len && is_token((unsigned char)data[step]); step++)
+            guard_put(guard, (unsigned char)data[step]);
+    else if (guard->state == TARGET)
+        step = guard_target_run(guard, data, len);
+    else if (guard->state == VALUE && !is_read(guard))
+        while (step < len && (unsigned char)data[step] >= ' ' && data[step] != 0x7f)
+            step++;
     guard->head_bytes += step;
     return step;
 }
@@ -332,12 +343,12 @@ static size_t skip_value(struct guard *guard, const char *data, size_t len)
 int guard_feed(struct guard *guard, const char *data, size_t len)
 {
     for (size_t i = 0; i < len && guard->code == 0;) {
-        if (guard->state == VALUE && !is_read(guard) && (i += skip_value(guard, data + i, len - i)) == len)
-            break;
         if (guard->state == BODY || guard->state == CHUNK_DATA) {
             i += skip(guard, len - i);
             continue;
         }
+        if (guard->state > BETWEEN && guard->state < BODY && (i += run(guard, data + i, len - i)) == len)
+            break;
         unsigned char c = (unsigned char)data[i++];
         if (guard->state == BETWEEN)
             (void)first_byte(guard, c);

@@ -39,10 +39,20 @@ enum state {
 int guard_refuse(struct guard *guard, int code, const char *why);
 
 /* Keeps what fits; a word that does not fit equals none of those that matter. */
-void guard_put(struct guard *guard, unsigned char c);
+static inline void guard_put(struct guard *guard, unsigned char c)
+{
+    if (guard->word_len < sizeof guard->word)
+        guard->word[guard->word_len] = (char)c;
+    guard->word_len++;
+}
+
+/* Whatever the letter case. */
 bool guard_word_is(const struct guard *guard, const char *text);
 
 /* A byte of the request target. */
 int guard_target(struct guard *guard, unsigned char c);
+
+/* In the state TARGET: how many of the bytes belong to the path or the query, which takes them. */
+size_t guard_target_run(struct guard *guard, const char *data, size_t len);
 
 #endif

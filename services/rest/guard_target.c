@@ -15,13 +15,6 @@ int guard_refuse(struct guard *guard, int code, const char *why)
     return code;
 }
 
-void guard_put(struct guard *guard, unsigned char c)
-{
-    if (guard->word_len < sizeof guard->word)
-        guard->word[guard->word_len] = (char)c;
-    guard->word_len++;
-}
-
 bool guard_word_is(const struct guard *guard, const char *text)
 {
     size_t len = strlen(text);
@@ -127,6 +120,19 @@ static int begin_target(struct guard *guard, unsigned char c)
     return 0;
 }
 
+static bool is_target(unsigned char c)
+{
+    return c > ' ' && c < 0x7f && c != '#' && c != '"' && c != '<' && c != '>' && c != '\\';
+}
+
+size_t guard_target_run(struct guard *guard, const char *data, size_t len)
+{
+    size_t step = 0;
+    for (; step < len && is_target((unsigned char)data[step]); step++)
+        note_path(guard, (unsigned char)data[step]);
+    return step;
+}
+
 int guard_target(struct guard *guard, unsigned char c)
 {
     enum state at = (enum state)guard->state;
@@ -136,7 +142,7 @@ int guard_target(struct guard *guard, unsigned char c)
         guard->state = VERSION;
         return 0;
     }
-    if (c < ' ' || (c == ' ' && at == TARGET_FIRST) || c >= 0x7f || strchr("#\"<>\\", c) != NULL)
+    if (!is_target(c) && (c != ' ' || at == TARGET_FIRST))
         return guard_refuse(guard, 400, "request target has a character that it may not have");
     if (at == TARGET_FIRST)
         return begin_target(guard, c);

@@ -15,7 +15,6 @@ enum { FORM_BODY_MAX = 16 * 1024, SCOPES_MAX = 64 };
 /* A form that came in, and what it says of the client. */
 struct oauth {
     struct form form;
-    struct basic basic;
     const char *client_id;     /* "": none */
     const char *client_secret; /* "": none */
     bool used_basic;
@@ -125,17 +124,18 @@ static bool read_client(struct http_request *request, struct oauth *oauth, bool 
     if (takes_bearer && basic_scheme_is(authorization, "Bearer", &credentials))
         return true;
     oauth->used_basic = true;
+    struct basic *basic = arena_alloc(&request->arena, sizeof *basic);
     const char *why = "the Basic credentials cannot be read";
-    if (!basic_scheme_is(authorization, "Basic", &credentials) || !basic_parse(&oauth->basic, credentials, &why)) {
+    if (!basic_scheme_is(authorization, "Basic", &credentials) || !basic_parse(basic, credentials, &why)) {
         answer_oauth_error(request, 401, "invalid_client", why);
         return false;
     }
-    if (oauth->client_id[0] != '\0' && strcasecmp(oauth->client_id, oauth->basic.client_id) != 0) {
+    if (oauth->client_id[0] != '\0' && strcasecmp(oauth->client_id, basic->client_id) != 0) {
         answer_oauth_error(request, 400, "invalid_request", "client_id is not the one of the Basic credentials");
         return false;
     }
-    oauth->client_id = oauth->basic.client_id;
-    oauth->client_secret = oauth->basic.client_secret;
+    oauth->client_id = basic->client_id;
+    oauth->client_secret = basic->client_secret;
     return true;
 }
 

@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/must.h"
 
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,6 +14,7 @@
 
 /* A handler that knows its deadline answers by itself; this is for one that does not. */
 enum { ABANDON_AFTER_US = 500000, LINES_MAX = 256, SPARE_MAX = 64 };
+enum { HEAD_BYTES = 256 }; /* of an answer's head: what every one has */
 
 const char *http_reason(int code)
 {
@@ -51,19 +52,28 @@ const char *http_reason(int code)
     return "Error";
 }
 
-/* libevent has a function for this, which takes its time over each letter. */
-const char *http_header(const struct http_request *request, const char *name)
+/* By the first letter, mostly. */
+static bool is_named(const struct evkeyval *header, const char *name)
 {
-    struct evhttp_request *req = request->parked->req;
+    return (header->key[0] | 0x20) == (name[0] | 0x20) && strcasecmp(header->key, name) == 0;
+}
+
+/* libevent has a function for this, which takes its time over each letter. */
+static const char *find_header(struct evhttp_request *req, const char *name)
+{
     const struct evkeyval *header;
-    if (req == NULL)
-        return NULL;
     TAILQ_FOREACH(header, evhttp_request_get_input_headers(req), next)
     {
-        if (strcasecmp(header->key, name) == 0)
+        if (is_named(header, name))
             return header->value;
     }
     return NULL;
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    struct evhttp_request *req = request->parked->req;
+    return req == NULL ? NULL : find_header(req, name);
 }
 
 const char *http_header_copy(struct http_request *request, const char *name)
@@ -178,60 +188,109 @@ static const char *date_now(struct loop *loop)
     return loop->date;
 }
 
-static void send_headers(struct loop *loop, struct evhttp_request *req, const struct http_answer *answer)
+/* What the answer says of the connection, as evhttp will go about it. NULL: nothing. */
+static const char *connection_of(struct http_parked *parked)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    evhttp_add_header(headers, "Date", date_now(loop));
-    for (size_t i = 0; i < answer->header_count; i++)
-        evhttp_add_header(headers, answer->headers[i].name, answer->headers[i].value);
-    if (answer->content_type != NULL)
-        evhttp_add_header(headers, "Content-Type", answer->content_type);
+    struct evhttp_request *req = parked->req;
+    const char *asked = find_header(req, "Connection");
+    if (parked->conn->guard.code != 0 || atomic_load(&parked->loop->server->is_draining)) {
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
+        return "close";
+    }
+    if (asked != NULL && strcasecmp(asked, "close") == 0)
+        return "close";
+    return req->minor == 0 && asked != NULL && strncasecmp(asked, "keep-alive", 10) == 0 ? "keep-alive" : NULL;
 }
 
-/* What evhttp has put into the buffer, as far as the socket takes it: without that, epoll would be asked first whether
- * it does, for each answer. The rest goes by evhttp's own way, and so does an error. */
-static void write_at_once(struct bufferevent *bev)
+/* A 204 and a 304 have no body, and an answer to HEAD has the length of what GET would get. */
+static bool has_length(const struct http_answer *answer, bool is_head)
+{
+    return answer->code != 204 && answer->code != 304 && (!is_head || answer->content_type != NULL);
+}
+
+static char *put_header(char *to, const char *name, const char *value)
+{
+    return stpcpy(stpcpy(stpcpy(stpcpy(to, name), ": "), value), "\r\n");
+}
+
+/* Puts the head at `to` and gives its end. */
+static char *put_head(struct http_parked *parked, const struct http_answer *answer, const char *connection,
+                      bool is_head, char *to)
+{
+    to = stpcpy(stpcpy(to, parked->req->minor == 0 ? "HTTP/1.0 " : "HTTP/1.1 "), log_number(answer->code).text);
+    to = stpcpy(stpcpy(stpcpy(to, " "), http_reason(answer->code)), "\r\n");
+    to = put_header(to, "Date", date_now(parked->loop));
+    for (size_t i = 0; i < answer->header_count; i++)
+        to = put_header(to, answer->headers[i].name, answer->headers[i].value);
+    if (answer->content_type != NULL)
+        to = put_header(to, "Content-Type", answer->content_type);
+    if (has_length(answer, is_head))
+        to = put_header(to, "Content-Length", log_number((long long)answer->body_len).text);
+    if (connection != NULL)
+        to = put_header(to, "Connection", connection);
+    return stpcpy(to, "\r\n");
+}
+
+/* No less than the head has. */
+static size_t head_size(const struct http_answer *answer)
+{
+    size_t size = HEAD_BYTES + (answer->content_type == NULL ? 0 : strlen(answer->content_type));
+    for (size_t i = 0; i < answer->header_count; i++)
+        size += strlen(answer->headers[i].name) + strlen(answer->headers[i].value) + sizeof ": \r\n";
+    return size;
+}
+
+/* Head and body, in one piece, behind what is still to be sent. */
+static void put_answer(struct http_parked *parked, const struct http_answer *answer)
+{
+    bool is_head = evhttp_request_get_command(parked->req) == EVHTTP_REQ_HEAD;
+    size_t body_len = is_head || !has_length(answer, is_head) ? 0 : answer->body_len;
+    struct evbuffer *output = bufferevent_get_output(parked->conn->bev);
+    struct evbuffer_iovec piece;
+    size_t size = head_size(answer) + body_len;
+    char *first = must(evbuffer_reserve_space(output, (ev_ssize_t)size, &piece, 1) == 1 ? piece.iov_base : NULL);
+    char *end = put_head(parked, answer, connection_of(parked), is_head, first);
+    if (body_len > 0)
+        end = mempcpy(end, answer->body, body_len);
+    piece.iov_len = (size_t)(end - first);
+    evbuffer_commit_space(output, &piece, 1);
+}
+
+/* As far as the socket takes it: without that, epoll would be asked first whether it does, for each answer. The rest,
+ * and an error, is for the event loop. */
+static void write_out(struct bufferevent *bev, bool is_plain)
 {
     struct evbuffer *output = bufferevent_get_output(bev);
-    evbuffer_unfreeze(output, 1);
-    int len = evbuffer_write(output, bufferevent_getfd(bev));
-    evbuffer_freeze(output, 1);
-    if (len <= 0 || evbuffer_get_length(output) > 0)
+    if (is_plain) {
+        evbuffer_unfreeze(output, 1);
+        evbuffer_write(output, bufferevent_getfd(bev));
+        evbuffer_freeze(output, 1);
+    }
+    if (evbuffer_get_length(output) > 0) {
+        bufferevent_enable(bev, EV_WRITE);
         return;
-    bufferevent_disable(bev, EV_WRITE); /* there is nothing to wait for; evhttp enables it before it writes */
+    }
+    bufferevent_disable(bev, EV_WRITE); /* a "100 Continue" may have enabled it, and evhttp must be told once only */
     bufferevent_trigger(bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
-/* Hands the answer to evhttp. The request is no more the connection's afterwards. */
+/* Sends the answer. The request is no more the connection's afterwards. evhttp_send_reply would allocate each header
+ * three times and print it; so the answer stands in the buffer when evhttp is told that it is whole. */
 static void send_answer(struct http_parked *parked, const struct http_answer *answer, const char *why)
 {
     struct conn *conn = parked->conn;
     struct evhttp_request *req = parked->req;
     struct http_server *server = parked->loop->server;
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    bool is_head = evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
-    struct evbuffer *body = NULL;
-    send_headers(parked->loop, req, answer);
-    if (is_head && answer->content_type != NULL) {
-        char length[24];
-        snprintf(length, sizeof length, "%zu", answer->body_len);
-        evhttp_add_header(headers, "Content-Length", length);
-    } else if (answer->body_len > 0 && (body = evbuffer_new()) != NULL) {
-        evbuffer_add(body, answer->body, answer->body_len);
-    }
-    if (conn->guard.code != 0 || atomic_load(&server->is_draining))
-        evhttp_add_header(headers, "Connection", "close");
+    put_answer(parked, answer);
     conn->current = NULL;
     parked->conn = NULL;
     parked->req = NULL;
     conn_set_phase(conn, PHASE_WRITING, server->options.write_timeout_us);
     evhttp_request_set_on_complete_cb(req, written, conn);
     server->options.observe(server->options.arg, &parked->request, parked->peer, answer->code, why);
-    evhttp_send_reply(req, answer->code, http_reason(answer->code), body);
-    if (body != NULL)
-        evbuffer_free(body);
-    if (conn->ssl == NULL)
-        write_at_once(conn->bev);
+    req->chunked = 0;           /* the request may have been */
+    evhttp_send_reply_end(req); /* and not before there is something to send: it would be over at once */
+    write_out(conn->bev, conn->ssl == NULL);
 }
 
 void request_gone(struct http_parked *parked)
@@ -282,7 +341,7 @@ size_t http_header_lines(const struct http_request *request, const char *name, c
     const struct evkeyval *header;
     TAILQ_FOREACH(header, evhttp_request_get_input_headers(request->parked->req), next)
     {
-        if (count < most && strcasecmp(header->key, name) == 0)
+        if (count < most && is_named(header, name))
             lines[count++] = header->value;
     }
     return count;
@@ -292,7 +351,7 @@ static void find_peer(struct http_parked *parked)
 {
     const char *lines[LINES_MAX];
     const struct forwarded *forwarded = &parked->loop->server->options.forwarded;
-    snprintf(parked->peer, sizeof parked->peer, "%s", parked->conn->peer);
+    memcpy(parked->peer, parked->conn->peer, sizeof parked->peer);
     if (!parked->conn->is_trusted)
         return;
     size_t count =

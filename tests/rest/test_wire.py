@@ -111,6 +111,61 @@ class Wire(ShimTest):
         codes = re.findall(rb"HTTP/1.1 (\d+) ", answer)
         self.assertEqual(codes, [b"200", b"404", b"200"])
 
+    def answer_on(self, connection, data):
+        """(status line, headers, body) of one request; not a byte more is read."""
+        connection.sendall(data)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        status, *lines = head.decode().split("\r\n")[:-2]
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        body, left = b"", 0 if data.startswith(b"HEAD") else int(headers["content-length"])
+        while len(body) < left:
+            body += connection.recv(min(left - len(body), 4096))
+        return status, headers, body
+
+    def test_each_answer_ends_where_its_head_says(self):
+        get = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # so that the server has to wait for room
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", self.shim.http_port))
+            chunked = (b"POST /OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                       b"Transfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n")
+            status, headers, body = self.answer_on(connection, chunked)
+            self.assertEqual((status, body[:1], body[-1:]), ("HTTP/1.1 400 Bad Request", b"{", b"}"))
+            self.assertNotIn("connection", headers)
+            _, _, large = self.answer_on(connection, get % (b"/openapi.json", b""))
+            _, headers, nothing = self.answer_on(connection, b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertEqual((int(headers["content-length"]), nothing), (len(large), b""))
+            tag = b"If-None-Match: " + headers["etag"].encode() + b"\r\n"
+            connection.sendall(get % (b"/openapi.json", tag) + get % (b"/livez", b"Connection: close\r\n"))
+            rest = b""
+            while chunk := connection.recv(4096):
+                rest += chunk
+            same, last = rest.split(b"\r\n\r\n", 1)
+            self.assertTrue(same.startswith(b"HTTP/1.1 304 "), same)
+            self.assertNotIn(b"content-length", same.lower())
+            self.assertRegex(last, rb"(?s)^HTTP/1.1 200 OK\r\n.*\r\nConnection: close\r\n\r\nok\n$")
+
+    def test_an_older_client_is_answered_as_it_asks(self):
+        with self.connect() as connection:
+            for _ in range(2):
+                status, headers, body = self.answer_on(connection, b"GET /livez HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+                self.assertEqual((status, headers["connection"], body), ("HTTP/1.0 200 OK", "keep-alive", b"ok\n"))
+            _, _, body = self.answer_on(connection, b"GET /livez HTTP/1.0\r\n\r\n")
+            self.assertEqual((body, connection.recv(1)), (b"ok\n", b""))
+
+    def test_a_client_that_has_said_all_is_answered(self):
+        with self.connect() as connection:
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        head, body = answer.split(b"\r\n\r\n", 1)
+        self.assertEqual(int(re.search(rb"Content-Length: (\d+)", head).group(1)), len(body))
+
 
 if __name__ == "__main__":
     unittest.main()
