@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 const GATEHOUSED = process.env.GATEHOUSED ?? "gatehoused";
 
 /** Asks until it is so. */
-export async function until(what, ask, timeout = 20_000) {
+export async function until(what, ask, timeout = 60_000) {
   const end = Date.now() + timeout;
   for (;;) {
     const answer = await ask();

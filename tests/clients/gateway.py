@@ -85,7 +85,7 @@ class Gateway:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([*LEASH, *arguments, self.path], cwd=folder, stdout=log, stderr=log,
                                             env=environment)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < end:
             if is_listening(self.port):
                 return True
@@ -151,7 +151,7 @@ class Gateways:
 
     def uses_of(self, api):
         """(allowed, denied) of this API; it is polled, since uses are counted in the background."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             answer = self.daemon.admin.QueryUsage(pb.QueryUsageRequest(api=api),
                                                   metadata=self.daemon.bearer(self.admin))

@@ -58,7 +58,7 @@ class Terminal:
         os.close(ready)
         self.text = ""
 
-    def expect(self, words, seconds=20):
+    def expect(self, words, seconds=60):
         end = time.monotonic() + seconds
         while words not in self.text:
             if not self._read(end - time.monotonic()):
@@ -77,7 +77,7 @@ class Terminal:
     def write(self, text):
         os.write(self.fd, text.encode())
 
-    def end(self, seconds=20):
+    def end(self, seconds=60):
         end = time.monotonic() + seconds
         while self._read(end - time.monotonic()):
             pass

@@ -77,8 +77,7 @@ class Away(unittest.TestCase):
         before = self.network.connections()
         self.network.set("refuse")
         begin = time.monotonic()
-        while self.answer(token) == "active":  # from memory, while the lease lasts
-            self.assertLess(time.monotonic() - begin, 30)
+        eventually(lambda: self.answer(token) != "active")  # from memory, while the lease lasts
         print(f"the last answer from memory came {time.monotonic() - begin:.2f} s after the cut; the lease is 1 s")
         self.expect_away(token)
         eventually(lambda: http(self.daemon, "/readyz")[0] == 503)

@@ -78,7 +78,7 @@ class Tls(unittest.TestCase):
     def serve_name(self, name):
         """Waits until both ports show a certificate of this name."""
         for port in self.ports():
-            end = time.monotonic() + 30
+            end = time.monotonic() + 60
             while name.encode() not in self.connect(port).getpeercert(binary_form=True):
                 self.assertLess(time.monotonic(), end, f"port {port} does not show {name}")
                 time.sleep(0.05)
@@ -114,7 +114,7 @@ class Tls(unittest.TestCase):
         with open(self.daemon.folder + "/cert.pem", "w") as file:
             file.write("nonsense")
         self.daemon.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not all(f"event={which}certificate_not_reloaded" in self.daemon.log_text() for which in ("", "grpc_")):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.05)

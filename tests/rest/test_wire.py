@@ -8,17 +8,44 @@ import unittest
 from shim import ShimTest
 
 
-class Wire(ShimTest):
-    settings = {"http_request_timeout_ms": "1000", "http_max_connections_per_address": "60"}
-
+class Case(ShimTest):
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.shim.http_port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.shim.http_port), timeout=60)
+
+    def alive(self):
+        self.assertEqual(self.ask("GET", "/livez").code, 200)
+
+
+class Slow(Case):
+    settings = {"http_request_timeout_ms": "1000"}
+
+    def test_a_request_that_trickles_in_is_408_and_closed(self):
+        with self.connect() as connection:
+            connection.settimeout(0.1)
+            answer = b""
+            try:
+                for byte in b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 300:  # 30 s and more; it is let go on for 1
+                    connection.sendall(bytes([byte]))
+                    try:
+                        answer = connection.recv(4096)
+                        break
+                    except socket.timeout:
+                        continue
+                else:
+                    self.fail("it is still listened to")
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            self.assertTrue(answer == b"" or b" 408 " in answer, answer)
+        self.alive()
+
+
+class Wire(Case):
+    settings = {"http_max_connections_per_address": "60"}
 
     def send(self, data):
-        """The whole answer, until the server closes or 5 seconds are over without a byte."""
+        """The whole answer, until the server closes or a minute is over without a byte."""
         with self.connect() as connection:
             connection.sendall(data)
-            connection.settimeout(5)
             answer = b""
             try:
                 while chunk := connection.recv(65536):
@@ -26,9 +53,6 @@ class Wire(ShimTest):
             except (socket.timeout, ConnectionResetError):
                 pass
             return answer
-
-    def alive(self):
-        self.assertEqual(self.ask("GET", "/livez").code, 200)
 
     def test_ambiguous_requests_are_400_and_closed(self):
         head = b"POST /OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -59,26 +83,6 @@ class Wire(ShimTest):
             self.assertIn(b" 431 ", self.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")[:40])
         self.alive()
 
-    def test_a_request_that_trickles_in_is_408_and_closed(self):
-        with self.connect() as connection:
-            connection.settimeout(10)
-            begin = time.monotonic()
-            answer = b""
-            try:
-                for byte in b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 300:
-                    connection.sendall(bytes([byte]))
-                    connection.settimeout(0.1)
-                    try:
-                        answer = connection.recv(4096)
-                        break
-                    except socket.timeout:
-                        continue
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            self.assertLess(time.monotonic() - begin, 25)
-            self.assertTrue(answer == b"" or b" 408 " in answer, answer)
-        self.alive()
-
     def test_clients_that_hang_up_leave_nothing_behind(self):
         body = b"grant_type=client_credentials&client_id=x&client_secret=y"
         for _ in range(200):
@@ -95,7 +99,7 @@ class Wire(ShimTest):
         finally:
             for connection in held:
                 connection.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 self.alive()

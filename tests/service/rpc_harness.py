@@ -2,6 +2,7 @@
 """Starts rpc_test_server and speaks its messages, without generated code: they come from the descriptor set."""
 
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ SERVER, PROTOSET = sys.argv[1:3] if len(sys.argv) > 2 else ("", "")
 TRANSPORT = os.environ.get("GATEHOUSE_TRANSPORT", "nghttp2")  # the server reads it as well
 SLOW = 10 if os.environ.get("GATEHOUSE_SLOW") else 1  # under a sanitizer
 TIMEOUT = 30 * SLOW
+FOR_EVER = 3_600_000  # milliseconds: what is to be ended by something else
 
 _pool = descriptor_pool.DescriptorPool()
 _set = descriptor_pb2.FileDescriptorSet()
@@ -92,8 +94,10 @@ class Server:
         self.address = f"127.0.0.1:{self.port}"
 
     def order(self, line):
+        """What it says when it has done that; each answer is one line."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+        assert select.select([self.process.stdout], [], [], TIMEOUT)[0], f"no end of {line!r}"
         return self.process.stdout.readline().strip()
 
     def channel(self, credentials=None, options=()):

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import grpc
-from rpc_harness import SLOW, TIMEOUT, TRANSPORT, Authority, Server, details, message, stub, wait_until
+from rpc_harness import FOR_EVER, SLOW, TIMEOUT, TRANSPORT, Authority, Server, details, message, stub, wait_until
 
 ECHO = "echo.v1.EchoService/"
 Echo = message("echo.v1.EchoRequest")
@@ -437,9 +437,7 @@ class Health(Case):
             self.assertEqual(next(known).status, status)
             check = stub(channel, "grpc.health.v1.Health/Check")
             self.assertEqual(check(HealthRequest(), timeout=TIMEOUT).status, status)
-        start = time.monotonic()
-        server.order(f"stop {1000 * TIMEOUT}")  # which no watch holds up
-        self.assertLess(time.monotonic() - start, TIMEOUT / 2)
+        server.order(f"stop {FOR_EVER}")  # which no watch holds up
         self.assertEqual(next(known).status, NOT_SERVING)
         self.fails(grpc.StatusCode.UNAVAILABLE, lambda: list(known))
         self.fails(grpc.StatusCode.UNAVAILABLE, lambda: list(unknown))
@@ -597,13 +595,11 @@ class Life(Case):
     def test_what_outlasts_the_grace_is_cancelled(self):
         server = self.serve()
         channel = server.channel()
-        endless = stub(channel, ECHO + "Repeat")(Repeat(count=-1, size=10), timeout=TIMEOUT)
+        endless = stub(channel, ECHO + "Repeat")(Repeat(count=-1, size=10))
         next(endless)
-        later = stub(channel, ECHO + "EchoLater").future(Echo(delay_ms=1000 * TIMEOUT), timeout=TIMEOUT)
+        later = stub(channel, ECHO + "EchoLater").future(Echo(delay_ms=FOR_EVER))
         stub(channel, ECHO + "Echo")(Echo(), timeout=TIMEOUT)
-        start = time.monotonic()
         server.order("stop 300")
-        self.assertLess(time.monotonic() - start, TIMEOUT / 2)
         with self.assertRaises(grpc.RpcError):
             later.result()
         with self.assertRaises(grpc.RpcError):
@@ -620,9 +616,7 @@ class Life(Case):
 
         answers = stub(server.channel(), ECHO + "Chat")(requests(), timeout=TIMEOUT)
         next(answers)
-        start = time.monotonic()
-        server.order(f"stop {1000 * TIMEOUT}")
-        self.assertLess(time.monotonic() - start, TIMEOUT / 2)
+        server.order(f"stop {FOR_EVER}")
         self.fails(grpc.StatusCode.UNAVAILABLE, lambda: list(answers))
 
     def test_a_conversation_is_asked_to_end_when_the_server_drains(self):
@@ -695,9 +689,7 @@ class Life(Case):
         with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as client:
             client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
             self.assertTrue(client.recv(1))  # the server's SETTINGS; from here on it is told nothing
-            start = time.monotonic()
-            server.order(f"stop {1000 * TIMEOUT}")
-            self.assertLess(time.monotonic() - start, TIMEOUT / 2)
+            server.order(f"stop {FOR_EVER}")
 
     def take_descriptors(self, server):
         """Leaves it none to accept with."""

@@ -112,7 +112,7 @@ class Real(Case):
         request = auth_pb2.IssueTokenRequest(client_id=self.daemon.client_id, client_secret=self.daemon.secret)
         end = time.monotonic() + 5
         cancelled = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or cancelled <= 100:
             calls = [watch(b"") for _ in range(30)]
             futures = [auth.IssueToken.future(request, timeout=DEADLINE) for _ in range(6)]
             for stream in calls:
@@ -122,7 +122,6 @@ class Real(Case):
             self.assertEqual(futures[0].result().token_type, "Bearer")
             cancelled += len(calls) + 5
             time.sleep(0.1)
-        self.assertGreater(cancelled, 100)
         self.never_reconnected()
 
     def test_a_real_client_with_keepalive_and_no_call_keeps_its_connection(self):
