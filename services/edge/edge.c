@@ -28,9 +28,8 @@ struct edge {
 
 /* One Introspect by the edge's own right: of its caller first, then of what it asks. */
 struct asking {
-    struct gatehouse_call remote; /* first: it is the closure_data */
+    struct passage passage; /* first */
     struct edge *edge;
-    struct call *call;
     const ProtobufCMessage *request;
     ProtobufCClosure closure;
 };
@@ -39,17 +38,20 @@ struct asking {
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
     struct asking *asking = closure_data;
+    struct call *call = asking->passage.call;
+    upstream_leave(asking->edge->through, &asking->passage);
     if (response == NULL)
-        upstream_fail(asking->call, &asking->remote, true);
-    asking->closure(response, asking->call);
+        upstream_fail(call, &asking->passage.remote, true);
+    asking->closure(response, call);
     free(asking);
 }
 
 static void ask(struct asking *asking, const ProtobufCMessage *request, ProtobufCClosure closure)
 {
     struct edge *edge = asking->edge;
-    asking->remote = upstream_call(asking->call);
-    edge->memory->invoke(edge->memory, edge->introspect, request, closure, &asking->remote);
+    asking->passage.remote = upstream_call(asking->passage.call);
+    upstream_enter(edge->through, &asking->passage);
+    edge->memory->invoke(edge->memory, edge->introspect, request, closure, &asking->passage.remote);
 }
 
 static bool may_introspect(const struct edge *edge, const Gatehouse__V1__IntrospectResponse *caller)
@@ -72,26 +74,41 @@ static void look_at_trust(struct edge *edge)
         atomic_store(&edge->untrusted_until, clock_monotonic() + UNTRUSTED_FOR);
 }
 
+/* Whoever has left meanwhile asks nothing more. */
+static void go_on(struct asking *asking, const Gatehouse__V1__IntrospectResponse *caller)
+{
+    struct asking asked = *asking;
+    struct call *call = asked.passage.call;
+    enum status status = call_waits(call);
+    if (status == STATUS_OK && may_introspect(asked.edge, caller)) {
+        ask(asking, asked.request, answered);
+        return;
+    }
+    free(asking);
+    if (status == STATUS_OK) {
+        asked.edge->through->invoke(asked.edge->through, asked.edge->introspect, asked.request, asked.closure, call);
+        return;
+    }
+    (void)!call_fail(call, status, "", "the call has ended before it was answered");
+    asked.closure(NULL, call);
+}
+
 /* Likewise, of the question who calls. */
 static void caller_known(const ProtobufCMessage *response, void *closure_data)
 {
     struct asking *asking = closure_data;
-    if (!asking->remote.is_from_memory)
+    upstream_leave(asking->edge->through, &asking->passage);
+    if (!asking->passage.remote.is_from_memory)
         look_at_trust(asking->edge);
-    if (may_introspect(asking->edge, (const Gatehouse__V1__IntrospectResponse *)response)) {
-        ask(asking, asking->request, answered);
-        return;
-    }
-    struct asking asked = *asking;
-    free(asking);
-    asked.edge->through->invoke(asked.edge->through, asked.edge->introspect, asked.request, asked.closure, asked.call);
+    go_on(asking, (const Gatehouse__V1__IntrospectResponse *)response);
 }
 
 static struct asking *asking_new(struct edge *edge, struct call *call, const ProtobufCMessage *request,
                                  ProtobufCClosure closure)
 {
     struct asking *asking = must(malloc(sizeof *asking));
-    *asking = (struct asking){.edge = edge, .call = call, .request = request, .closure = closure};
+    *asking = (struct asking){.passage.call = call, .edge = edge, .request = request, .closure = closure};
+    upstream_watch(edge->through, call);
     return asking;
 }
 
@@ -125,7 +142,6 @@ static bool introspect(struct edge *edge, struct call *call, const Gatehouse__V1
     caller.token = (char *)(uintptr_t)token;
     caller.api = (char *)(uintptr_t)call->method; /* as the server counts it */
     caller.peer = (char *)(uintptr_t)call->peer;
-    upstream_watch(edge->through, call);
     ask(asking_new(edge, call, &request->base, closure), &caller.base, caller_known);
     return true;
 }

@@ -16,8 +16,6 @@ enum { RETRY_MS = 1000 };
 /* A bearer token that is none: who shows it is known by no certificate either. */
 static const char nobody[] = "Bearer -";
 
-struct passage;
-
 struct upstream {
     ProtobufCService service; /* first: it is what is handed out */
     ProtobufCService *remote;
@@ -27,13 +25,10 @@ struct upstream {
     struct passage *passages; /* that are under way */
 };
 
-/* One call on its way to the remote server. */
-struct passage {
-    struct gatehouse_call remote; /* first: it is the closure_data */
+struct passing {
+    struct passage passage; /* first */
     struct upstream *upstream;
-    struct call *call;
     ProtobufCClosure closure;
-    struct passage *previous, *next;
 };
 
 const char *upstream_bearer(const struct call *call)
@@ -110,10 +105,11 @@ void upstream_fail(struct call *call, const struct gatehouse_call *remote, bool 
         error->retry_after_ms = RETRY_MS; /* the server behind is away */
 }
 
-static void enter(struct passage *passage)
+void upstream_enter(ProtobufCService *service, struct passage *passage)
 {
-    struct upstream *upstream = passage->upstream;
+    struct upstream *upstream = (struct upstream *)service;
     pthread_mutex_lock(&upstream->lock);
+    passage->previous = NULL;
     passage->next = upstream->passages;
     if (passage->next != NULL)
         passage->next->previous = passage;
@@ -121,9 +117,9 @@ static void enter(struct passage *passage)
     pthread_mutex_unlock(&upstream->lock);
 }
 
-static void leave(struct passage *passage)
+void upstream_leave(ProtobufCService *service, struct passage *passage)
 {
-    struct upstream *upstream = passage->upstream;
+    struct upstream *upstream = (struct upstream *)service;
     pthread_mutex_lock(&upstream->lock);
     *(passage->previous != NULL ? &passage->previous->next : &upstream->passages) = passage->next;
     if (passage->next != NULL)
@@ -151,15 +147,16 @@ void upstream_watch(ProtobufCService *service, struct call *call)
     call->on_cancel = on_cancel;
 }
 
-/* A closure, on the connection's thread; it owns the passage. */
+/* A closure, on the connection's thread; it owns the passing. */
 static void answered(const ProtobufCMessage *response, void *closure_data)
 {
-    struct passage *passage = closure_data;
-    leave(passage);
+    struct passing *passing = closure_data;
+    struct call *call = passing->passage.call;
+    upstream_leave(&passing->upstream->service, &passing->passage);
     if (response == NULL)
-        upstream_fail(passage->call, &passage->remote, false);
-    passage->closure(response, passage->call);
-    free(passage);
+        upstream_fail(call, &passing->passage.remote, false);
+    passing->closure(response, call);
+    free(passing);
 }
 
 /* The service's invoke: whoever holds it calls it, on any thread. */
@@ -168,15 +165,16 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
 {
     struct upstream *upstream = (struct upstream *)service;
     struct call *call = closure_data;
-    struct passage *passage = must(malloc(sizeof *passage));
+    struct passing *passing = must(malloc(sizeof *passing));
     peer_resolve(upstream->trust, call);
-    *passage = (struct passage){.remote = upstream_call(call), .upstream = upstream, .call = call, .closure = closure};
-    passage->remote.authorization = is_sendable(upstream_bearer(call)) ? call->authorization : nobody;
-    passage->remote.peer = call->peer[0] == '\0' ? NULL : call->peer;
+    *passing = (struct passing){{.remote = upstream_call(call), .call = call}, upstream, closure};
+    struct gatehouse_call *remote = &passing->passage.remote;
+    remote->authorization = is_sendable(upstream_bearer(call)) ? call->authorization : nobody;
+    remote->peer = call->peer[0] == '\0' ? NULL : call->peer;
     if (call->on_cancel == NULL && &service->descriptor->methods[method] != upstream->revoke)
         upstream_watch(service, call);
-    enter(passage);
-    upstream->remote->invoke(upstream->remote, method, request, answered, &passage->remote);
+    upstream_enter(service, &passing->passage);
+    upstream->remote->invoke(upstream->remote, method, request, answered, remote);
 }
 
 /* The service's destroy. */

@@ -22,9 +22,21 @@
 ProtobufCService *upstream_new(ProtobufCService *remote, const struct peer_trust *trust);
 void upstream_free(ProtobufCService *service);
 
+/* One call on its way to the server. */
+struct passage {
+    struct gatehouse_call remote; /* first: it is the closure_data */
+    struct call *call;
+    struct passage *previous, *next; /* upstream.c's own */
+};
+
 /* When the caller hangs up, what is under way for it at the server is cancelled. By a handler before it returns, if it
- * may give the call to the service later: all others the service watches itself, but Revoke, which is carried out. */
+ * may give the call to the service later, or enters a passage of its own: all others the service watches itself, but
+ * Revoke, which is carried out. */
 void upstream_watch(ProtobufCService *service, struct call *call);
+
+/* A handler's own passage is under way: before the call to the server, and first of all in its closure. */
+void upstream_enter(ProtobufCService *service, struct passage *passage);
+void upstream_leave(ProtobufCService *service, struct passage *passage);
 
 /* What the call to the server has of the caller's: the time that is left, request id and trace. By the connection's own
  * right, until its authorization is set. It borrows from `call`. */

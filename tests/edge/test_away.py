@@ -228,13 +228,17 @@ class Listening(credential_admin_pb2_grpc.CredentialAdminServicer, auth_pb2_grpc
     def hold(self, name, context):
         context.add_callback(lambda: self.left.put(name))
         self.came.put(name)
-        self.over.wait()
+        while context.is_active() and not self.over.wait(0.01):
+            pass  # its thread is wanted again
         context.abort(grpc.StatusCode.UNAVAILABLE, "over")
 
     def Introspect(self, request, context):
         if request.token == "?":  # the edge's own question, why nobody lets it watch
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "nobody")
-        self.hold("Introspect", context)
+        if request.token == "resource_server":
+            return auth.IntrospectResponse(active=True, allowed=True, roles=["resource_server"])
+        shown = dict(context.invocation_metadata()).get("authorization", "its own right")
+        self.hold(f"Introspect {request.token} by {shown}", context)
 
     def QueryUsage(self, request, context):
         self.hold("QueryUsage", context)
@@ -265,16 +269,35 @@ class HungUp(unittest.TestCase):
             self.assertTrue(server.left.empty())
             server.over.set()  # else the edge waits for its calls
 
+    def test_the_server_hears_of_it_where_the_edge_asks_by_its_own_right(self):
+        with Listening() as server, make_edge(server, None) as edge:
+            edge.start()
+            for shown, asked in (("resource_server", "x"), ("y", "y")):  # what it asks, and who it is
+                is_own = False
+                while not is_own:  # where memory was found not to be trusted, what comes next goes through
+                    call = edge.auth.Introspect.future(auth.IntrospectRequest(token="x"), metadata=Daemon.bearer(shown), timeout=DEADLINE)
+                    came = server.came.get(timeout=DEADLINE)
+                    is_own = came == f"Introspect {asked} by its own right"
+                    call.cancel()
+                    self.assertEqual(server.left.get(timeout=DEADLINE), came)
+            self.ask(server, edge, "Check").close()
+            self.assertEqual(server.left.get(timeout=DEADLINE), "Introspect x by its own right")
+            self.ask(server, edge, "QueryUsage")
+            self.assertTrue(server.came.empty())  # who has left asks nothing more
+            server.over.set()
+
     def ask(self, server, edge, name):
         """Over HTTP, until the server has it."""
-        forms = {"IssueToken": "POST /OAuth/Token grant_type=client_credentials&client_id=a&client_secret=b",
+        forms = {"Check": "GET /OAuth/Check ",
+                 "IssueToken": "POST /OAuth/Token grant_type=client_credentials&client_id=a&client_secret=b",
                  "QueryUsage": "GET /v1/usage ", "Revoke": "POST /OAuth/Revoke token=x"}
         caller = self.enterContext(socket.create_connection(("127.0.0.1", edge.http_port), DEADLINE))
         method, path, form = forms[name].split(" ")
         shown = "" if name == "IssueToken" else "Authorization: Bearer x\r\n"
         caller.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{shown}Content-Length: {len(form)}\r\n"
                        f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}".encode())
-        self.assertEqual(server.came.get(timeout=DEADLINE), name)
+        came = server.came.get(timeout=DEADLINE)
+        self.assertEqual(came, "Introspect x by its own right" if name == "Check" else name)
         return caller
 
     def test_the_server_hears_of_an_http_caller_that_hangs_up(self):
@@ -298,7 +321,7 @@ class HungUp(unittest.TestCase):
             arguments = {"metadata": Daemon.bearer("x"), "timeout": 10 * DEADLINE}
             revoking = edge.auth.Revoke.future(auth.RevokeRequest(token="x"), **arguments)
             asking = edge.auth.Introspect.future(auth.IntrospectRequest(token="x"), **arguments)
-            self.assertEqual(sorted(server.came.get(timeout=DEADLINE) for _ in range(2)), ["Introspect", "Revoke"])
+            self.assertEqual(sorted(server.came.get(timeout=DEADLINE) for _ in range(2)), ["Introspect x by its own right", "Revoke"])
             self.ask(server, edge, "Revoke")
             self.assertEqual(edge.stop(DEADLINE), 0)
             for call in revoking, asking:  # by the port, or where that came late by the call to the server
