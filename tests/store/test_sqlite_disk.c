@@ -82,7 +82,7 @@ static enum status write_row(struct store_tx *tx, void *arg)
 /* Writes one, breaks the disk, writes another, and tells on the pipe what became of each. */
 static _Noreturn void write_on_breaking_disk(const char *url, atomic_bool *what, int pipe)
 {
-    alarm(20); /* where the process does not end as it should */
+    alarm(120); /* where the process does not end as it should */
     disk_install();
     struct store *store = open_store(&(struct store_options){.url = url});
     tell_status(store_write_wait(store, write_row, NULL), &pipe);

@@ -61,11 +61,12 @@ class Thread(threading.Thread):
         return self.answer
 
 
-class One(unittest.TestCase):
+class Case(unittest.TestCase):
     """One server: who watches is asked."""
+    settings = {}
 
     def setUp(self):
-        self.daemon = Daemon({"http_address": ""}, clock=True)
+        self.daemon = Daemon({"http_address": "", **self.settings}, clock=True)
         self.daemon.__enter__()
         self.addCleanup(lambda: self.daemon.__exit__(None, None, None))
         self.daemon.pass_time(11)  # whoever was granted a lease by a process before it, holds it no more
@@ -89,8 +90,13 @@ class One(unittest.TestCase):
         self.addCleanup(watcher.__exit__)
         return watcher
 
+
+class Obeyed(Case):
+    """With leases so long that what waits for one is not taken for what was slow."""
+    settings = {"cache_lease_ms": "10000"}
+
     def test_without_caches_there_is_nothing_to_wait_for(self):
-        self.assertLess(took(self.end()), 1)
+        self.assertLess(took(self.end()), 10)
         self.assertFalse(self.ask("EndToken", pb.EndTokenRequest(accessor=self.issue().accessor)).HasField("everywhere_after"))
 
     def test_every_cache_has_obeyed_when_the_answer_comes(self):
@@ -100,11 +106,13 @@ class One(unittest.TestCase):
             answer = self.end(issued)
             for cache in caches:
                 self.assertIn(issued.accessor, cache.obeyed)
-            self.assertLess(took(answer), 1)
+            self.assertLess(took(answer), 10)
         for cache in caches:
             cache.end()
             self.assertIsNone(cache.error)
 
+
+class One(Case):
     def test_a_cache_that_says_nothing_is_waited_for_as_long_as_its_lease(self):
         silent = self.watch()
         silent.ping()
