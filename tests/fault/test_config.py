@@ -171,7 +171,7 @@ class Drain(unittest.TestCase):
                 request = auth_pb2.IssueTokenRequest(client_id=daemon.client_id, client_secret=daemon.secret)
                 while True:
                     try:
-                        stub.IssueToken(request, timeout=20)
+                        stub.IssueToken(request, timeout=60)
                         done[0] += 1
                     except grpc.RpcError as error:
                         # Never accepted: it came when the port was closing. gRPC 1.51 says CANCELLED to some of those.
@@ -190,8 +190,8 @@ class Drain(unittest.TestCase):
                 for change in watch:
                     seen.append(change)
             for thread in threads:
-                thread.join(30)
-            self.assertEqual(daemon.process.wait(30), 0)
+                thread.join(60)
+            self.assertEqual(daemon.process.wait(60), 0)
             self.assertEqual(failures, [])
             self.assertEqual(seen[:1], [NOT_SERVING])
             self.assertIn("event=stopped", daemon.log_text())

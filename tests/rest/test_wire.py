@@ -132,7 +132,7 @@ class Wire(Case):
         get = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # so that the server has to wait for room
-            connection.settimeout(20)
+            connection.settimeout(60)
             connection.connect(("127.0.0.1", self.shim.http_port))
             chunked = (b"POST /OAuth/Token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
                        b"Transfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n")
