@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { LINGER_US = 2000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 4, NOTED_A_SECOND = 10 };
+enum { LINGER_US = 2000000, AT_ONCE_US = 1000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 4, NOTED_A_SECOND = 10 };
 
 static void join_queue(struct conn *conn)
 {
@@ -170,13 +170,14 @@ static void closing(struct evhttp_connection *evcon, void *arg)
     conn_free(conn);
 }
 
-/* The closed_event's, on its loop, as long as the conn lives. */
+/* The closed_event's, on its loop, as long as the conn lives. A FIN says that the client sends no more, and not whether
+ * it still reads: one that comes with its request waits for the answer, one that comes later has given up. */
 static void client_sent_fin(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *conn = arg;
     (void)fd;
     (void)what;
-    if (conn->current != NULL)
+    if (conn->current != NULL && clock_monotonic() - conn->since > AT_ONCE_US)
         request_gone(conn->current);
 }
 

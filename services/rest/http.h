@@ -49,8 +49,9 @@ struct http_request {
     struct http_answer answer;
     const char *route; /* set by the handler, a constant: for the log and metrics */
     void *data;        /* the handler's own */
-    /* Set within handle(), or NULL. Called once, on the loop or where the server is freed: the client has hung up, or
-     * had an answer in the handler's place. http_reply must be called all the same, and may have been by then. */
+    /* Set within handle(), or NULL. Called once, on the loop or where the server is freed: the client has hung up (or
+     * sent its FIN, more than a second after its request), or had an answer in the handler's place. http_reply must be
+     * called all the same, and may have been by then. */
     void (*on_gone)(struct http_request *request);
     struct http_parked *parked;
 };

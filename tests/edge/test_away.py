@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 import unittest
 from concurrent import futures
 from unittest import mock
@@ -16,6 +17,8 @@ from daemon import Daemon, error_of
 from edges import Case, DEADLINE, LEASE, auth, bearer, boot_time, make_edge
 from gatehouse.v1 import auth_pb2_grpc, credential_admin_pb2 as pb, credential_admin_pb2_grpc
 from test_identity import issue_certificates
+
+FIN_AT_ONCE = 1.001  # seconds: whoever closes later than that after its request has given up
 
 
 class Away(Case):
@@ -280,7 +283,9 @@ class HungUp(unittest.TestCase):
                     is_own = came == f"Introspect {asked} by its own right"
                     call.cancel()
                     self.assertEqual(server.left.get(timeout=DEADLINE), came)
-            self.ask(server, edge, "Check").close()
+            caller = self.ask(server, edge, "Check")
+            time.sleep(FIN_AT_ONCE)
+            caller.close()
             self.assertEqual(server.left.get(timeout=DEADLINE), "Introspect x by its own right")
             self.ask(server, edge, "QueryUsage")
             self.assertTrue(server.came.empty())  # who has left asks nothing more
@@ -305,6 +310,8 @@ class HungUp(unittest.TestCase):
             edge.start()
             revoking, stays, issuing, usage = [self.ask(server, edge, name)
                                                for name in ("Revoke", "QueryUsage", "IssueToken", "QueryUsage")]
+            stays.shutdown(socket.SHUT_WR)  # it only says that nothing more comes
+            time.sleep(FIN_AT_ONCE)
             revoking.close()
             issuing.close()
             self.assertEqual(server.left.get(timeout=DEADLINE), "IssueToken")

@@ -92,6 +92,13 @@ class Wire(Case):
             connection.close()
         self.alive()
 
+    def test_clients_that_send_no_more_are_answered(self):
+        for _ in range(100):
+            with self.connect() as connection:
+                connection.sendall(f"GET /v1/roles HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.admin}\r\n\r\n".encode())
+                connection.shutdown(socket.SHUT_WR)
+                self.assertIn(b" 200 OK\r\n", connection.recv(100))
+
     def test_connections_of_one_address_are_limited_and_others_go_on(self):
         held = [self.connect() for _ in range(100)]
         try:
