@@ -8,6 +8,7 @@
 #include "wiping.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,6 @@ struct http_server *http_server_new(const struct http_options *options)
     server->options = *options;
     server->loops = calloc((size_t)options->threads, sizeof *server->loops);
     server->peers = peers_new(options->max_connections_per_address);
-    pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->none_outstanding, NULL);
     for (int i = 0; server->loops != NULL && i < options->threads; i++) {
         server->loops[i].wake_fd = server->loops[i].listen_fd = -1;
         server->loops[i].server = server;
@@ -287,24 +286,12 @@ static void tear_down(struct loop *loop)
         close(loop->listen_fd);
 }
 
-static void wait_for_outstanding(struct http_server *server)
+/* With the loops' threads gone: handlers on other threads still have requests, and answer them sooner or later. */
+static void wait_for_outstanding(struct loop *loop)
 {
-    for (;;) {
-        for (int i = 0; i < server->options.threads; i++)
-            request_send_answered(&server->loops[i]);
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 10000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_mutex_lock(&server->lock);
-        bool is_done = server->outstanding == 0;
-        if (!is_done)
-            pthread_cond_timedwait(&server->none_outstanding, &server->lock, &until);
-        pthread_mutex_unlock(&server->lock);
-        if (is_done)
-            return;
-    }
+    struct pollfd woken = {.fd = loop->wake_fd, .events = POLLIN};
+    while (request_send_answered(loop), loop->outstanding > 0)
+        (void)poll(&woken, 1, -1);
 }
 
 void http_server_free(struct http_server *server)
@@ -314,9 +301,8 @@ void http_server_free(struct http_server *server)
     http_server_stop(server, 0);
     for (int i = 0; server->loops != NULL && i < server->options.threads; i++)
         tear_down(&server->loops[i]);
-    if (server->loops != NULL)
-        wait_for_outstanding(server);
     for (int i = 0; server->loops != NULL && i < server->options.threads; i++) {
+        wait_for_outstanding(&server->loops[i]);
         request_free_spare(&server->loops[i]);
         if (server->loops[i].wake_fd >= 0)
             close(server->loops[i].wake_fd);
@@ -324,7 +310,5 @@ void http_server_free(struct http_server *server)
     }
     free(server->loops);
     peers_free(server->peers);
-    pthread_cond_destroy(&server->none_outstanding);
-    pthread_mutex_destroy(&server->lock);
     free(server);
 }

@@ -54,7 +54,8 @@ struct loop {
     uint64_t next_number;            /* of the next request; the first is random */
     SLIST_HEAD(, http_parked) spare; /* for the next requests */
     int spare_count;
-    char date[32]; /* what the Date header says, and the second for which it does */
+    long outstanding; /* requests that somebody still has to answer */
+    char date[32];    /* what the Date header says, and the second for which it does */
     time_t date_of;
     int64_t next_certificate_check;
     _Atomic int64_t last_sweep; /* read by any thread */
@@ -74,10 +75,6 @@ struct http_server {
     atomic_int connections;
     atomic_bool is_draining;
     _Atomic int64_t drain_deadline;
-
-    pthread_mutex_t lock; /* of outstanding */
-    pthread_cond_t none_outstanding;
-    long outstanding; /* requests that somebody still has to answer */
 };
 
 struct conn {

@@ -113,6 +113,7 @@ static struct http_parked *parked_new(struct loop *loop)
     if (parked == NULL)
         return NULL;
     parked->loop = loop;
+    loop->outstanding++;
     parked->request.number = loop->next_number++;
     arena_init(&parked->request.arena, parked->first, sizeof parked->first, 0);
     return parked;
@@ -130,7 +131,6 @@ void request_free_spare(struct loop *loop)
 static void parked_free(struct http_parked *parked)
 {
     struct loop *loop = parked->loop;
-    struct http_server *server = loop->server;
     arena_done(&parked->request.arena);
     if (loop->spare_count < SPARE_MAX) {
         SLIST_INSERT_HEAD(&loop->spare, parked, answered_link);
@@ -138,10 +138,7 @@ static void parked_free(struct http_parked *parked)
     } else {
         free(parked);
     }
-    pthread_mutex_lock(&server->lock);
-    if (--server->outstanding == 0)
-        pthread_cond_broadcast(&server->none_outstanding);
-    pthread_mutex_unlock(&server->lock);
+    loop->outstanding--;
 }
 
 void http_reply(struct http_request *request)
@@ -444,9 +441,6 @@ void request_handle(struct evhttp_request *req, void *arg)
         evhttp_connection_free(evcon);
         return;
     }
-    pthread_mutex_lock(&loop->server->lock);
-    loop->server->outstanding++;
-    pthread_mutex_unlock(&loop->server->lock);
     req->flags &= ~EVHTTP_PROXY_REQUEST; /* a URL as the target: its connection is kept or closed like any other */
     parked->conn = conn;
     parked->req = req;
