@@ -139,7 +139,7 @@ class Gateways:
     def ask(self, method="GET", path="/cases", token=None, body=None, headers=None, source="127.0.0.1"):
         """(code, headers, body), and whether the backend was reached."""
         before = self.backend.requests
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=30, source_address=(source, 0))
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=60, source_address=(source, 0))
         try:
             connection.request(method, path, body=body, headers={
                 **({"Authorization": "Bearer " + token} if token else {}), **(headers or {})})

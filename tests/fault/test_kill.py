@@ -53,7 +53,7 @@ class Load:
                 self.live.discard(text)
                 self.unknown.add(text)  # until it is acknowledged
             self.daemon.auth.Revoke(auth_pb2.RevokeRequest(
-                token=text, client_id=self.credential, client_secret=self.secret), timeout=30)
+                token=text, client_id=self.credential, client_secret=self.secret), timeout=60)
             with self.lock:
                 self.unknown.discard(text)
                 self.dead.add(text)
@@ -65,14 +65,14 @@ class Load:
         if number % 3 == 2:
             del self.created[client_id]
             self.daemon.admin.DeleteCredential(pb.DeleteCredentialRequest(client_id=client_id),
-                                               metadata=Daemon.bearer(self.token), timeout=30)
+                                               metadata=Daemon.bearer(self.token), timeout=60)
             self.deleted.add(client_id)
 
     def change_roles(self, number):
         grant, self.roles = number % 2 == 0, "?"
         method, request = (self.daemon.admin.GrantRoles, pb.GrantRolesRequest) if grant else \
             (self.daemon.admin.RevokeRoles, pb.RevokeRolesRequest)
-        method(request(client_id=self.changing, roles=["team_leader"]), metadata=Daemon.bearer(self.token), timeout=30)
+        method(request(client_id=self.changing, roles=["team_leader"]), metadata=Daemon.bearer(self.token), timeout=60)
         self.roles = ["team_leader", "work_creator"] if grant else ["work_creator"]
 
 

@@ -23,7 +23,7 @@ class Callers(ShimTest):
 
     def refused_in_metrics(self):
 
-        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.metrics_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.metrics_port, timeout=60)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()

@@ -50,7 +50,7 @@ class Metrics(ShimTest):
 
     @staticmethod
     def scrape(process):
-        connection = http.client.HTTPConnection("127.0.0.1", process.metrics_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", process.metrics_port, timeout=60)
         try:
             connection.request("GET", "/metrics")
             answer = connection.getresponse()

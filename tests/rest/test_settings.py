@@ -20,7 +20,7 @@ class Settings(ShimTest):
                 "http_max_connections_per_address": "20"}
 
     def connect(self, source=None):
-        return socket.create_connection(("127.0.0.1", self.shim.http_port), timeout=30,
+        return socket.create_connection(("127.0.0.1", self.shim.http_port), timeout=60,
                                         source_address=(source, 0) if source else None)
 
     def origin(self, origin, method="GET", **headers):
@@ -75,14 +75,14 @@ class Settings(ShimTest):
             daemon = stack.enter_context(Daemon(settings))
             for _ in range(40):
                 for _ in range(2):
-                    stack.enter_context(socket.create_connection(("127.0.0.1", daemon.http_port), timeout=30))
-                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=30)) as connection:
+                    stack.enter_context(socket.create_connection(("127.0.0.1", daemon.http_port), timeout=60))
+                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)) as connection:
                     connection.request("GET", "/livez")
                     self.assertEqual(connection.getresponse().status, 200)
 
     def test_a_peer_is_whom_a_trusted_proxy_names(self):
         for source, peer in (("127.0.0.2", "192.0.2.77"), ("127.0.0.4", "127.0.0.4")):
-            connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=30,
+            connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=60,
                                                     source_address=(source, 0))
             with contextlib.closing(connection):
                 connection.request("POST", "/Auth/OAuth/Token", "grant_type=x", {

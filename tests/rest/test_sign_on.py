@@ -32,7 +32,7 @@ class SignOn(ShimTest):
 
     def through(self, users, method="GET", path="/v1/settings", message=None, headers=None, source=PROXY):
         """users: what stands in the header's lines."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=30, source_address=(source, 0))
+        connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=60, source_address=(source, 0))
         body = None if message is None else json.dumps(message)
         try:
             connection.putrequest(method, path)
@@ -58,7 +58,7 @@ class SignOn(ShimTest):
         return self.call("ListAuditEvents", pb.ListAuditEventsRequest(filter=filter)).events
 
     def metric(self, name):
-        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.metrics_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.metrics_port, timeout=60)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()

@@ -39,7 +39,7 @@ class Tls(unittest.TestCase):
         context.set_alpn_protocols(["h2", "http/1.1"])
         for name, version in versions.items():
             setattr(context, name, version)
-        plain = self.enterContext(socket.create_connection(("127.0.0.1", port), timeout=30))
+        plain = self.enterContext(socket.create_connection(("127.0.0.1", port), timeout=60))
         return self.enterContext(context.wrap_socket(plain, server_hostname="localhost"))
 
     def ports(self):
@@ -58,7 +58,7 @@ class Tls(unittest.TestCase):
         self.assertEqual(self.get(self.https()).headers["Strict-Transport-Security"], "max-age=31536000")
 
     def https(self):
-        connection = http.client.HTTPSConnection("localhost", self.daemon.http_port, timeout=30,
+        connection = http.client.HTTPSConnection("localhost", self.daemon.http_port, timeout=60,
                                                  context=ssl._create_unverified_context())
         self.addCleanup(connection.close)
         return connection

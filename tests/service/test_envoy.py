@@ -263,7 +263,7 @@ class Captured(Envoy):
             with tempfile.NamedTemporaryFile() as file:
                 file.write(struct.pack(">BI", 0, len(message)) + message)
                 file.flush()
-                run = subprocess.run(["nghttp", "--data=" + file.name, "--timeout=30", "-H:method: POST", "-Hte: trailers",
+                run = subprocess.run(["nghttp", "--data=" + file.name, "--timeout=60", "-H:method: POST", "-Hte: trailers",
                                       "-Hcontent-type: application/grpc",
                                       f"http://127.0.0.1:{self.daemon.grpc_port}{METHOD}"],
                                      capture_output=True, timeout=DEADLINE, check=True)

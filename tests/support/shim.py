@@ -51,7 +51,7 @@ class ShimTest(unittest.TestCase):
             cls.daemon.__exit__()
 
     def ask(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.shim.http_port, timeout=60)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             return Answer(connection.getresponse())

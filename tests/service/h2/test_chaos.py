@@ -203,7 +203,7 @@ class Chaos(unittest.TestCase):
             seen = []
 
             def is_quiet():
-                seen.append(counts(calls, timeout=30 * SLOW).ended)
+                seen.append(counts(calls, timeout=60 * SLOW).ended)
                 return len(seen) > 1 and seen[-1] == seen[-2] + 1  # this call's own
 
             wait_until(is_quiet, "the calls of those who have gone are ended")
