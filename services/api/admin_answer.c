@@ -191,6 +191,7 @@ Gatehouse__V1__UsageRow *admin_usage_row(struct admin_call *admin, const struct 
     row->start_time = admin_time(admin, total->start);
     row->allowed = total->allowed;
     row->denied = total->denied;
+    row->observed = total->observed;
     row->first_use_time = admin_time(admin, total->first_used);
     row->last_use_time = admin_time(admin, total->last_used);
     return row;
@@ -205,6 +206,8 @@ struct recent {
 static enum status add_recent(const struct usage_total *total, void *arg)
 {
     struct recent *recent = arg;
+    if (total->allowed + total->denied == 0) /* nothing but observed: no call that a token makes */
+        return STATUS_OK;
     recent->impact->recent_usage[recent->impact->n_recent_usage++] = admin_usage_row(recent->admin, total);
     return STATUS_OK;
 }

@@ -156,6 +156,7 @@ enum status auth_issue_token(struct api *api, struct call *call, const Gatehouse
     issue->call = call;
     issue->request = request;
     issue->closure = closure;
+    issue->issuing.method = call->method;
     issue->issuing.done = issue_done;
     issue->issuing.waits = call_waits;
     issue->issuing.waiter = call;

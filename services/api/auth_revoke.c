@@ -161,8 +161,10 @@ enum status auth_revoke(struct api *api, struct call *call, const Gatehouse__V1_
 {
     bool has_client = request->client_id[0] != '\0' || request->client_secret[0] != '\0';
     struct client client = {0};
-    if (has_client)
+    if (has_client) {
         TRY(client_authenticate(api, call, request->client_id, request->client_secret, &client));
+        client_count_observed(api, call, &client);
+    }
     struct revoking *revoking = must(calloc(1, sizeof *revoking));
     revoking->calling.api = api;
     revoking->calling.call = call;

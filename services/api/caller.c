@@ -326,6 +326,15 @@ enum status client_authenticate(struct api *api, struct call *call, const char *
     return refuse_client(api, call, ret_client->client_id, &verdict);
 }
 
+void client_count_observed(struct api *api, const struct call *call, const struct client *client)
+{
+    struct memory *memory = api->domain->memory;
+    if (client->verdict != SOURCE_OBSERVED)
+        return;
+    memory_count_observed(memory, client->credential_id, call->method, clock_now(api->domain->clock), 1);
+    memory_note_news(memory);
+}
+
 enum status caller_authenticate(struct calling *calling, struct api *api, struct call *call, const char *client_id,
                                 const char *secret)
 {
@@ -334,6 +343,7 @@ enum status caller_authenticate(struct calling *calling, struct api *api, struct
     calling->call = call;
     calling->caller = (struct caller){.is_known = false};
     TRY(client_authenticate(api, call, client_id, secret, &client));
+    client_count_observed(api, call, &client);
     calling->now = clock_now(api->domain->clock);
     take_roles(calling, client.client_id, &client.effective);
     return STATUS_OK;

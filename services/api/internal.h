@@ -92,6 +92,10 @@ void client_id_spell(const char *client_id, char spelled[static CLIENT_ID_TEXT_M
 enum status client_authenticate(struct api *api, struct call *call, const char *client_id, const char *secret,
                                 struct client *ret_client);
 
+/* Counts, in usage, a call from outside its networks where these are only observed. (A token that is issued counts by
+ * itself: limits may be observed, too.) */
+void client_count_observed(struct api *api, const struct call *call, const struct client *client);
+
 /* Would they be right, as far as this replica knows? In the same time, too. */
 bool client_is_known(struct api *api, const char *client_id, const char *secret);
 

@@ -112,6 +112,9 @@ static void note_observed(const struct introspect *introspect, const struct intr
         memory_note_observed(introspect->memory, id, LIMIT_IDLE_TIMEOUT, used, 1);
     if (introspection->is_life_over)
         memory_note_observed(introspect->memory, id, LIMIT_TOKEN_LIFE, used, introspection->use_count);
+    bool are_all = introspection->is_life_over || introspection->verdict == SOURCE_OBSERVED;
+    if (are_all || introspection->is_idle_over)
+        memory_count_observed(introspect->memory, id, introspection->api, used, are_all ? introspection->use_count : 1);
 }
 
 void introspection_done(struct introspection *introspection)

@@ -120,7 +120,7 @@ static void caught_up(enum status status, void *arg)
     issuing->done(status == STATUS_OK ? STATUS_ABORTED : STATUS_UNAVAILABLE, issuing);
 }
 
-/* What an observed limit would have refused. */
+/* What an observed limit would have refused, or observed networks. */
 static void note_observed(const struct issuing *issuing)
 {
     const struct token_row *row = &issuing->row;
@@ -129,6 +129,10 @@ static void note_observed(const struct issuing *issuing)
         memory_note_observed(memory, row->credential_id, LIMIT_TOKENS, row->last_used, 1);
     if (issuing->is_too_fast)
         memory_note_observed(memory, row->credential_id, LIMIT_TOKENS_PER_HOUR, row->last_used, 1);
+    if (issuing->is_over || issuing->is_too_fast || issuing->client.verdict == SOURCE_OBSERVED) {
+        memory_count_observed(memory, row->credential_id, issuing->method, row->last_used, 1);
+        memory_note_news(memory);
+    }
 }
 
 static void insert_flushed(enum status status, void *arg);

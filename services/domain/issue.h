@@ -25,6 +25,7 @@ struct issuing {
     /* For whom; of the row, whether it is narrowed and to which roles. */
     struct client client;
     struct token_row row;
+    const char *method;        /* by which it is asked for: what it counts as where it is observed */
     struct audit_event *event; /* stored with it, if it is to be told; NULL */
     issue_done_fn *done;
     store_waits_fn *waits; /* does the asker still wait? See struct store_job */

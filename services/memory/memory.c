@@ -89,6 +89,12 @@ void memory_count_refused(const struct memory *memory, int64_t credential_id, co
     usage_count_refused(memory->usage, credential_id, api, used, count);
 }
 
+void memory_count_observed(const struct memory *memory, int64_t credential_id, const char *api, int64_t at,
+                           int64_t count)
+{
+    usage_count_observed(memory->usage, credential_id, api, at, count);
+}
+
 struct settings memory_settings(const struct memory *memory)
 {
     struct settings settings;

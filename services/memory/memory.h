@@ -96,6 +96,11 @@ void memory_note_observed(struct memory *memory, int64_t credential_id, enum lim
 void memory_count_refused(const struct memory *memory, int64_t credential_id, const char *api, int64_t used,
                           int64_t count);
 
+/* Of calls that were answered: what is only observed, limits of the credential's own or its networks, would have
+ * refused so many. Each once, whatever would have. */
+void memory_count_observed(const struct memory *memory, int64_t credential_id, const char *api, int64_t at,
+                           int64_t count);
+
 /* A copy of the settings that hold now. */
 struct settings memory_settings(const struct memory *memory);
 /* The same, with the shortest idle timeout that holds for any credential: for what must be done often enough for all.

@@ -36,7 +36,7 @@ struct record {
     uint32_t api;
     bool is_as_asked; /* its text is what is asked about, too: usage_normalise leaves it as it is */
     int64_t hour;
-    int64_t allowed, denied, first_used, last_used, credential_used;
+    int64_t allowed, denied, observed, first_used, last_used, credential_used;
     UT_hash_handle hh; /* by the text */
 };
 
@@ -288,11 +288,13 @@ static struct usage_delta take_delta(struct usage *usage, int64_t credential_id,
         .hour = record->hour,
         .allowed = record->allowed,
         .denied = record->denied,
+        .observed = record->observed,
         .first_used = record->first_used,
         .last_used = record->last_used,
         .credential_used = record->credential_used,
     };
-    record->allowed = record->denied = record->first_used = record->last_used = record->credential_used = 0;
+    record->allowed = record->denied = record->observed = 0;
+    record->first_used = record->last_used = record->credential_used = 0;
     return delta;
 }
 
@@ -321,6 +323,7 @@ static void hold_row(struct usage *usage, struct part *part, const struct usage_
     }
     held->delta.allowed += delta->allowed;
     held->delta.denied += delta->denied;
+    held->delta.observed += delta->observed;
     if (delta->first_used < held->delta.first_used)
         held->delta.first_used = delta->first_used;
     if (delta->last_used > held->delta.last_used)
@@ -337,25 +340,45 @@ static struct part *lock_part(struct usage *usage, int64_t credential_id)
     return part;
 }
 
-enum outcome { ALLOWED, DENIED, REFUSED };
+enum outcome { ALLOWED, DENIED, REFUSED, OBSERVED };
+
+static int64_t *counter_of(struct record *record, enum outcome outcome)
+{
+    switch (outcome) {
+    case ALLOWED:
+        return &record->allowed;
+    case OBSERVED:
+        return &record->observed;
+    case DENIED:
+    case REFUSED:
+        break;
+    }
+    return &record->denied;
+}
+
+static bool is_counted(const struct record *record)
+{
+    return record->allowed + record->denied + record->observed > 0;
+}
 
 static uint32_t count_uses(struct usage *usage, int64_t credential_id, const char *api, int64_t now,
                            enum outcome outcome, int64_t count)
 {
     struct part *part = lock_part(usage, credential_id);
-    struct record *record = record_of(usage, part, find_credential(part, credential_id), api, count);
+    int64_t uses = outcome == OBSERVED ? 0 : count; /* which are counted by themselves */
+    struct record *record = record_of(usage, part, find_credential(part, credential_id), api, uses);
     int64_t hour = now - now % USAGE_HOUR;
-    if (record->hour != hour && record->allowed + record->denied > 0) {
+    if (record->hour != hour && is_counted(record)) {
         struct usage_delta delta = take_delta(usage, credential_id, record);
         hold_row(usage, part, &delta);
     }
     record->hour = hour;
-    *(outcome == ALLOWED ? &record->allowed : &record->denied) += count;
+    *counter_of(record, outcome) += count;
     if (record->first_used == 0 || now < record->first_used) /* a use that is reported later may be earlier */
         record->first_used = now;
     if (now > record->last_used)
         record->last_used = now;
-    if (outcome != REFUSED && now > record->credential_used)
+    if ((outcome == ALLOWED || outcome == DENIED) && now > record->credential_used)
         record->credential_used = now;
     uint32_t number = record->api;
     pthread_mutex_unlock(&part->lock);
@@ -371,6 +394,11 @@ uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api
 void usage_count_refused(struct usage *usage, int64_t credential_id, const char *api, int64_t now, int64_t count)
 {
     (void)count_uses(usage, credential_id, api, now, REFUSED, count);
+}
+
+void usage_count_observed(struct usage *usage, int64_t credential_id, const char *api, int64_t now, int64_t count)
+{
+    (void)count_uses(usage, credential_id, api, now, OBSERVED, count);
 }
 
 static void gather_part(struct usage *usage, struct part *part, int64_t now, struct usage_delta **deltas, size_t *count)
@@ -390,7 +418,7 @@ static void gather_part(struct usage *usage, struct part *part, int64_t now, str
     {
         HASH_ITER(hh, credential->apis, record, next)
         {
-            if (record->allowed + record->denied > 0) {
+            if (is_counted(record)) {
                 (*deltas)[(*count)++] = take_delta(usage, credential->credential_id, record);
             } else if (llabs(now - record->hour) > 2 * USAGE_HOUR) {
                 free_record(usage, part, credential, record);

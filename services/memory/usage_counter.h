@@ -29,6 +29,9 @@ uint32_t usage_count(struct usage *usage, int64_t credential_id, const char *api
 /* The same of uses that were refused, and are none of the credential: denied. */
 void usage_count_refused(struct usage *usage, int64_t credential_id, const char *api, int64_t now, int64_t count);
 
+/* Of calls, which are counted or are none of the two: what is only observed would have refused so many. */
+void usage_count_observed(struct usage *usage, int64_t credential_id, const char *api, int64_t now, int64_t count);
+
 /* The text of an API number; 0 is "". False: it was forgotten, and `text` stays as it is. */
 bool usage_api(struct usage *usage, uint32_t number, char text[static API_MAX + 1]);
 

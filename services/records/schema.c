@@ -151,7 +151,8 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "    told BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (credential, kind)"
                              ") /* table in order of its key */;"
                              "CREATE INDEX credential_limit_by_floor ON credential_limit (floor_set, credential)"
-                             " WHERE floor_set <> 0;";
+                             " WHERE floor_set <> 0;"
+                             "ALTER TABLE usage ADD COLUMN observed BIGINT NOT NULL DEFAULT 0;";
 static const char ninth[] = "";
 
 static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0},  {fourth, 0}, {fifth, 0},
@@ -160,7 +161,8 @@ static const struct store_step steps[] = {{first, 0}, {second, 0},  {third, 0}, 
 /*
  * Not of what is written at each call. A token and usage whose credential is gone mean nothing to anybody and are
  * removed in batches, after it: that `token` refers to `credential` would cost each issue a lock on the credential's
- * row, which on PostgreSQL is a write, and which replicas would share. An owner need not be a user (yet).
+ * row, which on PostgreSQL is a write, and which replicas would share. And for a check, SQLite would write the largest
+ * tables anew. An owner need not be a user (yet).
  */
 static const struct store_constraint constraints[] = {
     STORE_CHECK("credential", "expires >= 0 AND deleted >= 0 AND epoch >= 0 AND version >= 0", 8),
@@ -259,14 +261,15 @@ static const struct store_table tables[] = {
      {{"key", 'b'}, {"credential", 'i'}, {"epoch", 'i'}, {"last_used", 'i'}, {"roles", 'b'}, {"last_api", 't'}}},
     {"usage",
      3,
-     7,
+     8,
      {{"credential", 'i'},
       {"api", 't'},
       {"hour", 'i'},
       {"allowed", 'i'},
       {"denied", 'i'},
       {"first_used", 'i'},
-      {"last_used", 'i'}}},
+      {"last_used", 'i'},
+      {"observed", 'i'}}},
     {"audit",
      1,
      10,

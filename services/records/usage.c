@@ -7,16 +7,17 @@
 enum status usage_row_add(struct store_tx *tx, const struct usage_delta *delta, const char *api)
 {
     return store_send(tx,
-                      "INSERT INTO usage (credential, api, hour, allowed, denied, first_used, last_used)"
-                      " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential, api, hour) DO UPDATE SET"
+                      "INSERT INTO usage (credential, api, hour, allowed, denied, observed, first_used, last_used)"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (credential, api, hour) DO UPDATE SET"
                       " allowed = usage.allowed + excluded.allowed, denied = usage.denied + excluded.denied,"
+                      " observed = usage.observed + excluded.observed,"
                       " first_used = CASE WHEN excluded.first_used < usage.first_used THEN excluded.first_used"
                       " ELSE usage.first_used END,"
                       " last_used = CASE WHEN excluded.last_used > usage.last_used THEN excluded.last_used"
                       " ELSE usage.last_used END",
                       store_int(delta->credential_id), store_text(api), store_int(delta->hour),
-                      store_int(delta->allowed), store_int(delta->denied), store_int(delta->first_used),
-                      store_int(delta->last_used));
+                      store_int(delta->allowed), store_int(delta->denied), store_int(delta->observed),
+                      store_int(delta->first_used), store_int(delta->last_used));
 }
 
 enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit, int64_t *ret_removed)
@@ -55,8 +56,9 @@ static enum status read_total(const struct store_row *row, void *arg)
         .start = store_row_int(row, 2),
         .allowed = store_row_int(row, 3),
         .denied = store_row_int(row, 4),
-        .first_used = store_row_int(row, 5),
-        .last_used = store_row_int(row, 6),
+        .observed = store_row_int(row, 5),
+        .first_used = store_row_int(row, 6),
+        .last_used = store_row_int(row, 7),
     };
     return querying->each(&total, querying->arg);
 }
@@ -65,12 +67,14 @@ static enum status read_total(const struct store_row *row, void *arg)
  * of Gatehouse's own methods only where they are asked for. */
 #define TOTALS(where) \
     "SELECT g_credential, g_api, g_start, CAST(sum(allowed) AS BIGINT), CAST(sum(denied) AS BIGINT)," \
-    " min(first_used), max(last_used) FROM (SELECT CASE WHEN $1 = 1 THEN credential ELSE 0 END AS g_credential," \
-    " CASE WHEN $2 = 1 THEN api ELSE '' END AS g_api, hour - hour % $3 AS g_start, allowed, denied, first_used," \
-    " last_used FROM usage WHERE ($4 = '' OR api = $4) AND hour >= $5 AND hour < $6" \
+    " CAST(sum(observed) AS BIGINT), min(first_used), max(last_used) FROM (SELECT CASE WHEN $1 = 1 THEN credential " \
+    "ELSE 0 END AS g_credential," \
+    " CASE WHEN $2 = 1 THEN api ELSE '' END AS g_api, hour - hour % $3 AS g_start, allowed, denied, observed," \
+    " first_used, last_used FROM usage WHERE ($4 = '' OR api = $4) AND hour >= $5 AND hour < $6" \
     " AND ($7 = '%%' OR lower(api) LIKE $7 ESCAPE '\\') AND ($8 = 1 OR api NOT LIKE '/gatehouse.v1.%') AND " where \
     ") AS rows GROUP BY g_credential, g_api, g_start ORDER BY CASE WHEN $10 = 1 THEN -sum(allowed + denied)" \
-    " WHEN $10 = 2 THEN -sum(denied) WHEN $10 = 3 THEN -max(last_used) ELSE 0 END," \
+    " WHEN $10 = 2 THEN -sum(denied) WHEN $10 = 3 THEN -max(last_used) WHEN $10 = 4 THEN -sum(observed)" \
+    " ELSE 0 END," \
     " g_start, g_credential, g_api LIMIT $11 OFFSET $12"
 
 enum status usage_row_query(struct store_tx *tx, const struct usage_query *query, usage_each_fn *each, void *arg)

@@ -17,7 +17,7 @@ enum status usage_row_expire(struct store_tx *tx, int64_t before, int limit, int
 /* Those of one credential, which is purged; at most `limit`. */
 enum status usage_row_remove(struct store_tx *tx, int64_t credential_id, int limit, int64_t *ret_removed);
 
-enum usage_order { USAGE_BY_GROUP, USAGE_BY_CALLS, USAGE_BY_REFUSED, USAGE_BY_LAST_USE };
+enum usage_order { USAGE_BY_GROUP, USAGE_BY_CALLS, USAGE_BY_REFUSED, USAGE_BY_LAST_USE, USAGE_BY_OBSERVED };
 
 struct usage_query {
     const int64_t *credentials; /* of these */
@@ -36,7 +36,7 @@ struct usage_total {
     int64_t credential_id;
     const char *api;
     int64_t start;
-    int64_t allowed, denied, first_used, last_used;
+    int64_t allowed, denied, observed, first_used, last_used;
 };
 
 /* Totals by whatever the query groups by, in its order. */

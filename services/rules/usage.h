@@ -20,6 +20,7 @@ struct usage_delta {
     int64_t hour;
     int64_t allowed;
     int64_t denied;
+    int64_t observed; /* what is only observed would have refused; of uses, among the two */
     int64_t first_used;
     int64_t last_used;
     int64_t credential_used; /* the last that is a use of the credential, too; 0: all were refused */

@@ -184,7 +184,14 @@ class Hits(Case):
             self.bind("10.0.0.0/8", observe_only=True)
             self.until(lambda: driver.ask("from", "192.0.2.1", self.token), lambda said: said == f"active allowed Acme {SERVER}")
             self.until(lambda: driver.ask("from", "10.1.2.3", self.token), lambda said: said == f"active allowed Acme {MEMORY}")
-            self.assertEqual(driver.ask("from", "192.0.2.1", self.token), f"active allowed Acme {SERVER}")
+            before = self.observed()
+            for _ in range(3):
+                self.assertEqual(driver.ask("from", "192.0.2.1", self.token), f"active allowed Acme {SERVER}")
+            self.assertEqual(self.observed() - before, 3)
+
+    def observed(self):
+        rows = self.manage("QueryUsage", client_id=self.third_party[0], group_by=["USAGE_GROUPING_API"], page_size=1000).rows
+        return sum(row.observed for row in rows)
 
     def test_a_miss_that_waits_for_others_keeps_its_peer(self):
         self.bind("10.0.0.0/8")

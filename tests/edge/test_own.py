@@ -37,6 +37,10 @@ class Own(Case):
         self.daemon.pass_time(amount)
         self.until(lambda: self.http("/readyz")[2] == "ok\n", "ready and trusted")
 
+    def observed(self):
+        rows = self.manage(self.daemon, "QueryUsage", client_id=self.third_party[0], group_by=["USAGE_GROUPING_API"]).rows
+        return {row.api: (row.allowed, row.observed) for row in rows}
+
     def test_an_idle_timeout_ends_what_is_remembered_and_a_use_there_slides_it(self):
         self.change(limits=seconds(idle_timeout=MINUTE))
         token = self.remembered()
@@ -65,6 +69,17 @@ class Own(Case):
         token = self.remembered()
         self.pass_time(2 * MINUTE)
         self.assertEqual((self.both(token).active, self.both(token).idle_timeout.seconds), (True, IDLE))
+        with self.subTest("and is counted by the server where the edge reports it"):
+            self.await_hit(lambda: self.introspect(token, no_touch=True))
+            for _ in range(3):
+                self.assertTrue(self.introspect(token, api="GET /observed").active)
+            self.until(lambda: self.observed() == {"GET /observed": (3, 3)})
+            self.change(limits=None)
+            self.change(addresses={"networks": ["192.0.2.0/24"], "observe_only": True})
+            self.remembered(peer="192.0.2.1")
+            self.assertTrue(self.introspect(token, api="GET /outside", peer="198.51.100.1", use_count=2).active)
+            self.assertTrue(self.introspect(token, api="GET /inside", peer="192.0.2.1").active)
+            self.until(lambda: self.observed() == {"GET /observed": (3, 3), "GET /outside": (2, 2), "GET /inside": (1, 0)})
 
     def test_a_limit_that_changes_is_obeyed_by_the_bound_and_brings_nothing_back(self):
         for name in ("idle_timeout", "max_token_life"):

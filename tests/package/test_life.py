@@ -111,7 +111,7 @@ class Life(unittest.TestCase):
                  " ALTER TABLE secret DROP COLUMN announce; ALTER TABLE credential DROP COLUMN suspended;"
                  " ALTER TABLE credential DROP COLUMN resumed; ALTER TABLE credential DROP COLUMN warned; ALTER TABLE credential DROP COLUMN networks;"
                  " ALTER TABLE credential DROP COLUMN networks_observed; ALTER TABLE credential DROP COLUMN last_from;"
-                 " ALTER TABLE credential DROP COLUMN contact; ALTER TABLE credential DROP COLUMN labels;"
+                 " ALTER TABLE credential DROP COLUMN contact; ALTER TABLE credential DROP COLUMN labels; ALTER TABLE usage DROP COLUMN observed;"
                  " DELETE FROM role WHERE id IN ('auditor', 'key_manager');"
                  " DELETE FROM schema_version WHERE number >= 2; DELETE FROM counter WHERE name = 'lock'")
         self.apt("install", "--reinstall", "/gatehouse.deb")

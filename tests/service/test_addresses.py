@@ -219,14 +219,61 @@ class Observed(Case):
         told = self.events(client[0], "SourceAddressObserved")
         self.assertEqual([(event.peer, event.actor, event.outcome) for event in told], [(OUTSIDE, client[0], "OK")])
         self.assertEqual(self.get(client[0]).last_use_from, OUTSIDE)
+        self.introspect(token, peer=INSIDE, api="GET /x")
+        self.introspect(token, peer=OUTSIDE, api="GET /x", no_touch=True)
+        self.introspect(token, peer=INSIDE, api="GET /y", use_count=9)
+        counts = {"GET /x": (7, 0, 6), "GET /y": (9, 0, 0), "/gatehouse.v1.AuthService/IssueToken": (0, 0, 1)}
+        self.assertEqual(self.counts(client[0]), counts)
         self.bind(client[0], NETWORKS)
         for _ in range(3):
             self.assertFalse(self.introspect(token, peer=OUTSIDE).active)
             self.assertEqual(error_of(lambda: self.issue(client, OUTSIDE))[:2], REFUSED)
+        counts["unnamed"] = (0, 3, 0)  # what is refused is not observed
+        self.assertEqual(self.counts(client[0]), counts)
         self.assertEqual(self.metric("refused"), before[1] + 6)
         self.assertEqual([(event.peer, event.outcome) for event in self.events(client[0], "SourceAddressRefused")],
                          [(OUTSIDE, "PERMISSION_DENIED")])
         self.assertEqual(len(self.events(client[0], "ClientRefused")), 0)
+
+
+    def test_calls_of_gatehouse_itself_are_observed_too(self):
+        roles = ["resource_server", "auditor"]
+        client = self.make("observed caller", observe_only=True, roles=roles)
+        token = self.issue(client)
+        for peer in (INSIDE, OUTSIDE, OUTSIDE):
+            self.admin("ListRoles", token, peer)
+            self.daemon.auth.Introspect(auth_pb2.IntrospectRequest(token="x", client_id=client[0], client_secret=client[1]),
+                                        metadata=self.metadata(peer=peer), timeout=DEADLINE)
+        self.daemon.auth.Revoke(auth_pb2.RevokeRequest(token=token, client_id=client[0], client_secret=client[1]),
+                                metadata=self.metadata(peer=OUTSIDE), timeout=DEADLINE)
+        self.assertEqual(self.counts(client[0]), {"/gatehouse.v1.CredentialAdmin/ListRoles": (3, 0, 2),
+                                                  "/gatehouse.v1.AuthService/Introspect": (0, 0, 2),
+                                                  "/gatehouse.v1.AuthService/Revoke": (0, 0, 1)})
+        self.assertEqual(len(self.admin("QueryUsage", client_id=client[0]).rows), 0)  # Gatehouse's own are asked for
+        impact = self.admin("EndTokens", client_id=client[0], validate_only=True).impact
+        self.assertEqual([row.api for row in impact.recent_usage], ["/gatehouse.v1.CredentialAdmin/ListRoles"])
+
+    def test_usage_is_in_order_of_what_is_observed(self):
+        client = self.make("observed order", observe_only=True)
+        token = self.issue(client)
+        for api, peer, times in (("a", OUTSIDE, 2), ("b", OUTSIDE, 7), ("c", INSIDE, 50), ("d", OUTSIDE, 4)):
+            self.introspect(token, peer=peer, api=api, use_count=times)
+
+        def listed(size):
+            page, rows = "", []
+            while True:
+                answer = self.admin("QueryUsage", client_id=client[0], order="USAGE_ORDER_OBSERVED", page_size=size, page_token=page)
+                rows, page = rows + [(row.api, row.observed) for row in answer.rows], answer.next_page_token
+                if not page:
+                    return rows
+        for size in (1, 50):
+            self.assertEqual(listed(size), [("b", 7), ("d", 4), ("a", 2), ("c", 0)])
+        total, = self.admin("QueryUsage", client_id=client[0], group_by=["USAGE_GROUPING_CREDENTIAL"]).rows
+        self.assertEqual((total.allowed, total.observed), (63, 13))
+
+    def counts(self, client_id):
+        rows = self.admin("QueryUsage", client_id=client_id, include_internal=True, group_by=["USAGE_GROUPING_API"]).rows
+        return {row.api: (row.allowed, row.denied, row.observed) for row in rows}
 
 
 class BadInput(Case):

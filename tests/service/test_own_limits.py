@@ -15,6 +15,7 @@ from gatehouse.v1 import credential_admin_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
+ISSUE = "/gatehouse.v1.AuthService/IssueToken"
 IDLE = 20 * MINUTE  # the setting
 
 
@@ -257,6 +258,7 @@ class Tokens(Case):
         self.assertTrue(all(0 < each.first_time.seconds <= each.last_time.seconds for each in observed))
         self.assertEqual({name: count - before[name] for name, count in self.measured().items()},
                          dict(zip(("idle_timeout", "max_token_life", "max_tokens", "max_tokens_per_hour"), counts)))
+        self.assertEqual(self.usage(pair[0]), {"unnamed": (3, 0, 2), ISSUE: (0, 0, 3)})  # each call once, whatever would have refused it
 
         def told():
             events = self.admin("ListAuditEvents", filter=f"subject={pair[0]} AND action=LimitObserved").events
@@ -270,9 +272,29 @@ class Tokens(Case):
         self.pass_time(HOUR)
         self.issue(pair, 2)
         self.assertEqual(len(told()), 5)  # one of the two tokens that are live then
+        with self.subTest("usage keeps them, whatever becomes of the process"):
+            self.assertEqual(self.usage(pair[0])[ISSUE], (0, 0, 5))
+            self.daemon.kill()
+            self.daemon.start()
+            self.assertEqual(self.usage(pair[0]), {"unnamed": (3, 0, 2), ISSUE: (0, 0, 5)})
         with self.subTest("another limit is counted anew"):
             self.limit(pair[0], max_tokens=2, observe_only=["LIMIT_MAX_TOKENS"])
             self.assertEqual(list(self.limits(pair[0]).observed), [])
+
+    def test_of_uses_that_are_reported_together_the_first_alone_can_come_after_a_pause(self):
+        for field, observed in (("idle_timeout", 1), ("max_token_life", 5)):
+            pair = self.make(f"reported {field}", observe_only=["LIMIT_IDLE_TIMEOUT", "LIMIT_MAX_TOKEN_LIFE"],
+                             **{field: seconds(2 * MINUTE)})
+            token = self.issue(pair)[0]
+            self.pass_time(5 * MINUTE)
+            self.daemon.introspect(self.token, token, api="GET /x", use_count=4, used_ago=seconds(4 * MINUTE))  # in time
+            self.assertEqual(self.usage(pair[0]), {"GET /x": (4, 0, 0)})
+            self.daemon.introspect(self.token, token, api="GET /x", use_count=5, required_roles=["team_leader"])
+            self.assertEqual(self.usage(pair[0]), {"GET /x": (4, 5, observed)})
+
+    def usage(self, client_id):
+        rows = self.admin("QueryUsage", client_id=client_id, include_internal=True, group_by=["USAGE_GROUPING_API"]).rows
+        return {row.api: (row.allowed, row.denied, row.observed) for row in rows}
 
     def measured(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.daemon.metrics_port}/metrics", timeout=DEADLINE) as answer:

@@ -110,6 +110,37 @@ static void uses_are_summed_until_they_are_gathered(void **state)
     usage_free(NULL);
 }
 
+static void what_is_observed_is_counted_beside_uses_and_is_none(void **state)
+{
+    (void)state;
+    struct usage *usage = usage_new();
+    struct usage_delta *deltas = NULL;
+    usage_count(usage, 5, "GET /x", START, true, 7);
+    usage_count_observed(usage, 5, "GET /x", START, 2);
+    size_t count = usage_gather(usage, START, &deltas);
+    assert_int_equal(count, 1);
+    usage_count_observed(usage, 5, "GET /x", START + 1, 3);
+    usage_give_back(usage, deltas, count); /* the store did not take it: it is one row with what came meanwhile */
+    free(deltas);
+    assert_int_equal(usage_gather(usage, START + 1, &deltas), 2);
+    usage_give_back(usage, deltas, 2);
+    free(deltas);
+    struct usage_delta delta = gather_one(usage, START + 1, 1);
+    assert_int_equal(delta.allowed, 7);
+    assert_int_equal(delta.observed, 5);
+    usage_count_observed(usage, 5, "alone", START + 20, 4);
+    usage_count_observed(usage, 5, "alone", START + 20 + USAGE_HOUR, 1); /* is of another row */
+    assert_int_equal(usage_gather(usage, START + USAGE_HOUR + 20, &deltas), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(deltas[i].observed, deltas[i].hour > START ? 1 : 4);
+        assert_int_equal(deltas[i].allowed + deltas[i].denied, 0);
+        assert_int_equal(deltas[i].credential_used, 0); /* it is no use of the credential */
+        assert_int_equal(deltas[i].first_used, deltas[i].last_used);
+    }
+    let_go(usage, deltas, 2);
+    usage_free(usage);
+}
+
 static void an_api_is_named_the_same_whatever_was_called_before_it(void **state)
 {
     (void)state;
@@ -329,6 +360,7 @@ int main(void)
         cmocka_unit_test(api_names_are_normalised),
         cmocka_unit_test(the_longest_name_stays_within_its_bounds_and_whole_characters),
         cmocka_unit_test(uses_are_summed_until_they_are_gathered),
+        cmocka_unit_test(what_is_observed_is_counted_beside_uses_and_is_none),
         cmocka_unit_test(an_api_is_named_the_same_whatever_was_called_before_it),
         cmocka_unit_test(the_api_that_was_called_last_may_be_forgotten),
         cmocka_unit_test(hours_are_kept_apart_and_what_failed_is_given_back),
