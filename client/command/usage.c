@@ -13,7 +13,7 @@
 #include "text.h"
 #include "time_format.h"
 
-enum { GROUPINGS_MAX = 4, COLUMNS_MAX = 10, KEYS_MAX = 8 };
+enum { GROUPINGS_MAX = 4, COLUMNS_MAX = 11, KEYS_MAX = 8 };
 
 char *usage_column_uses(const json_t *object, const json_t *, int64_t)
 {
@@ -43,6 +43,13 @@ bool usage_take_time(struct context *context, enum option_id id, int64_t *ret_se
     report_usage(context, "--%s: \"%s\" is not a time; write 24h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z",
                  option_row(id)->name, text);
     return false;
+}
+
+/* Nothing of 0. */
+static char *format_observed(const json_t *object, const json_t *, int64_t)
+{
+    int64_t count = object_integer(object, "observed");
+    return count == 0 ? text_copy("") : text_format("%" PRId64, count);
 }
 
 /* The view follows the grouping. */
@@ -96,6 +103,8 @@ static void make_view(struct grouping *grouping)
     }
     grouping->columns[columns++] = (struct column){"CALLS", "allowed", usage_column_uses, COLUMN_RIGHT};
     grouping->columns[columns++] = (struct column){"REFUSED", "denied", NULL, COLUMN_RIGHT};
+    grouping->columns[columns++] =
+        (struct column){"OBSERVED", "observed", format_observed, COLUMN_RIGHT | COLUMN_IF_ANY};
     grouping->columns[columns++] = (struct column){"FIRST USE", "firstUseTime", column_time, COLUMN_IF_FITS};
     grouping->columns[columns] = (struct column){"LAST USE", "lastUseTime", column_time, COLUMN_IF_FITS};
     grouping->keys[keys++] = "allowed";

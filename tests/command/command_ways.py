@@ -42,6 +42,22 @@ class Usage(Case):
             self.assertRegex(rows[0]["startTime"], RFC3339)
         self.assertEqual(self.read("usage", "--credential", self.name, "--since", "60d", "--until", "50d"), {})
 
+    def test_what_is_only_observed_is_a_column_where_there_is_some(self):
+        name, client_id, secret = self.create("--limits", "max_tokens=1:observe")
+        token, _ = self.token(client_id, secret)
+        self.token(client_id, secret)
+        run("token", "introspect", "--api", "GET /api/a", stdin=token)
+        usage = ["usage", "--credential", client_id, "--by", "api"]
+        self.assertNotIn("OBSERVED", self.ok(*usage))
+        api = "/gatehouse.v1.AuthService/IssueToken"
+        table = self.ok(*usage, "--internal")
+        self.assertRegex(table, r"^API +CALLS +REFUSED +OBSERVED +FIRST")
+        self.assertRegex(table, rf"(?m)^{api} +0 +0 +1 ")
+        self.assertRegex(table, r"(?m)^GET /api/a +1 +0 +\S*[^\d ]")  # none is nothing
+        csv = self.ok(*usage, "--api", api, "-o", "csv").split("\n")
+        self.assertEqual((csv[0], csv[1].split(",")[:4]), ("api,allowed,denied,observed,firstUseTime,lastUseTime", [api, "0", "0", "1"]))
+        self.assertEqual(self.read(*usage, "--api", api)["rows"][0]["observed"], "1")
+
     def test_what_would_end_is_shown_with_what_it_called(self):
         text = self.ok("credential", "delete", self.name, "--dry-run")
         self.assertIn("ends 1 live token.", text)
