@@ -97,6 +97,7 @@
  * @property {string} [startTime]
  * @property {string} [allowed]
  * @property {string} [denied]
+ * @property {string} [observed]
  * @property {string} [firstUseTime]
  * @property {string} [lastUseTime]
  *

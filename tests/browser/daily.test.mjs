@@ -80,8 +80,35 @@ test("usage is of third parties; Gatehouse's own calls only where they are asked
   const download = page.waitForEvent("download");
   await button("Download CSV").click();
   const text = readFileSync(await (await download).path(), "utf8");
-  assert.match(text, /^\ufeffclient_id,credential,api,calls,refused,first_call,last_call\r\n/);
-  assert.match(text, new RegExp(`\r\n${clientId},Usage caller,,4,1,`));
+  assert.match(text, /^\ufeffclient_id,credential,api,calls,refused,observed,first_call,last_call\r\n/);
+  assert.match(text, new RegExp(`\r\n${clientId},Usage caller,,4,1,0,`));
+});
+
+test("usage says what would have been refused by a limit that is only observed", async () => {
+  const { clientId, secretKey } = await daemon.create("Observed caller", ["work_creator"], {
+    limits: { maxTokens: 1, observeOnly: ["LIMIT_MAX_TOKENS"] },
+  });
+  const token = (await daemon.issue(clientId, secretKey)).json.access_token;
+  await daemon.use(token, "GET /api/orders");
+  await visit(page, `credentials/${clientId}?internal=1`);
+  await table().getByRole("row").filter({ hasText: "GET /api/orders" }).waitFor();
+  assert.equal(await button("Observed", table()).count(), 0, "a column of nothing");
+
+  for (let i = 0; i < 2; i++) await daemon.issue(clientId, secretKey);
+  await page.reload();
+  await page.getByRole("status").filter({ hasText: "2would be refused by what is only observed" }).waitFor();
+  await button("Observed", table()).click();
+  const lines = table().getByRole("row");
+  assert.deepEqual((await lines.nth(1).getByRole("cell").allTextContents()).toSpliced(3, 1), [
+    "/gatehouse.v1.AuthService/IssueToken",
+    "0",
+    "0",
+    "2",
+  ]);
+  const download = page.waitForEvent("download");
+  await button("Download CSV").click();
+  const text = readFileSync(await (await download).path(), "utf8");
+  assert.match(text, new RegExp(`\r\n${clientId},Observed caller,/gatehouse.v1.AuthService/IssueToken,0,0,2,`));
 });
 
 test("usage between two days", async () => {

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { count, local } from "../format.js";
 
-/** @typedef {{ time: number, allowed: number, denied: number }} Point time in seconds */
+/** @typedef {{ time: number, allowed: number, denied: number, observed: number }} Point time in seconds */
 
 /** @param {string} name of a custom property */
 const color = (name) => {

@@ -53,7 +53,8 @@ function fill(rows, start, end, step) {
   const points = [];
   for (let time = start - (start % step); time <= end; time += step) {
     const row = found.get(time);
-    points.push({ time, allowed: Number(row?.allowed ?? 0), denied: Number(row?.denied ?? 0) });
+    const [allowed, denied, observed] = [row?.allowed, row?.denied, row?.observed].map((value) => Number(value ?? 0));
+    points.push({ time, allowed, denied, observed });
   }
   return points;
 }
@@ -65,6 +66,7 @@ const callsOf = (row) => Number(row.allowed ?? 0) + Number(row.denied ?? 0);
 const orders = {
   "calls desc": "USAGE_ORDER_CALLS",
   "refused desc": "USAGE_ORDER_REFUSED",
+  "observed desc": "USAGE_ORDER_OBSERVED",
   "last desc": "USAGE_ORDER_LAST_USE",
   name: "USAGE_ORDER_UNSPECIFIED",
 };
@@ -80,6 +82,13 @@ const figures = [
   },
   { title: "Last call", sort: "last", cell: (row) => h(Time, { at: row.lastUseTime, isRelative: true }) },
 ];
+/** What is only observed would have refused so many. @type {import("./table.js").Column<UsageRow>} */
+const observedFigure = {
+  title: "Observed",
+  kind: "number",
+  sort: "observed",
+  cell: (row) => count(row.observed ?? 0),
+};
 /** @type {import("./table.js").Column<UsageRow>} */
 const apiColumn = {
   title: "API",
@@ -108,13 +117,14 @@ function Download({ query }) {
     run(async () => {
       const rows = await allPages("v1/usage", query, pick);
       saveCsv("usage.csv", [
-        ["client_id", "credential", "api", "calls", "refused", "first_call", "last_call"],
+        ["client_id", "credential", "api", "calls", "refused", "observed", "first_call", "last_call"],
         ...rows.map((row) => [
           row.clientId,
           row.credentialName,
           row.api,
           callsOf(row),
           Number(row.denied ?? 0),
+          Number(row.observed ?? 0),
           row.firstUseTime,
           row.lastUseTime,
         ]),
@@ -204,6 +214,7 @@ export function UsagePanel({ clientId, contains }) {
   const table = usePages("v1/usage", tableQuery, 20, pick);
   const calls = (chart.data ?? []).reduce((sum, point) => sum + callsOf(point), 0);
   const refused = (chart.data ?? []).reduce((sum, point) => sum + point.denied, 0);
+  const observed = (chart.data ?? []).reduce((sum, point) => sum + point.observed, 0);
   return h(
     "div",
     { class: "usage" },
@@ -215,7 +226,14 @@ export function UsagePanel({ clientId, contains }) {
         "div",
         { class: "figures", role: "status" },
         h("div", null, h("strong", null, count(calls)), h("span", null, "calls")),
-        h("div", null, h("strong", null, count(refused)), h("span", null, "of them refused for a missing role")),
+        h("div", null, h("strong", null, count(refused)), h("span", null, "of them refused")),
+        observed > 0 &&
+          h(
+            "div",
+            null,
+            h("strong", null, count(observed)),
+            h("span", null, "would be refused by what is only observed"),
+          ),
       ),
       h("div", { class: "usage-actions" }, h(Download, { query: tableQuery })),
     ),
@@ -234,7 +252,7 @@ export function UsagePanel({ clientId, contains }) {
               label: "Calls by API",
               rows: table.rows,
               isLoading: table.isLoading,
-              columns: [...columns, ...figures],
+              columns: observed > 0 ? [...columns, ...figures, observedFigure] : [...columns, ...figures],
               rowKey: (row) => `${row.clientId} ${row.api}`,
               orderBy,
               onSort: (order) => refine({ order: order.endsWith(" desc") ? order : `${order} desc` }),
