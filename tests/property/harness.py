@@ -296,7 +296,7 @@ class Harness:
             answer = self.admin("QueryUsage", request)
             self.expect(answer.is_ok, "QueryUsage", answer.outcome)
             for row in answer.value.rows:
-                rows[row.client_id, row.api] = [row.allowed, row.denied]
+                rows[row.client_id, row.api] = [row.allowed, row.denied, row.observed]
             page = answer.value.next_page_token
             if not page:
                 break
@@ -304,10 +304,12 @@ class Harness:
             credential = self.model.credentials.get(client_id)
             if credential is None or credential.is_due or credential is self.administrator:
                 continue
-            allowed, denied = rows.get((client_id, api), [0, 0])
+            allowed, denied, observed = got = rows.get((client_id, api), [0, 0, 0])
             most, most_denied = want[0] + want[2], want[1] + want[3]
             is_so = want[0] * is_exact <= allowed <= most and want[1] * is_exact <= denied <= most_denied
-            self.expect(is_so, f"uses of {api} by {credential.name}", [allowed, denied], want)
+            is_so = is_so and want[4] * is_exact <= observed <= want[5]
+            self.counts["observed in usage"] += observed > 0
+            self.expect(is_so, f"uses of {api} by {credential.name}", got, want)
         known = {key for key in rows if key[0] in self.model.credentials and key[0] != self.administrator.client_id}
         self.expect(known <= set(self.model.usage), "uses that nobody made", known - set(self.model.usage))
 

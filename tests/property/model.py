@@ -84,11 +84,16 @@ class Credential:
         self.seen = {}  # by those that are observed: uses and tokens that they would have ended or refused, at least, at most
         self.turn = Span(0, 0)  # until when the tokens that it may be issued in an hour are taken
 
-    def refuses(self, peer):
+    def is_outside(self, peer):
         """A use from there? Of no peer nothing can be said."""
-        networks, is_observed = self.addresses
-        return bool(peer and networks and not is_observed
-                    and not any(ip_address(peer) in ip_network(network) for network in networks))
+        networks, _ = self.addresses
+        return bool(peer and networks and not any(ip_address(peer) in ip_network(network) for network in networks))
+
+    def refuses(self, peer):
+        return self.is_outside(peer) and not self.addresses[1]
+
+    def observes(self, peer):
+        return self.is_outside(peer) and self.addresses[1]
 
     def granted(self):
         return {role for role, is_granted in self.grants.items() if is_granted}
@@ -236,24 +241,34 @@ class Model:
                 if secret.is_live(then) is None:
                     secret.ends = Span(min(then.lo, secret.ends.lo), secret.ends.hi)
 
-    def use(self, token, now, api, used_ago=0, times=1):
-        self.observe(token, now.plus(-used_ago), times)
+    def use(self, token, now, api, used_ago=0, times=1, peer=HOST):
+        """How many of them what is only observed would have refused: at least, at most."""
+        observed = self.observe(token, now.plus(-used_ago), times, peer=peer)
         token.used = later(token.used, now.plus(-used_ago))
         token.apis = {api, ""} if not used_ago else token.apis | {api}
         token.stored_apis |= {api}
+        return observed
 
-    def observe(self, token, used, times=1, is_sure=True):
+    def observe(self, token, used, times=1, is_sure=True, peer=HOST):
         """A use after which end of its times? Of several that are told together, the first alone can come after a pause."""
         credential = token.credential
+        observed = [times * credential.observes(peer)] * 2
         for name, begin, count in (("idle", token.used, 1), ("cap", token.issued, times)):
             if name in credential.limits.observed:
                 is_over = passed(used, begin.plus(getattr(credential.limits, name)))
                 credential.see(name, is_over if is_sure or is_over is False else None, count)
+                observed = [max(observed[0], count * (is_over is True)), max(observed[1], count * (is_over is not False))]
+        return observed if is_sure else [0, observed[1]]
 
-    def count(self, token, api, is_allowed, times, is_sure=True):
+    def count(self, token, api, is_allowed, times, observed=(0, 0), is_sure=True):
         """Allowed and denied, and those that may have been."""
-        counts = self.usage.setdefault((token.credential.client_id, api), [0, 0, 0, 0])
-        counts[2 * (not is_sure) + (not is_allowed)] += times
+        self.count_observed(token.credential, api, observed)[2 * (not is_sure) + (not is_allowed)] += times
+
+    def count_observed(self, credential, api, observed):
+        """Calls that were answered, and that what is only observed would have refused: at least, at most."""
+        counts = self.usage.setdefault((credential.client_id, api), [0, 0, 0, 0, 0, 0])
+        counts[4:] = [count + more for count, more in zip(counts[4:], observed)]
+        return counts
 
     def crash(self):
         """The last uses may be lost: a token may expire that much earlier, never later. And what was observed of them."""

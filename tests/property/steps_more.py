@@ -12,6 +12,7 @@ NO_USER = ("NOT_FOUND", "NO_SUCH_USER")
 OUTSIDE = ("PERMISSION_DENIED", "SOURCE_ADDRESS_REFUSED")
 UNKNOWN = ("UNAUTHENTICATED", "CALLER_UNKNOWN")
 OK = ("OK", "")
+REVOKE = "/gatehouse.v1.AuthService/Revoke"
 
 
 def outcomes(*checks):
@@ -134,6 +135,10 @@ class Steps(CredentialSteps):
             credential.see("max_tokens", model.has_as_many(credential, limits.max_tokens, now))
         if "an_hour" in limits.observed:
             credential.see("an_hour", fast)
+        refused = [credential.observes(HOST), "an_hour" in limits.observed and fast,
+                   "max_tokens" in limits.observed and model.has_as_many(credential, limits.max_tokens, now)]
+        if refused != [False] * 3:
+            model.count_observed(credential, "/gatehouse.v1.AuthService/IssueToken", [True in refused, True])
         model.take_turn(credential, now, fast if "an_hour" in limits.observed else False)
         want = sorted(set(scopes) or effective)
         self.expect(list(answer.value.scopes) == want, "scopes of a new token", answer.value.scopes, want)
@@ -189,8 +194,9 @@ class Steps(CredentialSteps):
                     response.allowed, missing)
         if not request.no_touch:
             api = APIS[request.api]
-            self.model.use(token, now, api, micros(request.used_ago), request.use_count or 1)
-            self.model.count(token, api, response.allowed, request.use_count or 1)
+            times = request.use_count or 1
+            observed = self.model.use(token, now, api, micros(request.used_ago), times, request.peer)
+            self.model.count(token, api, response.allowed, times, observed)
         expires = self.model.expires(token)
         self.expect(is_within(micros(response.expire_time), expires), "expire_time after a use",
                     response.expire_time, expires)
@@ -257,9 +263,11 @@ class Steps(CredentialSteps):
                               ([("PERMISSION_DENIED", "NOT_YOUR_TOKEN")], client is not token.credential and (is_alive or None)))
         if how == "bearer" and is_alive is not False:  # from wherever: it ends
             is_outside = token.credential.refuses(HOST)
-            self.model.count(token, "/gatehouse.v1.AuthService/Revoke", not is_outside, 1, is_sure=is_alive is True)
-            if not is_outside:
-                self.model.observe(token, answer.now, is_sure=is_alive is True)
+            is_sure = is_alive is True
+            observed = (0, 0) if is_outside else self.model.observe(token, answer.now, is_sure=is_sure)
+            self.model.count(token, REVOKE, not is_outside, 1, observed, is_sure)
+        if client and client.observes(HOST) and answer.outcome in (OK, ("PERMISSION_DENIED", "NOT_YOUR_TOKEN")):
+            self.model.count_observed(client, REVOKE, [1, 1])
         if self.judge(f"revoke by {how}", answer, errors):
             token.is_dead = True
 
@@ -286,9 +294,9 @@ class Steps(CredentialSteps):
         if answer.outcome == UNKNOWN:
             token.is_dead = True
             return
-        if answer.outcome != OUTSIDE:
-            self.model.use(token, answer.now, "/gatehouse.v1.Admin")
-        self.model.count(token, f"/gatehouse.v1.CredentialAdmin/{method}", answer.outcome != OUTSIDE, 1)
+        is_outside = answer.outcome == OUTSIDE
+        observed = (0, 0) if is_outside else self.model.use(token, answer.now, "/gatehouse.v1.Admin")
+        self.model.count(token, f"/gatehouse.v1.CredentialAdmin/{method}", not is_outside, 1, observed)
 
     def step_rotate(self):
         """A holder makes its next secret key."""
