@@ -12,7 +12,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { LINGER_US = 2000000, AT_ONCE_US = 1000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 4, NOTED_A_SECOND = 10 };
+enum {
+    LINGER_US = 2000000,
+    AT_ONCE_US = 1000000,
+    PEEK_PIECES = 8,
+    ACCEPTS_AT_ONCE = 4,
+    NOTED_A_SECOND = 10,
+    LITTLE = 2048
+};
 
 static void join_queue(struct conn *conn)
 {
@@ -62,6 +69,17 @@ static void begin_reading(struct conn *conn, bool has_begun)
         conn_set_phase(conn, PHASE_READING, options_of(conn)->request_timeout_us);
 }
 
+/* evhttp wants a body whole in the buffer; what is more than one request's worth waits in the kernel. Whoever sends
+ * little has no limit: libevent would look at it for each line that is taken. */
+static void limit_input(struct conn *conn, size_t waiting)
+{
+    const struct guard_limits *limits = &options_of(conn)->limits;
+    if (conn->is_limited || waiting < LITTLE)
+        return;
+    conn->is_limited = true;
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, limits->max_header_bytes + 2 * limits->max_body_bytes + 4096);
+}
+
 /* Every byte comes by here before evhttp reads it. */
 static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
@@ -72,6 +90,7 @@ static void watch_input(struct evbuffer *input, const struct evbuffer_cb_info *i
     struct evbuffer_iovec pieces[PEEK_PIECES];
     size_t left = info->n_added;
     unsigned requests = conn->guard.requests;
+    limit_input(conn, evbuffer_get_length(input));
     while (left > 0) {
         if (evbuffer_ptr_set(input, &at, evbuffer_get_length(input) - left, EVBUFFER_PTR_SET) != 0)
             break;
@@ -292,7 +311,6 @@ static bool count(struct conn *conn)
 
 static void begin(struct conn *conn)
 {
-    const struct http_options *options = options_of(conn);
     int fd = bufferevent_getfd(conn->bev), one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (conn->ssl != NULL)
@@ -300,9 +318,6 @@ static void begin(struct conn *conn)
     evhttp_connection_set_closecb(conn->evcon, closing, conn);
     join_queue(conn);
     HASH_ADD_PTR(conn->loop->by_evcon, evcon, conn);
-    /* evhttp wants a body whole in the buffer; what is more than one request's worth waits in the kernel. */
-    bufferevent_setwatermark(conn->bev, EV_READ, 0,
-                             options->limits.max_header_bytes + 2 * options->limits.max_body_bytes + 4096);
     if (!count(conn)) {
         note_turned_away(conn, "too many connections");
         evhttp_connection_free(conn->evcon);

@@ -95,6 +95,7 @@ struct conn {
     bool is_counted, is_counted_as_peer;
     bool is_trusted;           /* it is believed whom it calls for */
     bool is_queued, is_served; /* among its loop's; has had an answer */
+    bool is_limited;           /* what waits in its buffer */
 };
 
 /* A request and what it needs to be answered later. */
