@@ -122,6 +122,13 @@ static void on_finish(struct call *call)
     watcher_release(watcher);
 }
 
+/* A replica gives no more than the others know of. */
+static int64_t longest_lease(const struct watch *watch)
+{
+    struct follow *follow = watch->api->domain->follow;
+    return follow != NULL ? group_cache_lease(follow_group(follow)) : watch->lease;
+}
+
 static enum status read_begin(struct watch *watch, struct call *call, const Gatehouse__V1__WatchRequest *request,
                               struct watcher *watcher)
 {
@@ -130,9 +137,10 @@ static enum status read_begin(struct watch *watch, struct call *call, const Gate
     if (request->kind_case != GATEHOUSE__V1__WATCH_REQUEST__KIND_BEGIN)
         return call_fail_field(call, "begin", "INVALID_FIELD", "the first message of a stream is begin");
     const Gatehouse__V1__WatchBegin *begin = request->begin;
-    watcher->lease = read_duration(begin->lease, watch->lease);
-    if (watcher->lease > watch->lease) /* W9 */
-        watcher->lease = watch->lease;
+    int64_t most = longest_lease(watch);
+    watcher->lease = read_duration(begin->lease, most);
+    if (watcher->lease > most) /* W9 */
+        watcher->lease = most;
     watcher->has_since = begin->since != NULL;
     if (watcher->has_since)
         watcher->since = (struct position){begin->since->revision, begin->since->change_id};

@@ -45,7 +45,7 @@ int64_t follow_age(struct follow *follow)
 bool follow_has_lease(struct follow *follow)
 {
     return follow == NULL ||
-           (!atomic_load(&follow->must_look) && follow_age(follow) < follow->options.self.lease / 64 * 63);
+           (!atomic_load(&follow->must_look) && follow_age(follow) < group_lease(follow->group) / 64 * 63);
 }
 
 struct group *follow_group(struct follow *follow)
@@ -234,7 +234,7 @@ static enum status look_now_tx(struct store_tx *tx, void *arg)
 
 void follow_once(struct follow *follow)
 {
-    int64_t pause_ms = follow->options.self.lease / LOOKS / 1000;
+    int64_t pause_ms = group_lease(follow->group) / LOOKS / 1000;
     struct looking looking = {.follow = follow};
     bool is_done = false;
     for (int i = 0; i < LOOKS && !is_done; i++, pause_ms = 0)

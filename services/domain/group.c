@@ -8,6 +8,7 @@
 #include "store/copy.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define BEAT (5 * CLOCK_SECOND)
@@ -21,12 +22,13 @@ struct group {
     char host[HOST_MAX];
     struct process_row self; /* what never changes of it */
     pthread_mutex_t lock;
-    int64_t read;     /* the others' changes, last; clock_steady */
-    int64_t revision; /* and up to this one */
-    int64_t said;     /* the last time that the others know of; clock_steady */
-    int64_t unbroken; /* since then, it could say so whenever it was due; clock_steady */
-    int64_t stored;   /* all uses that it knew, last; clock_steady */
-    int64_t first;    /* id of any, the least */
+    int64_t read;                         /* the others' changes, last; clock_steady */
+    int64_t revision;                     /* and up to this one */
+    int64_t said;                         /* the last time that the others know of; clock_steady */
+    int64_t unbroken;                     /* since then, it could say so whenever it was due; clock_steady */
+    int64_t stored;                       /* all uses that it knew, last; clock_steady */
+    int64_t first;                        /* id of any, the least */
+    _Atomic int64_t own_used, cache_used; /* 0: it has not said yet that it is there */
     struct longest {
         int64_t lease;
         int64_t seen; /* when it was as long as that; clock_steady */
@@ -113,6 +115,16 @@ struct process_leases group_leases(struct group *group)
     return longest;
 }
 
+int64_t group_lease(const struct group *group)
+{
+    return atomic_load_explicit(&group->own_used, memory_order_relaxed);
+}
+
+int64_t group_cache_lease(const struct group *group)
+{
+    return atomic_load_explicit(&group->cache_used, memory_order_relaxed);
+}
+
 enum status group_time(const struct group *group, struct store_tx *tx, int64_t *ret_now)
 {
     TRY(store_now(tx, ret_now));
@@ -127,6 +139,26 @@ static bool is_broken(const struct group *group, int64_t now)
     return now - group->said >= PROCESS_BEATS_MISSED * group->self.beat;
 }
 
+static int64_t shorter(int64_t lease, int64_t others)
+{
+    return others > 0 && others < lease ? others : lease;
+}
+
+/* What this process may go by once this word is known: at first no more than the others count on, whom its own row does
+ * not reach if a failover loses it; and all of it once each of them that can has spoken, and so has read it. */
+static enum status choose_used(const struct group *group, struct store_tx *tx, bool is_heard,
+                               struct process_leases *ret_used)
+{
+    const struct process_leases *leases = &group->self.leases;
+    struct process_leases others = {0, 0};
+    *ret_used = is_heard ? *leases : (struct process_leases){group_lease(group), group_cache_lease(group)};
+    if (ret_used->own > 0)
+        return STATUS_OK;
+    TRY(process_row_used(tx, group->self.id, &others));
+    *ret_used = (struct process_leases){shorter(leases->own, others.own), shorter(leases->cache, others.cache)};
+    return STATUS_OK;
+}
+
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word)
 {
     struct process_row row = group->self;
@@ -136,8 +168,11 @@ enum status group_say(struct group *group, struct store_tx *tx, struct group_wor
     row.revision = group->revision;
     row.lag = ret_word->asked - group->read;
     row.unstored = ret_word->asked - group->stored;
-    bool could_write = !is_broken(group, ret_word->asked) && ret_word->asked - group->unbroken >= GONE;
+    int64_t unbroken = is_broken(group, ret_word->asked) ? 0 : ret_word->asked - group->unbroken;
+    bool could_write = unbroken >= GONE, is_heard = unbroken >= PROCESS_BEATS_MISSED * group->self.beat;
     pthread_mutex_unlock(&group->lock);
+    TRY(choose_used(group, tx, is_heard, &row.used));
+    ret_word->used = row.used;
     TRY(process_row_say(tx, &row));
     if (could_write)
         TRY(process_row_expire(tx, row.seen - GONE));
@@ -158,6 +193,8 @@ void group_said(struct group *group, const struct group_word *word)
     pthread_mutex_lock(&group->lock);
     if (is_broken(group, word->asked))
         group->unbroken = word->asked;
+    atomic_store_explicit(&group->own_used, word->used.own, memory_order_relaxed);
+    atomic_store_explicit(&group->cache_used, word->used.cache, memory_order_relaxed);
     if (word->asked > group->said)
         group->said = word->asked;
     group->first = word->first;

@@ -40,7 +40,7 @@ void group_has_stored(struct group *group, int64_t at);
 struct group_word {
     int64_t asked; /* clock_steady */
     int64_t first; /* id of any, the least */
-    struct process_leases longest;
+    struct process_leases longest, used;
 };
 /* In the table `process`: that this process is there, and its lease. *ret_word: what it said, for group_said. */
 enum status group_say(struct group *group, struct store_tx *tx, struct group_word *ret_word);
@@ -49,6 +49,12 @@ void group_said(struct group *group, const struct group_word *word);
 
 /* This process serves no more. That it was there stays known for as long as caches may go by what it told them. */
 enum status group_leave(struct group *group, struct store_tx *tx);
+
+/* What this process may go by of its lease, and of the caches' that it tells: no more than the others go by when it
+ * comes, and all of it when they have heard of it, some seconds later: a failover may have lost the word, but not
+ * their memory of it. 0: it has not said that it is there. No lock. */
+int64_t group_lease(const struct group *group);
+int64_t group_cache_lease(const struct group *group);
 
 /* Do the others count on this process's lease still? */
 bool group_is_known(struct group *group);

@@ -7,14 +7,15 @@ enum status process_row_say(struct store_tx *tx, const struct process_row *row)
 {
     return store_send(tx,
                       "INSERT INTO process (id, lease, cache_lease, seen, program, beat, host, version, revision, lag,"
-                      " unstored) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+                      " unstored, used, cache_used) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
                       " ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, cache_lease = excluded.cache_lease,"
                       " seen = excluded.seen, revision = excluded.revision, lag = excluded.lag,"
-                      " unstored = excluded.unstored",
+                      " unstored = excluded.unstored, used = excluded.used, cache_used = excluded.cache_used",
                       store_int(row->id), store_int(row->leases.own), store_int(row->leases.cache),
                       store_int(row->seen), store_int((int64_t)records_schema.steps_count), store_int(row->beat),
                       store_text(row->host), store_text(GATEHOUSE_VERSION), store_int(row->revision),
-                      store_int(row->lag), store_int(row->unstored));
+                      store_int(row->lag), store_int(row->unstored), store_int(row->used.own),
+                      store_int(row->used.cache));
 }
 
 enum status process_row_expire(struct store_tx *tx, int64_t before)
@@ -26,6 +27,14 @@ static enum status read_leases(const struct store_row *row, void *arg)
 {
     *(struct process_leases *)arg = (struct process_leases){store_row_int(row, 0), store_row_int(row, 1)};
     return STATUS_OK;
+}
+
+enum status process_row_used(struct store_tx *tx, int64_t id, struct process_leases *ret_leases)
+{
+    return store_run(tx,
+                     "SELECT coalesce(max(used), 0), coalesce(max(cache_used), 0) FROM process"
+                     " WHERE lease > 0 AND id <> $1",
+                     read_leases, ret_leases, store_int(id));
 }
 
 enum status process_row_longest(struct store_tx *tx, struct process_leases *ret_leases)

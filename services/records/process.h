@@ -14,17 +14,21 @@ struct process_leases {
 struct process_row {
     int64_t id;
     struct process_leases leases;
-    int64_t seen;        /* when it said last that it is there */
-    int64_t beat;        /* it says so as often as that at least */
-    const char *host;    /* the name of its machine; "": a program that does not tell */
-    int64_t revision;    /* the last change that it knew then */
-    int64_t lag;         /* before `seen`, it read the others' changes last */
+    struct process_leases used; /* so much of them it goes by already. Only when it is said */
+    int64_t seen;               /* when it said last that it is there */
+    int64_t beat;               /* it says so as often as that at least */
+    const char *host;           /* the name of its machine; "": a program that does not tell */
+    int64_t revision;           /* the last change that it knew then */
+    int64_t lag;                /* before `seen`, it read the others' changes last */
     int64_t unstored;    /* before `seen`, all uses of tokens that it knew were stored last. Only when it is said */
     const char *version; /* of its program; "" likewise. Only when it is read */
 };
 
 /* The process is there. */
 enum status process_row_say(struct store_tx *tx, const struct process_row *row);
+
+/* The longest leases that any other goes by that serves; 0: none does. */
+enum status process_row_used(struct store_tx *tx, int64_t id, struct process_leases *ret_leases);
 
 /* Removes those that were seen last before `before`. */
 enum status process_row_expire(struct store_tx *tx, int64_t before);

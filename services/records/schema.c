@@ -141,6 +141,9 @@ static const char eighth[] = "ALTER TABLE role ADD COLUMN built_in BIGINT NOT NU
                              "ALTER TABLE process ADD COLUMN lag BIGINT NOT NULL DEFAULT 0;"
                              /* before `seen`, it had stored all uses that it knew; microseconds */
                              "ALTER TABLE process ADD COLUMN unstored BIGINT NOT NULL DEFAULT 0;"
+                             /* what it goes by of lease and cache_lease: no more than the others have heard of */
+                             "ALTER TABLE process ADD COLUMN used BIGINT NOT NULL DEFAULT 0;"
+                             "ALTER TABLE process ADD COLUMN cache_used BIGINT NOT NULL DEFAULT 0;"
                              "ALTER TABLE token_count ADD COLUMN turn BIGINT NOT NULL DEFAULT 0;"
                              /* records/limit.h. kind: enum limit; observed: 1: it is only counted */
                              "CREATE TABLE credential_limit ("

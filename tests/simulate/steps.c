@@ -359,6 +359,10 @@ static void end_unheard(struct world *world)
     issue(world);
     world_drain(world);
     int token = random_chance(70) ? world->model.token_count - 1 : any_token(world);
+    if (world->is_shared && random_chance(20)) {
+        unheard_come(world);
+        world_drain(world);
+    }
     if (token >= 0)
         unheard_end(world, token);
 }

@@ -27,6 +27,16 @@ void unheard_silence(struct world *world)
     }
 }
 
+void unheard_come(struct world *world)
+{
+    struct process *process = &world->processes[random_below(world->process_count)];
+    world_keep(world, COPY_STANDBY);
+    process_crash(world, process);
+    process->lease = process->leases[process->leases[1] > process->leases[0] ? 1 : 0];
+    (void)!process_start(world, process);
+    world_go_back(world, COPY_STANDBY);
+}
+
 static void look_everywhere(struct world *world, int token)
 {
     for (int i = 0; i < world->process_count; i++) {

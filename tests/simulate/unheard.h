@@ -11,6 +11,9 @@ void unheard_wait(struct world *world);
 /* Minutes. One process reads the log, and says nothing to the others for so long that they no longer count on it. */
 void unheard_silence(struct world *world);
 
+/* One process comes, by its longest lease, and a failover loses that it has come. */
+void unheard_come(struct world *world);
+
 /* Everybody has just heard all, and knows the token; then it ends, and nobody hears of that until some lease has run
  * out: the longest of any, or another. */
 void unheard_end(struct world *world, int token);

@@ -321,6 +321,38 @@ static void while_nobody_can_write_nobody_is_gone(void **state)
     fixture_close(&fixture);
 }
 
+static void a_process_goes_by_no_more_than_the_others_have_heard_of(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, "heard.db", NULL);
+    const struct group_self brief = {.lease = CLOCK_SECOND, .cache_lease = 2 * CLOCK_SECOND},
+                            lasting = {.lease = 60 * CLOCK_SECOND, .cache_lease = 10 * CLOCK_SECOND};
+    struct group *one = group_new(fixture.clock, &brief), *other = group_new(fixture.clock, &lasting);
+    assert_int_equal(group_lease(one), 0);
+    tell(&fixture, one);
+    assert_int_equal(group_lease(one), CLOCK_SECOND); /* nobody is there to hear it */
+    for (int seconds = 0; seconds < 15; seconds += 5) {
+        tell(&fixture, other); /* a failover may lose it, and then nobody waits for so long */
+        assert_int_equal(group_lease(other), CLOCK_SECOND);
+        assert_int_equal(group_cache_lease(other), 2 * CLOCK_SECOND);
+        clock_advance(fixture.clock, 5 * CLOCK_SECOND);
+        tell(&fixture, one);
+        assert_int_equal(group_leases(one).own, 60 * CLOCK_SECOND); /* it waits for the longer one already */
+    }
+    tell(&fixture, other);
+    assert_int_equal(group_lease(other), 60 * CLOCK_SECOND);
+    assert_int_equal(group_cache_lease(other), 10 * CLOCK_SECOND);
+    struct group *third = group_new(fixture.clock, &lasting);
+    tell(&fixture, third); /* all have heard of such a lease */
+    assert_int_equal(group_lease(third), 60 * CLOCK_SECOND);
+    assert_int_equal(group_cache_lease(third), 10 * CLOCK_SECOND);
+    group_free(one);
+    group_free(other);
+    group_free(third);
+    fixture_close(&fixture);
+}
+
 /* The last administrator. The driver counts how often it is looked for. */
 
 static int looks;
@@ -430,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_secret_key_that_goes_on_for_a_while_is_announced_too),
         cmocka_unit_test(of_several_processes_one_removes),
         cmocka_unit_test(while_nobody_can_write_nobody_is_gone),
+        cmocka_unit_test(a_process_goes_by_no_more_than_the_others_have_heard_of),
         cmocka_unit_test(the_last_administrator_is_looked_for_only_where_one_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
