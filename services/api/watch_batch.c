@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_FIELD = 4, LENGTH_BITS = 7, LENGTH_MAX = 5 }; /* of WatchResponse; of protobuf */
-
 struct event_message {
     Gatehouse__V1__WatchEvent event;
     Gatehouse__V1__Position position;
@@ -31,20 +29,12 @@ static void make_event(struct event_message *message, struct ring_event *from)
     }
 }
 
-/* Protobuf's: seven bits a byte, the least first. */
-static size_t write_length(uint8_t *to, size_t number)
-{
-    size_t len = 0;
-    for (; number >> LENGTH_BITS != 0; number >>= LENGTH_BITS)
-        to[len++] = (uint8_t)(number | 1U << LENGTH_BITS);
-    to[len++] = (uint8_t)number;
-    return len;
-}
-
 /* `batch` has its events. */
-static void pack(struct watch_batch *batch)
+static struct call_packed *pack(struct watch_batch *batch)
 {
+    Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
     Gatehouse__V1__WatchEvents list = GATEHOUSE__V1__WATCH_EVENTS__INIT;
+    Gatehouse__V1__Position position;
     struct event_message messages[WATCH_BATCH_EVENTS];
     Gatehouse__V1__WatchEvent *each[WATCH_BATCH_EVENTS];
     for (size_t i = 0; i < batch->count; i++) {
@@ -53,10 +43,10 @@ static void pack(struct watch_batch *batch)
     }
     list.n_events = batch->count;
     list.events = each;
-    size_t size = protobuf_c_message_get_packed_size(&list.base);
-    batch->bytes = must(malloc(LENGTH_MAX + size));
-    batch->len = write_length(batch->bytes, size);
-    batch->len += protobuf_c_message_pack(&list.base, batch->bytes + batch->len);
+    response.kind_case = GATEHOUSE__V1__WATCH_RESPONSE__KIND_EVENTS;
+    response.events = &list;
+    response.position = answer_position(&position, batch->position);
+    return call_pack(&response.base);
 }
 
 void watch_batches_init(struct watch_batches *batches)
@@ -70,7 +60,7 @@ static void let_go(struct watch_batch *batch)
 {
     if (batch == NULL || --batch->references > 0)
         return;
-    free(batch->bytes);
+    call_packed_release(batch->told);
     free(batch);
 }
 
@@ -119,8 +109,9 @@ static struct watch_batch *make(const struct ring_event *events, size_t count)
 {
     struct watch_batch *batch = must(malloc(sizeof *batch));
     batch->count = count;
+    batch->position = events[count - 1].position;
     memcpy(batch->events, events, count * sizeof *events);
-    pack(batch);
+    batch->told = pack(batch);
     return batch;
 }
 
@@ -140,22 +131,10 @@ enum ring_reading watch_batch_read(struct watch_batches *batches, struct ring *r
         batch = make(events, count);
         batch->from = from;
         batch->to = *cursor;
-        batch->position = *position;
         keep(batches, batch);
     }
     *cursor = batch->to;
     *position = batch->position;
     *ret_batch = batch;
     return RING_EVENTS_READ;
-}
-
-void watch_batch_put(const struct watch_batch *batch, Gatehouse__V1__WatchResponse *response,
-                     ProtobufCMessageUnknownField *ret_field)
-{
-    *ret_field = (ProtobufCMessageUnknownField){.tag = EVENTS_FIELD,
-                                                .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
-                                                .len = batch->len,
-                                                .data = batch->bytes};
-    response->base.n_unknown_fields = 1;
-    response->base.unknown_fields = ret_field;
 }

@@ -6,9 +6,9 @@
 #ifndef API_WATCH_BATCH_H
 #define API_WATCH_BATCH_H
 
+#include "call/call.h"
 #include "memory/ring.h"
 
-#include <gatehouse/v1/auth.pb-c.h>
 #include <pthread.h>
 
 enum {
@@ -22,9 +22,8 @@ struct watch_batch {
     struct position position; /* at its end */
     size_t count;
     struct ring_event events[WATCH_BATCH_EVENTS];
-    size_t len; /* of `bytes`: WatchResponse.events as it is packed, without its tag */
-    uint8_t *bytes;
-    unsigned references; /* under the lock */
+    struct call_packed *told; /* the WatchResponse that says so */
+    unsigned references;      /* under the lock */
 };
 
 /* Those that were made last. */
@@ -45,10 +44,5 @@ enum ring_reading watch_batch_read(struct watch_batches *batches, struct ring *r
                                    struct position *position, struct watch_batch **ret_batch,
                                    enum ring_cause *ret_cause);
 void watch_batch_release(struct watch_batches *batches, struct watch_batch *batch);
-
-/* Puts the events into a response, which is only good for being packed: they stand in it as they go out. `ret_field`
- * and the batch must stay until then. */
-void watch_batch_put(const struct watch_batch *batch, Gatehouse__V1__WatchResponse *response,
-                     ProtobufCMessageUnknownField *ret_field);
 
 #endif

@@ -131,12 +131,9 @@ static bool concerns_caller(const struct watcher *watcher, const struct ring_eve
 
 static void tell_events(struct watcher *watcher, const struct watch_batch *batch)
 {
-    Gatehouse__V1__WatchResponse response = GATEHOUSE__V1__WATCH_RESPONSE__INIT;
-    ProtobufCMessageUnknownField field;
     for (size_t i = 0; i < batch->count && !watcher->must_check; i++)
         watcher->must_check = concerns_caller(watcher, &batch->events[i]);
-    watch_batch_put(batch, &response, &field);
-    tell(watcher, &response);
+    watcher->call->stream->send(watcher->call, batch->told);
 }
 
 static void tell_pong(struct watcher *watcher)

@@ -2,9 +2,11 @@
 #include "call/call.h"
 
 #include "base/clock.h"
+#include "base/must.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 __attribute__((format(printf, 5, 0))) static enum status set_error(struct call *call, enum status status,
                                                                    const char *field, const char *reason,
@@ -19,6 +21,27 @@ __attribute__((format(printf, 5, 0))) static enum status set_error(struct call *
     vsnprintf(error->message, sizeof error->message, format, args);
     utf8_trim(error->message);
     return status;
+}
+
+struct call_packed *call_pack(const ProtobufCMessage *message)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    struct call_packed *packed = must(malloc(sizeof *packed + len));
+    packed->references = 1;
+    packed->len = len;
+    protobuf_c_message_pack(message, packed->bytes);
+    return packed;
+}
+
+void call_packed_hold(struct call_packed *packed)
+{
+    atomic_fetch_add(&packed->references, 1);
+}
+
+void call_packed_release(struct call_packed *packed)
+{
+    if (packed != NULL && atomic_fetch_sub(&packed->references, 1) == 1)
+        free(packed);
 }
 
 enum status call_waits(const void *of)

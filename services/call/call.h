@@ -17,6 +17,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,11 +40,23 @@ struct call_error {
 
 struct call;
 
+/* An answer that many streams are given, packed once. It does not change; whoever holds it may read it, on any thread.
+ */
+struct call_packed {
+    atomic_uint references;
+    size_t len;
+    uint8_t bytes[];
+};
+struct call_packed *call_pack(const ProtobufCMessage *message); /* held by the caller */
+void call_packed_hold(struct call_packed *packed);
+void call_packed_release(struct call_packed *packed);
+
 /* What a transport offers to a handler that streams: rpc/server.h says of each what it does (rpc_call_converse and so
  * on). */
 struct call_stream {
     void (*converse)(struct call *call, void (*on_half_closed)(struct call *call));
     void (*read_next)(struct call *call);
+    void (*send)(struct call *call, struct call_packed *packed);
     bool (*has_room)(const struct call *call);
     void (*on_ready)(struct call *call, void (*on_ready)(struct call *call));
     void (*on_finish)(struct call *call, void (*on_finish)(struct call *call));

@@ -14,6 +14,7 @@ static bool is_cancelled(const struct call *base)
 
 static const struct call_stream stream = {.converse = rpc_call_converse,
                                           .read_next = rpc_call_read_next,
+                                          .send = rpc_call_send,
                                           .has_room = rpc_call_has_room,
                                           .on_ready = rpc_call_on_ready,
                                           .on_finish = rpc_call_on_finish};

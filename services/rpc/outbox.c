@@ -97,9 +97,8 @@ static void answer_request(struct rpc_call *call, const ProtobufCMessage *respon
         call->server->transport->wake(call, true);
 }
 
-static void answer_stream(struct rpc_call *call, const ProtobufCMessage *response)
+static void answer_stream(struct rpc_call *call, struct rpc_message *message)
 {
-    struct rpc_message *message = rpc_message_pack(response, NULL);
     pthread_mutex_lock(&call->lock);
     bool is_dead = call->is_dead || call->is_ended;
     bool is_full = !is_dead && call->count == RPC_STREAM_QUEUE;
@@ -126,9 +125,14 @@ void rpc_call_answer(const ProtobufCMessage *response, void *data)
     else if (!call->method->server_streams)
         answer_unary(call, response);
     else if (response != NULL)
-        answer_stream(call, response);
+        answer_stream(call, rpc_message_pack(response, NULL));
     else
         rpc_call_end(call);
+}
+
+void rpc_call_send(struct call *base, struct call_packed *packed)
+{
+    answer_stream((struct rpc_call *)base, rpc_message_share(packed));
 }
 
 void rpc_call_proceed(struct rpc_call *call)

@@ -127,6 +127,8 @@ bool rpc_server_counters(const struct rpc_server *server, struct rpc_counters *r
  * the queue has run empty. Both may run while another thread ends the call: the handler finds its own state under its
  * own lock, and handler_data must not be that state. Neither is called under a lock of this layer's. */
 bool rpc_call_has_room(const struct call *call);
+/* One more answer of a stream, as the closure gives one. */
+void rpc_call_send(struct call *call, struct call_packed *packed);
 void rpc_call_on_ready(struct call *call, void (*on_ready)(struct call *call));
 
 /* For handlers whose streams last: on_finish is called, on any thread and at once if it is late, when the server drains

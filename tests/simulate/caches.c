@@ -136,6 +136,13 @@ static void told(const ProtobufCMessage *message, void *closure_data)
         frame_add(&stream->down, message);
 }
 
+static void send_down(struct call *call, struct call_packed *packed)
+{
+    Gatehouse__V1__WatchResponse *message = gatehouse__v1__watch_response__unpack(NULL, packed->len, packed->bytes);
+    told(&message->base, stream_of(call));
+    gatehouse__v1__watch_response__free_unpacked(message, NULL);
+}
+
 static void serve_up(struct stream *stream)
 {
     ProtobufCService *service = api_auth_service(stream->process->api);
@@ -230,6 +237,7 @@ static void connect_to(struct cache *cache, struct process *process)
     static const char *const identities[] = {"simulator", NULL};
     static const struct call_stream transport = {.converse = converse,
                                                  .read_next = read_next,
+                                                 .send = send_down,
                                                  .has_room = has_room,
                                                  .on_ready = set_on_ready,
                                                  .on_finish = set_on_finish};

@@ -36,7 +36,7 @@ static void free_message(void *message)
 /* Without its prefix, which gRPC core makes itself, and without a copy unless it lies in the call's arena. */
 static grpc_byte_buffer *buffer_of(struct rpc_message *message)
 {
-    char *bytes = (char *)message->bytes + RPC_PREFIX;
+    char *bytes = (char *)(uintptr_t)rpc_message_body(message);
     size_t len = message->len - RPC_PREFIX;
     grpc_slice slice;
     if (message->is_in_arena) {

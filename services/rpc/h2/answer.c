@@ -122,7 +122,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *data, si
     while ((taken = take(stream)) == RPC_TAKE_MESSAGE && len < room) {
         size_t piece = stream->out->len - stream->out_at;
         piece = piece < room - len ? piece : room - len;
-        memcpy(data + len, stream->out->bytes + stream->out_at, piece);
+        rpc_message_copy(stream->out, stream->out_at, data + len, piece);
         len += piece;
         stream->out_at += piece;
         if (stream->out_at < stream->out->len)
