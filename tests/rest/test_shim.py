@@ -128,7 +128,11 @@ class Case(unittest.TestCase):
     def serve(self, **arguments):
         """A server of this test's own."""
         self.server = Server(**arguments)
-        self.addCleanup(lambda: self.assertEqual(0, self.server.stop()[0]))
+        self.addCleanup(self.stop)
+
+    def stop(self):
+        status, text = self.server.stop()
+        self.assertEqual(0, status, text[-8000:])
 
     def ask(self, request, head=False):
         with self.server.connect() as sock:
