@@ -222,7 +222,14 @@ class Observed(Case):
         self.introspect(token, peer=INSIDE, api="GET /x")
         self.introspect(token, peer=OUTSIDE, api="GET /x", no_touch=True)
         self.introspect(token, peer=INSIDE, api="GET /y", use_count=9)
-        counts = {"GET /x": (7, 0, 6), "GET /y": (9, 0, 0), "/gatehouse.v1.AuthService/IssueToken": (0, 0, 1)}
+        batch = auth_pb2.BatchIntrospectRequest()
+        for peer in (OUTSIDE, INSIDE, "", OUTSIDE):
+            batch.requests.add(token=token, peer=peer, api="batch", required_roles=["team_leader"])
+        self.daemon.auth.BatchIntrospect(batch, metadata=Daemon.bearer(self.token), timeout=DEADLINE)
+        for peer in (INSIDE, OUTSIDE):
+            self.assertEqual(self.http("/OAuth/Check", peer=peer, Authorization="Bearer " + token,
+                                       **{"X-Original-Method": "GET", "X-Original-URI": "/checked"})[0], 200)
+        counts = {"GET /x": (7, 0, 6), "GET /y": (9, 0, 0), "batch": (0, 4, 2), "GET /checked": (2, 0, 1), "/gatehouse.v1.AuthService/IssueToken": (0, 0, 1)}
         self.assertEqual(self.counts(client[0]), counts)
         self.bind(client[0], NETWORKS)
         for _ in range(3):
