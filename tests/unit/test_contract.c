@@ -238,10 +238,11 @@ static void numbers_names_and_times_are_what_they_must_be(void **state)
     }
     groups[1] = 1;
     for (int i = 0; i < 2; i++) {
-        request.order = (Gatehouse__V1__UsageOrder)((int[]){4, -1}[i]);
+        request.order =
+            (Gatehouse__V1__UsageOrder)((int[]){GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_OBSERVED + 1, -1}[i]);
         WRONG(admin, "QueryUsage", &request, "order: order is not one of its names");
     }
-    request.order = 3;
+    request.order = GATEHOUSE__V1__USAGE_ORDER__USAGE_ORDER_OBSERVED;
     time.seconds = INT64_C(253402300799);
     time.nanos = 999999999;
     OK(admin, "QueryUsage", &request);
