@@ -29,11 +29,22 @@ static void rounds(struct state *s, int count)
     }
 }
 
-static uint64_t read_word(const unsigned char *bytes, size_t len)
+static uint64_t read_word(const unsigned char *bytes)
 {
-    uint64_t word = 0;
-    memcpy(&word, bytes, len);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
     return le64toh(word);
+}
+
+/* The last bytes, `left` of eight, and the length. Byte by byte it would cost as much as the rounds of a word. */
+static uint64_t read_tail(const unsigned char *bytes, size_t len, size_t left)
+{
+    uint64_t word = (uint64_t)len << 56;
+    if (left > 0 && len >= 8)
+        return word | read_word(bytes + len - 8) >> (64 - 8 * left);
+    for (size_t i = 0; i < left; i++)
+        word |= (uint64_t)bytes[i] << 8 * i;
+    return word;
 }
 
 static void absorb(struct state *s, uint64_t word)
@@ -45,14 +56,13 @@ static void absorb(struct state *s, uint64_t word)
 
 struct siphash siphash_of(const struct siphash_key *key, const void *bytes, size_t len)
 {
-    const unsigned char *at = bytes;
     struct state s = {key->k0 ^ UINT64_C(0x736f6d6570736575), key->k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
                       key->k0 ^ UINT64_C(0x6c7967656e657261), key->k1 ^ UINT64_C(0x7465646279746573)};
     struct siphash hash;
-    size_t left = len;
-    for (; left >= 8; left -= 8, at += 8)
-        absorb(&s, read_word(at, 8));
-    absorb(&s, read_word(at, left) | (uint64_t)len << 56);
+    size_t left = len % 8;
+    for (size_t at = 0; at < len - left; at += 8)
+        absorb(&s, read_word((const unsigned char *)bytes + at));
+    absorb(&s, read_tail(bytes, len, left));
     s.v2 ^= 0xee;
     rounds(&s, 4);
     hash.a = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;

@@ -91,14 +91,21 @@ static void trust(struct memory *memory)
 static void the_hash_is_siphash_2_4_with_128_bits(void **state)
 {
     (void)state;
-    /* The reference's vectors for inputs 00 01 02 … of 0 and 15 bytes. */
+    /* The reference's vectors for inputs 00 01 02 … of 0, 1, 2 and 15 bytes. */
     const uint8_t text[15] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
     const uint8_t of_none[16] = {0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6,
                                  0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93};
+    const uint8_t of_1[16] = {0xda, 0x87, 0xc1, 0xd8, 0x6b, 0x99, 0xaf, 0x44,
+                              0x34, 0x76, 0x59, 0x11, 0x9b, 0x22, 0xfc, 0x45};
+    const uint8_t of_2[16] = {0x81, 0x77, 0x22, 0x8d, 0xa4, 0xa4, 0x5d, 0xc7,
+                              0xfc, 0xa3, 0x8b, 0xde, 0xf6, 0x0a, 0xff, 0xe4};
     const uint8_t of_15[16] = {0x54, 0x93, 0xe9, 0x99, 0x33, 0xb0, 0xa8, 0x11,
                                0x7e, 0x08, 0xec, 0x0f, 0x97, 0xcf, 0xc3, 0xd9};
     struct siphash none = siphash_of(&secret, text, 0), all = siphash_of(&secret, text, sizeof text);
+    struct siphash one = siphash_of(&secret, text, 1), two = siphash_of(&secret, text, 2);
     assert_memory_equal(&none, of_none, sizeof of_none);
+    assert_memory_equal(&one, of_1, sizeof of_1);
+    assert_memory_equal(&two, of_2, sizeof of_2);
     assert_memory_equal(&all, of_15, sizeof of_15);
 }
 
