@@ -36,6 +36,10 @@ const char *utf8_fault(const char *text, size_t len)
     const unsigned char *c = (const unsigned char *)text, *end = c + len;
     const char *fault = NULL;
     while (c < end) {
+        if (*c >= ' ' && *c < 0x7f) { /* as nearly all are */
+            c++;
+            continue;
+        }
         size_t step = utf8_character((const char *)c, (size_t)(end - c));
         if (step == 0)
             return "is not UTF-8";

@@ -139,6 +139,11 @@ static bool is_read(const struct guard *guard)
     return (guard->which & (HOST | LENGTH | ENCODING | EXPECT | CONNECTION)) != 0;
 }
 
+static bool is_host(unsigned char c)
+{
+    return c > ' ' && c < 0x7f && strchr("/?#@\\,\"<>", c) == NULL;
+}
+
 static int value(struct guard *guard, unsigned char c)
 {
     if (c == '\r')
@@ -148,7 +153,7 @@ static int value(struct guard *guard, unsigned char c)
     if (guard->state == VALUE_FIRST && (c == ' ' || c == '\t'))
         return 0;
     guard->state = VALUE;
-    if (guard->which == HOST && (c <= ' ' || c >= 0x7f || strchr("/?#@\\,\"<>", c) != NULL))
+    if (guard->which == HOST && !is_host(c))
         return guard_refuse(guard, 400, "Host is not a host");
     if (is_read(guard))
         guard_put(guard, c);
@@ -333,6 +338,9 @@ static size_t run(struct guard *guard, const char *data, size_t len)
             guard_put(guard, (unsigned char)data[step]);
     else if (guard->state == TARGET)
         step = guard_target_run(guard, data, len);
+    else if (guard->state == VALUE && guard->which == HOST)
+        for (; step < len && is_host((unsigned char)data[step]); step++)
+            guard_put(guard, (unsigned char)data[step]);
     else if (guard->state == VALUE && !is_read(guard))
         while (step < len && (unsigned char)data[step] >= ' ' && data[step] != 0x7f)
             step++;
