@@ -35,6 +35,8 @@ struct credential_facts *credential_facts_new(const struct credential *credentia
     return facts;
 }
 
+enum { ROOM = 200 };
+
 /* By id, as all five statements are: one walk beside the rows finds the credential of each. */
 struct loading {
     struct credential_facts **facts;
@@ -44,9 +46,20 @@ struct loading {
     struct role_set *owner_has;
 };
 
+/* glibc gives a thread of ours its memory page by page, by a system call each: for a million credentials a tenth of
+ * what it takes to load them. What was free at the end stays free. */
+static void make_room(const struct loading *loading)
+{
+    if (loading->count % ROOM != 0)
+        return;
+    void *volatile room = malloc(ROOM * sizeof(struct credential_facts));
+    free(room);
+}
+
 static enum status read_facts(const struct store_row *row, void *arg)
 {
     struct loading *loading = arg;
+    make_room(loading);
     struct credential_facts *facts = credential_facts_make(&(struct credential_texts){
         store_row_text(row, 2), store_row_text(row, 3), store_row_text(row, 12), store_row_text(row, 13)});
     if (loading->count == loading->size) {
