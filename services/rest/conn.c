@@ -12,14 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum {
-    LINGER_US = 2000000,
-    AT_ONCE_US = 1000000,
-    PEEK_PIECES = 8,
-    ACCEPTS_AT_ONCE = 4,
-    NOTED_A_SECOND = 10,
-    LITTLE = 2048
-};
+enum { LINGER_US = 2000000, PEEK_PIECES = 8, ACCEPTS_AT_ONCE = 4, NOTED_A_SECOND = 10, LITTLE = 2048 };
 
 static void join_queue(struct conn *conn)
 {
@@ -189,15 +182,26 @@ static void closing(struct evhttp_connection *evcon, void *arg)
     conn_free(conn);
 }
 
-/* The closed_event's, on its loop, as long as the conn lives. A FIN says that the client sends no more, and not whether
- * it still reads: one that comes with its request waits for the answer, one that comes later has given up. */
-static void client_sent_fin(evutil_socket_t fd, short what, void *arg)
+/* The closed_event's, on its loop, as long as the conn lives: once more, a second after the FIN. */
+static void client_has_left(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *conn = arg;
     (void)fd;
     (void)what;
-    if (conn->current != NULL && clock_monotonic() - conn->since > AT_ONCE_US)
+    if (conn->current != NULL)
         request_gone(conn->current);
+}
+
+/* The closed_event's likewise. A FIN says that the client sends no more, and not whether it still reads: for a while it
+ * may have its answer. */
+static void client_sent_fin(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval a_second = {1, 0};
+    struct conn *conn = arg;
+    (void)fd;
+    (void)what;
+    event_assign(&conn->closed_event, conn->loop->base, -1, 0, client_has_left, conn);
+    event_add(&conn->closed_event, &a_second);
 }
 
 /* evhttp gives no way to refuse a connection before it has one, and none to see its socket: so it is made here, blind,

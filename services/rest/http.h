@@ -50,7 +50,7 @@ struct http_request {
     const char *route; /* set by the handler, a constant: for the log and metrics */
     void *data;        /* the handler's own */
     /* Set within handle(), or NULL. Called once, on the loop or where the server is freed: the client has hung up (or
-     * sent its FIN, more than a second after its request), or had an answer in the handler's place. http_reply must be
+     * sent its FIN, a second ago), or had an answer in the handler's place. http_reply must be
      * called all the same, and may have been by then. */
     void (*on_gone)(struct http_request *request);
     struct http_parked *parked;

@@ -99,6 +99,7 @@ test("usage says what would have been refused by a limit that is only observed",
   await page.getByRole("status").filter({ hasText: "2would be refused by what is only observed" }).waitFor();
   await button("Observed", table()).click();
   const lines = table().getByRole("row");
+  await lines.nth(1).filter({ hasText: "IssueToken" }).waitFor();
   assert.deepEqual((await lines.nth(1).getByRole("cell").allTextContents()).toSpliced(3, 1), [
     "/gatehouse.v1.AuthService/IssueToken",
     "0",
